@@ -1,0 +1,104 @@
+use std::{vec, vec::Vec};
+
+use super::*;
+
+fn kspace(count: usize) -> Vec<Complex32> {
+    (0..count).map(|i| Complex32::new(i as f32, -0.5 * i as f32)).collect()
+}
+
+fn repr<'a>(lines: &'a [u16], kspace: &'a [Complex32]) -> Repr<'a> {
+    Repr { height: 3, width: 4, budget: 3, blob_crc: 0x1234_5678, digest: 0x0102_0304_0506_0708, lines, kspace }
+}
+
+fn file() -> Vec<u8> {
+    let kspace = kspace(12);
+    let repr = repr(&[2, 1, 3], &kspace);
+    let mut out = vec![0xAA; repr.buffer_len()];
+    repr.emit(&mut out).unwrap();
+    out
+}
+
+/// Changes bytes and makes the checksum right again.
+fn edited(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut file = file();
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+    let (header, body) = file.split_at(field::HEADER_LEN);
+    let crc = file_crc(header, body);
+    file[field::CRC].copy_from_slice(&crc.to_le_bytes());
+    file
+}
+
+fn error(bytes: &[u8]) -> CaptureError {
+    Capture::new_checked(bytes).unwrap_err()
+}
+
+#[test]
+fn what_is_emitted_reads_back_equal() {
+    let bytes = file();
+    let capture = Capture::new_checked(&bytes).unwrap();
+    assert_eq!((capture.height(), capture.width(), capture.budget()), (3, 4, 3));
+    assert_eq!((capture.blob_crc(), capture.digest()), (0x1234_5678, 0x0102_0304_0506_0708));
+    assert_eq!(capture.lines().collect::<Vec<_>>(), [2, 1, 3]);
+    let mut line = [Complex32::default(); 3];
+    capture.copy_line(2, &mut line).unwrap();
+    assert_eq!(line, kspace(12)[6..9]);
+    assert_eq!(capture.copy_line(4, &mut line), Err(CaptureError::Line { line: 4, width: 4 }));
+}
+
+#[test]
+fn the_layout_is_the_one_described() {
+    let bytes = file();
+    assert_eq!(bytes.len(), 32 + 8 + 96);
+    assert_eq!(bytes[..16], *b"KSCN\x01\0\x03\0\x04\0\x03\0\x78\x56\x34\x12");
+    assert_eq!(bytes[16..28], [8, 7, 6, 5, 4, 3, 2, 1, 3, 0, 0, 0]);
+    assert_eq!(bytes[32..40], [2, 0, 1, 0, 3, 0, 0, 0]);
+    assert_eq!(bytes[48..56], [0, 0, 128, 63, 0, 0, 0, 191], "1 - 0.5i");
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let bytes = file();
+    for end in 0..bytes.len() {
+        assert!(matches!(error(&bytes[..end]), CaptureError::Length { .. }), "cut at {end}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_an_error() {
+    let bytes = file();
+    for bit in 0..bytes.len() * 8 {
+        let mut bytes = bytes.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(Capture::new_checked(&bytes).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_wrong_field_is_named() {
+    assert_eq!(error(&edited(0, b"NSCK")), CaptureError::Magic);
+    assert_eq!(error(&edited(4, &[9, 0])), CaptureError::Version(9));
+    assert_eq!(error(&edited(6, &[0, 0])), CaptureError::Size { height: 0, width: 4 });
+    assert_eq!(error(&edited(8, &[1, 2])), CaptureError::Size { height: 3, width: 513 });
+    assert_eq!(error(&edited(10, &[5, 0])), CaptureError::Budget { budget: 5, width: 4 });
+    assert_eq!(error(&edited(24, &[4, 0])), CaptureError::LineCount { count: 4, budget: 3 });
+    assert_eq!(error(&edited(34, &[4, 0])), CaptureError::Line { line: 4, width: 4 });
+    assert_eq!(error(&edited(6, &[4, 0])), CaptureError::Length { expected: 168, found: 136 });
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    let kspace = kspace(12);
+    let mut out = [0xAA; 136];
+    let expected = CaptureError::Line { line: 4, width: 4 };
+    assert_eq!(repr(&[4, 1, 3], &kspace).emit(&mut out), Err(expected));
+    let expected = CaptureError::Samples { expected: 12, found: 11 };
+    assert_eq!(repr(&[0], &kspace[..11]).emit(&mut out), Err(expected));
+    let expected = CaptureError::Length { expected: 136, found: 135 };
+    assert_eq!(repr(&[0], &kspace).emit(&mut out[..135]), Err(expected));
+    assert_eq!(out, [0xAA; 136]);
+}
+
+#[test]
+fn the_blob_checksum_is_the_one_of_zip() {
+    assert_eq!(blob_crc(b"123456789"), 0xCBF4_3926);
+}

@@ -1,0 +1,60 @@
+//! int8 operators.
+//!
+//! [`Kernels`] is the set of operators a graph needs; a kernel set is a type that implements it. [`Reference`] is
+//! naive and obviously right, [`Portable`] is fast in plain Rust; every set agrees with [`Reference`] to the bit,
+//! whatever the data, so that a result never depends on the machine.
+//!
+//! # Layout
+//! Activations are HWC, batch 1. `real = scale * (q - zero_point)`; zero points lie in `-128 ..= 127`. Convolution
+//! weights are symmetric, `[out][kernel y][kernel x][in]`, depthwise ones `[kernel y][kernel x][channel]`.
+//! Positions outside the input count as its zero point, i.e. as real zero. A linear layer is a 1x1 convolution,
+//! over one position or over many tokens. Accumulators are `i32` and wrap; sums that a real network makes stay far
+//! from that.
+//!
+//! # Lengths
+//! An operator is a plain record and may be made from untrusted bytes. Every method of [`Kernels`] first checks the
+//! record (its `is_valid`) and the slices (its `fits`), and **returns early, leaving the output as it was**, if
+//! they are not right or the scratch is too small. None panics. A checker calls `is_valid` on each record
+//! beforehand, so that in a checked model the early return is never taken.
+
+#[cfg(test)]
+mod agreement;
+mod ops;
+mod portable;
+mod reference;
+
+pub use ops::{
+    Add, Axis, Channel, ChannelParams, Conv2d, LayerNorm, MAX_CHANNELS, MAX_EXTENT, MAX_STEP, MaxPool, Shape, Shift,
+    Table, Upsample2x, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes, pool_extent,
+};
+pub use portable::Portable;
+pub use reference::Reference;
+
+/// A set of int8 operators. See the module's page for layout, padding and what happens when lengths disagree.
+pub trait Kernels {
+    /// Convolution of `input` (`op.input`) into `output` (`op.output`). `scratch` is 16-aligned and holds at least
+    /// [`conv_scratch_bytes`] bytes; what it holds before and after does not matter.
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]);
+
+    /// Depthwise convolution, one filter a channel (multiplier 1). `scratch` as in [`Kernels::conv2d`], with
+    /// [`depthwise_scratch_bytes`].
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]);
+
+    /// Maximum over square windows without padding; `output` has shape `op.output()`.
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]);
+
+    /// Sum of two tensors of `op.len` elements.
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]);
+
+    /// Bilinear interpolation to twice the height and width (corners not aligned); `output` has shape `op.output()`.
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]);
+
+    /// Normalisation over the channels of each position; `output` has the shape of `input`.
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]);
+
+    /// `output[i] = table[input[i] + 128]`, for any length that both share.
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]);
+
+    /// Five groups of channels moved by -2 .. 2 along one axis (UNeXt); `output` has the shape of `input`.
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]);
+}

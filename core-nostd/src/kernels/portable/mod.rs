@@ -1,0 +1,81 @@
+//! Fast kernels in safe Rust, for every target.
+//!
+//! One file a family: [`conv`] gathers windows into 16-bit columns and multiplies ([`dot`]), [`depthwise`] and
+//! [`window`] run over blocks of channels, [`pointwise`] over elements and positions. Slices are cut by iterators
+//! and fixed-size chunks, so that no bounds check, hence no panic, is left and the inner loops vectorise.
+
+mod conv;
+mod depthwise;
+mod dot;
+mod pointwise;
+mod window;
+
+use super::{
+    Add, Conv2d, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x, conv_scratch_bytes, depthwise_scratch_bytes,
+};
+
+/// The portable kernel set: equal to [`Reference`](super::Reference) to the bit, and fast wherever LLVM finds
+/// vectors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portable;
+
+/// The first `bytes` bytes of `scratch` in 16 bits; `None` if it is too short or lies at an odd address.
+fn halves(scratch: &mut [u8], bytes: usize) -> Option<&mut [i16]> {
+    bytemuck::try_cast_slice_mut(scratch.get_mut(..bytes)?).ok()
+}
+
+impl Kernels for Portable {
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid() || !op.fits(input, output) {
+            return;
+        }
+        if let Some(scratch) = halves(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
+            conv::conv2d(op, input, output, scratch);
+        }
+    }
+
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid_depthwise() || !op.fits(input, output) {
+            return;
+        }
+        if let Some(scratch) = halves(scratch, depthwise_scratch_bytes(op.kernel, op.input.c)) {
+            depthwise::depthwise(op, input, output, scratch);
+        }
+    }
+
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        if op.fits(input, output) {
+            window::max_pool(op, input, output);
+        }
+    }
+
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if op.is_valid() && op.fits(a, b, output) {
+            pointwise::add(op, a, b, output);
+        }
+    }
+
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+        if op.is_valid() && op.fits(input, output) {
+            window::upsample2x(op, input, output);
+        }
+    }
+
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+        if op.is_valid() && op.fits(input, output) {
+            pointwise::layer_norm(op, input, output);
+        }
+    }
+
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+        if input.len() == output.len() {
+            pointwise::table(op, input, output);
+        }
+    }
+
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
+        if op.is_valid() && op.fits(input, output) {
+            window::shift(op, input, output);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Operators on single elements or single positions: addition, tables, layer normalisation.
+
+use crate::kernels::ops::saturate;
+use crate::kernels::{Add, LayerNorm, Table};
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn add(op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+    for ((out, &a), &b) in output.iter_mut().zip(a).zip(b) {
+        *out = op.sum(a, b);
+    }
+}
+
+/// Runs `op` on slices of one length.
+pub(super) fn table(op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+    for (out, &q) in output.iter_mut().zip(input) {
+        *out = op.look_up(q);
+    }
+}
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn layer_norm(op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+    let channels = op.shape.c.max(1);
+    let positions = input.chunks_exact(channels).zip(output.chunks_exact_mut(channels));
+    for (input, output) in positions {
+        let (mean, inverse) = moments(input, op.eps_q);
+        let factors = op.gamma.as_chunks().0.iter().zip(op.beta.as_chunks().0);
+        for ((out, &q), (&gamma, &beta)) in output.iter_mut().zip(input).zip(factors) {
+            let normal = (f32::from(q) - mean) * inverse;
+            let y = normal * f32::from_le_bytes(gamma) + f32::from_le_bytes(beta);
+            *out = saturate(round(y), op.out_zero, op.clamp);
+        }
+    }
+}
+
+/// Mean, and one over the standard deviation.
+#[inline(always)]
+fn moments(input: &[i8], eps_q: f32) -> (f32, f32) {
+    let (mut sum, mut squares) = (0i32, 0i32);
+    for &q in input {
+        let q = i32::from(q);
+        sum = sum.wrapping_add(q);
+        squares = squares.wrapping_add(q * q);
+    }
+    let n = input.len() as f32;
+    let mean = sum as f32 / n;
+    let variance = (squares as f32 / n - mean * mean).max(0.0);
+    (mean, 1.0 / libm::sqrtf(variance + eps_q))
+}
+
+/// Nearest integer, halves away from zero, for values that matter: beyond 1024 any result saturates alike.
+#[inline(always)]
+fn round(y: f32) -> i32 {
+    // Not `f32::clamp`, which panics on bad bounds; NaN passes through and becomes 0, as in a cast.
+    let y = if y < -1024.0 { -1024.0 } else { y };
+    let y = if y > 1024.0 { 1024.0 } else { y };
+    let whole = y as i32;
+    let rest = y - whole as f32;
+    whole + i32::from(rest >= 0.5) - i32::from(rest <= -0.5)
+}

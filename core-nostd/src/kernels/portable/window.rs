@@ -1,0 +1,124 @@
+//! Operators that look at neighbours: maximum pooling, interpolation, shift.
+
+use crate::kernels::ops::saturate;
+use crate::kernels::{Axis, MaxPool, Shape, Shift, Upsample2x};
+
+/// Channels that are taken side by side.
+const BLOCK: usize = 8;
+
+/// The channels of position (y, x); `None` outside.
+#[inline(always)]
+fn position(data: &[i8], shape: Shape, y: usize, x: usize) -> Option<&[i8]> {
+    if y >= shape.h || x >= shape.w {
+        return None;
+    }
+    data.get((y * shape.w + x) * shape.c..)?.get(..shape.c)
+}
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn max_pool(op: &MaxPool, input: &[i8], output: &mut [i8]) {
+    let Some(shape) = op.output() else {
+        return;
+    };
+    for (y, row) in output.chunks_exact_mut((shape.w * shape.c).max(1)).enumerate() {
+        for (x, out) in row.chunks_exact_mut(shape.c.max(1)).enumerate() {
+            out.fill(op.clamp.0);
+            for ky in 0..op.kernel {
+                for kx in 0..op.kernel {
+                    let tap = position(input, op.input, y * op.stride + ky, x * op.stride + kx);
+                    raise(out, tap.unwrap_or_default());
+                }
+            }
+        }
+    }
+    if op.clamp.1 < i8::MAX {
+        for out in output {
+            *out = (*out).min(op.clamp.1);
+        }
+    }
+}
+
+/// Element-wise maximum into `out`.
+#[inline(always)]
+fn raise(out: &mut [i8], tap: &[i8]) {
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    let (tap_blocks, tap_rest) = tap.as_chunks::<BLOCK>();
+    for (out, tap) in blocks.iter_mut().zip(tap_blocks) {
+        for (out, &q) in out.iter_mut().zip(tap) {
+            *out = (*out).max(q);
+        }
+    }
+    for (out, &q) in rest.iter_mut().zip(tap_rest) {
+        *out = (*out).max(q);
+    }
+}
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn upsample2x(op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+    let row_len = op.input.w * op.input.c;
+    let last = op.input.h.saturating_sub(1);
+    for (y, out) in output.chunks_exact_mut((2 * row_len).max(1)).enumerate() {
+        let near = y / 2;
+        // The other row lies above an even output row and below an odd one.
+        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(last) };
+        let row = |y: usize| input.get(y * row_len..)?.get(..row_len);
+        if let (Some(near), Some(far)) = (row(near), row(far)) {
+            upsample_row(op, near, far, out);
+        }
+    }
+}
+
+/// One output row from the nearer and the farther input row.
+fn upsample_row(op: &Upsample2x, near: &[i8], far: &[i8], out: &mut [i8]) {
+    let channels = op.input.c;
+    let last = op.input.w.saturating_sub(1);
+    let shape = Shape { h: 1, ..op.input };
+    for (x, pair) in out.chunks_exact_mut((2 * channels).max(1)).enumerate() {
+        let Some((left, right)) = pair.split_at_mut_checked(channels) else {
+            return;
+        };
+        let sides = [(x.saturating_sub(1), left), ((x + 1).min(last), right)];
+        for (side, out) in sides {
+            let (Some(a), Some(b)) = (position(near, shape, 0, x), position(near, shape, 0, side)) else {
+                return;
+            };
+            let (Some(c), Some(d)) = (position(far, shape, 0, x), position(far, shape, 0, side)) else {
+                return;
+            };
+            blend(op, [a, b, c, d], out);
+        }
+    }
+}
+
+/// `requant(9 a + 3 b + 3 c + d - 16 zero)` for each channel.
+#[inline(always)]
+fn blend(op: &Upsample2x, [a, b, c, d]: [&[i8]; 4], out: &mut [i8]) {
+    let taps = a.iter().zip(b).zip(c.iter().zip(d));
+    for (out, ((&a, &b), (&c, &d))) in out.iter_mut().zip(taps) {
+        let [a, b, c, d] = [a, b, c, d].map(i32::from);
+        let sum = 9 * a + 3 * (b + c) + d - 16 * op.in_zero;
+        *out = saturate(op.requant.apply(sum), op.out_zero, op.clamp);
+    }
+}
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn shift(op: &Shift, input: &[i8], output: &mut [i8]) {
+    let Shape { w, c, .. } = op.shape;
+    let group = op.group().max(1);
+    for (y, row) in output.chunks_exact_mut((w * c).max(1)).enumerate() {
+        for (x, out) in row.chunks_exact_mut(c.max(1)).enumerate() {
+            for (g, out) in out.chunks_mut(group).enumerate() {
+                // Moved by g - 2: it comes from 2 - g further on. Wrapping below zero ends outside as well.
+                let (from_y, from_x) = match op.axis {
+                    Axis::Y => ((y + 2).wrapping_sub(g), x),
+                    Axis::X => (y, (x + 2).wrapping_sub(g)),
+                };
+                let from = position(input, op.shape, from_y, from_x);
+                match from.and_then(|from| from.chunks(group).nth(g)) {
+                    Some(from) => out.iter_mut().zip(from).for_each(|(out, &q)| *out = q),
+                    None => out.fill(op.zero),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Naive kernels: each output is computed on its own, straight from the operator's definition. Slow; the oracle of
+//! every other kernel set, itself held against vectors from CMSIS-NN.
+
+use super::ops::saturate;
+use super::{
+    Add, Axis, Conv2d, Kernels, LayerNorm, MaxPool, Shape, Shift, Table, Upsample2x, conv_scratch_bytes,
+    depthwise_scratch_bytes,
+};
+
+/// The naive kernel set. It needs no scratch, but refuses one that is too small as every other set does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+/// Element (y, x, c) of an HWC tensor; `None` outside.
+fn at(data: &[i8], shape: Shape, y: i32, x: i32, c: usize) -> Option<i32> {
+    let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
+    if y >= shape.h || x >= shape.w || c >= shape.c {
+        return None;
+    }
+    data.get((y * shape.w + x) * shape.c + c).map(|&q| i32::from(q))
+}
+
+/// Sets every element of an HWC tensor to `f(y, x, c)`.
+fn fill(data: &mut [i8], shape: Shape, mut f: impl FnMut(i32, i32, usize) -> i8) {
+    let mut elements = data.iter_mut();
+    for y in 0..shape.h as i32 {
+        for x in 0..shape.w as i32 {
+            for c in 0..shape.c {
+                if let Some(element) = elements.next() {
+                    *element = f(y, x, c);
+                }
+            }
+        }
+    }
+}
+
+/// Sum over the taps of the window at (y, x): `f(tap's index, input row, input column)`.
+fn sum_taps(op: &Conv2d<'_>, y: i32, x: i32, mut f: impl FnMut(usize, i32, i32) -> i32) -> i32 {
+    let mut sum = 0i32;
+    for ky in 0..op.kernel.0 {
+        for kx in 0..op.kernel.1 {
+            let in_y = y * op.stride as i32 + (ky * op.dilation) as i32 - op.pad as i32;
+            let in_x = x * op.stride as i32 + (kx * op.dilation) as i32 - op.pad as i32;
+            sum = sum.wrapping_add(f(ky * op.kernel.1 + kx, in_y, in_x));
+        }
+    }
+    sum
+}
+
+impl Kernels for Reference {
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid() || !op.fits(input, output) || scratch.len() < conv_scratch_bytes(op.kernel, op.input.c) {
+            return;
+        }
+        let taps = op.kernel.0 * op.kernel.1;
+        fill(output, op.output, |y, x, c| {
+            let sum = sum_taps(op, y, x, |tap, in_y, in_x| {
+                let mut sum = 0i32;
+                for i in 0..op.input.c {
+                    let q = at(input, op.input, in_y, in_x, i).unwrap_or(op.in_zero);
+                    let weight = op.weights.get((c * taps + tap) * op.input.c + i);
+                    let weight = i32::from(weight.copied().unwrap_or(0));
+                    sum = sum.wrapping_add((q - op.in_zero) * weight);
+                }
+                sum
+            });
+            op.params.get(c).map_or(0, |channel| channel.finish(sum, op.out_zero, op.clamp))
+        });
+    }
+
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid_depthwise()
+            || !op.fits(input, output)
+            || scratch.len() < depthwise_scratch_bytes(op.kernel, op.input.c)
+        {
+            return;
+        }
+        fill(output, op.output, |y, x, c| {
+            let sum = sum_taps(op, y, x, |tap, in_y, in_x| {
+                let q = at(input, op.input, in_y, in_x, c).unwrap_or(op.in_zero);
+                let weight = op.weights.get(tap * op.input.c + c);
+                (q - op.in_zero) * i32::from(weight.copied().unwrap_or(0))
+            });
+            op.params.get(c).map_or(0, |channel| channel.finish(sum, op.out_zero, op.clamp))
+        });
+    }
+
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        let Some(shape) = op.output().filter(|_| op.fits(input, output)) else {
+            return;
+        };
+        fill(output, shape, |y, x, c| {
+            let mut max = i32::from(i8::MIN);
+            for ky in 0..op.kernel {
+                for kx in 0..op.kernel {
+                    let (in_y, in_x) = (y as usize * op.stride + ky, x as usize * op.stride + kx);
+                    let q = at(input, op.input, in_y as i32, in_x as i32, c);
+                    max = max.max(q.unwrap_or(max));
+                }
+            }
+            saturate(max, 0, op.clamp)
+        });
+    }
+
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(a, b, output) {
+            return;
+        }
+        for ((out, &a), &b) in output.iter_mut().zip(a).zip(b) {
+            let a = op.a.apply((i32::from(a) - op.a_zero) << op.left_shift);
+            let b = op.b.apply((i32::from(b) - op.b_zero) << op.left_shift);
+            *out = saturate(op.out.apply(a.wrapping_add(b)), op.out_zero, op.clamp);
+        }
+    }
+
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(input, output) {
+            return;
+        }
+        let (rows, columns) = (op.input.h as i32, op.input.w as i32);
+        fill(output, op.output(), |y, x, c| {
+            // Output centre y lies at input (y + 0.5) / 2 - 0.5: a quarter before y / 2 for even y, a quarter after
+            // for odd.
+            let (near_y, near_x) = (y / 2, x / 2);
+            let far_y = (near_y + (y % 2) * 2 - 1).max(0).min(rows - 1);
+            let far_x = (near_x + (x % 2) * 2 - 1).max(0).min(columns - 1);
+            let q = |y, x| at(input, op.input, y, x, c).unwrap_or(op.in_zero);
+            let sum = 9 * q(near_y, near_x) + 3 * q(near_y, far_x) + 3 * q(far_y, near_x) + q(far_y, far_x);
+            saturate(op.requant.apply(sum - 16 * op.in_zero), op.out_zero, op.clamp)
+        });
+    }
+
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(input, output) {
+            return;
+        }
+        let (gamma, _) = op.gamma.as_chunks::<4>();
+        let (beta, _) = op.beta.as_chunks::<4>();
+        let positions = input.chunks_exact(op.shape.c).zip(output.chunks_exact_mut(op.shape.c));
+        for (input, output) in positions {
+            let (mut sum, mut squares) = (0i32, 0i32);
+            for &q in input {
+                sum += i32::from(q);
+                squares += i32::from(q) * i32::from(q);
+            }
+            let n = op.shape.c as f32;
+            let mean = sum as f32 / n;
+            let variance = (squares as f32 / n - mean * mean).max(0.0);
+            let inverse = 1.0 / libm::sqrtf(variance + op.eps_q);
+            let channels = gamma.iter().zip(beta);
+            for ((out, &q), (&gamma, &beta)) in output.iter_mut().zip(input).zip(channels) {
+                let y = ((f32::from(q) - mean) * inverse) * f32::from_le_bytes(gamma) + f32::from_le_bytes(beta);
+                *out = saturate(libm::roundf(y) as i32, op.out_zero, op.clamp);
+            }
+        }
+    }
+
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+        if input.len() != output.len() {
+            return;
+        }
+        for (out, &q) in output.iter_mut().zip(input) {
+            let entry = op.table.get((i32::from(q) + 128) as usize);
+            *out = entry.copied().unwrap_or(0);
+        }
+    }
+
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(input, output) {
+            return;
+        }
+        fill(output, op.shape, |y, x, c| {
+            let by = c.checked_div(op.group()).unwrap_or(0) as i32 - 2;
+            let from = match op.axis {
+                Axis::Y => at(input, op.shape, y - by, x, c),
+                Axis::X => at(input, op.shape, y, x - by, c),
+            };
+            from.map_or(op.zero, |q| q as i8)
+        });
+    }
+}

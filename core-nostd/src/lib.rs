@@ -1,0 +1,35 @@
+//! Adaptive k-space sampling and int8 cardiac segmentation, for the machine beside the scanner.
+//!
+//! `no_std`, no allocation: memory comes from the caller and weights stay where they are. From the bottom up:
+//!
+//! * [`quant`]: fixed-point scales, as TFLite and CMSIS-NN define them.
+//! * [`kernels`]: int8 operators, each in a naive and a fast form that agree to the bit.
+//! * [`model`]: the `.kscout` file (a *blob*), its checked view, and a session that runs a graph in an arena.
+//! * [`kspace`]: line masks, sampling patterns, the Fourier transform, and the image that grows line by line.
+//! * [`scan`]: the acquisition loop, from a budget to a segmentation.
+//! * [`capture`]: a stored slice's k-space with the digest that a scan of it must give.
+//!
+//! # Conventions
+//! * Images are `[row y][column x]`, row-major. A *line* is one phase-encode column of k-space: `0..W`, DC at `W/2`;
+//!   it holds H complex samples along ky, DC at `H/2`.
+//! * Fourier transforms are centred and orthonormal: `fftshift(fft(ifftshift(x))) / sqrt(n)`.
+//! * int8 activations are HWC; weights are `[out][kh][kw][in]`; `real = scale * (q - zero_point)`.
+//! * Classes are 0 background, 1 right ventricle, 2 myocardium, 3 left ventricle.
+//! * Every result is equal to the bit on every target: integers are exact, floating point keeps one order of operations
+//!   and uses [`libm`], never a fused multiply-add.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod arena;
+pub mod capture;
+pub mod kernels;
+pub mod kspace;
+pub mod model;
+pub mod quant;
+pub mod scan;
+
+pub use num_complex::Complex32;

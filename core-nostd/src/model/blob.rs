@@ -1,0 +1,385 @@
+//! The bytes of a `.kscout` file, and the checked view of them.
+//!
+//! All numbers are little-endian on every target. Offsets count from the blob's first byte; sections and constants lie
+//! at multiples of 16. Bytes that no field names are zero. Zero points, strides and lengths obey the limits that
+//! [`Model::new_checked`] states in its errors.
+//!
+//! # Header, 64 bytes
+//! | at | type | field |
+//! |---:|---|---|
+//! | 0 | 8 bytes | magic, [`MAGIC`] |
+//! | 8 | u16 | version, [`VERSION`] |
+//! | 10 | u16 | number of graphs G, 1 or 2 |
+//! | 12 | u32 | length of the whole blob in bytes |
+//! | 16 | u32 | CRC-32 (ISO-HDLC, that of zlib and PNG) of everything from byte 20 to the end |
+//! | 20 | u16 | height H of the image: 32, 64, 128, 256 or 512 |
+//! | 22 | u16 | width W of the image, the number of lines: 32, 64, 128, 256 or 512 |
+//! | 24 | u16 | number of classes, 2..=16 |
+//! | 26 | u16 | 0 |
+//! | 28 | f32 | quantisation levels per root mean square of the image, [`IMAGE_LEVELS_PER_RMS`] |
+//! | 32 | u32, u32 | provenance: offset and length (at most 1024) of a UTF-8 text: network, training data, licence |
+//! | 40 | 24 bytes | 0 |
+//!
+//! # Graph table, from byte 64: G records of 48 bytes, in the order of their kinds
+//! | at | type | field |
+//! |---:|---|---|
+//! | 0 | u32 | kind: 1 segmenter, 2 policy |
+//! | 4 | u32 | number of inputs I |
+//! | 8 | u32 | arena bytes: activations and scratch, a multiple of 16 |
+//! | 12 | u32 | scratch bytes of the node that needs most |
+//! | 16 | u64 | multiply-accumulates of convolutions in one run |
+//! | 24 | u32, u32 | tensor table: offset, length |
+//! | 32 | u32, u32 | node table: offset, length |
+//! | 40 | u32, u32 | constants: offset, length |
+//!
+//! # Tensor table: I + N records of 24 bytes, the graph's inputs first, then what each of the N nodes writes
+//! | at | type | field |
+//! |---:|---|---|
+//! | 0 | u16, u16, u16 | height, width, channels |
+//! | 6 | u8 | place: 0 caller's input, 1 arena |
+//! | 7 | u8 | 0 |
+//! | 8 | f32 | scale |
+//! | 12 | i32 | zero point |
+//! | 16 | u32 | number of the input, or offset in the arena (a multiple of 16) |
+//! | 20 | u32 | 0 |
+//!
+//! # Node table: N records of 64 bytes, in the order they run; the last one writes the graph's output
+//! | at | type | field |
+//! |---:|---|---|
+//! | 0 | u16 | operator: the values of [`OperatorKind`](super::OperatorKind) |
+//! | 2 | u16 | 0 |
+//! | 4 | u32 | first tensor read, less than I + the node's number |
+//! | 8 | u32 | second tensor read; `0xffff_ffff` if none |
+//! | 12 | u32 | offset of the scratch memory in the arena, a multiple of 16 |
+//! | 16 | u32 | bytes of scratch memory |
+//! | 20 | u32, u32 | first constant: weights, gamma or table; offset, length; 0, 0 if none |
+//! | 28 | u32, u32 | second constant: channel parameters or beta; likewise |
+//! | 36 | 28 bytes | attributes: |
+//!
+//! | operator | attributes from byte 36 on, then zeros |
+//! |---|---|
+//! | `Conv2d`, `Depthwise` | clamp i8, i8; kernel height u8, width u8; stride u8; pad u8; dilation u8 |
+//! | `MaxPool` | clamp i8, i8; kernel u8; stride u8 |
+//! | `Add` | clamp i8, i8; left shift u16; multiplier i32 and shift i32 of the first input, the second, the sum |
+//! | `Upsample2x` | clamp i8, i8; u16 0; multiplier i32, shift i32 |
+//! | `LayerNorm` | clamp i8, i8; u16 0; epsilon f32 |
+//! | `Table` | none |
+//! | `Shift` | u16 0; axis u16: 0 y, 1 x |
+//!
+//! # Constants
+//! Weights and tables are i8, channel parameters 12 bytes a channel (bias, multiplier, shift, i32 each), gamma and beta
+//! f32. They are read where they lie.
+
+use core::fmt;
+
+use super::bytes::{Reader, Span, Writer};
+use super::error::{BlobError, Location, Problem};
+use super::graph::{Graph, GraphKind};
+
+/// The first eight bytes of a blob. The bytes around the name show at once when a transfer changed line ends or
+/// dropped the eighth bit.
+pub const MAGIC: [u8; 8] = *b"\x89KSCOUT\n";
+/// The format's version; a reader takes this one only.
+pub const VERSION: u16 = 1;
+/// Quantisation levels per root mean square of the image: the scale of the networks' first input is one over it.
+pub const IMAGE_LEVELS_PER_RMS: f32 = 48.0;
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 64;
+/// Bytes of a record of the graph table.
+pub const GRAPH_BYTES: usize = 48;
+/// The checksum covers everything from this byte on.
+pub const CHECKSUM_START: usize = 20;
+/// Sections and constants lie at multiples of this.
+pub const ALIGN: u32 = 16;
+/// Longest provenance text in bytes.
+pub const MAX_PROVENANCE: usize = 1024;
+
+const CRC32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// CRC-32 (ISO-HDLC) of `bytes`, as the header holds it.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    CRC32.checksum(bytes)
+}
+
+/// The header as plain values, without magic and version.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeaderRepr {
+    /// Number of graphs.
+    pub graphs: usize,
+    /// Length of the whole blob in bytes.
+    pub length: usize,
+    /// CRC-32 of everything from [`CHECKSUM_START`] on.
+    pub checksum: u32,
+    /// Rows of the image.
+    pub height: usize,
+    /// Columns of the image.
+    pub width: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Quantisation levels per root mean square of the image.
+    pub image_levels_per_rms: f32,
+    /// Where the provenance text lies.
+    pub provenance: Span,
+}
+
+impl HeaderRepr {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// Too few bytes, another magic or version, or reserved bytes that are not zero.
+    pub fn parse(blob: &[u8]) -> Result<Self, Problem> {
+        let Some((record, _)) = blob.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(Problem::Truncated { need: HEADER_BYTES, got: blob.len() });
+        };
+        let mut r = Reader::new(record);
+        let magic = r.bytes::<8>()?;
+        if magic != MAGIC {
+            return Err(Problem::Magic { got: magic });
+        }
+        equal("version", r.u16()?.into(), VERSION.into())?;
+        let graphs = r.u16()?.into();
+        let (length, checksum) = (r.size()?, r.u32()?);
+        let (height, width, classes) = (r.u16()?.into(), r.u16()?.into(), r.u16()?.into());
+        equal("reserved bytes", r.u16()?.into(), 0)?;
+        let (image_levels_per_rms, provenance) = (r.f32()?, r.span()?);
+        r.rest_is_zero()?;
+        Ok(Self { graphs, length, checksum, height, width, classes, image_levels_per_rms, provenance })
+    }
+
+    /// Writes a header of [`HEADER_BYTES`].
+    ///
+    /// # Errors
+    /// A field too large for its place.
+    pub fn emit(&self, record: &mut [u8]) -> Result<(), Problem> {
+        let mut w = Writer::new(record);
+        w.put(MAGIC)?;
+        w.put(VERSION.to_le_bytes())?;
+        w.size16("number of graphs", self.graphs)?;
+        w.size32("length", self.length)?;
+        w.put(self.checksum.to_le_bytes())?;
+        w.size16("height", self.height)?;
+        w.size16("width", self.width)?;
+        w.size16("classes", self.classes)?;
+        w.put([0; 2])?;
+        w.put(self.image_levels_per_rms.to_le_bytes())?;
+        w.span(self.provenance)
+    }
+
+    fn check(&self, blob: &[u8]) -> Result<(), Problem> {
+        if self.length != blob.len() {
+            return Err(mismatch("length", blob.len() as i64, self.length as i64));
+        }
+        let got = checksum(blob.get(CHECKSUM_START..).unwrap_or_default());
+        if got != self.checksum {
+            return Err(Problem::Checksum { got, expected: self.checksum });
+        }
+        within("number of graphs", self.graphs, 1, 2)?;
+        extent("height", self.height)?;
+        extent("width", self.width)?;
+        within("classes", self.classes, 2, 16)?;
+        // Another constant would ask for other image bytes than the core makes.
+        float("image levels per rms", self.image_levels_per_rms, IMAGE_LEVELS_PER_RMS, "48")
+    }
+}
+
+/// A record of the graph table as plain values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphRepr {
+    /// What the graph is for.
+    pub kind: GraphKind,
+    /// Number of tensors the caller gives.
+    pub inputs: usize,
+    /// Bytes of arena a run needs, activations and scratch.
+    pub arena_bytes: usize,
+    /// Scratch bytes of the node that needs most.
+    pub scratch_bytes: usize,
+    /// Multiply-accumulates of convolutions in one run.
+    pub macs: u64,
+    /// The tensor table.
+    pub tensors: Span,
+    /// The node table.
+    pub nodes: Span,
+    /// Weights and other constants.
+    pub constants: Span,
+}
+
+impl GraphRepr {
+    /// Reads a record of the graph table.
+    ///
+    /// # Errors
+    /// Too few bytes or an unknown kind.
+    pub fn parse(record: &[u8]) -> Result<Self, Problem> {
+        let mut r = Reader::new(record);
+        Ok(Self {
+            kind: GraphKind::from_code(r.u32()?)?,
+            inputs: r.size()?,
+            arena_bytes: r.size()?,
+            scratch_bytes: r.size()?,
+            macs: r.u64()?,
+            tensors: r.span()?,
+            nodes: r.span()?,
+            constants: r.span()?,
+        })
+    }
+
+    /// Writes a record of [`GRAPH_BYTES`].
+    ///
+    /// # Errors
+    /// A field too large for its place.
+    pub fn emit(&self, record: &mut [u8]) -> Result<(), Problem> {
+        let mut w = Writer::new(record);
+        w.put((self.kind as u32).to_le_bytes())?;
+        w.size32("inputs", self.inputs)?;
+        w.size32("arena bytes", self.arena_bytes)?;
+        w.size32("scratch bytes", self.scratch_bytes)?;
+        w.put(self.macs.to_le_bytes())?;
+        w.span(self.tensors)?;
+        w.span(self.nodes)?;
+        w.span(self.constants)
+    }
+}
+
+/// A checked blob: the networks of one scanner protocol, read where they lie.
+///
+/// Copying it copies a few words, not the blob.
+#[derive(Clone, Copy)]
+pub struct Model<'a> {
+    bytes: &'a [u8],
+    header: HeaderRepr,
+    provenance: &'a str,
+    segmenter: Option<Graph<'a>>,
+    policy: Option<Graph<'a>>,
+}
+
+impl<'a> Model<'a> {
+    /// Checks a blob from beginning to end, once. Any bytes may be given. Afterwards nothing that reads the model can
+    /// panic, read out of bounds, or overwrite a tensor that is still needed.
+    ///
+    /// Takes time in proportion to the blob's length, and to the square of the number of nodes.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where.
+    pub fn new_checked(bytes: &'a [u8]) -> Result<Self, BlobError> {
+        let header = HeaderRepr::parse(bytes).map_err(|p| p.at(Location::Header))?;
+        header.check(bytes).map_err(|p| p.at(Location::Header))?;
+        let provenance = provenance(bytes, header.provenance).map_err(|p| p.at(Location::Provenance))?;
+        let mut model = Self { bytes, header, provenance, segmenter: None, policy: None };
+        let mut previous = 0;
+        for index in 0..header.graphs {
+            let here = Location::GraphRecord(index);
+            let at = HEADER_BYTES.saturating_add(index.saturating_mul(GRAPH_BYTES));
+            let record = bytes.get(at..).and_then(|rest| rest.get(..GRAPH_BYTES));
+            let need = at.saturating_add(GRAPH_BYTES);
+            let record = record.ok_or(Problem::Truncated { need, got: bytes.len() }.at(here))?;
+            let repr = GraphRepr::parse(record).map_err(|p| p.at(here))?;
+            let code = repr.kind as i64;
+            if code <= previous {
+                let problem = Problem::OutOfRange { field: "kind", got: code, min: previous + 1, max: 2 };
+                return Err(problem.at(here));
+            }
+            previous = code;
+            let graph = Graph::new_checked(bytes, &header, repr)?;
+            match repr.kind {
+                GraphKind::Segmenter => model.segmenter = Some(graph),
+                GraphKind::Policy => model.policy = Some(graph),
+            }
+        }
+        Ok(model)
+    }
+
+    /// Rows of the image, samples of a line.
+    pub fn height(&self) -> usize {
+        self.header.height
+    }
+
+    /// Columns of the image, number of lines.
+    pub fn width(&self) -> usize {
+        self.header.width
+    }
+
+    /// Number of classes, background among them.
+    pub fn classes(&self) -> usize {
+        self.header.classes
+    }
+
+    /// Name of the network, what it was trained on, a licence note.
+    pub fn provenance(&self) -> &'a str {
+        self.provenance
+    }
+
+    /// The network that segments, if there is one. At least one of the two is there.
+    pub fn segmenter(&self) -> Option<Graph<'a>> {
+        self.segmenter
+    }
+
+    /// The network that picks the next line, if there is one.
+    pub fn policy(&self) -> Option<Graph<'a>> {
+        self.policy
+    }
+
+    /// The graphs there are, the segmenter first.
+    pub fn graphs(&self) -> impl Iterator<Item = Graph<'a>> {
+        self.segmenter.into_iter().chain(self.policy)
+    }
+
+    /// The blob itself.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl fmt::Debug for Model<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("header", &self.header)
+            .field("provenance", &self.provenance)
+            .field("segmenter", &self.segmenter)
+            .field("policy", &self.policy)
+            .finish()
+    }
+}
+
+fn provenance(blob: &[u8], span: Span) -> Result<&str, Problem> {
+    let text = section("provenance", blob, span)?;
+    within("provenance length", text.len(), 0, MAX_PROVENANCE)?;
+    core::str::from_utf8(text).map_err(|e| Problem::NotUtf8 { valid: e.valid_up_to() })
+}
+
+/// The bytes of a section, which must be aligned and lie in the blob.
+pub(super) fn section<'a>(field: &'static str, blob: &'a [u8], span: Span) -> Result<&'a [u8], Problem> {
+    if !span.offset.is_multiple_of(ALIGN) {
+        return Err(Problem::Misaligned { field, got: span.offset, align: ALIGN });
+    }
+    let end = i64::from(span.offset).saturating_add(span.length.into());
+    span.of(blob).ok_or(Problem::OutOfRange { field, got: end, min: 0, max: blob.len() as i64 })
+}
+
+fn extent(field: &'static str, got: usize) -> Result<(), Problem> {
+    within(field, got, 32, 512)?;
+    // The Fourier transform takes powers of two.
+    equal(field, got as i64, got.next_power_of_two() as i64)
+}
+
+pub(super) fn within(field: &'static str, got: usize, min: usize, max: usize) -> Result<(), Problem> {
+    if (min..=max).contains(&got) {
+        return Ok(());
+    }
+    Err(Problem::OutOfRange { field, got: got as i64, min: min as i64, max: max as i64 })
+}
+
+pub(super) fn equal(field: &'static str, got: i64, expected: i64) -> Result<(), Problem> {
+    if got == expected { Ok(()) } else { Err(mismatch(field, got, expected)) }
+}
+
+#[cold]
+fn mismatch(field: &'static str, got: i64, expected: i64) -> Problem {
+    Problem::Mismatch { field, got, expected }
+}
+
+/// `got` must be `expected` to the bit.
+pub(super) fn float(field: &'static str, got: f32, expected: f32, words: &'static str) -> Result<(), Problem> {
+    if got.to_bits() == expected.to_bits() {
+        return Ok(());
+    }
+    Err(Problem::BadFloat { field, got, expected: words })
+}

@@ -1,0 +1,356 @@
+//! One network of a blob: its tensors and nodes, read from their records whenever they are needed.
+
+use core::fmt;
+use core::ops::Range;
+
+use super::blob::{self, GraphRepr, HeaderRepr, section, within};
+use super::bytes::Span;
+use super::check;
+use super::error::{BlobError, Location, Problem};
+use super::record::{NODE_BYTES, TENSOR_BYTES};
+use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
+use crate::kernels::{self, ChannelParams, Conv2d, LayerNorm, MaxPool, Shape, Shift, Upsample2x};
+
+/// Most nodes a graph may have.
+pub const MAX_NODES: usize = 1024;
+/// Most inputs a graph may have.
+pub const MAX_INPUTS: usize = 2;
+/// Most bytes of one tensor.
+pub const MAX_TENSOR_BYTES: usize = 1 << 24;
+/// Most bytes of an arena.
+pub const MAX_ARENA_BYTES: usize = 1 << 28;
+
+/// What a graph is for. The value is its code in the blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum GraphKind {
+    /// Image HxWx1 to class logits HxWxC.
+    Segmenter = 1,
+    /// Image HxWx1 and state vector 1x1x(W+3) to line logits 1x1xW.
+    Policy = 2,
+}
+
+impl GraphKind {
+    pub(super) fn from_code(code: u32) -> Result<Self, Problem> {
+        match code {
+            1 => Ok(Self::Segmenter),
+            2 => Ok(Self::Policy),
+            _ => Err(Problem::UnknownCode { field: "kind", got: code }),
+        }
+    }
+}
+
+impl fmt::Display for GraphKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Segmenter => "segmenter",
+            Self::Policy => "policy",
+        })
+    }
+}
+
+/// A tensor as those outside a graph see it: `real = scale * (q - zero_point)`, i8, HWC.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TensorInfo {
+    /// Rows, columns, channels.
+    pub shape: Shape,
+    /// Size of one quantisation step.
+    pub scale: f32,
+    /// The value that stands for 0.0, in -128..=127.
+    pub zero_point: i32,
+}
+
+impl From<TensorRepr> for TensorInfo {
+    fn from(t: TensorRepr) -> Self {
+        Self { shape: t.shape, scale: t.scale, zero_point: t.zero_point }
+    }
+}
+
+impl TensorRepr {
+    /// The arena bytes it occupies; `None` for a caller's input.
+    pub fn range(&self) -> Option<Range<usize>> {
+        match self.place {
+            Place::Input(_) => None,
+            Place::Arena(start) => Some(start..start.saturating_add(self.shape.len())),
+        }
+    }
+}
+
+/// One network of a checked blob.
+#[derive(Clone, Copy)]
+pub struct Graph<'a> {
+    blob: &'a [u8],
+    repr: GraphRepr,
+    tensors: &'a [[u8; TENSOR_BYTES]],
+    nodes: &'a [[u8; NODE_BYTES]],
+    output: TensorInfo,
+}
+
+impl<'a> Graph<'a> {
+    /// Finds the tables of a graph and checks all of it.
+    pub(super) fn new_checked(blob: &'a [u8], header: &HeaderRepr, repr: GraphRepr) -> Result<Self, BlobError> {
+        let here = Location::Graph(repr.kind);
+        let graph = Self::with_tables(blob, repr).map_err(|p| p.at(here))?;
+        check::graph(&graph, header)?;
+        let last = graph.tensors.len().saturating_sub(1);
+        let output = graph.tensor(last).map_err(|p| p.at(here))?.into();
+        Ok(Self { output, ..graph })
+    }
+
+    fn with_tables(blob: &'a [u8], repr: GraphRepr) -> Result<Self, Problem> {
+        section("constants", blob, repr.constants)?;
+        let tensors = records("tensor table", section("tensor table", blob, repr.tensors)?)?;
+        let nodes = records("node table", section("node table", blob, repr.nodes)?)?;
+        within("inputs", repr.inputs, 1, MAX_INPUTS)?;
+        within("nodes", nodes.len(), 1, MAX_NODES)?;
+        blob::equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
+        // The last tensor's record is not checked yet; this stands in for it until it is.
+        let output = TensorInfo { shape: Shape::new(0, 0, 0), scale: 1.0, zero_point: 0 };
+        Ok(Self { blob, repr, tensors, nodes, output })
+    }
+
+    /// What the graph is for.
+    pub fn kind(&self) -> GraphKind {
+        self.repr.kind
+    }
+
+    /// Its record in the graph table.
+    pub fn repr(&self) -> &GraphRepr {
+        &self.repr
+    }
+
+    /// Bytes of arena a run needs, activations and scratch; a multiple of 16.
+    pub fn arena_bytes(&self) -> usize {
+        self.repr.arena_bytes
+    }
+
+    /// Scratch bytes of the node that needs most; part of [`Graph::arena_bytes`].
+    pub fn scratch_bytes(&self) -> usize {
+        self.repr.scratch_bytes
+    }
+
+    /// Multiply-accumulates of convolutions in one run.
+    pub fn macs(&self) -> u64 {
+        self.repr.macs
+    }
+
+    /// Number of tensors the caller gives.
+    pub fn inputs(&self) -> usize {
+        self.repr.inputs
+    }
+
+    /// What the caller gives as input `index`.
+    pub fn input(&self, index: usize) -> Option<TensorInfo> {
+        if index >= self.repr.inputs {
+            return None;
+        }
+        self.tensor(index).ok().map(TensorInfo::from)
+    }
+
+    /// What a run returns.
+    pub fn output(&self) -> TensorInfo {
+        self.output
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node; a checked graph has at least one.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Tensor `id`: the inputs first, then what each node writes.
+    ///
+    /// # Errors
+    /// No such tensor; in a graph under construction also a record that cannot be read.
+    pub fn tensor(&self, id: usize) -> Result<TensorRepr, Problem> {
+        let record = self.tensors.get(id).ok_or_else(|| no_such("tensor", id, self.tensors.len()))?;
+        TensorRepr::parse(record)
+    }
+
+    /// The record of node `index`.
+    pub(super) fn node_repr(&self, index: usize) -> Result<NodeRepr<Span>, Problem> {
+        let record = self.nodes.get(index).ok_or_else(|| no_such("node", index, self.nodes.len()))?;
+        NodeRepr::parse(record)
+    }
+
+    /// Node `index` with its constants and tensors.
+    ///
+    /// # Errors
+    /// No such node; in a graph under construction also a record that cannot be read.
+    pub fn node(&self, index: usize) -> Result<Node<'a>, Problem> {
+        let NodeRepr { op, inputs, scratch_offset, scratch_bytes } = self.node_repr(index)?;
+        let second = match inputs.1 {
+            Some(id) => Some(self.tensor(id)?),
+            None => None,
+        };
+        Ok(Node {
+            index,
+            op: op.try_map(|&span| self.constant(span))?,
+            inputs,
+            input: self.tensor(inputs.0)?,
+            second,
+            output: self.tensor(self.repr.inputs.saturating_add(index))?,
+            scratch: scratch_offset..scratch_offset.saturating_add(scratch_bytes),
+        })
+    }
+
+    /// The nodes in the order they run.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> {
+        let graph = *self;
+        (0..self.nodes.len()).filter_map(move |index| graph.node(index).ok())
+    }
+
+    fn constant(&self, span: Span) -> Result<&'a [u8], Problem> {
+        let area = self.repr.constants;
+        let first = u64::from(area.offset);
+        let start = u64::from(span.offset);
+        let end = start + u64::from(span.length);
+        if start < first || end > first + u64::from(area.length) {
+            let (min, max) = (first as i64, (first + u64::from(area.length)) as i64);
+            let got = if start < first { start } else { end } as i64;
+            return Err(Problem::OutOfRange { field: "constants", got, min, max });
+        }
+        section("constants", self.blob, span)
+    }
+}
+
+impl fmt::Debug for Graph<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").field("repr", &self.repr).field("output", &self.output).finish()
+    }
+}
+
+fn records<'a, const N: usize>(field: &'static str, bytes: &'a [u8]) -> Result<&'a [[u8; N]], Problem> {
+    match bytes.as_chunks() {
+        (records, []) => Ok(records),
+        _ => Err(Problem::Misaligned { field, got: bytes.len() as u32, align: N as u32 }),
+    }
+}
+
+#[cold]
+fn no_such(field: &'static str, id: usize, count: usize) -> Problem {
+    Problem::OutOfRange { field, got: id as i64, min: 0, max: count as i64 - 1 }
+}
+
+/// A node with its constants and tensors at hand.
+#[derive(Clone, Debug)]
+pub struct Node<'a> {
+    /// Its number in the order nodes run.
+    pub index: usize,
+    /// The operator, with its constants where they lie in the blob.
+    pub op: OperatorRepr<&'a [u8]>,
+    /// The tensors it reads, by number.
+    pub inputs: (usize, Option<usize>),
+    /// The first tensor it reads.
+    pub input: TensorRepr,
+    /// The second tensor it reads.
+    pub second: Option<TensorRepr>,
+    /// The tensor it writes.
+    pub output: TensorRepr,
+    /// The arena bytes it scribbles on.
+    pub scratch: Range<usize>,
+}
+
+/// An operator as a kernel takes it.
+#[derive(Clone, Copy, Debug)]
+pub enum Operator<'a> {
+    /// See [`OperatorRepr::Conv2d`].
+    Conv2d(Conv2d<'a>),
+    /// See [`OperatorRepr::Depthwise`].
+    Depthwise(Conv2d<'a>),
+    /// See [`OperatorRepr::MaxPool`].
+    MaxPool(MaxPool),
+    /// See [`OperatorRepr::Add`].
+    Add(kernels::Add),
+    /// See [`OperatorRepr::Upsample2x`].
+    Upsample2x(Upsample2x),
+    /// See [`OperatorRepr::LayerNorm`].
+    LayerNorm(LayerNorm<'a>),
+    /// See [`OperatorRepr::Table`].
+    Table(kernels::Table<'a>),
+    /// See [`OperatorRepr::Shift`].
+    Shift(Shift),
+}
+
+impl<'a> Node<'a> {
+    /// Which operator it is.
+    pub fn kind(&self) -> OperatorKind {
+        self.op.kind()
+    }
+
+    /// Multiply-accumulates of a convolution; 0 for other operators.
+    pub fn macs(&self) -> u64 {
+        self.op.macs(self.input.shape, self.output.shape)
+    }
+
+    /// Bytes of its constants in the blob, padding apart.
+    pub fn constant_bytes(&self) -> usize {
+        let mut total = 0usize;
+        let counted = self.op.try_map(|bytes| {
+            total = total.saturating_add(bytes.len());
+            Ok::<(), core::convert::Infallible>(())
+        });
+        match counted {
+            Ok(_) => total,
+        }
+    }
+
+    /// The operator as a kernel takes it, or `None` where constants have a length no kernel takes, which in a checked
+    /// graph does not happen.
+    pub fn operator(&self) -> Option<Operator<'a>> {
+        let (input, output) = (&self.input, &self.output);
+        let (in_zero, out_zero) = (input.zero_point, output.zero_point);
+        Some(match self.op {
+            OperatorRepr::Conv2d(ref c) => Operator::Conv2d(self.convolution(c)?),
+            OperatorRepr::Depthwise(ref c) => Operator::Depthwise(self.convolution(c)?),
+            OperatorRepr::MaxPool { kernel, stride, clamp } => {
+                Operator::MaxPool(MaxPool { input: input.shape, kernel, stride, clamp })
+            }
+            OperatorRepr::Add { a, b, left_shift, out, clamp } => Operator::Add(kernels::Add {
+                len: output.shape.len(),
+                a_zero: in_zero,
+                a,
+                b_zero: self.second?.zero_point,
+                b,
+                left_shift,
+                out,
+                out_zero,
+                clamp,
+            }),
+            OperatorRepr::Upsample2x { requant, clamp } => {
+                Operator::Upsample2x(Upsample2x { input: input.shape, in_zero, requant, out_zero, clamp })
+            }
+            OperatorRepr::LayerNorm { eps_q, clamp, gamma, beta } => {
+                Operator::LayerNorm(LayerNorm { shape: input.shape, eps_q, gamma, beta, out_zero, clamp })
+            }
+            OperatorRepr::Table { table } => Operator::Table(kernels::Table { table: as_i8(table)?.first_chunk()? }),
+            OperatorRepr::Shift { axis } => {
+                Operator::Shift(Shift { shape: input.shape, axis, zero: i8::try_from(in_zero).ok()? })
+            }
+        })
+    }
+
+    fn convolution(&self, c: &ConvRepr<&'a [u8]>) -> Option<Conv2d<'a>> {
+        Some(Conv2d {
+            input: self.input.shape,
+            output: self.output.shape,
+            kernel: c.kernel,
+            stride: c.stride,
+            pad: c.pad,
+            dilation: c.dilation,
+            in_zero: self.input.zero_point,
+            out_zero: self.output.zero_point,
+            clamp: c.clamp,
+            weights: as_i8(c.weights)?,
+            params: ChannelParams::new(c.params)?,
+        })
+    }
+}
+
+fn as_i8(bytes: &[u8]) -> Option<&[i8]> {
+    bytemuck::try_cast_slice(bytes).ok()
+}

@@ -1,0 +1,166 @@
+//! Blobs of two networks of one layer each, whose answers can be worked out by hand.
+
+use std::vec;
+use std::vec::Vec;
+
+use crate::kernels::{Shape, conv_scratch_bytes};
+use crate::model::blob::{
+    CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum,
+};
+use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
+use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
+
+pub(super) const HEIGHT: usize = 64;
+pub(super) const WIDTH: usize = 32;
+pub(super) const CLASSES: usize = 4;
+
+/// A 1x1 convolution with multiplier 1: `out = clamp(weights * (in - in_zero) + bias)`.
+pub(super) struct Linear {
+    kind: GraphKind,
+    inputs: Vec<TensorRepr>,
+    output: Shape,
+    weights: Vec<i8>,
+    biases: Vec<i32>,
+}
+
+fn tensor(shape: Shape, scale: f32, zero_point: i32, place: Place) -> TensorRepr {
+    TensorRepr {
+        shape,
+        scale,
+        zero_point,
+        place,
+    }
+}
+
+fn image_tensor() -> TensorRepr {
+    tensor(
+        Shape::new(HEIGHT, WIDTH, 1),
+        1.0 / 48.0,
+        -128,
+        Place::Input(0),
+    )
+}
+
+/// Logits 40, u, 2u - 60 and 3u - 200 for a pixel of level u.
+pub(super) fn segmenter() -> Linear {
+    Linear {
+        kind: GraphKind::Segmenter,
+        inputs: vec![image_tensor()],
+        output: Shape::new(HEIGHT, WIDTH, CLASSES),
+        weights: vec![0, 1, 2, 3],
+        biases: vec![40, 0, -60, -200],
+    }
+}
+
+/// Prefers lines near DC, and above all the line that follows a measured one.
+pub(super) fn policy() -> Linear {
+    let state = tensor(Shape::new(1, 1, WIDTH + 3), 1.0 / 127.0, 0, Place::Input(1));
+    let mut weights = vec![0; WIDTH * (WIDTH + 3)];
+    (1..WIDTH).for_each(|line| weights[line * (WIDTH + 3) + line - 1] = 1);
+    Linear {
+        kind: GraphKind::Policy,
+        inputs: vec![image_tensor(), state],
+        output: Shape::new(1, 1, WIDTH),
+        weights,
+        biases: (0..WIDTH)
+            .map(|line| 20 - line.abs_diff(WIDTH / 2) as i32)
+            .collect(),
+    }
+}
+
+/// Appends `section` at the next multiple of 16.
+fn append(blob: &mut Vec<u8>, section: &[u8]) -> Span {
+    blob.resize(blob.len().next_multiple_of(16), 0);
+    let span = Span {
+        offset: blob.len() as u32,
+        length: section.len() as u32,
+    };
+    blob.extend_from_slice(section);
+    span
+}
+
+fn append_graph(blob: &mut Vec<u8>, linear: &Linear) -> GraphRepr {
+    let channels = linear.inputs.last().unwrap().shape.c;
+    let weights: Vec<u8> = linear.weights.iter().map(|&weight| weight as u8).collect();
+    let weights = append(blob, &weights);
+    let params = linear
+        .biases
+        .iter()
+        .flat_map(|&bias| [bias, 1 << 30, 1])
+        .flat_map(i32::to_le_bytes);
+    let params = append(blob, &params.collect::<Vec<u8>>());
+    let constants = Span {
+        offset: weights.offset,
+        length: blob.len() as u32 - weights.offset,
+    };
+
+    let output = tensor(linear.output, 1.0, 0, Place::Arena(0));
+    let mut tensors = vec![0; (linear.inputs.len() + 1) * TENSOR_BYTES];
+    for (record, repr) in tensors
+        .chunks_exact_mut(TENSOR_BYTES)
+        .zip(linear.inputs.iter().chain([&output]))
+    {
+        repr.emit(record).unwrap();
+    }
+    let scratch_bytes = conv_scratch_bytes((1, 1), channels);
+    let scratch_offset = output.shape.len().next_multiple_of(16);
+    let conv = ConvRepr {
+        kernel: (1, 1),
+        stride: 1,
+        pad: 0,
+        dilation: 1,
+        clamp: (-128, 127),
+        weights,
+        params,
+    };
+    let inputs = (linear.inputs.len() - 1, None);
+    let node = NodeRepr {
+        op: OperatorRepr::Conv2d(conv),
+        inputs,
+        scratch_offset,
+        scratch_bytes,
+    };
+    let mut nodes = vec![0; NODE_BYTES];
+    node.emit(&mut nodes).unwrap();
+    GraphRepr {
+        kind: linear.kind,
+        inputs: linear.inputs.len(),
+        arena_bytes: (scratch_offset + scratch_bytes).next_multiple_of(16),
+        scratch_bytes,
+        macs: (output.shape.len() * channels) as u64,
+        tensors: append(blob, &tensors),
+        nodes: append(blob, &nodes),
+        constants,
+    }
+}
+
+pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
+    let mut blob = vec![0; HEADER_BYTES + graphs.len() * GRAPH_BYTES];
+    let reprs: Vec<GraphRepr> = graphs
+        .iter()
+        .map(|linear| append_graph(&mut blob, linear))
+        .collect();
+    for (record, repr) in blob[HEADER_BYTES..]
+        .chunks_exact_mut(GRAPH_BYTES)
+        .zip(&reprs)
+    {
+        repr.emit(record).unwrap();
+    }
+    let mut header = HeaderRepr {
+        graphs: graphs.len(),
+        length: blob.len(),
+        checksum: 0,
+        height: HEIGHT,
+        width: WIDTH,
+        classes: CLASSES,
+        image_levels_per_rms: 48.0,
+        provenance: Span {
+            offset: HEADER_BYTES as u32,
+            length: 0,
+        },
+    };
+    header.emit(&mut blob[..HEADER_BYTES]).unwrap();
+    header.checksum = checksum(&blob[CHECKSUM_START..]);
+    header.emit(&mut blob[..HEADER_BYTES]).unwrap();
+    blob
+}

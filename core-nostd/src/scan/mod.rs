@@ -1,0 +1,444 @@
+//! The acquisition loop: a budget, then line after line, then a segmentation.
+//!
+//! ```
+//! use kscout_core::Complex32;
+//! use kscout_core::model::Model;
+//! use kscout_core::scan::Scan;
+//!
+//! fn segment_slice(
+//!     blob: &[u8],
+//!     arena: &mut [u8],
+//!     mut measure: impl FnMut(usize) -> Vec<Complex32>,
+//! ) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+//!     let model = Model::new_checked(blob)?;
+//!     let mut scan = Scan::new(&model, arena)?;
+//!     scan.start(12)?;
+//!     while let Some(line) = scan.next_line() {
+//!         scan.push_line(line, &measure(line))?;
+//!     }
+//!     Ok(scan.segment()?.to_vec())
+//! }
+//! # let mut arena = kscout_core::arena::StaticArena::<16>::new();
+//! # assert!(segment_slice(b"no blob", arena.as_mut_slice(), |_| Vec::new()).is_err());
+//! ```
+//!
+//! The policy proposes and the caller disposes: [`push_line`](Scan::push_line) takes any line that has not been
+//! measured, so a fixed pattern or another policy can drive the same scan.
+
+mod error;
+#[cfg(test)]
+mod fixture;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::Complex32;
+use crate::arena::{ArenaError, Carver, carved_bytes};
+use crate::kernels::{Kernels, Portable};
+use crate::kspace::fft::is_fft_length;
+use crate::kspace::{LineSet, Twiddles, grow_image, ifft_centred, quantise_magnitude};
+use crate::model::{Graph, Model, run};
+
+pub use error::ScanError;
+pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
+
+/// Bytes of arena that a scan with `model` needs.
+pub fn arena_bytes(model: &Model<'_>) -> usize {
+    let graph_bytes = model
+        .graphs()
+        .map(|graph| graph.arena_bytes())
+        .max()
+        .unwrap_or(0);
+    arena_bytes_for(model.height(), model.width(), graph_bytes)
+}
+
+/// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
+///
+/// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
+pub const fn arena_bytes_for(height: usize, width: usize, graph_bytes: usize) -> usize {
+    let pixels = height.saturating_mul(width);
+    carved_bytes::<Complex32>(pixels)
+        .saturating_add(carved_bytes::<Complex32>(height))
+        .saturating_add(2 * carved_bytes::<Complex32>(width))
+        .saturating_add(2 * carved_bytes::<u8>(pixels))
+        .saturating_add(carved_bytes::<u8>(width.saturating_add(STATE_EXTRAS)))
+        .saturating_add(carved_bytes::<u16>(width))
+        .saturating_add(carved_bytes::<u8>(graph_bytes))
+}
+
+/// The caller's arena, cut up.
+struct Memory<'a> {
+    image: &'a mut [Complex32],
+    profile: &'a mut [Complex32],
+    twiddles: Twiddles<'a>,
+    ramp: &'a mut [Complex32],
+    quantised: &'a mut [i8],
+    classes: &'a mut [u8],
+    state: &'a mut [i8],
+    lines: &'a mut [u16],
+    graph: &'a mut [u8],
+}
+
+impl<'a> Memory<'a> {
+    fn carve(arena: &'a mut [u8], model: &Model<'_>) -> Result<Self, ScanError> {
+        let (height, width) = (model.height(), model.width());
+        let (needed, got) = (arena_bytes(model), arena.len());
+        if got < needed {
+            return Err(ArenaError::TooSmall { needed, got }.into());
+        }
+        let mut carver = Carver::new(arena)?;
+        Ok(Self {
+            image: carver.take(height * width)?,
+            profile: carver.take(height)?,
+            twiddles: Twiddles::fill(carver.take(width)?)
+                .map_err(|_| ScanError::Size { height, width })?,
+            ramp: carver.take(width)?,
+            quantised: carver.take(height * width)?,
+            classes: carver.take(height * width)?,
+            state: carver.take(width + STATE_EXTRAS)?,
+            lines: carver.take(width)?,
+            graph: carver.rest(),
+        })
+    }
+}
+
+/// What the arena of the graphs holds: where the output of the network lies that ran last.
+#[derive(Debug, Clone, PartialEq)]
+enum Held {
+    Nothing,
+    Policy(Range<usize>),
+    Segmenter(Range<usize>),
+}
+
+/// A scan of one slice: the lines measured so far, the image they give, and the networks that look at it.
+///
+/// `K` is the kernel set that runs the networks. Nothing is allocated, and the networks run only when their answer is
+/// asked for and something has changed since.
+pub struct Scan<'m, 'a, K = Portable> {
+    segmenter: Option<Graph<'m>>,
+    policy: Option<Graph<'m>>,
+    class_count: usize,
+    kernels: K,
+    memory: Memory<'a>,
+    mask: LineSet,
+    budget: usize,
+    image_is_current: bool,
+    held: Held,
+    fault: Option<ScanError>,
+}
+
+impl<'m, 'a> Scan<'m, 'a, Portable> {
+    /// A scan with the portable kernels, in an arena of at least [`arena_bytes`] bytes aligned to 16.
+    ///
+    /// # Errors
+    /// [`ScanError::Arena`] if the arena does not do, [`ScanError::Size`] if images of the model's size cannot be
+    /// reconstructed.
+    pub fn new(model: &Model<'m>, arena: &'a mut [u8]) -> Result<Self, ScanError> {
+        Self::with_kernels(model, arena, Portable)
+    }
+}
+
+impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
+    /// A scan with the kernels of the caller's choice; every set gives the same bytes.
+    ///
+    /// # Errors
+    /// As [`Scan::new`].
+    pub fn with_kernels(
+        model: &Model<'m>,
+        arena: &'a mut [u8],
+        kernels: K,
+    ) -> Result<Self, ScanError> {
+        let (height, width) = (model.height(), model.width());
+        let size = ScanError::Size { height, width };
+        if !is_fft_length(height) {
+            return Err(size);
+        }
+        let mask = LineSet::new(width).map_err(|_| size)?;
+        let mut scan = Self {
+            segmenter: model.segmenter(),
+            policy: model.policy(),
+            class_count: model.classes(),
+            kernels,
+            memory: Memory::carve(arena, model)?,
+            mask,
+            budget: 0,
+            image_is_current: false,
+            held: Held::Nothing,
+            fault: None,
+        };
+        scan.forget();
+        Ok(scan)
+    }
+
+    /// Begins a scan of `budget` lines, and forgets any scan before it.
+    ///
+    /// # Errors
+    /// [`ScanError::Budget`] unless the budget is 1 to W; the scan before then goes on.
+    pub fn start(&mut self, budget: usize) -> Result<(), ScanError> {
+        let width = self.mask.width();
+        if budget == 0 || budget > width {
+            return Err(ScanError::Budget { budget, width });
+        }
+        self.forget();
+        self.budget = budget;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.memory.image.fill(Complex32::new(0.0, 0.0));
+        self.mask.clear();
+        self.image_is_current = false;
+        self.held = Held::Nothing;
+        self.fault = None;
+    }
+
+    /// The line that the policy would measure next, or `None` once the budget is spent. Until a line is pushed the
+    /// answer stays the same.
+    ///
+    /// Also `None` if the policy cannot run, most of all if the model has none: the next [`segment`](Self::segment) then says
+    /// why, so that a loop over `next_line` cannot end early unnoticed. [`propose`](Self::propose) says so at once.
+    pub fn next_line(&mut self) -> Option<usize> {
+        match self.propose() {
+            Ok(line) => line,
+            Err(error) => {
+                self.fault = Some(error);
+                None
+            }
+        }
+    }
+
+    /// [`next_line`](Self::next_line), with the reason if the policy cannot run.
+    ///
+    /// # Errors
+    /// [`ScanError::NoPolicy`] or [`ScanError::Run`].
+    pub fn propose(&mut self) -> Result<Option<usize>, ScanError> {
+        if self.remaining() == 0 {
+            return Ok(None);
+        }
+        self.run_policy()?;
+        Ok(best_line(self.policy_output(), &self.mask))
+    }
+
+    /// Takes in a measured line: H samples along ky, DC at H/2. Any line that has not been measured will do.
+    ///
+    /// # Errors
+    /// [`ScanError::NotStarted`], [`Line`](ScanError::Line), [`Repeated`](ScanError::Repeated),
+    /// [`BudgetSpent`](ScanError::BudgetSpent), [`SampleCount`](ScanError::SampleCount) or
+    /// [`NotFinite`](ScanError::NotFinite); the scan stays as it was.
+    pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
+        self.check_line(line, samples)?;
+        let memory = &mut self.memory;
+        let (height, width) = (memory.profile.len(), self.mask.width());
+        // The sizes were checked when the scan was made, so none of these can fail.
+        let size = ScanError::Size { height, width };
+        for (value, sample) in memory.profile.iter_mut().zip(samples) {
+            *value = *sample;
+        }
+        ifft_centred(memory.profile).map_err(|_| size)?;
+        grow_image(
+            memory.image,
+            memory.profile,
+            line,
+            &memory.twiddles,
+            memory.ramp,
+        )
+        .map_err(|_| size)?;
+        if let Some(slot) = memory.lines.get_mut(self.mask.len()) {
+            *slot = line as u16;
+        }
+        self.mask.insert(line).map_err(|_| size)?;
+        self.image_is_current = false;
+        self.held = Held::Nothing;
+        Ok(())
+    }
+
+    fn check_line(&self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
+        let (needed, got) = (self.memory.profile.len(), samples.len());
+        let width = self.mask.width();
+        if self.budget == 0 {
+            return Err(ScanError::NotStarted);
+        }
+        if line >= width {
+            return Err(ScanError::Line { line, width });
+        }
+        if self.mask.contains(line) {
+            return Err(ScanError::Repeated { line });
+        }
+        if self.remaining() == 0 {
+            return Err(ScanError::BudgetSpent {
+                budget: self.budget,
+            });
+        }
+        if got != needed {
+            return Err(ScanError::SampleCount { needed, got });
+        }
+        match samples
+            .iter()
+            .position(|sample| !(sample.re.is_finite() && sample.im.is_finite()))
+        {
+            Some(sample) => Err(ScanError::NotFinite { line, sample }),
+            None => Ok(()),
+        }
+    }
+
+    /// Segments the image as it is, and gives the class of each pixel, `[y][x]`. At any moment, before the first line too;
+    /// the scan can go on afterwards.
+    ///
+    /// # Errors
+    /// [`ScanError::NoSegmenter`] or [`ScanError::Run`]; and once, the reason why [`next_line`](Self::next_line) gave
+    /// `None` too early.
+    pub fn segment(&mut self) -> Result<&[u8], ScanError> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let graph = self.segmenter.ok_or(ScanError::NoSegmenter)?;
+        self.refresh_image();
+        if !matches!(self.held, Held::Segmenter(_)) {
+            self.held = Held::Nothing;
+            let inputs = [&*self.memory.quantised];
+            let output = run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?;
+            classes_from_logits(
+                signed(self.memory.graph, &output),
+                self.class_count,
+                self.memory.classes,
+            );
+            self.held = Held::Segmenter(output);
+        }
+        Ok(self.memory.classes)
+    }
+
+    /// The policy's logits, W of them, for the state the scan is in.
+    ///
+    /// # Errors
+    /// [`ScanError::NoPolicy`] or [`ScanError::Run`].
+    pub fn policy_logits(&mut self) -> Result<&[i8], ScanError> {
+        self.run_policy()?;
+        Ok(self.policy_output())
+    }
+
+    fn run_policy(&mut self) -> Result<(), ScanError> {
+        let graph = self.policy.ok_or(ScanError::NoPolicy)?;
+        self.refresh_image();
+        write_state(&self.mask, self.budget, self.memory.state);
+        if !matches!(self.held, Held::Policy(_)) {
+            self.held = Held::Nothing;
+            let inputs = [&*self.memory.quantised, &*self.memory.state];
+            self.held = Held::Policy(run_graph(
+                &graph,
+                &self.kernels,
+                &inputs,
+                self.memory.graph,
+            )?);
+        }
+        Ok(())
+    }
+
+    fn policy_output(&self) -> &[i8] {
+        match &self.held {
+            Held::Policy(output) => signed(self.memory.graph, output),
+            _ => &[],
+        }
+    }
+
+    /// The policy's second input, W + 3 values: see [`write_state`].
+    pub fn state(&mut self) -> &[i8] {
+        write_state(&self.mask, self.budget, self.memory.state);
+        self.memory.state
+    }
+
+    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`].
+    pub fn image(&mut self) -> &[i8] {
+        self.refresh_image();
+        self.memory.quantised
+    }
+
+    fn refresh_image(&mut self) {
+        if !self.image_is_current {
+            // The lengths were checked when the scan was made, so this cannot fail.
+            let _ = quantise_magnitude(self.memory.image, self.mask.width(), self.memory.quantised);
+            self.image_is_current = true;
+        }
+    }
+}
+
+impl<K> Scan<'_, '_, K> {
+    /// The complex zero-filled image of the lines measured so far, `[y][x]`.
+    pub fn complex_image(&self) -> &[Complex32] {
+        self.memory.image
+    }
+
+    /// The segmenter's logits, `[y][x][class]`, right after [`segment`](Self::segment); empty once the scan has gone on.
+    pub fn logits(&self) -> &[i8] {
+        match &self.held {
+            Held::Segmenter(output) => signed(self.memory.graph, output),
+            _ => &[],
+        }
+    }
+
+    /// The class of each pixel, `[y][x]`, right after [`segment`](Self::segment); empty once the scan has gone on.
+    pub fn classes(&self) -> &[u8] {
+        match self.held {
+            Held::Segmenter(_) => self.memory.classes,
+            _ => &[],
+        }
+    }
+
+    /// The [`digest`] of the scan right after [`segment`](Self::segment); once it has gone on, that of its lines alone.
+    pub fn digest(&self) -> u64 {
+        let image = if matches!(self.held, Held::Segmenter(_)) {
+            &*self.memory.quantised
+        } else {
+            &[]
+        };
+        digest(self.lines(), image, self.logits(), self.classes())
+    }
+
+    /// The lines measured so far.
+    pub fn mask(&self) -> &LineSet {
+        &self.mask
+    }
+
+    /// The lines measured so far, in the order they came.
+    pub fn lines(&self) -> &[u16] {
+        self.memory.lines.get(..self.mask.len()).unwrap_or_default()
+    }
+
+    /// How many lines the scan may measure; 0 before [`start`](Self::start).
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// How many lines the scan may still measure.
+    pub fn remaining(&self) -> usize {
+        self.budget.saturating_sub(self.mask.len())
+    }
+}
+
+impl<K> fmt::Debug for Scan<'_, '_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan")
+            .field("budget", &self.budget)
+            .field("lines", &self.lines())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a graph and says where in `arena` its output lies, so that nobody has to keep the arena borrowed.
+fn run_graph<K: Kernels>(
+    graph: &Graph<'_>,
+    kernels: &K,
+    inputs: &[&[i8]],
+    arena: &mut [u8],
+) -> Result<Range<usize>, ScanError> {
+    let start = arena.as_ptr() as usize;
+    let output = run(graph, kernels, inputs, arena)?;
+    let at = (output.as_ptr() as usize).saturating_sub(start);
+    Ok(at..at + output.len())
+}
+
+fn signed<'b>(bytes: &'b [u8], range: &Range<usize>) -> &'b [i8] {
+    bytemuck::try_cast_slice(bytes.get(range.clone()).unwrap_or_default()).unwrap_or_default()
+}

@@ -1,0 +1,350 @@
+use std::string::ToString;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::fixture::{HEIGHT, Linear, WIDTH, blob, policy, segmenter};
+use super::*;
+use crate::arena::StaticArena;
+use crate::kernels::Reference;
+use crate::kspace::{Pattern, SplitMix64, fft_centred};
+
+const ROOM: usize = 96 * 1024;
+
+/// Calls `test` with a scan of the given networks in an arena that holds rubbish.
+fn with_scan(graphs: &[Linear], test: impl FnOnce(&mut Scan<'_, '_>)) {
+    let blob = blob(graphs);
+    let model = Model::new_checked(&blob).unwrap();
+    let mut arena = StaticArena::<ROOM>::new();
+    arena.as_mut_slice().fill(0xAA);
+    test(&mut Scan::new(&model, arena.as_mut_slice()).unwrap());
+}
+
+/// A bright disc off the centre, with a phase.
+fn disc() -> Vec<Complex32> {
+    let pixel = |i: usize| {
+        let (y, x) = ((i / WIDTH) as f32 - 24.0, (i % WIDTH) as f32 - 17.0);
+        let bright = if y * y / 4.0 + x * x < 50.0 {
+            2.0
+        } else {
+            0.125
+        };
+        Complex32::new(bright, bright * 0.25)
+    };
+    (0..HEIGHT * WIDTH).map(pixel).collect()
+}
+
+/// The lines of an image's k-space, each of H samples.
+fn lines_of(image: &[Complex32]) -> Vec<Vec<Complex32>> {
+    let mut kspace = image.to_vec();
+    kspace
+        .chunks_exact_mut(WIDTH)
+        .for_each(|row| fft_centred(row).unwrap());
+    let column = |x: usize| {
+        kspace
+            .iter()
+            .skip(x)
+            .step_by(WIDTH)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let mut lines: Vec<Vec<Complex32>> = (0..WIDTH).map(column).collect();
+    lines.iter_mut().for_each(|line| fft_centred(line).unwrap());
+    lines
+}
+
+fn run_to_the_end<K: Kernels>(scan: &mut Scan<'_, '_, K>, budget: usize) -> u64 {
+    let lines = lines_of(&disc());
+    scan.start(budget).unwrap();
+    while let Some(line) = scan.next_line() {
+        scan.push_line(line, &lines[line]).unwrap();
+    }
+    scan.segment().unwrap();
+    scan.digest()
+}
+
+#[test]
+fn the_policy_sees_the_lines_it_has_measured() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        run_to_the_end(scan, 6);
+        assert_eq!(scan.lines(), [16, 17, 18, 19, 20, 21]);
+        assert_eq!((scan.remaining(), scan.next_line()), (0, None));
+        assert!(scan.mask().iter().eq(16..22));
+    });
+}
+
+#[test]
+fn the_segmenter_sees_the_quantised_image() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        run_to_the_end(scan, 12);
+        let levels: Vec<i32> = scan.image().iter().map(|&q| i32::from(q) + 128).collect();
+        let logits = |u: i32| [40, u, 2 * u - 60, 3 * u - 200].map(|logit| logit.clamp(-128, 127));
+        let expected: Vec<i32> = levels.iter().flat_map(|&u| logits(u)).collect();
+        assert!(
+            scan.logits()
+                .iter()
+                .map(|&logit| i32::from(logit))
+                .eq(expected.iter().copied())
+        );
+        let class = |scores: &[i32]| (0..4).rev().max_by_key(|&class| scores[class]).unwrap() as u8;
+        assert!(
+            expected
+                .chunks_exact(4)
+                .map(class)
+                .eq(scan.classes().iter().copied())
+        );
+        let found: Vec<usize> = (0..4)
+            .map(|c| scan.classes().iter().filter(|&&k| k == c).count())
+            .collect();
+        assert!(found[0] > 100 && found[2] > 100, "{found:?}");
+    });
+}
+
+#[test]
+fn a_scan_has_this_digest_on_every_target() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        assert_eq!(run_to_the_end(scan, 12), 0x4181_36cd_21a9_573e);
+        let (lines, classes, logits) = (
+            scan.lines().to_vec(),
+            scan.classes().to_vec(),
+            scan.logits().to_vec(),
+        );
+        assert_eq!(
+            scan.digest(),
+            digest(&lines, scan.image(), &logits, &classes)
+        );
+    });
+}
+
+#[test]
+fn a_second_scan_knows_nothing_of_the_first() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        let first = run_to_the_end(scan, 12);
+        assert_ne!(run_to_the_end(scan, 5), first);
+        assert_eq!(run_to_the_end(scan, 12), first);
+    });
+}
+
+#[test]
+fn kernel_sets_agree() {
+    let blob = blob(&[segmenter(), policy()]);
+    let model = Model::new_checked(&blob).unwrap();
+    let mut arena = StaticArena::<ROOM>::new();
+    let portable = run_to_the_end(&mut Scan::new(&model, arena.as_mut_slice()).unwrap(), 9);
+    let mut scan = Scan::with_kernels(&model, arena.as_mut_slice(), Reference).unwrap();
+    assert_eq!(run_to_the_end(&mut scan, 9), portable);
+}
+
+#[test]
+fn the_proposal_stays_until_a_line_comes() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        let lines = lines_of(&disc());
+        assert_eq!(scan.next_line(), None);
+        scan.start(3).unwrap();
+        assert_eq!([scan.next_line(), scan.next_line()], [Some(16); 2]);
+        scan.segment().unwrap();
+        assert_eq!(scan.next_line(), Some(16));
+        scan.push_line(4, &lines[4]).unwrap();
+        assert_eq!(scan.next_line(), Some(5));
+        assert_eq!(scan.policy_logits().unwrap()[5], 127);
+        assert_eq!(scan.state()[..6], [0, 0, 0, 0, 127, 0]);
+        assert_eq!(scan.state()[WIDTH..], [8, 4, 12]);
+    });
+}
+
+#[test]
+fn segmenting_half_way_changes_nothing_but_what_is_held() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        let straight = run_to_the_end(scan, 4);
+        let lines = lines_of(&disc());
+        scan.start(4).unwrap();
+        let dark = scan.segment().unwrap().to_vec();
+        assert!(dark.iter().all(|&class| class == 0));
+        while let Some(line) = scan.next_line() {
+            assert_eq!((scan.logits(), scan.classes()), (&[][..], &[][..]));
+            assert_eq!(scan.digest(), digest(scan.lines(), &[], &[], &[]));
+            scan.push_line(line, &lines[line]).unwrap();
+            assert_eq!(scan.segment().unwrap().len(), HEIGHT * WIDTH);
+        }
+        assert_eq!(scan.digest(), straight);
+    });
+}
+
+#[test]
+fn what_is_refused_leaves_the_scan_as_it_was() {
+    with_scan(&[segmenter(), policy()], |scan| {
+        let lines = lines_of(&disc());
+        assert_eq!(scan.push_line(16, &lines[16]), Err(ScanError::NotStarted));
+        scan.start(2).unwrap();
+        scan.push_line(16, &lines[16]).unwrap();
+        let before = (
+            scan.complex_image().to_vec(),
+            scan.image().to_vec(),
+            scan.lines().to_vec(),
+            scan.next_line(),
+        );
+        for budget in [0, WIDTH + 1] {
+            assert_eq!(
+                scan.start(budget),
+                Err(ScanError::Budget {
+                    budget,
+                    width: WIDTH
+                })
+            );
+        }
+        let refused = [
+            (
+                scan.push_line(WIDTH, &lines[0]),
+                ScanError::Line {
+                    line: WIDTH,
+                    width: WIDTH,
+                },
+            ),
+            (
+                scan.push_line(16, &lines[16]),
+                ScanError::Repeated { line: 16 },
+            ),
+            (
+                scan.push_line(3, &lines[3][1..]),
+                ScanError::SampleCount {
+                    needed: HEIGHT,
+                    got: HEIGHT - 1,
+                },
+            ),
+        ];
+        refused
+            .into_iter()
+            .for_each(|(got, expected)| assert_eq!(got, Err(expected)));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for value in [Complex32::new(bad, 0.0), Complex32::new(0.0, bad)] {
+                let mut samples = lines[3].clone();
+                samples[40] = value;
+                assert_eq!(
+                    scan.push_line(3, &samples),
+                    Err(ScanError::NotFinite {
+                        line: 3,
+                        sample: 40
+                    })
+                );
+            }
+        }
+        let after = (
+            scan.complex_image().to_vec(),
+            scan.image().to_vec(),
+            scan.lines().to_vec(),
+            scan.next_line(),
+        );
+        assert_eq!(before, after);
+        scan.push_line(3, &lines[3]).unwrap();
+        assert_eq!(
+            scan.push_line(4, &lines[4]),
+            Err(ScanError::BudgetSpent { budget: 2 })
+        );
+        assert_eq!(scan.lines(), [16, 3]);
+    });
+}
+
+#[test]
+fn samples_too_large_to_square_give_a_dark_image() {
+    with_scan(&[segmenter()], |scan| {
+        scan.start(2).unwrap();
+        scan.push_line(16, &[Complex32::new(f32::MAX, f32::MAX); HEIGHT])
+            .unwrap();
+        assert!(scan.image().iter().all(|&level| level == -128));
+        assert!(scan.segment().unwrap().iter().all(|&class| class == 0));
+    });
+}
+
+#[test]
+fn without_a_policy_a_pattern_drives_the_scan() {
+    with_scan(&[segmenter()], |scan| {
+        let lines = lines_of(&disc());
+        scan.start(8).unwrap();
+        assert_eq!(scan.propose(), Err(ScanError::NoPolicy));
+        assert_eq!(scan.policy_logits(), Err(ScanError::NoPolicy));
+        let mut order = [0; 8];
+        Pattern::CentreOut.order(WIDTH, 8, 0, &mut order).unwrap();
+        order
+            .map(usize::from)
+            .iter()
+            .for_each(|&line| scan.push_line(line, &lines[line]).unwrap());
+        assert_eq!(scan.lines(), order);
+        assert!(scan.segment().unwrap().contains(&2));
+    });
+}
+
+#[test]
+fn a_loop_over_next_line_without_a_policy_is_told_so_when_it_segments() {
+    with_scan(&[segmenter()], |scan| {
+        scan.start(8).unwrap();
+        assert_eq!(scan.next_line(), None);
+        assert_eq!(scan.segment(), Err(ScanError::NoPolicy));
+        assert!(scan.segment().is_ok());
+    });
+}
+
+#[test]
+fn without_a_segmenter_lines_are_chosen_all_the_same() {
+    with_scan(&[policy()], |scan| {
+        scan.start(8).unwrap();
+        assert_eq!(scan.next_line(), Some(16));
+        assert_eq!(scan.segment(), Err(ScanError::NoSegmenter));
+    });
+}
+
+#[test]
+fn the_arena_needs_the_bytes_that_are_asked_for_and_no_more() {
+    let blob = blob(&[segmenter(), policy()]);
+    let model = Model::new_checked(&blob).unwrap();
+    let needed = arena_bytes(&model);
+    let graph = model
+        .segmenter()
+        .unwrap()
+        .arena_bytes()
+        .max(model.policy().unwrap().arena_bytes());
+    assert_eq!(needed, arena_bytes_for(HEIGHT, WIDTH, graph));
+    let mut arena = StaticArena::<ROOM>::new();
+    run_to_the_end(
+        &mut Scan::new(&model, &mut arena.as_mut_slice()[..needed]).unwrap(),
+        32,
+    );
+    let error = Scan::new(&model, &mut arena.as_mut_slice()[..needed - 1]).unwrap_err();
+    assert_eq!(
+        error,
+        ScanError::Arena(ArenaError::TooSmall {
+            needed,
+            got: needed - 1
+        })
+    );
+    assert_eq!(
+        error.to_string(),
+        std::format!("an arena of {} bytes: {needed} are needed", needed - 1)
+    );
+    let error = Scan::new(&model, &mut arena.as_mut_slice()[4..]).unwrap_err();
+    assert_eq!(
+        error,
+        ScanError::Arena(ArenaError::Misaligned { offset: 4 })
+    );
+}
+
+proptest! {
+    #![proptest_config(crate::kspace::fixed_cases(12))]
+
+    #[test]
+    fn all_lines_in_any_order_give_the_magnitude_of_the_image(seed: u64) {
+        let mut rng = SplitMix64::new(seed);
+        let mut value = || rng.unit_f32() - 0.5;
+        let image: Vec<Complex32> = (0..HEIGHT * WIDTH).map(|_| Complex32::new(value(), value())).collect();
+        let lines = lines_of(&image);
+        let mut order = [0; WIDTH];
+        Pattern::Random.order(WIDTH, WIDTH, seed, &mut order).unwrap();
+        with_scan(&[segmenter()], |scan| {
+            scan.start(WIDTH).unwrap();
+            order.map(usize::from).iter().for_each(|&line| scan.push_line(line, &lines[line]).unwrap());
+            let size = |value: &Complex32| value.norm_sqr().sqrt();
+            let difference = |(a, b): (&Complex32, &Complex32)| (size(a) - size(b)).abs();
+            let worst = image.iter().zip(scan.complex_image()).map(difference).fold(0.0, f32::max);
+            assert!(worst < 1e-5, "{worst}");
+        });
+    }
+}

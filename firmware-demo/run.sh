@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Builds the firmware for a Cortex-M4F and runs it in QEMU. `run.sh help` says how.
+set -euo pipefail
+
+TARGET=thumbv7em-none-eabihf
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+usage() {
+    cat <<'TEXT'
+usage: run.sh COMMAND
+
+  selftest [BLOB] [SCAN]  repeat the scan stored in SCAN (.kscan) with the model BLOB (.kscout) in QEMU; status 0 only if
+                          the digest is the host's and memory is within its limits. Default: KSCOUT_BLOB, KSCOUT_SCAN,
+                          then out/model.kscout and out/slice.kscan of the checkout.
+  bench                   instructions per multiply-accumulate of the kernels, in QEMU
+  nopanic                 show by linking that no panic can be reached from the scan loop
+  size                    flash and RAM of the scan loop without the self-test's printing
+
+  Status 0: as it should be. 1: it is not. 2: this machine lacks something. Others: cargo's.
+
+environment
+  KSCOUT_TOOLCHAIN        rustup or debian, to use that one rather than the first that works
+  KSCOUT_RAM_KIB          RAM given to the linker, 512 by default
+  KSCOUT_TIMEOUT          seconds a run in QEMU may take, 900 by default
+TEXT
+}
+
+say() { echo "run.sh: $*" >&2; }
+# The machine lacks something: status 2. A check came out wrong: status 1.
+fail() { say "$*"; exit 2; }
+wrong() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+# Words to put before a command that may take so many seconds.
+limit() { ! have timeout || echo "timeout $1"; }
+
+# Installs those of the Debian packages that are missing.
+need_packages() {
+    local missing=() package
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    have apt-get || fail "please install what Debian calls: ${missing[*]}"
+    local root=env
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null || fail "missing packages; as root: apt-get install --no-install-recommends ${missing[*]}"
+        root="sudo -n env"
+    fi
+    say "installing ${missing[*]}"
+    $root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+        fail "apt-get could not install ${missing[*]}; try apt-get update first"
+}
+
+rustup_has_target() {
+    have rustc && [ -d "$(rustc --print sysroot)/lib/rustlib/$TARGET/lib" ]
+}
+
+# Sets CARGO and BUILD_STD, and what the toolchain needs in the environment. The first that works: a toolchain that has
+# the target, one that can download it, Debian's compiler with the library built from source.
+find_toolchain() {
+    CARGO=cargo
+    BUILD_STD=
+    # They would replace the flags in .cargo/config.toml.
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+    if [ "${KSCOUT_TOOLCHAIN:-rustup}" = rustup ]; then
+        rustup_has_target && return
+        if have rustup && $(limit 60) rustup target add "$TARGET" >/dev/null 2>&1 && rustup_has_target; then
+            say "added rustup's target $TARGET"
+            return
+        fi
+        [ -z "${KSCOUT_TOOLCHAIN:-}" ] || fail "rustup has no target $TARGET and cannot download it"
+    fi
+    need_packages rustc-web cargo-web rust-web-src
+    find_linker
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
+    CARGO=/usr/bin/cargo
+    BUILD_STD=-Zbuild-std=core
+    say "using Debian's $(/usr/bin/rustc --version | cut -d' ' -f1,2), building its core library"
+}
+
+# Debian's compiler comes without rust-lld: rustup's, or LLVM's.
+find_linker() {
+    local linker host
+    host=$(/usr/bin/rustc -vV | sed -n 's/^host: //p')
+    linker=$(rustc --print sysroot 2>/dev/null || true)/lib/rustlib/$host/bin/rust-lld
+    if [ ! -x "$linker" ]; then
+        have ld.lld || need_packages lld
+        linker=ld.lld
+    fi
+    export CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=$linker
+}
+
+# firmware build|run|rustc BIN [OPTIONS]: cargo, with what the toolchain needs. LIMIT may hold a command to run it under.
+firmware() {
+    (cd "$HERE" && ${LIMIT:-} "$CARGO" "$1" --quiet --release $BUILD_STD --bin "${@:2}")
+}
+
+# Path of a built binary.
+binary() {
+    echo "${CARGO_TARGET_DIR:-$HERE/target}/$TARGET/release/$1"
+}
+
+selftest() {
+    local blob=${1:-${KSCOUT_BLOB:-$HERE/../out/model.kscout}} scan=${2:-${KSCOUT_SCAN:-$HERE/../out/slice.kscan}}
+    [ -f "$blob" ] || fail "no model at $blob: export one, and give its path"
+    [ -f "$scan" ] || fail "no captured slice at $scan: export one with the model, and give its path"
+    KSCOUT_BLOB=$(realpath "$blob")
+    KSCOUT_SCAN=$(realpath "$scan")
+    export KSCOUT_BLOB KSCOUT_SCAN
+    emulate selftest
+}
+
+# emulate BIN: builds it and runs it in QEMU, with the options that .cargo/config.toml keeps. Its status is the program's.
+emulate() {
+    have qemu-system-arm || need_packages qemu-system-arm
+    firmware build "$1"
+    local status=0 seconds=${KSCOUT_TIMEOUT:-900} LIMIT
+    LIMIT=$(limit "$seconds")
+    firmware run "$1" || status=$?
+    [ "$status" != 124 ] || say "stopped after $seconds s"
+    return "$status"
+}
+
+nopanic() {
+    local log status=0
+    log=$(firmware build linkcheck --features no-panic 2>&1) || status=$?
+    if [ "$status" != 0 ]; then
+        if ! grep -q kscout_panic_reachable <<<"$log"; then
+            echo "$log" >&2
+            wrong "the build failed, but not because of a panic"
+        fi
+        echo "a panic can be reached, at:"
+        panic_sites
+        return 1
+    fi
+    if log=$(firmware build linkcheck --features panic-probe 2>&1) || ! grep -q kscout_panic_reachable <<<"$log"; then
+        wrong "the check itself does not work: it did not see a panic made on purpose"
+    fi
+    echo "no panic can be reached from the scan loop (and one made on purpose is seen)"
+}
+
+# Prints where the panics are that can be reached, from the assembly of the program that did not link.
+panic_sites() {
+    local listing
+    firmware rustc linkcheck --features no-panic -- --emit=asm >/dev/null 2>&1 || true
+    listing=$(ls -t "$(dirname "$(binary linkcheck)")"/deps/linkcheck-*.s 2>/dev/null | head -n 1)
+    [ -n "$listing" ] || wrong "no assembly was written"
+    awk -f "$HERE/panic_sites.awk" "$listing" | sort -u
+}
+
+size_of_loop() {
+    have size || need_packages binutils
+    firmware build linkcheck
+    size -A "$(binary linkcheck)" | grep -E '^(section|\.vector_table|\.text|\.rodata|\.data|\.bss)'
+    echo "(.bss holds an arena of 384 KiB that stands for any model's)"
+}
+
+main() {
+    local command=${1:-help}
+    shift || true
+    case $command in
+        selftest) find_toolchain; selftest "$@" ;;
+        bench) find_toolchain; emulate bench ;;
+        nopanic) find_toolchain; nopanic ;;
+        size) find_toolchain; size_of_loop ;;
+        help | -h | --help) usage ;;
+        *) usage >&2; fail "unknown command $command" ;;
+    esac
+}
+
+main "$@"

@@ -1,0 +1,22 @@
+//! The model and the captured slice, in flash, and the arena, in RAM: build.rs says which files and how large.
+
+use kscout_core::arena::StaticArena;
+
+/// Keeps what it holds at an address that kernels can read words from.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// The arena, as large as the model asks for.
+pub type Arena = StaticArena<ARENA_BYTES>;
+
+/// The exported model.
+pub fn blob() -> &'static [u8] {
+    &BLOB.0
+}
+
+/// The captured slice.
+pub fn scan() -> &'static [u8] {
+    &SCAN.0
+}

@@ -1,0 +1,60 @@
+//! Why a self-test could not be carried out, or what came out wrong.
+
+use core::fmt;
+
+use kscout_core::capture::CaptureError;
+use kscout_core::model::BlobError;
+use kscout_core::scan::ScanError;
+
+/// What went wrong, in words when displayed.
+pub enum Failure {
+    Capture(CaptureError),
+    Blob(BlobError),
+    Scan(ScanError),
+    /// The slice was captured with another model than the embedded one: CRC-32 of both.
+    OtherModel {
+        expected: u32,
+        found: u32,
+    },
+    /// The core was started before: its peripherals are taken.
+    Taken,
+    /// The result is not the host's.
+    Digest,
+    /// More RAM or flash than the project allows itself.
+    Memory,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(error) => error.fmt(f),
+            Self::Blob(error) => error.fmt(f),
+            Self::Scan(error) => error.fmt(f),
+            Self::OtherModel { expected, found } => write!(
+                f,
+                "the slice was captured with the model of CRC-32 {expected:#010x}, this one has {found:#010x}: export both together"
+            ),
+            Self::Taken => f.write_str("the self-test runs once a reset"),
+            Self::Digest => f.write_str("the result is not the host's"),
+            Self::Memory => f.write_str("memory is over its limit"),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        Self::Capture(error)
+    }
+}
+
+impl From<BlobError> for Failure {
+    fn from(error: BlobError) -> Self {
+        Self::Blob(error)
+    }
+}
+
+impl From<ScanError> for Failure {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}

@@ -1,0 +1,88 @@
+//! Repeats a scan that a host has made, from the budget to the segmentation, and exits with status 0 only if the digest
+//! is the host's and memory is within its limits.
+#![no_std]
+#![no_main]
+
+mod embedded;
+mod failure;
+mod report;
+
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_semihosting::{hprint, hprintln};
+use kscout_core::Complex32;
+use kscout_core::capture::{Capture, MAX_SIDE, blob_crc};
+use kscout_core::model::Model;
+use kscout_core::scan::Scan;
+use kscout_firmware::clock::Clock;
+use kscout_firmware::status;
+
+use embedded::Arena;
+use failure::Failure;
+use report::Stages;
+
+#[entry]
+fn main() -> ! {
+    // `entry` makes this a `&'static mut`, in .bss: never on the stack.
+    static mut ARENA: Arena = Arena::new();
+    let result = self_test(ARENA.as_mut_slice());
+    match &result {
+        Ok(()) => hprintln!("self-test passed"),
+        Err(failure) => hprintln!("self-test FAILED: {}", failure),
+    }
+    status::exit(result.is_ok())
+}
+
+fn self_test(arena: &mut [u8]) -> Result<(), Failure> {
+    let peripherals = cortex_m::Peripherals::take().ok_or(Failure::Taken)?;
+    let clock = Clock::start(peripherals.SYST);
+
+    let capture = Capture::new_checked(embedded::scan())?;
+    let found = blob_crc(embedded::blob());
+    if capture.blob_crc() != found {
+        return Err(Failure::OtherModel { expected: capture.blob_crc(), found });
+    }
+    let model = Model::new_checked(embedded::blob())?;
+    let same = scan_as_host(&model, &capture, arena, &clock)?;
+    let fits = report::memory_fits();
+    match (same, fits) {
+        (false, _) => Err(Failure::Digest),
+        (true, false) => Err(Failure::Memory),
+        (true, true) => Ok(()),
+    }
+}
+
+/// Runs the whole scan, counting instructions; true if its digest is the host's.
+fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], clock: &Clock) -> Result<bool, Failure> {
+    hprintln!("scan of {} samples x {} lines, budget {}", capture.height(), capture.width(), capture.budget());
+    let mut samples = [Complex32::default(); MAX_SIDE];
+    let samples = samples.get_mut(..capture.height()).unwrap_or_default();
+    let mut expected = capture.lines();
+    let mut stages = Stages::default();
+    let mut scan = Scan::new(model, arena)?;
+
+    clock.count(&mut stages.start, || scan.start(capture.budget()))?;
+    hprint!("lines");
+    while scan.remaining() > 0 {
+        clock.count(&mut stages.quantisation, || scan.image().len());
+        let Some(line) = clock.count(&mut stages.decision, || scan.next_line()) else {
+            break;
+        };
+        let mark = if expected.next() == Some(line) { "" } else { "(!)" };
+        hprint!(" {}{}", line, mark);
+        capture.copy_line(line, samples)?;
+        clock.count(&mut stages.growth, || scan.push_line(line, samples))?;
+    }
+    hprintln!();
+    clock.count(&mut stages.quantisation, || scan.image().len());
+    clock.count(&mut stages.segmentation, || scan.segment().map(|_| ()))?;
+
+    stages.print(model, clock.centi_instructions_per_tick());
+    Ok(report::digests_agree(scan.digest(), capture.digest()))
+}
+
+/// A fault ends the run rather than hanging it.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    hprintln!("hard fault: {:?}", frame);
+    status::exit(false)
+}

@@ -1,0 +1,183 @@
+//! `kscout data`: makes and describes data sets.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::data::import::{ImportOptions, progress_bar};
+use crate::data::phantom::{self, PhantomOptions};
+use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, png_tree};
+
+/// Make a data set from ACDC, from PNG files or out of nothing, or look at one.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Import ACDC's NIfTI files or a PNG tree.
+    Import(ImportArgs),
+    /// Make synthetic hearts.
+    Phantom(PhantomArgs),
+    /// Count patients, slices and classes, and list what is wrong.
+    Info(InfoArgs),
+}
+
+/// The layout of a source folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg
+    Acdc,
+    /// patientNNN/{images,labels}/N.png
+    Png,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// Folder that holds the patients.
+    src: PathBuf,
+    /// Folder to make.
+    dst: PathBuf,
+    /// Layout of the source.
+    #[arg(long, value_enum, default_value = "acdc")]
+    format: Format,
+    /// In-plane spacing in mm, or `native` to keep the source's.
+    #[arg(long, default_value = "1.5", value_parser = parse_spacing)]
+    spacing: Spacing,
+    /// Height and width in pixels: 32, 64, 128, 256 or 512.
+    #[arg(long, default_value_t = 128)]
+    size: usize,
+    /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
+    #[arg(long, default_value = "auto")]
+    split: SplitRule,
+    /// Replace the data set in DST.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct PhantomArgs {
+    /// Folder to make.
+    dst: PathBuf,
+    /// Number of patients.
+    #[arg(long, default_value_t = 20)]
+    patients: usize,
+    /// Seed; the same seed makes the same patients.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Height and width in pixels of 1.5 mm: 32, 64, 128, 256 or 512.
+    #[arg(long, default_value_t = 128)]
+    size: usize,
+    /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
+    #[arg(long, default_value = "auto")]
+    split: SplitRule,
+    /// Replace the data set in DST.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct InfoArgs {
+    /// The data set.
+    dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `--spacing`: a length in mm, or the source's own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spacing {
+    Native,
+    Mm(f32),
+}
+
+fn parse_spacing(text: &str) -> Result<Spacing, String> {
+    match text {
+        "native" => Ok(Spacing::Native),
+        _ => text.parse().map(Spacing::Mm).map_err(|_| "expected a length in mm, or `native`".to_string()),
+    }
+}
+
+impl DataArgs {
+    /// Runs the subcommand.
+    pub fn run(self) -> Result<(), DataError> {
+        match self.command {
+            DataCommand::Import(args) => import(&args),
+            DataCommand::Phantom(args) => make_phantoms(&args),
+            DataCommand::Info(args) => info(&args),
+        }
+    }
+}
+
+fn import(args: &ImportArgs) -> Result<(), DataError> {
+    let spacing_mm = match args.spacing {
+        Spacing::Native => None,
+        Spacing::Mm(mm) => Some(mm),
+    };
+    let options = ImportOptions { spacing_mm, size: args.size, split: args.split, force: args.force };
+    let bar = progress_bar("importing");
+    let (manifest, dropped) = match args.format {
+        Format::Acdc => {
+            let imported = acdc::import(&args.src, &args.dst, &options, &bar)?;
+            (imported.manifest, imported.dropped)
+        }
+        Format::Png => (png_tree::import(&args.src, &args.dst, &options, &bar)?, Vec::new()),
+    };
+    bar.finish_and_clear();
+    for (patient, reason) in dropped {
+        println!("left out {patient}: {reason}");
+    }
+    report(&args.dst, &manifest);
+    Ok(())
+}
+
+fn make_phantoms(args: &PhantomArgs) -> Result<(), DataError> {
+    let &PhantomArgs { patients, seed, size, split, force, .. } = args;
+    let bar = progress_bar("making");
+    let manifest = phantom::make(&args.dst, &PhantomOptions { patients, seed, size, split, force }, &bar)?;
+    bar.finish_and_clear();
+    report(&args.dst, &manifest);
+    Ok(())
+}
+
+fn report(dst: &std::path::Path, manifest: &Manifest) {
+    let [height, width] = manifest.size;
+    println!("{}: {} slices of {height} x {width} pixels", dst.display(), manifest.slices.len());
+    for split in Split::ALL {
+        let records = || manifest.slices.iter().filter(|record| record.split == split);
+        let mut patients: Vec<&str> = records().map(|record| record.patient.as_str()).collect();
+        patients.dedup();
+        if !patients.is_empty() {
+            println!("  {split}: {} patients, {} slices", patients.len(), records().count());
+        }
+    }
+}
+
+fn info(args: &InfoArgs) -> Result<(), DataError> {
+    let info = Info::of(&args.dir)?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&info);
+        println!("{}", text.map_err(|e| DataError::Manifest { path: args.dir.clone(), reason: e.to_string() })?);
+    } else {
+        print!("{info}");
+    }
+    match info.problems.len() {
+        0 => Ok(()),
+        count => Err(DataError::Problems { path: args.dir.clone(), count }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spacing_is_a_length_or_native() {
+        assert_eq!(parse_spacing("native"), Ok(Spacing::Native));
+        assert_eq!(parse_spacing("1.25"), Ok(Spacing::Mm(1.25)));
+        assert!(parse_spacing("wide").is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! `kscout export`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::Args;
+use kscout_core::kspace::fft::is_fft_length;
+
+use super::Failure;
+use crate::data::{CLASSES, Dataset};
+use crate::eval::atomic::write_atomically;
+use crate::eval::table::{Align, Table};
+use crate::export::inspect::{Contents, inspect};
+use crate::export::observe::CALIBRATION;
+use crate::export::{BlobFile, HeaderSpec, observe, pack, segmenter_graph};
+use crate::mri::Protocol;
+use crate::net::unext::UNEXT_S_WIDTHS;
+use crate::net::{Scout, UNext};
+use crate::rl::agent::{ActorCritic, SCOUT};
+use crate::train::Meta;
+use crate::train::checkpoint::{load_weights, read_meta};
+use crate::train::reward::UNEXT_S;
+
+/// `kscout export`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan.")]
+pub struct ExportArgs {
+    /// Checkpoint of the segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
+    #[arg(long, value_name = "DIR")]
+    reward: PathBuf,
+    /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Data set whose training slices set the ranges of the int8 numbers
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// How many training slices to calibrate on, each at a random moment of a scan
+    #[arg(long, value_name = "SLICES", default_value_t = CALIBRATION)]
+    calibration: usize,
+    /// How those slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
+    #[arg(long, default_value = "scanner")]
+    protocol: Protocol,
+    /// Seed of phase, noise and masks of the calibration
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The file to write
+    #[arg(long, value_name = "FILE.kscout")]
+    out: PathBuf,
+}
+
+impl ExportArgs {
+    /// Exports.
+    pub fn run(self) -> Result<(), Failure> {
+        let device = Device::flex();
+        let (segmenter, reward) = load_segmenter(&self.reward, &device)?;
+        let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        let size = [reward.height, reward.width];
+        if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
+            expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
+        }
+        let data = Dataset::open(&self.data)?;
+        expect_size(&self.data, [data.height(), data.width()], size, "the segmenter")?;
+        let observations = observe(&data, self.calibration, &self.protocol, self.seed);
+        let header = HeaderSpec {
+            height: reward.height,
+            width: reward.width,
+            classes: CLASSES,
+            provenance: provenance(&reward, policy.as_ref().map(|(_, meta)| meta), observations.len()),
+        };
+        let segmenter = segmenter_graph(&segmenter, reward.height, reward.width);
+        let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
+        let bytes = pack(Some(&segmenter), policy.as_ref(), &observations, &header)?;
+        write_atomically(&self.out, &bytes).map_err(|error| format!("{}: {error}", self.out.display()))?;
+        let file = BlobFile::read(&self.out)?;
+        print!("{}", summary(&inspect(&file.model()?)));
+        println!("{}: {} bytes", self.out.display(), bytes.len());
+        Ok(())
+    }
+}
+
+/// The segmenter in a checkpoint.
+pub(super) fn load_segmenter(path: &Path, device: &Device) -> Result<(UNext, Meta), Failure> {
+    let (dir, meta) = read_meta(path)?;
+    meta.expect_network(&dir, &[UNEXT_S])?;
+    check_size(&dir, &meta)?;
+    let network = load_weights(&dir, UNext::new(UNEXT_S_WIDTHS, CLASSES, device))?;
+    Ok((network, meta))
+}
+
+/// The policy in a checkpoint.
+pub(super) fn load_policy(path: &Path, device: &Device) -> Result<(Scout, Meta), Failure> {
+    let (dir, meta) = read_meta(path)?;
+    meta.expect_network(&dir, &[SCOUT])?;
+    check_size(&dir, &meta)?;
+    let networks: ActorCritic = load_weights(&dir, ActorCritic::new(meta.height, meta.width, device))?;
+    Ok((networks.policy, meta))
+}
+
+fn check_size(dir: &Path, meta: &Meta) -> Result<(), Failure> {
+    let Meta { height, width, .. } = *meta;
+    if is_fft_length(height) && is_fft_length(width) {
+        return Ok(());
+    }
+    let dir = dir.display();
+    Err(format!("{dir}: trained on images of {height}x{width}; a device takes sides of 32, 64, 128, 256 or 512").into())
+}
+
+/// Refuses `path` if what it holds is of another size than `whose`.
+pub(super) fn expect_size(path: &Path, found: [usize; 2], expected: [usize; 2], whose: &str) -> Result<(), Failure> {
+    if found == expected {
+        return Ok(());
+    }
+    let ([h, w], [eh, ew]) = (found, expected);
+    Err(format!("{}: images of {h}x{w}, but {whose} is for {eh}x{ew}", path.display()).into())
+}
+
+/// Where the networks come from, in one line.
+fn provenance(reward: &Meta, policy: Option<&Meta>, slices: usize) -> String {
+    let network = |meta: &Meta| {
+        let score = meta.score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
+        format!("{} trained on {} for {} steps{score}", meta.network, meta.data, meta.step)
+    };
+    let policy = policy.map_or(String::new(), |meta| format!("; {}", network(meta)));
+    let mut text = format!(
+        "kscout {}: {}{policy}; calibrated on {slices} slices",
+        env!("CARGO_PKG_VERSION"),
+        network(reward)
+    );
+    let end = text.floor_char_boundary(kscout_core::model::blob::MAX_PROVENANCE);
+    text.truncate(end);
+    text
+}
+
+/// One row a network, and what a scan needs.
+pub(super) fn summary(contents: &Contents) -> String {
+    let right = |title: &str| (title.to_owned(), Align::Right);
+    let mut table = Table::new([
+        ("graph".to_owned(), Align::Left),
+        right("operators"),
+        right("MACs"),
+        right("weight bytes"),
+        right("arena bytes"),
+        right("scan arena bytes"),
+    ]);
+    for graph in &contents.graphs {
+        table.push([
+            graph.kind.clone(),
+            graph.operators.len().to_string(),
+            graph.macs.to_string(),
+            graph.weight_bytes.to_string(),
+            graph.arena_bytes.to_string(),
+            String::new(),
+        ]);
+    }
+    table.push(["scan", "", "", "", "", &contents.scan_arena_bytes.to_string()]);
+    table.to_text()
+}

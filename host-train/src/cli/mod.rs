@@ -1,0 +1,61 @@
+//! The command line, one file a subcommand.
+
+mod data;
+mod eval;
+mod export;
+mod inspect;
+mod sampler;
+mod scan;
+mod train;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+/// What a subcommand fails with: any error that can be shown to a person.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Learns which k-space lines an MRI scanner should measure, so that a heart can be segmented from few of them.
+///
+/// The usual way: `data import` or `data phantom`, `train reward`, `train policy`, `eval`, `export`, `verify`, `scan`.
+#[derive(Parser)]
+#[command(name = "kscout", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make or look at data sets.
+    Data(data::DataArgs),
+    /// Train a segmenter (the reward model) or a sampling policy.
+    Train(train::TrainArgs),
+    /// Show the weights of the sampler that draws slices by the classes they hold.
+    Sampler(sampler::SamplerArgs),
+    /// Compare a policy with the fixed patterns over a range of budgets: tables, statistics, pictures.
+    Eval(eval::EvalArgs),
+    /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
+    Export(export::ExportArgs),
+    /// List what a `.kscout` file holds and needs.
+    Inspect(inspect::InspectArgs),
+    /// Compare a `.kscout` file with the networks it was made from.
+    Verify(verify::VerifyArgs),
+    /// Run one scan and draw it.
+    Scan(scan::ScanArgs),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Data(args) => Ok(args.run()?),
+            Command::Train(args) => args.run(),
+            Command::Sampler(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Export(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Verify(args) => args.run(),
+            Command::Scan(args) => args.run(),
+        }
+    }
+}

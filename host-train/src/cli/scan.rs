@@ -1,0 +1,206 @@
+//! `kscout scan`.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use kscout_core::capture::{Repr, blob_crc};
+use kscout_core::kspace::Pattern;
+use kscout_core::model::Model;
+use kscout_core::scan::{Scan, arena_bytes};
+
+use super::Failure;
+use super::export::expect_size;
+use crate::data::{Dataset, Slice};
+use crate::eval::atomic::write_atomically;
+use crate::eval::canvas::write_png;
+use crate::eval::metrics::{SliceDice, Structure, slice_dice};
+use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
+use crate::eval::quality::ssim;
+use crate::export::BlobFile;
+use crate::export::play::play;
+use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::segment::HeapArena;
+
+/// `kscout scan`.
+#[derive(Args)]
+#[command(after_help = "Example:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n\nThe digest is over the chosen lines, the image, the logits and the classes: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware.")]
+pub struct ScanArgs {
+    /// A file that `kscout export` wrote
+    #[arg(value_name = "FILE.kscout")]
+    file: PathBuf,
+    /// Data set with the slice
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The slice to scan, such as `patient005/3`
+    #[arg(long, value_name = "PATIENT/N")]
+    slice: String,
+    /// How many lines the scan may measure
+    #[arg(long, value_name = "LINES")]
+    budget: usize,
+    /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density` or `random`;
+    /// without it the policy, or centre-out where the file has none
+    #[arg(long, value_name = "NAME")]
+    pattern: Option<Chooser>,
+    /// Draw the scan as a PNG picture
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    /// Write the slice's k-space with the scan's lines and digest, for other machines to repeat
+    #[arg(long, value_name = "FILE.kscan")]
+    capture: Option<PathBuf>,
+    /// How the slice is measured: `scanner` (phase and noise) or `igs` (magnitude only)
+    #[arg(long, default_value = "scanner")]
+    protocol: Protocol,
+    /// Seed of phase and noise, and of random patterns
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Who chooses the lines.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Chooser {
+    Policy,
+    Pattern(Pattern),
+}
+
+impl FromStr for Chooser {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "policy" => Ok(Self::Policy),
+            _ => text.parse().map(Self::Pattern).map_err(|error| format!("{error}, or policy")),
+        }
+    }
+}
+
+/// What came of a scan.
+struct Outcome {
+    lines: Vec<u16>,
+    image: Vec<f32>,
+    classes: Vec<u8>,
+    digest: u64,
+}
+
+impl ScanArgs {
+    /// Scans.
+    pub fn run(self) -> Result<(), Failure> {
+        let file = BlobFile::read(&self.file)?;
+        let model = file.model()?;
+        let data = Dataset::open(&self.data)?;
+        let size = [model.height(), model.width()];
+        expect_size(&self.data, [data.height(), data.width()], size, &self.file.display().to_string())?;
+        let slice = data.find(&self.slice)?;
+        let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
+        let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
+        let default = if model.policy().is_some() { Chooser::Policy } else { Chooser::Pattern(Pattern::CentreOut) };
+        let chooser = self.pattern.unwrap_or(default);
+        let outcome = self.scan(&model, &kspace, chooser)?;
+        let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
+        let range = reference.iter().fold(0.0, |most: f32, &value| most.max(value));
+        let ssim = ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?;
+        let dice = slice_dice(&outcome.classes, &slice.label)?;
+        let name = match chooser {
+            Chooser::Policy => "policy",
+            Chooser::Pattern(pattern) => pattern.name(),
+        };
+        print_outcome(slice, name, &outcome, &dice, ssim);
+        if let Some(path) = &self.out {
+            draw(path, slice, name, &reference, &outcome, &dice, ssim)?;
+        }
+        if let Some(path) = &self.capture {
+            self.write_capture(path, &file, &kspace, &outcome)?;
+        }
+        Ok(())
+    }
+
+    fn scan(&self, model: &Model<'_>, kspace: &KSpace, chooser: Chooser) -> Result<Outcome, Failure> {
+        let file = self.file.display();
+        let mut order = vec![0; self.budget];
+        let order = match chooser {
+            Chooser::Policy => None,
+            Chooser::Pattern(pattern) => {
+                pattern.order(kspace.width, self.budget, self.seed, &mut order)?;
+                Some(order.as_slice())
+            }
+        };
+        let mut arena = HeapArena::new(arena_bytes(model));
+        let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
+        play(&mut scan, kspace, self.budget, order, |_, _| ()).map_err(|error| format!("{file}: {error}"))?;
+        Ok(Outcome {
+            lines: scan.lines().to_vec(),
+            image: scan.complex_image().iter().map(|value| value.norm()).collect(),
+            classes: scan.classes().to_vec(),
+            digest: scan.digest(),
+        })
+    }
+
+    fn write_capture(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
+        let capture = Repr {
+            height: kspace.height,
+            width: kspace.width,
+            budget: self.budget,
+            blob_crc: blob_crc(file.bytes()),
+            digest: outcome.digest,
+            lines: &outcome.lines,
+            kspace: &kspace.samples,
+        };
+        let mut bytes = vec![0; capture.buffer_len()];
+        capture.emit(&mut bytes)?;
+        write_atomically(path, &bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("{}: {} bytes", path.display(), bytes.len());
+        Ok(())
+    }
+}
+
+fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: &SliceDice, ssim: f64) {
+    let lines: Vec<String> = outcome.lines.iter().map(|line| line.to_string()).collect();
+    println!("{} {}, {} of {} lines by {chooser}", slice.id, slice.phase, lines.len(), slice.width);
+    println!("lines   {}", lines.join(" "));
+    for structure in Structure::ALL {
+        let value = dice.0[structure.index()].map_or("neither in truth nor found".into(), |d| format!("{d:.4}"));
+        println!("Dice    {:<4} {value}", structure.name());
+    }
+    println!("SSIM    {ssim:.4}");
+    println!("digest  {:016x}", outcome.digest);
+}
+
+fn draw(
+    path: &Path,
+    slice: &Slice,
+    chooser: &str,
+    reference: &[f32],
+    outcome: &Outcome,
+    dice: &SliceDice,
+    ssim: f64,
+) -> Result<(), Failure> {
+    let title = format!("{} {}", slice.id, slice.phase);
+    let dice = dice.mean().map_or(String::new(), |dice| format!("Dice {dice:.3}, "));
+    let label = format!("{chooser}, {} lines: {dice}SSIM {ssim:.3}", outcome.lines.len());
+    let row = PanelRow { label: &label, lines: &outcome.lines, zero_filled: &outcome.image, labels: &outcome.classes };
+    let picture = scan_panel(&PanelInput {
+        title: title.trim_end(),
+        height: slice.height,
+        width: slice.width,
+        scale: panel_scale(slice.width),
+        reference,
+        truth: &slice.label,
+        rows: &[row],
+    })?;
+    write_png(path, &picture).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_chosen_by_the_policy_or_a_named_pattern() {
+        assert_eq!("policy".parse(), Ok(Chooser::Policy));
+        assert_eq!("centre-out".parse(), Ok(Chooser::Pattern(Pattern::CentreOut)));
+        let error = "centre".parse::<Chooser>().unwrap_err();
+        assert!(error.contains("centre-out") && error.contains("policy"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! `kscout verify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use super::export::{expect_size, load_policy, load_segmenter};
+use crate::data::{Dataset, Split};
+use crate::device::DeviceChoice;
+use crate::eval::table::{Align, Table};
+use crate::export::BlobFile;
+use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
+use crate::mri::Protocol;
+
+/// `kscout verify`.
+#[derive(Args)]
+#[command(after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The real-valued networks look at the same\nimages. Fails (exit code 1) if int8 loses more Dice than --tolerance at any budget, or if the naive and the fast int8\nkernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --reward runs/reward/best --policy runs/policy/best --data data/acdc128 --limit 50")]
+pub struct VerifyArgs {
+    /// A file that `kscout export` wrote
+    #[arg(value_name = "FILE.kscout")]
+    file: PathBuf,
+    /// Checkpoint of the segmenter that it was exported from
+    #[arg(long, value_name = "DIR")]
+    reward: PathBuf,
+    /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Data set to run on
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The part of the data set: `train`, `val` or `test`
+    #[arg(long, default_value = "val", value_parser = parse_split)]
+    split: Split,
+    /// Lines a scan may measure
+    #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = "8,16,24")]
+    budgets: Vec<usize>,
+    /// Whole volumes until this many slices are reached; without it all
+    #[arg(long, value_name = "SLICES")]
+    limit: Option<usize>,
+    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
+    #[arg(long, default_value = "scanner")]
+    protocol: Protocol,
+    /// Seed of phase and noise
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The most mean 3-D Dice that int8 may lose at any budget
+    #[arg(long, value_name = "DICE", default_value_t = 0.01)]
+    tolerance: f64,
+    /// Where the real-valued networks run
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Print the outcome as JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_split(text: &str) -> Result<Split, String> {
+    let known = [Split::Train, Split::Val, Split::Test];
+    known.into_iter().find(|split| split.to_string() == text).ok_or("expected train, val or test".into())
+}
+
+impl VerifyArgs {
+    /// Verifies.
+    pub fn run(self) -> Result<(), Failure> {
+        let file = BlobFile::read(&self.file)?;
+        let model = file.model()?;
+        let device = self.device.open()?;
+        let size = [model.height(), model.width()];
+        let blob = self.file.display().to_string();
+        let (segmenter, meta) = load_segmenter(&self.reward, &device)?;
+        expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
+        let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
+            expect_size(dir, [meta.height, meta.width], size, &blob)?;
+        }
+        let data = Dataset::open(&self.data)?;
+        let policy = policy.as_ref().map(|(policy, _)| policy);
+        let originals = Originals { segmenter: &segmenter, policy, device: &device };
+        let options = VerifyOptions {
+            split: self.split,
+            budgets: self.budgets,
+            limit: self.limit,
+            protocol: self.protocol,
+            seed: self.seed,
+        };
+        let report = verify(&model, &originals, &data, &options).map_err(|error| format!("{blob}: {error}"))?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            let lines = if model.policy().is_some() { "the file's policy" } else { "centre-out" };
+            print!("{}", text(&report, lines));
+        }
+        judge(&report, self.tolerance).map_err(|reason| format!("{blob}: {reason}").into())
+    }
+}
+
+fn text(report: &VerifyReport, lines: &str) -> String {
+    let mut text = format!("{} slices, lines by {lines}\n{}", report.slices, table(&report.budgets).to_text());
+    match &report.kernel_difference {
+        None => text += &format!("naive and fast kernels agree to the bit on {} slices\n", report.kernel_slices),
+        Some(place) => text += &format!("naive and fast kernels DIFFER at {place}\n"),
+    }
+    let digest = &report.digest;
+    text + &format!("digest of {} at {} lines: {}\n", digest.slice, digest.budget, digest.digest)
+}
+
+fn table(budgets: &[BudgetReport]) -> Table {
+    let titles =
+        ["lines", "float Dice", "int8 Dice", "loss", "classes equal", "logits off by", "at most", "choices equal"];
+    let mut table = Table::new(titles.map(|title| (title, Align::Right)));
+    for budget in budgets {
+        let share = |part: usize, all: usize| match all {
+            0 => "-".to_owned(),
+            _ => format!("{:.2} %", 100.0 * part as f64 / all as f64),
+        };
+        table.push([
+            budget.budget.to_string(),
+            format!("{:.4}", budget.mean_float()),
+            format!("{:.4}", budget.mean_int8()),
+            format!("{:+.4}", budget.loss()),
+            format!("{:.3} %", 100.0 * budget.classes_equal),
+            format!("{:.3}", budget.logits_mean),
+            format!("{:.3}", budget.logits_largest),
+            share(budget.decisions_equal, budget.decisions),
+        ]);
+    }
+    table
+}
+
+/// What is wrong, in words, if anything is.
+fn judge(report: &VerifyReport, tolerance: f64) -> Result<(), String> {
+    if let Some(place) = &report.kernel_difference {
+        return Err(format!("the naive and the fast kernels differ at {place}; this build must not be trusted"));
+    }
+    // Written so that a loss that is not a number fails.
+    let bad = report.budgets.iter().find(|budget| !(budget.loss() <= tolerance));
+    bad.map_or(Ok(()), |budget| {
+        let (loss, lines) = (budget.loss(), budget.budget);
+        Err(format!("int8 loses {loss:.4} Dice at {lines} lines, more than --tolerance {tolerance}; try more --calibration"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::verify::ScanDigest;
+
+    fn report(float: f64, int8: f64, kernel_difference: Option<String>) -> VerifyReport {
+        let (dice_float, dice_int8) = ([Some(float); 3], [Some(int8), None, Some(int8)]);
+        let budget = BudgetReport { budget: 8, dice_float, dice_int8, ..Default::default() };
+        let digest = ScanDigest { slice: "p/1".into(), budget: 8, digest: "0".into() };
+        VerifyReport { slices: 1, budgets: vec![budget], kernel_slices: 1, kernel_difference, digest }
+    }
+
+    #[test]
+    fn a_loss_above_the_tolerance_fails_and_names_the_budget() {
+        assert_eq!(judge(&report(0.8, 0.795, None), 0.01), Ok(()));
+        assert_eq!(judge(&report(0.8, 0.9, None), 0.0), Ok(()));
+        let reason = judge(&report(0.8, 0.78, None), 0.01).unwrap_err();
+        assert!(reason.contains("8 lines") && reason.contains("0.02"), "{reason}");
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_number_fails() {
+        assert!(judge(&report(f64::NAN, 0.7, None), 0.01).is_err());
+    }
+
+    #[test]
+    fn a_single_differing_kernel_fails() {
+        let reason = judge(&report(0.8, 0.8, Some("segmenter, operator 3 (Add)".into())), 0.01).unwrap_err();
+        assert!(reason.contains("operator 3"), "{reason}");
+    }
+}

@@ -1,0 +1,245 @@
+//! Making a data set: patients in parallel, written beside the destination and renamed when complete.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressStyle;
+use rayon::prelude::*;
+
+use super::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_tree};
+
+/// How far an import is, for people to watch; `Progress::hidden()` shows nothing.
+pub use indicatif::ProgressBar as Progress;
+
+/// The manifest's note on intensities.
+const INTENSITY: &str = "16-bit, linear per volume: negative values to 0, the maximum to 65535; times \
+                         intensity_per_level gives the source's value";
+
+/// Geometry and split of an import.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportOptions {
+    /// In-plane spacing in mm; `None` keeps the source's.
+    pub spacing_mm: Option<f32>,
+    /// Height and width of the output in pixels.
+    pub size: usize,
+    /// How patients are assigned to splits.
+    pub split: SplitRule,
+    /// Whether a data set that is already there may be replaced.
+    pub force: bool,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { spacing_mm: Some(1.5), size: 128, split: SplitRule::Auto, force: false }
+    }
+}
+
+impl ImportOptions {
+    /// Checks the geometry.
+    pub fn check(&self) -> Result<(), DataError> {
+        if !(32..=512).contains(&self.size) || !self.size.is_power_of_two() {
+            let reason = format!("{} pixels; expected 32, 64, 128, 256 or 512, which the transforms need", self.size);
+            return Err(DataError::Option { option: "--size", reason });
+        }
+        match self.spacing_mm {
+            Some(mm) if !(0.1..=20.0).contains(&mm) => {
+                let reason = format!("{mm} mm; expected 0.1 to 20 mm, or `native`");
+                Err(DataError::Option { option: "--spacing", reason })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A volume ready to be written: planes of `size` by `size` pixels, intensities as in the source.
+pub struct PreparedVolume {
+    /// The phase of the cycle.
+    pub phase: Phase,
+    /// Distance of neighbouring voxels along x, y and z in mm.
+    pub spacing_mm: [f32; 3],
+    /// Each slice's place in the volume.
+    pub z: Vec<u32>,
+    /// Intensities, one plane a slice.
+    pub images: Vec<Vec<f32>>,
+    /// Classes, one plane a slice.
+    pub labels: Vec<Vec<u8>>,
+}
+
+/// A patient ready to be written.
+pub struct PreparedPatient {
+    /// The folder's name.
+    pub name: String,
+    /// The diagnosis, or empty.
+    pub group: String,
+    /// The part of the data set.
+    pub split: Split,
+    /// Volumes, end-diastole first.
+    pub volumes: Vec<PreparedVolume>,
+}
+
+/// A progress bar over patients, with rate and time left; the import sets its length.
+pub fn progress_bar(message: &'static str) -> Progress {
+    let style = ProgressStyle::with_template("{msg} [{bar:32}] {pos}/{len} patients, {per_sec}, {eta} left");
+    let bar = Progress::new(0).with_message(message);
+    match style {
+        Ok(style) => bar.with_style(style.progress_chars("=> ")),
+        Err(_) => bar,
+    }
+}
+
+/// Prepares every patient by `prepare`, in parallel, and writes the data set `dst`; on failure nothing is left behind.
+pub fn write_dataset<T: Sync>(
+    dst: &Path,
+    source: &str,
+    options: &ImportOptions,
+    patients: &[T],
+    bar: &Progress,
+    prepare: impl Fn(&T) -> Result<PreparedPatient, DataError> + Sync,
+) -> Result<Manifest, DataError> {
+    let tree = PartialTree::create(dst, options.force)?;
+    let write = |patient: &T| {
+        let records = write_patient(&tree.partial, &prepare(patient)?, options.size)?;
+        bar.inc(1);
+        Ok(records)
+    };
+    let records: Vec<Vec<SliceRecord>> = patients.par_iter().map(write).collect::<Result<_, DataError>>()?;
+    let mut slices: Vec<SliceRecord> = records.into_iter().flatten().collect();
+    slices.sort_by(|a, b| (&a.patient, a.slice).cmp(&(&b.patient, b.slice)));
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        source: source.to_string(),
+        size: [options.size as u32; 2],
+        spacing_mm: shared_spacing(&slices),
+        intensity: INTENSITY.to_string(),
+        slices,
+    };
+    manifest.write(&tree.partial)?;
+    tree.commit()?;
+    Ok(manifest)
+}
+
+fn shared_spacing(slices: &[SliceRecord]) -> Option<[f32; 2]> {
+    let in_plane = |record: &SliceRecord| [record.spacing_mm[0], record.spacing_mm[1]];
+    let first = in_plane(slices.first()?);
+    slices.iter().all(|record| in_plane(record) == first).then_some(first)
+}
+
+fn write_patient(root: &Path, patient: &PreparedPatient, size: usize) -> Result<Vec<SliceRecord>, DataError> {
+    let folder = root.join(&patient.name);
+    let (images, labels) = (folder.join("images"), folder.join("labels"));
+    for path in [&images, &labels] {
+        fs::create_dir_all(path).map_err(DataError::io(path, "make the folder"))?;
+    }
+    let mut records = Vec::new();
+    for volume in &patient.volumes {
+        let max = volume.images.iter().flatten().fold(0.0f32, |a, &b| a.max(b));
+        if max <= 0.0 {
+            return Err(DataError::Blank { path: folder });
+        }
+        let level = max / 65535.0;
+        for ((image, label), &z) in volume.images.iter().zip(&volume.labels).zip(&volume.z) {
+            let slice = records.len() as u32;
+            let levels: Vec<u16> = image.iter().map(|v| (v / level).round().clamp(0.0, 65535.0) as u16).collect();
+            png_tree::write_image(&images.join(format!("{slice}.png")), size, size, levels)?;
+            png_tree::write_label(&labels.join(format!("{slice}.png")), size, size, label.clone())?;
+            records.push(SliceRecord {
+                patient: patient.name.clone(),
+                slice,
+                phase: volume.phase,
+                z,
+                spacing_mm: volume.spacing_mm,
+                group: patient.group.clone(),
+                split: patient.split,
+                intensity_per_level: level,
+            });
+        }
+    }
+    Ok(records)
+}
+
+/// A folder being written beside its destination; removed when dropped before [`PartialTree::commit`].
+struct PartialTree {
+    destination: PathBuf,
+    partial: PathBuf,
+    new_parents: Vec<PathBuf>,
+    committed: bool,
+}
+
+impl PartialTree {
+    fn create(destination: &Path, force: bool) -> Result<Self, DataError> {
+        check_destination(destination, force)?;
+        let partial = sibling(destination, ".partial")?;
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(DataError::io(&partial, "remove what an interrupted run left"))?;
+        }
+        let parents = partial.ancestors().skip(1).take_while(|p| !p.as_os_str().is_empty() && !p.exists());
+        let new_parents = parents.map(Path::to_path_buf).collect();
+        let tree = Self { destination: destination.to_path_buf(), partial, new_parents, committed: false };
+        fs::create_dir_all(&tree.partial).map_err(DataError::io(&tree.partial, "make the folder"))?;
+        Ok(tree)
+    }
+
+    fn commit(mut self) -> Result<(), DataError> {
+        let destination = &self.destination;
+        let replaced = if destination.exists() {
+            let old = sibling(destination, ".old")?;
+            if old.exists() {
+                fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove what an interrupted run left"))?;
+            }
+            fs::rename(destination, &old).map_err(DataError::io(destination, "move the old data set aside"))?;
+            Some(old)
+        } else {
+            None
+        };
+        fs::rename(&self.partial, destination).map_err(DataError::io(destination, "rename the finished data set"))?;
+        self.committed = true;
+        match replaced {
+            Some(old) => fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove the old data set")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for PartialTree {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Nothing useful can be done about a failure here: the next run removes what is left.
+            let _ = fs::remove_dir_all(&self.partial);
+            for parent in &self.new_parents {
+                let _ = fs::remove_dir(parent);
+            }
+        }
+    }
+}
+
+fn check_destination(path: &Path, force: bool) -> Result<(), DataError> {
+    let refuse = |reason| Err(DataError::Destination { path: path.to_path_buf(), reason });
+    if !path.exists() {
+        return Ok(());
+    }
+    if !path.is_dir() {
+        return refuse("is a file; name a folder for the data set");
+    }
+    let mut entries = fs::read_dir(path).map_err(DataError::io(path, "list"))?;
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    match (force, path.join(MANIFEST_FILE).is_file()) {
+        (true, true) => Ok(()),
+        (true, false) => refuse("is not empty and holds no manifest.json, so --force does not replace it; remove it"),
+        (false, _) => refuse("is not empty; name another folder, or replace the data set in it with --force"),
+    }
+}
+
+fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, DataError> {
+    match path.file_name() {
+        Some(name) => {
+            let mut name = OsString::from(name);
+            name.push(suffix);
+            Ok(path.with_file_name(name))
+        }
+        None => Err(DataError::Destination { path: path.to_path_buf(), reason: "has no folder name of its own" }),
+    }
+}

@@ -1,0 +1,35 @@
+//! Data sets: reading them, making them, and the one form on disk that everything else uses.
+//!
+//! A data set is a folder with 16-bit images, 8-bit labels and a manifest:
+//!
+//! ```text
+//! DST/manifest.json
+//! DST/patient001/images/0.png    16-bit grey, a volume's maximum at 65535
+//! DST/patient001/labels/0.png    8-bit grey, the value is the class: 0 background, 1 RV, 2 myocardium, 3 LV
+//! ```
+//!
+//! Slices of a patient count from 0: end-diastole in the order of the file's z axis, then end-systole. [`import`] makes
+//! such a folder from ACDC's NIfTI files ([`acdc`]) or from another PNG tree ([`png_tree`]), [`phantom`] makes one out of
+//! nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
+
+mod error;
+
+pub mod acdc;
+pub mod dataset;
+pub mod import;
+pub mod info;
+pub mod manifest;
+pub mod nifti_volume;
+pub mod phantom;
+pub mod png_tree;
+pub mod resample;
+pub mod split;
+
+pub use dataset::{Dataset, Slice, SliceId, Volume};
+pub use error::DataError;
+pub use info::Info;
+pub use manifest::{Manifest, Phase, SliceRecord};
+pub use split::{Split, SplitRule};
+
+/// Number of classes: background, right ventricle, myocardium, left ventricle.
+pub const CLASSES: usize = 4;

@@ -1,0 +1,253 @@
+//! CSV files of results, as RFC 4180 quotes them, with `\n` line ends and `.` as the decimal point.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use super::atomic::write_atomically;
+use super::metrics::Structure;
+use super::scores::VolumeScores;
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Text, quoted where needed.
+    Text(String),
+    /// A number, with as many digits as it takes to read the same number back.
+    Number(f64),
+    /// A count.
+    Count(u64),
+    /// No value: an empty cell.
+    Missing,
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(count: usize) -> Self {
+        Self::Count(count as u64)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Missing, Into::into)
+    }
+}
+
+/// A row that does not fit the columns.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "row {row} has columns {found:?}, expected {expected:?}; give every row the columns of the first"
+)]
+pub struct ColumnsDiffer {
+    /// Which row, from 1.
+    pub row: usize,
+    /// Columns of the first row.
+    pub expected: Vec<String>,
+    /// Columns of this row.
+    pub found: Vec<String>,
+}
+
+/// A file of rows that all have the same named columns.
+#[derive(Clone, Debug, Default)]
+pub struct Csv {
+    columns: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Csv {
+    /// No columns and no rows yet: the first row names the columns.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a row of named values.
+    pub fn push<'a>(
+        &mut self,
+        row: impl IntoIterator<Item = (&'a str, Cell)>,
+    ) -> Result<(), ColumnsDiffer> {
+        let (names, cells): (Vec<&str>, Vec<Cell>) = row.into_iter().unzip();
+        if self.rows.is_empty() {
+            self.columns = names.iter().map(|&name| name.to_owned()).collect();
+        }
+        if self.columns != names {
+            let found = names.into_iter().map(str::to_owned).collect();
+            return Err(ColumnsDiffer {
+                row: self.rows.len() + 1,
+                expected: self.columns.clone(),
+                found,
+            });
+        }
+        self.rows.push(cells);
+        Ok(())
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        push_line(&mut text, self.columns.iter().map(|name| quoted(name)));
+        for row in &self.rows {
+            push_line(&mut text, row.iter().map(cell_text));
+        }
+        text
+    }
+
+    /// Writes the file in one step: see [`write_atomically`].
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        write_atomically(path, self.to_text().as_bytes())
+    }
+}
+
+/// The layout of the ACDC challenge's own evaluation script: a volume a row, Dice, volume in ml and error in ml of
+/// LV, RV and MYO.
+pub fn acdc_csv<'a>(volumes: impl IntoIterator<Item = (&'a str, &'a VolumeScores)>) -> Csv {
+    const ORDER: [(Structure, [&str; 3]); 3] = [
+        (Structure::Lv, ["Dice LV", "Volume LV", "Err LV(ml)"]),
+        (Structure::Rv, ["Dice RV", "Volume RV", "Err RV(ml)"]),
+        (Structure::Myo, ["Dice MYO", "Volume MYO", "Err MYO(ml)"]),
+    ];
+    let columns = ORDER.iter().flat_map(|(_, names)| names.iter());
+    let columns = std::iter::once(&"Name")
+        .chain(columns)
+        .map(|&name| name.to_owned())
+        .collect();
+    let row = |(name, scores): (&str, &VolumeScores)| {
+        let values = ORDER.iter().flat_map(|&(structure, _)| {
+            let scores = scores.of(structure);
+            let error = scores.volume_pred_ml - scores.volume_true_ml;
+            [
+                scores.dice.into(),
+                scores.volume_pred_ml.into(),
+                error.into(),
+            ]
+        });
+        std::iter::once(Cell::from(name)).chain(values).collect()
+    };
+    Csv {
+        columns,
+        rows: volumes.into_iter().map(row).collect(),
+    }
+}
+
+fn push_line(text: &mut String, cells: impl Iterator<Item = String>) {
+    let mut cells = cells.peekable();
+    while let Some(cell) = cells.next() {
+        text.push_str(&cell);
+        if cells.peek().is_some() {
+            text.push(',');
+        }
+    }
+    text.push('\n');
+}
+
+fn cell_text(cell: &Cell) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = match cell {
+        Cell::Text(words) => return quoted(words),
+        Cell::Number(number) if number.is_nan() => Ok(()),
+        Cell::Number(number) => write!(text, "{number}"),
+        Cell::Count(count) => write!(text, "{count}"),
+        Cell::Missing => Ok(()),
+    };
+    text
+}
+
+fn quoted(text: &str) -> String {
+    let plain = !text.contains([',', '"', '\n', '\r']) && text.trim() == text;
+    if plain {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scores::StructureScores;
+    use super::*;
+
+    #[test]
+    fn first_row_names_the_columns() {
+        let mut csv = Csv::new();
+        csv.push([
+            ("method", "policy".into()),
+            ("dice", 0.1.into()),
+            ("lines", 8usize.into()),
+        ])
+        .unwrap();
+        csv.push([
+            ("method", "full".into()),
+            ("dice", None::<f64>.into()),
+            ("lines", 128usize.into()),
+        ])
+        .unwrap();
+        assert_eq!(
+            csv.to_text(),
+            "method,dice,lines\npolicy,0.1,8\nfull,,128\n"
+        );
+    }
+
+    #[test]
+    fn commas_quotes_and_line_ends_are_quoted() {
+        let mut csv = Csv::new();
+        csv.push([("a,b", "say \"x\"\n".into())]).unwrap();
+        assert_eq!(csv.to_text(), "\"a,b\"\n\"say \"\"x\"\"\n\"\n");
+    }
+
+    #[test]
+    fn row_with_other_columns_is_refused() {
+        let mut csv = Csv::new();
+        csv.push([("a", 1.0.into())]).unwrap();
+        let error = csv.push([("b", 1.0.into())]).unwrap_err();
+        assert_eq!(
+            (error.row, error.expected, error.found),
+            (2, vec!["a".to_owned()], vec!["b".to_owned()])
+        );
+        assert_eq!(csv.to_text(), "a\n1\n");
+    }
+
+    #[test]
+    fn acdc_layout_is_that_of_the_challenge() {
+        let scores = |dice, pred, truth| StructureScores {
+            dice,
+            iou: None,
+            hd_mm: None,
+            hd95_mm: None,
+            assd_mm: None,
+            volume_pred_ml: pred,
+            volume_true_ml: truth,
+        };
+        let volume = VolumeScores([
+            scores(Some(0.5), 1.5, 1.0),
+            scores(None, 0.0, 0.0),
+            scores(Some(0.75), 3.0, 4.0),
+        ]);
+        let expected = "Name,Dice LV,Volume LV,Err LV(ml),Dice RV,Volume RV,Err RV(ml),Dice MYO,Volume MYO,Err MYO(ml)\n\
+                        patient005_ED,0.75,3,-1,0.5,1.5,0.5,,0,0\n";
+        assert_eq!(acdc_csv([("patient005_ED", &volume)]).to_text(), expected);
+    }
+}

@@ -1,0 +1,17 @@
+//! Evaluation: scans of whole data sets, metrics, statistics, tables and pictures.
+
+pub mod atomic;
+pub mod canvas;
+pub mod csv;
+mod font;
+pub mod heatmap;
+pub mod metrics;
+pub mod panel;
+pub mod plot;
+pub mod quality;
+pub mod report;
+pub mod run;
+pub mod scores;
+pub mod stats;
+pub mod surface;
+pub mod table;

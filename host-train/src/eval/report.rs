@@ -1,0 +1,320 @@
+//! `kscout eval`: every method at every budget, as tables, statistics and pictures in one folder.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kscout_core::kspace::Pattern;
+use kscout_core::model::Model;
+use serde::Serialize;
+
+use super::atomic::write_atomically;
+use super::canvas::{PictureError, write_png};
+use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
+use super::heatmap::line_heatmap;
+use super::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
+use super::plot::{Series, dice_plot};
+use super::run::{MeasuredVolume, Method, RunError, Scanned, mean_dice, scan_volumes, score};
+use super::scores::VolumeScores;
+use super::stats::{Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, paired_difference};
+use super::table::{Align, Table};
+use crate::segment::Segment;
+use crate::train::reward::progress_bar;
+use crate::train::sample::levels_to_real;
+
+/// Structures in the order of [`VolumeScores`].
+const STRUCTURES: [&str; 3] = ["rv", "myo", "lv"];
+
+/// Why an evaluation could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Scans could not be run or scored.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Scores could not be averaged.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// A picture could not be drawn.
+    #[error("picture: {0}")]
+    Picture(#[from] PictureError),
+    /// Rows of different columns.
+    #[error(transparent)]
+    Csv(#[from] ColumnsDiffer),
+    /// A file could not be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What to evaluate.
+pub struct Task<'a> {
+    /// A blob of the right size: its scan loop runs every scan, its policy [`Method::Policy`].
+    pub model: &'a Model<'a>,
+    /// Makes the segmentations.
+    pub segmenter: &'a dyn Segment,
+    /// What is scanned.
+    pub volumes: &'a [MeasuredVolume<'a>],
+    /// The policy, if any, and the patterns.
+    pub methods: &'a [Method<'a>],
+    /// Lines a slice.
+    pub budgets: &'a [usize],
+    /// Slices that panels are drawn of.
+    pub panels: usize,
+    /// Lines of k-space.
+    pub width: usize,
+    /// One line on what was evaluated, for the files.
+    pub title: &'a str,
+}
+
+/// One method at one budget.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The method.
+    pub method: &'static str,
+    /// Lines a slice.
+    pub budget: usize,
+    /// Mean Dice of RV, MYO, LV over volumes.
+    pub dice: [f64; 3],
+    /// Mean over the volumes of the mean over structures, with its interval over patients.
+    pub mean_dice: Estimate,
+    /// Mean SSIM over slices.
+    pub ssim: f64,
+    /// Mean NMSE over slices.
+    pub nmse: f64,
+    /// The policy's advantage over this method, by patient; `None` for the policy and full sampling.
+    pub policy_minus_this: Option<PairedDifference>,
+}
+
+/// All results.
+#[derive(Debug, Serialize)]
+pub struct Results {
+    /// What was evaluated.
+    pub title: String,
+    /// Volumes evaluated.
+    pub volumes: usize,
+    /// One a method and budget; full sampling first.
+    pub entries: Vec<Entry>,
+}
+
+/// One method at one budget, with everything.
+struct Outcome {
+    method: &'static str,
+    budget: usize,
+    scans: Vec<Vec<Scanned>>,
+    scores: Vec<VolumeScores>,
+}
+
+/// Runs the task and writes `results.csv`, `results.json`, `acdc_*.csv`, `dice.png`, `lines_*.png` and `panel_*.png`.
+pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
+    let full = outcome(task, Method::Pattern(Pattern::CentreOut), task.width, "full")?;
+    let total = task.methods.len() * task.budgets.len();
+    let bar = progress_bar(total as u64, 0, "scans");
+    let mut outcomes = vec![full];
+    for &method in task.methods {
+        for &budget in task.budgets {
+            outcomes.push(outcome(task, method, budget, method.name())?);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes)).collect::<Result<_, _>>()?;
+    let results = Results { title: task.title.to_owned(), volumes: task.volumes.len(), entries };
+
+    write_rows(task, &outcomes, out)?;
+    let json = serde_json::to_string_pretty(&results).expect("results serialise");
+    write(&out.join("results.json"), json.as_bytes())?;
+    write(&out.join("report.md"), report(&results, task.budgets).as_bytes())?;
+    draw_plot(&results, task, out)?;
+    draw_lines(&outcomes, task, out)?;
+    draw_panels(&outcomes, task, out)?;
+    Ok(results)
+}
+
+fn outcome(task: &Task<'_>, method: Method<'_>, budget: usize, name: &'static str) -> Result<Outcome, ReportError> {
+    let scans = scan_volumes(task.model, task.segmenter, task.volumes, method, budget)?;
+    let scores = score(task.volumes, &scans)?;
+    Ok(Outcome { method: name, budget, scans, scores })
+}
+
+fn samples<'a>(task: &Task<'a>, outcome: &Outcome) -> Vec<Sample<&'a str>> {
+    let mean = task.volumes.iter().zip(&outcome.scores);
+    mean.filter_map(|(volume, scores)| Some(Sample::new(volume.patient, scores.mean_dice()?))).collect()
+}
+
+fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome]) -> Result<Entry, ReportError> {
+    let slices: Vec<&Scanned> = outcome.scans.iter().flatten().collect();
+    let mean = |f: &dyn Fn(&Scanned) -> f64| slices.iter().map(|scan| f(scan)).sum::<f64>() / slices.len() as f64;
+    let bootstrap = Bootstrap::default();
+    let policy = all.iter().find(|other| other.method == "policy" && other.budget == outcome.budget);
+    let policy = policy.filter(|_| outcome.method != "policy");
+    let difference =
+        policy.map(|policy| paired_difference(&samples(task, policy), &samples(task, outcome), &bootstrap));
+    Ok(Entry {
+        method: outcome.method,
+        budget: outcome.budget,
+        dice: mean_dice(&outcome.scores),
+        mean_dice: bootstrap_mean(&samples(task, outcome), &bootstrap)?,
+        ssim: mean(&|scan| scan.quality.ssim),
+        nmse: mean(&|scan| scan.quality.nmse),
+        policy_minus_this: difference.transpose()?,
+    })
+}
+
+fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), ReportError> {
+    let mut csv = Csv::new();
+    for outcome in outcomes {
+        for ((volume, scans), scores) in task.volumes.iter().zip(&outcome.scans).zip(&outcome.scores) {
+            let mut row: Vec<(String, Cell)> = vec![
+                ("method".into(), outcome.method.into()),
+                ("budget".into(), outcome.budget.into()),
+                ("patient".into(), volume.patient.into()),
+                ("phase".into(), volume.phase.as_str().into()),
+            ];
+            for (name, s) in STRUCTURES.iter().zip(&scores.0) {
+                let measures = [("dice", s.dice), ("hd95_mm", s.hd95_mm), ("assd_mm", s.assd_mm)];
+                row.extend(measures.map(|(measure, value)| (format!("{measure}_{name}"), value.into())));
+                row.push((format!("volume_pred_ml_{name}"), s.volume_pred_ml.into()));
+                row.push((format!("volume_true_ml_{name}"), s.volume_true_ml.into()));
+            }
+            let n = scans.len() as f64;
+            let mean = |f: fn(&Scanned) -> f64| scans.iter().map(f).sum::<f64>() / n;
+            row.push(("ssim".into(), mean(|scan| scan.quality.ssim).into()));
+            row.push(("psnr_db".into(), mean(|scan| scan.quality.psnr_db).into()));
+            row.push(("nmse".into(), mean(|scan| scan.quality.nmse).into()));
+            csv.push(row.iter().map(|(name, cell)| (name.as_str(), cell.clone())))?;
+        }
+        let names: Vec<String> = task.volumes.iter().map(|v| format!("{}_{}", v.patient, v.phase)).collect();
+        let official = acdc_csv(names.iter().map(String::as_str).zip(&outcome.scores));
+        let path = out.join("acdc").join(format!("{}_{}.csv", outcome.method, outcome.budget));
+        official.write(&path).map_err(|source| ReportError::Io { path, source })?;
+    }
+    let path = out.join("results.csv");
+    csv.write(&path).map_err(|source| ReportError::Io { path, source })
+}
+
+/// Methods by budgets: mean 3-D Dice, and the policy's advantage with its interval.
+pub fn summary(results: &Results, budgets: &[usize]) -> Table {
+    let head = budgets.iter().map(|budget| (format!("{budget} lines"), Align::Right));
+    let mut table = Table::new(std::iter::once(("method".to_string(), Align::Left)).chain(head));
+    for (method, entries) in by_method(results) {
+        let cell = |budget: &usize| {
+            let entry = entries.iter().find(|entry| entry.budget == *budget);
+            entry.map_or(String::new(), |entry| format!("{:.3}", entry.mean_dice.mean))
+        };
+        let cells: Vec<String> = if method == "full" {
+            vec![format!("{:.3}", entries[0].mean_dice.mean); budgets.len()]
+        } else {
+            budgets.iter().map(cell).collect()
+        };
+        table.push(std::iter::once(method.to_string()).chain(cells));
+    }
+    table
+}
+
+fn by_method(results: &Results) -> Vec<(&'static str, Vec<&Entry>)> {
+    let mut order = Vec::new();
+    let mut groups: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    for entry in &results.entries {
+        if !groups.contains_key(entry.method) {
+            order.push(entry.method);
+        }
+        groups.entry(entry.method).or_default().push(entry);
+    }
+    order.into_iter().map(|method| (method, groups.remove(method).unwrap_or_default())).collect()
+}
+
+fn report(results: &Results, budgets: &[usize]) -> String {
+    let mut text = format!("# {}\n\n", results.title);
+    text += &format!("{} volumes. Mean over volumes of the mean 3-D Dice of RV, MYO and LV:\n\n", results.volumes);
+    text += &summary(results, budgets).to_markdown();
+    text += "\nEvery entry, with 95 % intervals (bootstrap over patients); the last column is the policy's Dice minus \
+             this method's, by patient:\n\n";
+    let columns = ["method", "lines", "RV", "MYO", "LV", "mean", "SSIM", "NMSE", "policy minus this"];
+    let mut table = Table::new(columns.map(|name| (name, if name == "method" { Align::Left } else { Align::Right })));
+    for entry in &results.entries {
+        let [rv, myo, lv] = entry.dice.map(|dice| format!("{dice:.3}"));
+        let difference = entry.policy_minus_this.as_ref().map_or(String::new(), |d| format!("{:+.3}", d.difference));
+        table.push([
+            entry.method.to_string(),
+            entry.budget.to_string(),
+            rv,
+            myo,
+            lv,
+            format!("{:.3}", entry.mean_dice),
+            format!("{:.3}", entry.ssim),
+            format!("{:.4}", entry.nmse),
+            difference,
+        ]);
+    }
+    text + &table.to_markdown()
+}
+
+fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
+    let groups = by_method(results);
+    let series: Vec<Series> = groups
+        .iter()
+        .filter(|(method, _)| *method != "full")
+        .map(|(method, entries)| Series {
+            name: method.to_string(),
+            points: entries.iter().map(|entry| (entry.budget as f64, entry.mean_dice)).collect(),
+        })
+        .collect();
+    let full = results.entries.first().map(|entry| entry.mean_dice);
+    picture(&out.join("dice.png"), &dice_plot("Segmentation against scan length", task.width, &series, full))
+}
+
+fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
+    for outcome in outcomes.iter().filter(|outcome| outcome.method == "policy") {
+        let orders: Vec<Vec<u16>> = outcome.scans.iter().flatten().map(|scan| scan.lines.clone()).collect();
+        let title = format!("policy, {} lines", outcome.budget);
+        let name = format!("lines_policy_{}.png", outcome.budget);
+        picture(&out.join(name), &line_heatmap(&title, &orders, task.width)?)?;
+    }
+    Ok(())
+}
+
+/// The middle slices of evenly chosen volumes, all methods at the smallest budget.
+fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
+    let budget = task.budgets.iter().min().copied().unwrap_or_default();
+    let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
+    let count = task.panels.min(task.volumes.len());
+    for panel in 0..count {
+        let volume = panel * task.volumes.len() / count;
+        let middle = task.volumes[volume].slices.len() / 2;
+        let measured = &task.volumes[volume].slices[middle];
+        let reference: Vec<f32> = measured.kspace.image().iter().map(|value| value.norm()).collect();
+        let images: Vec<Vec<f32>> =
+            shown.iter().map(|o| levels_to_real(&o.scans[volume][middle].levels).collect()).collect();
+        let label = |o: &&Outcome| {
+            let dice = o.scores[volume].mean_dice().map_or("none".into(), |dice| format!("{dice:.3}"));
+            format!("{}, {} lines: Dice of the volume {dice}", o.method, o.budget)
+        };
+        let labels: Vec<String> = shown.iter().map(label).collect();
+        let rows: Vec<PanelRow<'_>> = (0..shown.len())
+            .map(|i| {
+                let scan = &shown[i].scans[volume][middle];
+                PanelRow { label: &labels[i], lines: &scan.lines, zero_filled: &images[i], labels: &scan.classes }
+            })
+            .collect();
+        let title = format!("{}, {}", measured.slice.id, task.volumes[volume].phase);
+        let (height, width) = (measured.slice.height, measured.slice.width);
+        let truth = &measured.slice.label;
+        let input =
+            PanelInput { title: &title, height, width, scale: panel_scale(width), reference: &reference, truth, rows: &rows };
+        let name = format!("panel_{}.png", measured.slice.id.to_string().replace('/', "_"));
+        picture(&out.join(name), &scan_panel(&input)?)?;
+    }
+    Ok(())
+}
+
+fn picture(path: &Path, image: &image::RgbImage) -> Result<(), ReportError> {
+    write_png(path, image).map_err(|source| ReportError::Io { path: path.to_owned(), source })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    write_atomically(path, bytes).map_err(|source| ReportError::Io { path: path.to_owned(), source })
+}

@@ -1,0 +1,218 @@
+//! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
+
+use kscout_core::kspace::recon::magnitude;
+use kscout_core::kspace::{MAX_LINES, Pattern, PatternError};
+use kscout_core::model::Model;
+use kscout_core::scan::{Scan, ScanError, arena_bytes};
+use rayon::prelude::*;
+
+use super::metrics::{LabelVolume, MetricError};
+use super::quality::{nmse, psnr, ssim};
+use super::scores::{VolumeScores, score_volume};
+use crate::data::{Dataset, Slice, Split};
+use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::net::FloatGraph;
+use crate::segment::{HeapArena, Segment};
+use crate::train::sample::levels_to_real;
+
+/// How lines are chosen.
+#[derive(Clone, Copy, Debug)]
+pub enum Method<'a> {
+    /// The int8 policy of the model.
+    Policy,
+    /// A policy in real numbers.
+    FloatPolicy(&'a FloatGraph),
+    /// A fixed order.
+    Pattern(Pattern),
+}
+
+impl Method<'_> {
+    /// The name in tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Policy | Self::FloatPolicy(_) => "policy",
+            Self::Pattern(pattern) => pattern.name(),
+        }
+    }
+}
+
+/// Why scans could not be run or scored.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The core refused a step.
+    #[error("slice {slice}: {source}")]
+    Scan {
+        /// The slice.
+        slice: String,
+        /// Why.
+        source: ScanError,
+    },
+    /// A pattern cannot give that many lines.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// Images or labels do not fit together.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+}
+
+/// A slice and what the scanner would measure of it.
+pub struct Measured<'a> {
+    /// The slice.
+    pub slice: &'a Slice,
+    /// Its k-space.
+    pub kspace: KSpace,
+    /// The seed of its phase and noise, and of the random patterns.
+    pub seed: u64,
+}
+
+/// One volume, measured.
+pub struct MeasuredVolume<'a> {
+    /// The patient.
+    pub patient: &'a str,
+    /// The phase of the cycle: `ED` or `ES`.
+    pub phase: String,
+    /// Distance of neighbouring voxels along z, y and x in mm.
+    pub spacing_mm: [f64; 3],
+    /// Its slices, from base to apex.
+    pub slices: Vec<Measured<'a>>,
+}
+
+/// Measures the volumes of a split. Phase and noise depend on the slice and `seed` alone.
+pub fn measure<'a>(data: &'a Dataset, split: Split, protocol: &Protocol, seed: u64) -> Vec<MeasuredVolume<'a>> {
+    let slice = |slice: &'a Slice| {
+        let seed = seed_for(&slice.id.patient, slice.id.n, seed);
+        let kspace = acquire(&slice.image, slice.height, slice.width, protocol, seed);
+        Measured { slice, kspace, seed }
+    };
+    data.volumes(split)
+        .into_iter()
+        .map(|volume| MeasuredVolume {
+            patient: volume.patient,
+            phase: volume.phase.to_string(),
+            spacing_mm: [2, 1, 0].map(|axis| f64::from(volume.spacing_mm[axis])),
+            slices: volume.slices.into_par_iter().map(slice).collect(),
+        })
+        .collect()
+}
+
+/// What a scan of one slice ended with.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// The lines, in the order they were measured.
+    pub lines: Vec<u16>,
+    /// The quantised image.
+    pub levels: Vec<i8>,
+    /// The classes.
+    pub classes: Vec<u8>,
+    /// Quality of the zero-filled image against the fully sampled one.
+    pub quality: Quality,
+}
+
+/// Image quality against the fully sampled magnitude image, whose largest value is the data range.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quality {
+    /// Structural similarity.
+    pub ssim: f64,
+    /// Peak signal to noise in dB; infinite for equal images.
+    pub psnr_db: f64,
+    /// Normalised mean squared error.
+    pub nmse: f64,
+}
+
+/// Scans every slice of every volume, in parallel, and segments them.
+pub fn scan_volumes(
+    model: &Model<'_>,
+    segmenter: &dyn Segment,
+    volumes: &[MeasuredVolume<'_>],
+    method: Method<'_>,
+    budget: usize,
+) -> Result<Vec<Vec<Scanned>>, RunError> {
+    let slices: Vec<&Measured<'_>> = volumes.iter().flat_map(|volume| &volume.slices).collect();
+    let arena = || HeapArena::new(arena_bytes(model));
+    let mut scans = slices
+        .par_iter()
+        .map_init(arena, |arena, slice| scan_slice(model, arena, slice, method, budget))
+        .collect::<Result<Vec<_>, _>>()?;
+    let levels: Vec<Vec<i8>> = scans.iter_mut().map(|scan| std::mem::take(&mut scan.levels)).collect();
+    let images: Vec<&[i8]> = levels.iter().map(Vec::as_slice).collect();
+    let classes = segmenter.segment(&images);
+    let mut done =
+        scans.into_iter().zip(levels).zip(classes).map(|((scan, levels), classes)| Scanned { levels, classes, ..scan });
+    Ok(volumes.iter().map(|volume| done.by_ref().take(volume.slices.len()).collect()).collect())
+}
+
+/// The lines and the image of one scan; no classes yet.
+fn scan_slice(
+    model: &Model<'_>,
+    arena: &mut HeapArena,
+    measured: &Measured<'_>,
+    method: Method<'_>,
+    budget: usize,
+) -> Result<Scanned, RunError> {
+    let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
+    let mut scan = Scan::new(model, arena.bytes()).map_err(refused)?;
+    scan.start(budget).map_err(refused)?;
+    let mut order = [0u16; MAX_LINES];
+    if let Method::Pattern(pattern) = method {
+        pattern.order(measured.slice.width, budget, measured.seed, &mut order)?;
+    }
+    for step in 0..budget {
+        let line = match method {
+            Method::Pattern(_) => usize::from(order[step]),
+            Method::FloatPolicy(graph) => float_choice(graph, &mut scan),
+            Method::Policy => match scan.propose().map_err(refused)? {
+                Some(line) => line,
+                None => break,
+            },
+        };
+        scan.push_line(line, measured.kspace.line(line)).map_err(refused)?;
+    }
+    let mut image = vec![0.0; measured.slice.image.len()];
+    magnitude(scan.complex_image(), &mut image).expect("images of one size");
+    let quality = quality(&measured.kspace, &image)?;
+    Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
+}
+
+/// The unmeasured line with the largest real-valued logit.
+pub fn float_choice(graph: &FloatGraph, scan: &mut Scan<'_, '_>) -> usize {
+    let image: Vec<f32> = levels_to_real(scan.image()).collect();
+    let state: Vec<f32> = scan.state().iter().map(|&q| f32::from(q) / 127.0).collect();
+    let logits = graph.run(&[&image, &state]).pop().unwrap_or_default();
+    let missing = scan.mask().missing();
+    missing.fold((0, f32::NEG_INFINITY), |best, k| if logits[k] > best.1 { (k, logits[k]) } else { best }).0
+}
+
+fn quality(kspace: &KSpace, image: &[f32]) -> Result<Quality, MetricError> {
+    let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
+    let range = f64::from(reference.iter().fold(0f32, |a, &b| a.max(b)));
+    if range <= 0.0 {
+        return Ok(Quality { ssim: 1.0, psnr_db: f64::INFINITY, nmse: 0.0 });
+    }
+    Ok(Quality {
+        ssim: ssim(&reference, image, kspace.height, kspace.width, range)?,
+        psnr_db: psnr(&reference, image, range)?,
+        nmse: nmse(&reference, image)?.unwrap_or(0.0),
+    })
+}
+
+/// The scores of each volume.
+pub fn score(volumes: &[MeasuredVolume<'_>], scans: &[Vec<Scanned>]) -> Result<Vec<VolumeScores>, RunError> {
+    let one = |(volume, scans): (&MeasuredVolume<'_>, &Vec<Scanned>)| {
+        let first = &volume.slices[0].slice;
+        let shape = [scans.len(), first.height, first.width];
+        let predicted: Vec<u8> = scans.iter().flat_map(|scan| scan.classes.iter().copied()).collect();
+        let truth: Vec<u8> = volume.slices.iter().flat_map(|m| m.slice.label.iter().copied()).collect();
+        let predicted = LabelVolume::new(&predicted, shape, volume.spacing_mm)?;
+        let truth = LabelVolume::new(&truth, shape, volume.spacing_mm)?;
+        Ok(score_volume(&predicted, &truth)?)
+    };
+    volumes.par_iter().zip(scans.par_iter()).map(one).collect()
+}
+
+/// Mean over the volumes of RV, MYO and LV Dice; volumes in which a class is absent are left out of that class.
+pub fn mean_dice(scores: &[VolumeScores]) -> [f64; 3] {
+    std::array::from_fn(|class| {
+        let values: Vec<f64> = scores.iter().filter_map(|volume| volume.0[class].dice).collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    })
+}

@@ -1,0 +1,342 @@
+//! Means with bootstrap intervals over patients, and comparisons paired by patient.
+//!
+//! Volumes of one patient are not independent, so patients are drawn, never volumes (cluster bootstrap, percentile
+//! interval). The same samples and seed give the same numbers, in whatever order the samples come.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// One value measured on a patient, such as a volume's Dice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample<P> {
+    /// The patient that the value belongs to.
+    pub patient: P,
+    /// The value.
+    pub value: f64,
+}
+
+impl<P> Sample<P> {
+    /// A value of a patient.
+    pub fn new(patient: P, value: f64) -> Self {
+        Self { patient, value }
+    }
+}
+
+/// How to draw bootstrap samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bootstrap {
+    /// How many times the patients are drawn.
+    pub resamples: usize,
+    /// Share of the resamples that the interval holds.
+    pub level: f64,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self {
+            resamples: 10_000,
+            level: 0.95,
+            seed: 0,
+        }
+    }
+}
+
+/// A mean with its bootstrap interval. Shown as `0.812 [0.790, 0.833]`; a precision, as in `{:.2}`, sets the digits.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Estimate {
+    /// Mean over all values.
+    pub mean: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+    /// Number of patients.
+    pub patients: usize,
+    /// Number of values.
+    pub values: usize,
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(3);
+        write!(
+            f,
+            "{:.digits$} [{:.digits$}, {:.digits$}]",
+            self.mean, self.low, self.high
+        )
+    }
+}
+
+/// Two methods compared on the same patients.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct PairedDifference {
+    /// Mean over patients of (first method's patient mean - second method's), with its interval.
+    pub difference: Estimate,
+    /// Patients on whom the first method is better (larger).
+    pub better: usize,
+    /// Patients on whom it is worse (smaller).
+    pub worse: usize,
+    /// Patients that only one of the methods has values for: left out.
+    pub unpaired: usize,
+}
+
+impl PairedDifference {
+    /// Whether the interval lies wholly on one side of 0.
+    pub fn is_clear(&self) -> bool {
+        self.difference.low > 0.0 || self.difference.high < 0.0
+    }
+}
+
+/// Why there is no statistic.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StatsError {
+    /// No value at all, or no patient in common.
+    #[error("no patient to average over; check that every method was evaluated on the same split")]
+    Empty,
+    /// A value that is not a number, or infinite.
+    #[error("value {value} of patient {patient} is not finite; leave it out or repair it")]
+    NotFinite {
+        /// The patient.
+        patient: String,
+        /// The value.
+        value: f64,
+    },
+    /// Settings that make no interval.
+    #[error(
+        "bootstrap of {resamples} resamples at level {level}: at least 1 resample and 0 < level < 1 expected"
+    )]
+    Settings {
+        /// Resamples asked for.
+        resamples: usize,
+        /// Level asked for.
+        level: f64,
+    },
+}
+
+/// Mean of values; `None` of nothing.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The `percent`-th percentile of values sorted upwards, interpolated linearly as NumPy does by default; NaN of nothing.
+pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let at = (percent / 100.0).clamp(0.0, 1.0) * last as f64;
+    let below = at.floor() as usize;
+    let (low, high) = (sorted[below], sorted[(below + 1).min(last)]);
+    low + (high - low) * (at - below as f64)
+}
+
+/// Mean over all values, with a bootstrap interval over patients.
+pub fn bootstrap_mean<P: Ord + fmt::Display>(
+    samples: &[Sample<P>],
+    bootstrap: &Bootstrap,
+) -> Result<Estimate, StatsError> {
+    let patients = by_patient(samples)?;
+    let clusters: Vec<(f64, usize)> = patients
+        .values()
+        .map(|values| (values.iter().sum(), values.len()))
+        .collect();
+    bootstrap.estimate(&clusters)
+}
+
+/// Mean over patients of `first - second`, each a patient's mean, with a bootstrap interval over patients.
+pub fn paired_difference<P: Ord + fmt::Display>(
+    first: &[Sample<P>],
+    second: &[Sample<P>],
+    bootstrap: &Bootstrap,
+) -> Result<PairedDifference, StatsError> {
+    let (first, second) = (by_patient(first)?, by_patient(second)?);
+    let difference =
+        |(patient, values): (&&P, &Vec<f64>)| Some(mean(values)? - mean(second.get(*patient)?)?);
+    let clusters: Vec<(f64, usize)> = first
+        .iter()
+        .filter_map(difference)
+        .map(|value| (value, 1))
+        .collect();
+    Ok(PairedDifference {
+        difference: bootstrap.estimate(&clusters)?,
+        better: clusters.iter().filter(|cluster| cluster.0 > 0.0).count(),
+        worse: clusters.iter().filter(|cluster| cluster.0 < 0.0).count(),
+        unpaired: first.len() + second.len() - 2 * clusters.len(),
+    })
+}
+
+impl Bootstrap {
+    /// From each patient's sum and number of values.
+    fn estimate(&self, clusters: &[(f64, usize)]) -> Result<Estimate, StatsError> {
+        if self.resamples == 0 || !(self.level > 0.0 && self.level < 1.0) {
+            return Err(StatsError::Settings {
+                resamples: self.resamples,
+                level: self.level,
+            });
+        }
+        if clusters.is_empty() {
+            return Err(StatsError::Empty);
+        }
+        let add = |(sum, count): (f64, usize), &(value, values): &(f64, usize)| {
+            (sum + value, count + values)
+        };
+        let (sum, values) = clusters.iter().fold((0.0, 0), add);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut draw = || {
+            let drawn = (0..clusters.len()).map(|_| &clusters[rng.random_range(0..clusters.len())]);
+            let (sum, count) = drawn.fold((0.0, 0), add);
+            sum / count as f64
+        };
+        let mut means: Vec<f64> = (0..self.resamples).map(|_| draw()).collect();
+        means.sort_by(f64::total_cmp);
+        let tail = 50.0 * (1.0 - self.level);
+        Ok(Estimate {
+            mean: sum / values as f64,
+            low: percentile(&means, tail),
+            high: percentile(&means, 100.0 - tail),
+            patients: clusters.len(),
+            values,
+        })
+    }
+}
+
+/// Values by patient, sorted, so that sums do not depend on the order they came in.
+fn by_patient<P: Ord + fmt::Display>(
+    samples: &[Sample<P>],
+) -> Result<BTreeMap<&P, Vec<f64>>, StatsError> {
+    let mut patients: BTreeMap<&P, Vec<f64>> = BTreeMap::new();
+    for Sample { patient, value } in samples {
+        if !value.is_finite() {
+            return Err(StatsError::NotFinite {
+                patient: patient.to_string(),
+                value: *value,
+            });
+        }
+        patients.entry(patient).or_default().push(*value);
+    }
+    for values in patients.values_mut() {
+        values.sort_by(f64::total_cmp);
+    }
+    Ok(patients)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(values: &[(u32, f64)]) -> Vec<Sample<u32>> {
+        values
+            .iter()
+            .map(|&(patient, value)| Sample::new(patient, value))
+            .collect()
+    }
+
+    #[test]
+    fn percentile_interpolates_as_numpy_does() {
+        assert_eq!(percentile(&[1.0, 2.0, 3.0, 4.0], 50.0), 2.5);
+        assert!((percentile(&[1.0, 2.0, 4.0, 10.0], 95.0) - 9.1).abs() < 1e-12);
+        assert_eq!(percentile(&[7.0], 95.0), 7.0);
+        assert!(percentile(&[], 95.0).is_nan());
+    }
+
+    #[test]
+    fn mean_is_over_values_and_interval_over_patients() {
+        let estimate = bootstrap_mean(
+            &samples(&[(1, 0.0), (1, 0.0), (2, 0.9)]),
+            &Bootstrap::default(),
+        )
+        .unwrap();
+        assert!((estimate.mean - 0.3).abs() < 1e-12);
+        assert_eq!((estimate.patients, estimate.values), (2, 3));
+        // A resample is one patient twice, or both.
+        assert_eq!((estimate.low, estimate.high), (0.0, 0.9));
+    }
+
+    #[test]
+    fn interval_has_the_width_that_theory_gives() {
+        // 400 patients, uniform values: standard error = (1/sqrt 12)/sqrt 400.
+        let values: Vec<_> = (0..400).map(|i| (i, f64::from(i) / 399.0)).collect();
+        let estimate = bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap();
+        let expected = 2.0 * 1.96 * (1.0 / 12.0f64).sqrt() / 20.0;
+        assert!(((estimate.high - estimate.low) / expected - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn order_of_samples_does_not_matter_and_seed_decides() {
+        let mut values: Vec<_> = (0..30)
+            .map(|i| (i / 2, (f64::from(i) * 0.37).sin()))
+            .collect();
+        let forward = bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap();
+        values.reverse();
+        assert_eq!(
+            forward,
+            bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap()
+        );
+        let other = Bootstrap {
+            seed: 1,
+            ..Bootstrap::default()
+        };
+        assert_ne!(forward, bootstrap_mean(&samples(&values), &other).unwrap());
+    }
+
+    #[test]
+    fn pairing_removes_what_patients_have_in_common() {
+        let first: Vec<_> = (0..20).map(|i| (i, f64::from(i) + 0.1)).collect();
+        let second: Vec<_> = (0..20).map(|i| (i, f64::from(i))).collect();
+        let paired =
+            paired_difference(&samples(&first), &samples(&second), &Bootstrap::default()).unwrap();
+        assert!((paired.difference.mean - 0.1).abs() < 1e-9);
+        assert!(paired.difference.high - paired.difference.low < 1e-9);
+        assert_eq!((paired.better, paired.worse, paired.unpaired), (20, 0, 0));
+        assert!(paired.is_clear());
+    }
+
+    #[test]
+    fn patients_of_one_method_only_are_left_out_and_counted() {
+        let (first, second) = (
+            samples(&[(1, 1.0), (2, 1.0)]),
+            samples(&[(2, 2.0), (3, 1.0)]),
+        );
+        let paired = paired_difference(&first, &second, &Bootstrap::default()).unwrap();
+        assert_eq!(
+            (paired.difference.mean, paired.worse, paired.unpaired),
+            (-1.0, 1, 2)
+        );
+    }
+
+    #[test]
+    fn bad_inputs_are_named() {
+        let settings = Bootstrap::default();
+        assert_eq!(
+            bootstrap_mean::<u32>(&[], &settings),
+            Err(StatsError::Empty)
+        );
+        let error = bootstrap_mean(&samples(&[(17, f64::NAN)]), &settings).unwrap_err();
+        assert!(error.to_string().contains("patient 17"));
+        let none = Bootstrap {
+            resamples: 0,
+            ..settings
+        };
+        assert!(matches!(
+            bootstrap_mean(&samples(&[(1, 1.0)]), &none),
+            Err(StatsError::Settings { .. })
+        ));
+    }
+
+    #[test]
+    fn estimate_reads_as_mean_and_interval() {
+        let estimate = Estimate {
+            mean: 0.8123,
+            low: 0.79,
+            high: 0.8331,
+            patients: 19,
+            values: 38,
+        };
+        assert_eq!(estimate.to_string(), "0.812 [0.790, 0.833]");
+        assert_eq!(format!("{estimate:.2}"), "0.81 [0.79, 0.83]");
+    }
+}

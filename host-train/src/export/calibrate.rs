@@ -1,0 +1,41 @@
+//! Which range of real values each tensor of a graph takes.
+
+use crate::net::FloatGraph;
+use rayon::prelude::*;
+
+/// The values that a tensor takes, zero always among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Range {
+    /// Smallest value; at most 0.
+    pub low: f32,
+    /// Largest value; at least 0.
+    pub high: f32,
+}
+
+/// What one calibration image gives a graph: one tensor of real values an input.
+pub type CalibrationInput = Vec<Vec<f32>>;
+
+impl Range {
+    fn of(values: &[f32]) -> Self {
+        values
+            .iter()
+            .fold(Self::default(), |range, &x| Self { low: range.low.min(x), high: range.high.max(x) })
+    }
+
+    fn union(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+}
+
+/// The range of every node of `graph` over the calibration inputs.
+pub fn calibrate(graph: &FloatGraph, inputs: &[CalibrationInput]) -> Vec<Range> {
+    let nothing = || vec![Range::default(); graph.nodes.len()];
+    let union = |a: Vec<Range>, b: Vec<Range>| a.into_iter().zip(b).map(|(a, b)| a.union(b)).collect::<Vec<_>>();
+    inputs
+        .par_iter()
+        .map(|input| {
+            let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
+            graph.run(&input).iter().map(|values| Range::of(values)).collect()
+        })
+        .reduce(nothing, union)
+}

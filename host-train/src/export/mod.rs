@@ -1,0 +1,23 @@
+//! From trained networks to the int8 file that [`kscout_core`] runs, and a close look at such a file.
+//!
+//! * [`observe`]: what the networks see at every stage of a scan, to calibrate on.
+//! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
+//! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
+//! * [`file`]: reading a blob from disk. [`play`](mod@play): a scan with it.
+//! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
+
+pub mod blob_writer;
+pub mod calibrate;
+pub mod file;
+pub mod inspect;
+pub mod observe;
+pub mod pack;
+pub mod plan;
+pub mod play;
+pub mod quantise;
+pub mod verify;
+
+pub use blob_writer::HeaderSpec;
+pub use file::{BlobFile, BlobFileError};
+pub use observe::{Observation, observe};
+pub use pack::{ExportError, pack, quantised, segmenter_graph};

@@ -1,0 +1,202 @@
+//! From a calibrated graph to int8, as TFLite does it: per-channel symmetric weights, per-tensor asymmetric activations,
+//! i32 bias at the accumulator's scale (Jacob et al., "Quantization and Training of Neural Networks for Efficient
+//! Integer-Arithmetic-Only Inference", CVPR 2018).
+
+use kscout_core::kernels::Channel;
+use kscout_core::quant::Requant;
+
+use super::blob_writer::{
+    ConvRepr, GraphSpec, OperatorRepr, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes,
+};
+use super::calibrate::Range;
+use crate::net::FloatGraph;
+use crate::net::graph::{FloatConv, FloatNode, FloatOp, gelu};
+
+/// TFLite's headroom for the inputs of an addition.
+const ADD_LEFT_SHIFT: u32 = 20;
+
+/// Why a graph could not be quantised.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("node {node} ({op}): {message}; the weights or the calibration data are broken")]
+pub struct QuantiseError {
+    /// The node's number.
+    pub node: usize,
+    /// Its operator.
+    pub op: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// The int8 graph of `graph`, whose nodes take values in `ranges`.
+pub fn quantise(graph: &FloatGraph, ranges: &[Range]) -> Result<GraphSpec, QuantiseError> {
+    let mut spec = GraphSpec::default();
+    for input in &graph.inputs {
+        spec.input(TensorSpec { shape: input.shape, scale: input.scale, zero_point: input.zero_point });
+    }
+    for (number, (node, range)) in graph.nodes.iter().zip(ranges).enumerate() {
+        let inputs: Vec<TensorId> = node.inputs.iter().map(|&tensor| TensorId(tensor)).collect();
+        let read: Vec<TensorSpec> =
+            inputs.iter().map(|&id| *spec.tensor(id).expect("nodes read what was written before")).collect();
+        let error = |message| QuantiseError { node: number, op: name(&node.op), message };
+        let output = output_tensor(node, *range, &read[0]).map_err(error)?;
+        let op = operator(node, &read, &output).map_err(error)?;
+        spec.push(op, &inputs, output);
+    }
+    Ok(spec)
+}
+
+fn name(op: &FloatOp) -> &'static str {
+    match op {
+        FloatOp::Conv(_) => "convolution",
+        FloatOp::Depthwise(_) => "depthwise convolution",
+        FloatOp::MaxPool2 => "max pooling",
+        FloatOp::Add => "addition",
+        FloatOp::Upsample2x => "interpolation",
+        FloatOp::LayerNorm { .. } => "layer norm",
+        FloatOp::Gelu => "GELU",
+        FloatOp::Shift(_) => "shift",
+    }
+}
+
+/// Scale and zero point of a node's result. Operators that only move values keep their input's.
+fn output_tensor(node: &FloatNode, range: Range, input: &TensorSpec) -> Result<TensorSpec, String> {
+    let (scale, zero_point) = match node.op {
+        FloatOp::MaxPool2 | FloatOp::Shift(_) => (input.scale, input.zero_point),
+        _ => scale_of(range)?,
+    };
+    Ok(TensorSpec { shape: node.shape, scale, zero_point })
+}
+
+/// The scale and zero point that spread -128..=127 over `range`, with 0.0 on a step.
+fn scale_of(range: Range) -> Result<(f32, i32), String> {
+    let span = range.high - range.low;
+    if !span.is_finite() {
+        return Err(format!("values from {} to {} are not finite", range.low, range.high));
+    }
+    // A tensor that is always zero has any scale.
+    let scale = if span > 0.0 { span / 255.0 } else { 1.0 };
+    let zero_point = (-128.0 - range.low / scale).round().clamp(-128.0, 127.0) as i32;
+    Ok((scale, zero_point))
+}
+
+fn operator(
+    node: &FloatNode,
+    read: &[TensorSpec],
+    output: &TensorSpec,
+) -> Result<OperatorRepr<Vec<u8>>, String> {
+    let input = &read[0];
+    let clamp = (if node.relu { output.zero_point as i8 } else { -128 }, 127);
+    Ok(match &node.op {
+        FloatOp::Conv(conv) => {
+            let per_channel = conv.weights.len() / conv.bias.len();
+            let channels: Vec<Vec<f32>> = conv.weights.chunks_exact(per_channel).map(<[f32]>::to_vec).collect();
+            let (weights, params) = conv_constants(conv, &channels, input, output)?;
+            OperatorRepr::Conv2d(conv_repr(conv, clamp, weights.concat(), params))
+        }
+        FloatOp::Depthwise(conv) => {
+            let n = conv.bias.len();
+            let channels: Vec<Vec<f32>> =
+                (0..n).map(|c| conv.weights[c..].iter().step_by(n).copied().collect()).collect();
+            let (weights, params) = conv_constants(conv, &channels, input, output)?;
+            let taps = conv.weights.len() / n;
+            let weights = (0..taps).flat_map(|t| weights.iter().map(move |channel| channel[t])).collect();
+            OperatorRepr::Depthwise(conv_repr(conv, clamp, weights, params))
+        }
+        FloatOp::MaxPool2 => OperatorRepr::MaxPool { kernel: 2, stride: 2, clamp },
+        FloatOp::Add => {
+            let widest = 2.0 * f64::from(read[0].scale.max(read[1].scale));
+            OperatorRepr::Add {
+                a: factor(f64::from(read[0].scale) / widest)?,
+                b: factor(f64::from(read[1].scale) / widest)?,
+                left_shift: ADD_LEFT_SHIFT,
+                out: factor(widest / (f64::from(1u32 << ADD_LEFT_SHIFT) * f64::from(output.scale)))?,
+                clamp,
+            }
+        }
+        FloatOp::Upsample2x => OperatorRepr::Upsample2x {
+            requant: factor(f64::from(input.scale) / (16.0 * f64::from(output.scale)))?,
+            clamp,
+        },
+        FloatOp::LayerNorm { gamma, beta, epsilon } => {
+            let divided = |values: &[f32]| values.iter().map(|v| v / output.scale).collect::<Vec<_>>();
+            OperatorRepr::LayerNorm {
+                eps_q: epsilon / (input.scale * input.scale),
+                clamp,
+                gamma: f32_bytes(&divided(gamma)),
+                beta: f32_bytes(&divided(beta)),
+            }
+        }
+        FloatOp::Gelu => OperatorRepr::Table { table: i8_bytes(&table(input, output, gelu)) },
+        FloatOp::Shift(axis) => OperatorRepr::Shift { axis: *axis },
+    })
+}
+
+fn conv_repr(conv: &FloatConv, clamp: (i8, i8), weights: Vec<i8>, params: Vec<u8>) -> ConvRepr<Vec<u8>> {
+    ConvRepr {
+        kernel: conv.kernel,
+        stride: conv.stride,
+        pad: conv.pad,
+        dilation: 1,
+        clamp,
+        weights: i8_bytes(&weights),
+        params,
+    }
+}
+
+/// Quantised weights, channel by channel, and the channels' records.
+fn conv_constants(
+    conv: &FloatConv,
+    channels: &[Vec<f32>],
+    input: &TensorSpec,
+    output: &TensorSpec,
+) -> Result<(Vec<Vec<i8>>, Vec<u8>), String> {
+    let mut records = Vec::with_capacity(channels.len());
+    let mut quantised = Vec::with_capacity(channels.len());
+    for (weights, &bias) in channels.iter().zip(&conv.bias) {
+        let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
+        if !largest.is_finite() || !bias.is_finite() {
+            return Err("a weight is not a finite number".into());
+        }
+        // The bias must fit i32 at the accumulator's scale, so weights next to nothing get a coarser one.
+        let input_scale = f64::from(input.scale);
+        let least = f64::from(bias.abs()) / (f64::from(1 << 29) * input_scale);
+        let scale = (f64::from(largest) / 127.0).max(least).max(f64::from(output.scale) / input_scale * 2f64.powi(-30));
+        quantised.push(weights.iter().map(|&w| (f64::from(w) / scale).round().clamp(-127.0, 127.0) as i8).collect());
+        let requant = factor(input_scale * scale / f64::from(output.scale))?;
+        let bias = (f64::from(bias) / (input_scale * scale)).round() as i32;
+        records.push(Channel { bias, requant });
+    }
+    Ok((quantised, param_bytes(&records)))
+}
+
+fn factor(real: f64) -> Result<Requant, String> {
+    Requant::from_real(real).ok_or_else(|| format!("the scale {real:e} has no fixed-point form"))
+}
+
+/// The 256 values of a function from one tensor's scale to another's.
+fn table(input: &TensorSpec, output: &TensorSpec, f: impl Fn(f32) -> f32) -> [i8; 256] {
+    std::array::from_fn(|i| {
+        let x = (i as i32 - 128 - input.zero_point) as f32 * input.scale;
+        let y = (f(x) / output.scale).round() + output.zero_point as f32;
+        y.clamp(-128.0, 127.0) as i8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_is_exact_in_every_range() {
+        for (low, high) in [(-1.0, 3.0), (0.0, 6.0), (-2.5, 0.0), (0.0, 0.0)] {
+            let (scale, zero_point) = scale_of(Range { low, high }).unwrap();
+            assert!(scale > 0.0 && (-128..=127).contains(&zero_point), "{low} {high}");
+            assert!((zero_point as f32 + high / scale) <= 127.6, "{low} {high}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_not_finite_is_refused() {
+        assert!(scale_of(Range { low: 0.0, high: f32::INFINITY }).is_err());
+    }
+}

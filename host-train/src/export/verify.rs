@@ -1,0 +1,451 @@
+//! What int8 costs: a blob against the networks it was made of, over whole scans.
+//!
+//! The scans are the blob's own. Wherever they lead, the real-valued networks look at the same quantised images, so that
+//! what differs is the arithmetic alone.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout_core::kernels::{Portable, Reference};
+use kscout_core::kspace::Pattern;
+use kscout_core::model::{Graph, Model, RunError, run_with};
+use kscout_core::scan::{Scan, ScanError, arena_bytes, classes_from_logits};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::observe::Observation;
+use super::play::play;
+use crate::data::{Dataset, Slice, Split};
+use crate::eval::metrics::overlaps;
+use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::net::{Scout, UNext};
+use crate::segment::HeapArena;
+use crate::train::sample::levels_to_real;
+
+/// Images that the device evaluates at once.
+const BATCH: usize = 16;
+/// Slices on which the naive kernels are run against the fast ones.
+const KERNEL_SLICES: usize = 3;
+
+/// What is compared.
+#[derive(Clone, Debug)]
+pub struct VerifyOptions {
+    /// The part of the data set.
+    pub split: Split,
+    /// Lines a scan may measure; all are run.
+    pub budgets: Vec<usize>,
+    /// Stop after the volume with which this many slices are reached.
+    pub limit: Option<usize>,
+    /// How slices are measured.
+    pub protocol: Protocol,
+    /// Seed of phase and noise.
+    pub seed: u64,
+}
+
+/// The networks that the blob was made of.
+pub struct Originals<'a> {
+    /// The segmenter.
+    pub segmenter: &'a UNext,
+    /// The policy, to compare decisions with.
+    pub policy: Option<&'a Scout>,
+    /// Where both live.
+    pub device: &'a Device,
+}
+
+/// Why nothing could be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The blob holds only a policy.
+    #[error("the blob has no segmenter to compare; export one with --reward")]
+    NoSegmenter,
+    /// A policy was given, but the blob holds none.
+    #[error("--policy was given, but the blob has no policy; export it with --policy, or leave the option out here")]
+    NoPolicy,
+    /// The blob and the data set differ in size.
+    #[error("{}: slices of {}x{}, but the blob is for {}x{}", dir.display(), found[0], found[1], expected[0], expected[1])]
+    Size {
+        /// The data set.
+        dir: PathBuf,
+        /// Its rows and columns.
+        found: [usize; 2],
+        /// The blob's.
+        expected: [usize; 2],
+    },
+    /// Nothing to run on.
+    #[error("{}: no slices in split {split}", dir.display())]
+    NoSlices {
+        /// The data set.
+        dir: PathBuf,
+        /// The part that was asked for.
+        split: Split,
+    },
+    /// A budget that no scan can have.
+    #[error("--budgets {budget}: a scan has 1 to {width} lines")]
+    Budget {
+        /// The budget.
+        budget: usize,
+        /// Lines there are.
+        width: usize,
+    },
+    /// A scan broke off.
+    #[error("slice {slice}: {source}")]
+    Scan {
+        /// The slice.
+        slice: String,
+        /// Why.
+        source: ScanError,
+    },
+    /// A network broke off.
+    #[error("slice {slice}: {source}")]
+    Run {
+        /// The slice.
+        slice: String,
+        /// Why.
+        source: RunError,
+    },
+}
+
+/// The outcome.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// Slices scanned at each budget.
+    pub slices: usize,
+    /// How int8 compares at each budget.
+    pub budgets: Vec<BudgetReport>,
+    /// Slices on which the kernels were compared.
+    pub kernel_slices: usize,
+    /// The first operator on which the naive and the fast kernels disagree, in words; none is as it should be.
+    pub kernel_difference: Option<String>,
+    /// The first slice's scan at the first budget, for comparison with other machines.
+    pub digest: ScanDigest,
+}
+
+/// What identifies a scan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScanDigest {
+    /// The slice.
+    pub slice: String,
+    /// Lines it could measure.
+    pub budget: usize,
+    /// The digest, in hexadecimal.
+    pub digest: String,
+}
+
+/// How int8 compares at one budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct BudgetReport {
+    /// Lines of a scan.
+    pub budget: usize,
+    /// Largest difference of a logit.
+    pub logits_largest: f64,
+    /// Mean difference of a logit.
+    pub logits_mean: f64,
+    /// Share of pixels with the same class.
+    pub classes_equal: f64,
+    /// Mean 3-D Dice of RV, MYO and LV in real numbers; none where no volume has the structure.
+    pub dice_float: [Option<f64>; 3],
+    /// The same in int8.
+    pub dice_int8: [Option<f64>; 3],
+    /// Lines that the policy chose, where it was compared.
+    pub decisions: usize,
+    /// Those that the real-valued policy would have chosen too.
+    pub decisions_equal: usize,
+}
+
+impl BudgetReport {
+    /// Mean Dice in real numbers.
+    pub fn mean_float(&self) -> f64 {
+        mean(&self.dice_float)
+    }
+
+    /// Mean Dice in int8.
+    pub fn mean_int8(&self) -> f64 {
+        mean(&self.dice_int8)
+    }
+
+    /// Mean Dice lost to int8; negative where int8 happens to be better.
+    pub fn loss(&self) -> f64 {
+        self.mean_float() - self.mean_int8()
+    }
+}
+
+fn mean(dice: &[Option<f64>; 3]) -> f64 {
+    let present: Vec<f64> = dice.iter().flatten().copied().collect();
+    present.iter().sum::<f64>() / present.len().max(1) as f64
+}
+
+/// Compares the blob with `originals` on the slices of `data`.
+///
+/// # Errors
+/// [`VerifyError`] says why there is nothing to compare. A bad result is no error but part of the report.
+pub fn verify(
+    model: &Model<'_>,
+    originals: &Originals<'_>,
+    data: &Dataset,
+    options: &VerifyOptions,
+) -> Result<VerifyReport, VerifyError> {
+    check(model, originals, data, options)?;
+    let volumes = limited(data, options);
+    let mut sums: Vec<Sums> = options.budgets.iter().map(|_| Sums::default()).collect();
+    let mut digest = None;
+    let mut samples = Vec::new();
+    for volume in &volumes {
+        let kspaces: Vec<KSpace> = volume.par_iter().map(|slice| measure(slice, options)).collect();
+        for (sums, &budget) in sums.iter_mut().zip(&options.budgets) {
+            let scans = play_all(model, volume, &kspaces, budget, originals.policy.is_some())?;
+            digest.get_or_insert_with(|| ScanDigest {
+                slice: volume[0].id.to_string(),
+                budget,
+                digest: format!("{:016x}", scans[0].digest),
+            });
+            sums.add(model, originals, volume, &scans);
+            samples.extend(scans.into_iter().next().filter(|_| samples.len() < KERNEL_SLICES).map(|s| (volume[0], s)));
+        }
+    }
+    let difference = samples.par_iter().find_map_first(|(slice, played)| {
+        kernel_difference(model, played).map_err(|source| run_error(slice, source)).transpose()
+    });
+    Ok(VerifyReport {
+        slices: volumes.iter().map(Vec::len).sum(),
+        budgets: sums.iter().zip(&options.budgets).map(|(sums, &budget)| sums.report(budget)).collect(),
+        kernel_slices: samples.len(),
+        kernel_difference: difference.transpose()?,
+        digest: digest.expect("at least one volume and one budget"),
+    })
+}
+
+fn check(
+    model: &Model<'_>,
+    originals: &Originals<'_>,
+    data: &Dataset,
+    options: &VerifyOptions,
+) -> Result<(), VerifyError> {
+    let dir = data.dir().to_owned();
+    if model.segmenter().is_none() {
+        return Err(VerifyError::NoSegmenter);
+    }
+    if originals.policy.is_some() && model.policy().is_none() {
+        return Err(VerifyError::NoPolicy);
+    }
+    let (found, expected) = ([data.height(), data.width()], [model.height(), model.width()]);
+    if found != expected {
+        return Err(VerifyError::Size { dir, found, expected });
+    }
+    if data.slices(options.split).is_empty() {
+        return Err(VerifyError::NoSlices { dir, split: options.split });
+    }
+    let width = model.width();
+    match options.budgets.iter().find(|&&budget| budget == 0 || budget > width) {
+        Some(&budget) => Err(VerifyError::Budget { budget, width }),
+        None if options.budgets.is_empty() => Err(VerifyError::Budget { budget: 0, width }),
+        None => Ok(()),
+    }
+}
+
+/// Whole volumes, for Dice is that of a volume.
+fn limited<'d>(data: &'d Dataset, options: &VerifyOptions) -> Vec<Vec<&'d Slice>> {
+    let mut slices = 0;
+    let volumes = data.volumes(options.split).into_iter().map(|volume| volume.slices);
+    let enough = |volume: &Vec<&Slice>| {
+        let before = slices;
+        slices += volume.len();
+        options.limit.is_none_or(|limit| before < limit.max(1))
+    };
+    volumes.take_while(enough).collect()
+}
+
+fn measure(slice: &Slice, options: &VerifyOptions) -> KSpace {
+    let seed = seed_for(&slice.id.patient, slice.id.n, options.seed);
+    acquire(&slice.image, slice.height, slice.width, &options.protocol, seed)
+}
+
+/// A scan that has been played.
+struct Played {
+    levels: Vec<i8>,
+    logits: Vec<i8>,
+    classes: Vec<u8>,
+    digest: u64,
+    steps: Vec<(Observation, usize)>,
+}
+
+/// Scans every slice, with the blob's policy or else centre-out. `keep_steps`: with what the policy saw.
+fn play_all(
+    model: &Model<'_>,
+    slices: &[&Slice],
+    kspaces: &[KSpace],
+    budget: usize,
+    keep_steps: bool,
+) -> Result<Vec<Played>, VerifyError> {
+    let mut centre_out = vec![0; budget];
+    Pattern::CentreOut.order(model.width(), budget, 0, &mut centre_out).expect("a budget that was checked");
+    let order = model.policy().is_none().then_some(centre_out.as_slice());
+    let one = |arena: &mut HeapArena, (slice, kspace): (&&Slice, &KSpace)| {
+        play_one(model, arena, kspace, budget, order, keep_steps)
+            .map_err(|source| VerifyError::Scan { slice: slice.id.to_string(), source })
+    };
+    slices.par_iter().zip(kspaces).map_init(|| HeapArena::new(arena_bytes(model)), one).collect()
+}
+
+fn play_one(
+    model: &Model<'_>,
+    arena: &mut HeapArena,
+    kspace: &KSpace,
+    budget: usize,
+    order: Option<&[u16]>,
+    keep_steps: bool,
+) -> Result<Played, ScanError> {
+    let mut scan = Scan::new(model, arena.bytes())?;
+    let mut steps = Vec::new();
+    play(&mut scan, kspace, budget, order, |scan, line| {
+        if keep_steps {
+            let seen = Observation { levels: scan.image().to_vec(), state: scan.state().to_vec() };
+            steps.push((seen, line));
+        }
+    })?;
+    Ok(Played {
+        levels: scan.image().to_vec(),
+        logits: scan.logits().to_vec(),
+        classes: scan.classes().to_vec(),
+        digest: scan.digest(),
+        steps,
+    })
+}
+
+/// Running totals at one budget.
+#[derive(Default)]
+struct Sums {
+    largest: f64,
+    difference: f64,
+    logits: usize,
+    pixels: usize,
+    pixels_equal: usize,
+    /// Sum and count of the volumes' Dice, by structure.
+    float: [(f64, usize); 3],
+    int8: [(f64, usize); 3],
+    decisions: usize,
+    decisions_equal: usize,
+}
+
+impl Sums {
+    fn add(&mut self, model: &Model<'_>, originals: &Originals<'_>, slices: &[&Slice], scans: &[Played]) {
+        let size = [model.height(), model.width()];
+        let output = model.segmenter().expect("checked before").output();
+        let truth: Vec<u8> = slices.iter().flat_map(|slice| slice.label.iter().copied()).collect();
+        let mut float_classes = Vec::with_capacity(truth.len());
+        for batch in scans.chunks(BATCH) {
+            let real = float_logits(originals, batch, size, model.classes());
+            let int8 = batch.iter().flat_map(|played| &played.logits);
+            for (&real, &q) in real.iter().zip(int8) {
+                let value = output.scale * (i32::from(q) - output.zero_point) as f32;
+                let difference = f64::from((real - value).abs());
+                self.largest = self.largest.max(difference);
+                self.difference += difference;
+            }
+            self.logits += real.len();
+            float_classes.extend(real.chunks_exact(model.classes()).map(largest_class));
+        }
+        let int8_classes: Vec<u8> = scans.iter().flat_map(|played| played.classes.iter().copied()).collect();
+        self.pixels += truth.len();
+        self.pixels_equal += int8_classes.iter().zip(&float_classes).filter(|(a, b)| a == b).count();
+        add_dice(&mut self.float, &float_classes, &truth);
+        add_dice(&mut self.int8, &int8_classes, &truth);
+        let steps: Vec<&(Observation, usize)> = scans.iter().flat_map(|played| &played.steps).collect();
+        if let Some(policy) = originals.policy {
+            self.decisions += steps.len();
+            let equal = |steps: &[&(Observation, usize)]| equal_decisions(policy, steps, size, originals.device);
+            self.decisions_equal += steps.chunks(4 * BATCH).map(equal).sum::<usize>();
+        }
+    }
+
+    fn report(&self, budget: usize) -> BudgetReport {
+        let means = |sums: &[(f64, usize); 3]| sums.map(|(sum, count)| (count > 0).then(|| sum / count as f64));
+        BudgetReport {
+            budget,
+            logits_largest: self.largest,
+            logits_mean: self.difference / self.logits.max(1) as f64,
+            classes_equal: self.pixels_equal as f64 / self.pixels.max(1) as f64,
+            dice_float: means(&self.float),
+            dice_int8: means(&self.int8),
+            decisions: self.decisions,
+            decisions_equal: self.decisions_equal,
+        }
+    }
+}
+
+fn add_dice(sums: &mut [(f64, usize); 3], classes: &[u8], truth: &[u8]) {
+    let overlaps = overlaps(classes, truth).expect("as many classes as labels");
+    for (sum, dice) in sums.iter_mut().zip(overlaps.map(|overlap| overlap.dice())) {
+        if let Some(dice) = dice {
+            *sum = (sum.0 + dice, sum.1 + 1);
+        }
+    }
+}
+
+/// Logits `[image][y][x][class]` of the scans' final images.
+fn float_logits(originals: &Originals<'_>, scans: &[Played], [h, w]: [usize; 2], classes: usize) -> Vec<f32> {
+    let images: Vec<f32> = scans.iter().flat_map(|played| levels_to_real(&played.levels)).collect();
+    let input = Tensor::<4>::from_data(TensorData::new(images, [scans.len(), 1, h, w]), originals.device);
+    let planes = originals.segmenter.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32");
+    let plane = h * w;
+    let image = |image: &[f32]| -> Vec<f32> {
+        (0..plane * classes).map(|i| image[i % classes * plane + i / classes]).collect()
+    };
+    planes.chunks_exact(plane * classes).flat_map(image).collect()
+}
+
+/// The lowest class with the largest logit.
+fn largest_class(logits: &[f32]) -> u8 {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best }) as u8
+}
+
+/// On how many of the steps the real-valued policy takes the same line.
+fn equal_decisions(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usize; 2], device: &Device) -> usize {
+    let images: Vec<f32> = steps.iter().flat_map(|(seen, _)| levels_to_real(&seen.levels)).collect();
+    let states: Vec<f32> = steps.iter().flat_map(|(seen, _)| seen.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
+    let entries = states.len() / steps.len();
+    let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
+    let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
+    let logits = policy.forward(images, states).into_data().try_into_vec::<f32>().expect("logits are f32");
+    let same = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
+        let unmeasured = (0..w).filter(|&line| seen.state[line] == 0);
+        unmeasured.reduce(|best, line| if logits[line] > logits[best] { line } else { best }) == Some(*line)
+    };
+    logits.chunks_exact(w).zip(steps).filter(|&pair| same(pair)).count()
+}
+
+fn run_error(slice: &Slice, source: RunError) -> VerifyError {
+    VerifyError::Run { slice: slice.id.to_string(), source }
+}
+
+/// The first operator whose result the naive and the fast kernels disagree on, over the networks' runs in one scan.
+fn kernel_difference(model: &Model<'_>, played: &Played) -> Result<Option<String>, RunError> {
+    if let Some(graph) = model.segmenter() {
+        let differs = graph_difference(&graph, &[&played.levels])?;
+        let mut classes = vec![0; played.classes.len()];
+        classes_from_logits(&played.logits, model.classes(), &mut classes);
+        if differs.is_some() || classes != played.classes {
+            return Ok(differs.or(Some("segmenter: classes are not those of the logits".into())));
+        }
+    }
+    let Some(graph) = model.policy() else { return Ok(None) };
+    for (seen, _) in played.steps.iter().take(KERNEL_SLICES) {
+        if let Some(difference) = graph_difference(&graph, &[&seen.levels, &seen.state])? {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
+}
+
+fn graph_difference(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<Option<String>, RunError> {
+    let mut arena = HeapArena::new(graph.arena_bytes());
+    let mut results = Vec::with_capacity(graph.len());
+    run_with(graph, &Reference, inputs, arena.bytes(), |_, values| results.push(values.to_vec()))?;
+    let mut first = None;
+    run_with(graph, &Portable, inputs, arena.bytes(), |index, values| {
+        if first.is_none() && results.get(index).is_none_or(|expected| expected != values) {
+            first = Some(index);
+        }
+    })?;
+    let name = |index| graph.node(index).map_or_else(|_| String::new(), |node| format!(" ({})", node.kind()));
+    Ok(first.map(|index| format!("{}, operator {index}{}", graph.kind(), name(index))))
+}

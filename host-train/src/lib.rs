@@ -1,0 +1,24 @@
+//! Trains k-space sampling policies and cardiac segmenters, and exports them for scanner-side hardware.
+//!
+//! The way through, bottom-up:
+//!
+//! * [`data`]: slices with labels, from ACDC, a PNG tree or a phantom.
+//! * [`mri`]: what a scanner would measure of a slice.
+//! * [`net`]: the networks. [`train`]: the segmenter's training.
+//! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
+//! * [`rl`]: the policy's training, over the core's scan loop.
+//! * [`eval`]: metrics, baselines, tables and pictures.
+//!
+//! [`config`] and [`device`] serve the command line in [`cli`].
+
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod eval;
+pub mod export;
+pub mod mri;
+pub mod net;
+pub mod rl;
+pub mod segment;
+pub mod train;

@@ -1,0 +1,11 @@
+//! The scanner on the host: from a magnitude image to the complex, noisy k-space that a scan samples.
+//!
+//! * [`random`]: a small random stream whose numbers never change between versions.
+//! * [`fourier`]: the centred, orthonormal two-dimensional transform, k-space line by line.
+//! * [`acquire`]: phase, noise and the k-space of a slice.
+
+pub mod acquire;
+pub mod fourier;
+pub mod random;
+
+pub use acquire::{KSpace, Protocol, acquire, seed_for};

@@ -1,0 +1,190 @@
+//! `scout`: a policy small enough for a microcontroller, and the critic that trains beside it.
+//!
+//! Five convolutions look at the zero-filled image, one layer at the lines measured so far and what is left of the budget.
+//! Their sum chooses among the lines. The last bias starts as a gentle slope away from the centre of k-space: without any
+//! training the policy measures centre-out, and learning only has to correct that.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout_core::kernels::Shape;
+use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
+
+use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
+use super::lower;
+
+/// Fall of the first policy's logits a line away from the centre.
+const CENTRE_SLOPE: f32 = 0.5;
+
+/// Values of the state vector besides one a line: lines left, measured, and the budget.
+pub const STATE_EXTRA: usize = 3;
+
+const WIDTHS: [usize; 4] = [8, 16, 24, 24];
+const HIDDEN: usize = 48;
+
+/// What both policy and critic see, boiled down to [`HIDDEN`] numbers.
+#[derive(Module, Debug)]
+pub struct Trunk {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    conv3: Conv2d,
+    conv4: Conv2d,
+    conv5: Conv2d,
+    state: Linear,
+}
+
+/// The policy: a logit for each line.
+#[derive(Module, Debug)]
+pub struct Scout {
+    trunk: Trunk,
+    lines: Linear,
+}
+
+/// The critic: the expected sum of rewards to come. It is not exported.
+#[derive(Module, Debug)]
+pub struct Critic {
+    trunk: Trunk,
+    value: Linear,
+}
+
+impl Trunk {
+    fn new(height: usize, width: usize, device: &Device) -> Self {
+        let [w1, w2, w3, w4] = WIDTHS;
+        let halving = |from: usize, to: usize| {
+            Conv2dConfig::new([from, to], [3, 3])
+                .with_stride([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device)
+        };
+        Self {
+            conv1: Conv2dConfig::new([1, w1], [4, 4]).with_stride([4, 4]).init(device),
+            conv2: halving(w1, w2),
+            conv3: halving(w2, w3),
+            conv4: halving(w3, w4),
+            conv5: Conv2dConfig::new([w4, HIDDEN], [height / 32, width / 32]).init(device),
+            state: LinearConfig::new(width + STATE_EXTRA, HIDDEN).init(device),
+        }
+    }
+
+    /// `image` is `[B, 1, H, W]`, `state` `[B, W + 3]`.
+    fn forward(&self, image: Tensor<4>, state: Tensor<2>) -> Tensor<2> {
+        let x = relu(self.conv1.forward(image));
+        let x = relu(self.conv2.forward(x));
+        let x = relu(self.conv3.forward(x));
+        let x = relu(self.conv4.forward(x));
+        let seen = self.conv5.forward(x).flatten::<2>(1, 3);
+        relu(seen + self.state.forward(state))
+    }
+
+    fn lower(&self, graph: &mut FloatGraph, image: TensorIndex, state: TensorIndex) -> TensorIndex {
+        let layers = [&self.conv1, &self.conv2, &self.conv3, &self.conv4];
+        let x = layers
+            .into_iter()
+            .fold(image, |x, layer| graph.push(FloatOp::Conv(lower::conv(layer)), true, &[x]));
+        let seen = graph.push(FloatOp::Conv(lower::conv(&self.conv5)), false, &[x]);
+        let known = graph.push(FloatOp::Conv(lower::linear(&self.state)), false, &[state]);
+        graph.push(FloatOp::Add, true, &[seen, known])
+    }
+}
+
+impl Scout {
+    /// A policy for images of `height` by `width` pixels, multiples of 32, that starts out as centre-out.
+    pub fn new(height: usize, width: usize, device: &Device) -> Self {
+        let slope: Vec<f32> =
+            (0..width).map(|line| -CENTRE_SLOPE * line.abs_diff(width / 2) as f32).collect();
+        let small = Initializer::Normal { mean: 0.0, std: 0.01 };
+        let mut lines = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
+        let bias = Tensor::from_data(TensorData::new(slope, [width]), device);
+        lines.bias = lines.bias.map(|old| old.map(|_| bias.require_grad()));
+        Self { trunk: Trunk::new(height, width, device), lines }
+    }
+
+    /// Logits `[B, W]`, measured lines not yet excluded.
+    pub fn forward(&self, image: Tensor<4>, state: Tensor<2>) -> Tensor<2> {
+        self.lines.forward(self.trunk.forward(image, state))
+    }
+
+    /// The policy as a graph for images of `height` by `width`.
+    pub fn graph(&self, height: usize, width: usize) -> FloatGraph {
+        let mut graph = FloatGraph::default();
+        let image = graph.input(image_input(height, width));
+        let state = graph.input(GraphInput {
+            shape: Shape { h: 1, w: 1, c: width + STATE_EXTRA },
+            scale: 1.0 / 127.0,
+            zero_point: 0,
+        });
+        let hidden = self.trunk.lower(&mut graph, image, state);
+        graph.push(FloatOp::Conv(lower::linear(&self.lines)), false, &[hidden]);
+        graph
+    }
+}
+
+impl Critic {
+    /// A critic for the images of [`Scout::new`].
+    pub fn new(height: usize, width: usize, device: &Device) -> Self {
+        Self { trunk: Trunk::new(height, width, device), value: LinearConfig::new(HIDDEN, 1).init(device) }
+    }
+
+    /// Values `[B, 1]`.
+    pub fn forward(&self, image: Tensor<4>, state: Tensor<2>) -> Tensor<2> {
+        self.value.forward(self.trunk.forward(image, state))
+    }
+}
+
+/// The quantised zero-filled image as a graph's input.
+pub fn image_input(height: usize, width: usize) -> GraphInput {
+    GraphInput {
+        shape: Shape { h: height, w: width, c: 1 },
+        scale: 1.0 / IMAGE_LEVELS_PER_RMS,
+        zero_point: -128,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_within_its_limits_at_128() {
+        let graph = Scout::new(128, 128, &Device::flex()).graph(128, 128);
+        assert!(graph.macs() <= 1_500_000, "{} multiply-accumulates", graph.macs());
+        let bytes: usize = graph
+            .nodes
+            .iter()
+            .map(|node| match &node.op {
+                FloatOp::Conv(conv) => conv.weights.len() + 12 * conv.bias.len(),
+                _ => 0,
+            })
+            .sum();
+        assert!(bytes <= 64 * 1024, "{bytes} bytes of weights");
+    }
+
+    #[test]
+    fn an_untrained_policy_prefers_the_centre() {
+        let device = Device::flex();
+        let scout = Scout::new(64, 64, &device);
+        let logits = scout.forward(Tensor::zeros([1, 1, 64, 64], &device), Tensor::zeros([1, 67], &device));
+        let logits = lower::values(logits);
+        let best = (0..64).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+        assert_eq!(best, Some(32));
+    }
+
+    #[test]
+    fn the_graph_computes_what_the_module_does() {
+        let device = Device::flex();
+        let scout = Scout::new(64, 96, &device);
+        let image: Vec<f32> = (0..64 * 96).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
+        let state: Vec<f32> = (0..99).map(|i| (i % 3 == 0) as u8 as f32).collect();
+        let expected = lower::values(scout.forward(
+            Tensor::from_data(TensorData::new(image.clone(), [1, 1, 64, 96]), &device),
+            Tensor::from_data(TensorData::new(state.clone(), [1, 99]), &device),
+        ));
+        let graph = scout.graph(64, 96);
+        let got = graph.run(&[&image, &state]).pop().unwrap();
+        for (a, b) in expected.iter().zip(&got) {
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+}

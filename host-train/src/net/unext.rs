@@ -1,0 +1,291 @@
+//! UNeXt: convolutions where the image is large, shifted token MLPs where it is small.
+//!
+//! Source: Valanarasu and Patel, "UNeXt: MLP-based Rapid Medical Image Segmentation Network", MICCAI 2022. Parameter
+//! names follow the published checkpoints, so that those can be loaded by name.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{
+    BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
+};
+use burn::tensor::activation::{gelu, relu};
+use burn::tensor::module::{conv2d, interpolate, max_pool2d};
+use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor};
+
+/// Widths of the five stages of UNeXt-S.
+pub const UNEXT_S_WIDTHS: [usize; 5] = [8, 16, 32, 64, 128];
+
+/// Channels of the published first convolution; a one-channel image is repeated over them.
+const INPUT_CHANNELS: usize = 3;
+
+/// Channel groups of the shift, and so the reach of it: group g moves by g - 2 pixels.
+const SHIFT_GROUPS: usize = 5;
+
+fn conv3x3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
+    Conv2dConfig::new([from, to], [3, 3])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init(device)
+}
+
+/// 3x3 depthwise convolution, in the nesting of the published checkpoints.
+#[derive(Module, Debug)]
+pub struct DepthwiseConv {
+    /// Weights `[C, 1, 3, 3]`.
+    pub dwconv: Conv2d,
+}
+
+/// The shifted MLP: shift along y, mix channels, 3x3 depthwise, GELU, shift along x, mix channels.
+#[derive(Module, Debug)]
+pub struct ShiftedMlp {
+    /// First channel mixing.
+    pub fc1: Linear,
+    /// Spatial mixing.
+    pub dwconv: DepthwiseConv,
+    /// Second channel mixing.
+    pub fc2: Linear,
+}
+
+/// Residual block around the shifted MLP, layer norm first.
+#[derive(Module, Debug)]
+pub struct ShiftedBlock {
+    /// Norm over channels, per pixel.
+    pub norm2: LayerNorm,
+    /// The residual branch.
+    pub mlp: ShiftedMlp,
+}
+
+/// Overlapping patch embedding: 3x3 convolution with stride 2, then layer norm.
+#[derive(Module, Debug)]
+pub struct PatchEmbed {
+    /// The projection.
+    pub proj: Conv2d,
+    /// Norm over channels, per pixel.
+    pub norm: LayerNorm,
+}
+
+/// UNeXt for one-channel images: `[B, 1, H, W]` to logits `[B, classes, H, W]`; H and W multiples of 32.
+#[derive(Module, Debug)]
+#[allow(missing_docs)] // the fields are the published parameter names
+pub struct UNext {
+    pub encoder1: Conv2d,
+    pub encoder2: Conv2d,
+    pub encoder3: Conv2d,
+    pub ebn1: BatchNorm,
+    pub ebn2: BatchNorm,
+    pub ebn3: BatchNorm,
+    pub norm3: LayerNorm,
+    pub norm4: LayerNorm,
+    pub dnorm3: LayerNorm,
+    pub dnorm4: LayerNorm,
+    pub block1: Vec<ShiftedBlock>,
+    pub block2: Vec<ShiftedBlock>,
+    pub dblock1: Vec<ShiftedBlock>,
+    pub dblock2: Vec<ShiftedBlock>,
+    pub patch_embed3: PatchEmbed,
+    pub patch_embed4: PatchEmbed,
+    pub decoder1: Conv2d,
+    pub decoder2: Conv2d,
+    pub decoder3: Conv2d,
+    pub decoder4: Conv2d,
+    pub decoder5: Conv2d,
+    pub dbn1: BatchNorm,
+    pub dbn2: BatchNorm,
+    pub dbn3: BatchNorm,
+    pub dbn4: BatchNorm,
+    pub r#final: Conv2d,
+}
+
+impl ShiftedBlock {
+    fn new(width: usize, device: &Device) -> Self {
+        let depthwise = Conv2dConfig::new([width, width], [3, 3])
+            .with_groups(width)
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        Self {
+            norm2: LayerNormConfig::new(width).init(device),
+            mlp: ShiftedMlp {
+                fc1: LinearConfig::new(width, width).init(device),
+                dwconv: DepthwiseConv {
+                    dwconv: depthwise.init(device),
+                },
+                fc2: LinearConfig::new(width, width).init(device),
+            },
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mlp = &self.mlp;
+        let y = per_pixel(x.clone(), |tokens| self.norm2.forward(tokens));
+        let y = per_pixel(shift(y, 2), |tokens| mlp.fc1.forward(tokens));
+        let y = gelu(mlp.dwconv.dwconv.forward(y));
+        let y = per_pixel(shift(y, 3), |tokens| mlp.fc2.forward(tokens));
+        x + y
+    }
+}
+
+impl PatchEmbed {
+    fn new(from: usize, to: usize, device: &Device) -> Self {
+        Self {
+            proj: conv3x3(from, to, 2, device),
+            norm: LayerNormConfig::new(to).init(device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        per_pixel(self.proj.forward(x), |tokens| self.norm.forward(tokens))
+    }
+}
+
+impl UNext {
+    /// UNeXt with the stage widths `widths` and random weights.
+    pub fn new(widths: [usize; 5], classes: usize, device: &Device) -> Self {
+        let [w1, w2, w3, w4, w5] = widths;
+        let bn = |width: usize| BatchNormConfig::new(width).init(device);
+        let ln = |width: usize| LayerNormConfig::new(width).init(device);
+        let block = |width: usize| vec![ShiftedBlock::new(width, device)];
+        let conv = |from: usize, to: usize| conv3x3(from, to, 1, device);
+        Self {
+            encoder1: conv(INPUT_CHANNELS, w1),
+            encoder2: conv(w1, w2),
+            encoder3: conv(w2, w3),
+            ebn1: bn(w1),
+            ebn2: bn(w2),
+            ebn3: bn(w3),
+            norm3: ln(w4),
+            norm4: ln(w5),
+            dnorm3: ln(w4),
+            dnorm4: ln(w3),
+            block1: block(w4),
+            block2: block(w5),
+            dblock1: block(w4),
+            dblock2: block(w3),
+            patch_embed3: PatchEmbed::new(w3, w4, device),
+            patch_embed4: PatchEmbed::new(w4, w5, device),
+            decoder1: conv(w5, w4),
+            decoder2: conv(w4, w3),
+            decoder3: conv(w3, w2),
+            decoder4: conv(w2, w1),
+            decoder5: conv(w1, w1),
+            dbn1: bn(w4),
+            dbn2: bn(w3),
+            dbn3: bn(w2),
+            dbn4: bn(w1),
+            r#final: Conv2dConfig::new([w1, classes], [1, 1]).init(device),
+        }
+    }
+
+    /// Logits `[B, classes, H, W]` of the images `[B, 1, H, W]`.
+    pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
+        let down = |x, bn: &BatchNorm| relu(pool2(bn.forward(x)));
+        let t1 = down(self.first_conv(image), &self.ebn1);
+        let t2 = down(self.encoder2.forward(t1.clone()), &self.ebn2);
+        let t3 = down(self.encoder3.forward(t2.clone()), &self.ebn3);
+
+        let t4 = tokens(self.patch_embed3.forward(t3.clone()), &self.block1, &self.norm3);
+        let x = tokens(self.patch_embed4.forward(t4.clone()), &self.block2, &self.norm4);
+
+        let up = |x, conv: &Conv2d, bn: &BatchNorm| relu(upsample2(bn.forward(conv.forward(x))));
+        let x = up(x, &self.decoder1, &self.dbn1) + t4;
+        let x = tokens(x, &self.dblock1, &self.dnorm3);
+        let x = up(x, &self.decoder2, &self.dbn2) + t3;
+        let x = tokens(x, &self.dblock2, &self.dnorm4);
+        let x = up(x, &self.decoder3, &self.dbn3) + t2;
+        let x = up(x, &self.decoder4, &self.dbn4) + t1;
+        let x = relu(upsample2(self.decoder5.forward(x)));
+        self.r#final.forward(x)
+    }
+
+    /// The first convolution on one channel: repeating the image over the input channels is the same as summing the
+    /// weights over them, at a third of the work.
+    fn first_conv(&self, image: Tensor<4>) -> Tensor<4> {
+        let weight = self.encoder1.weight.val().sum_dim(1);
+        let bias = self.encoder1.bias.as_ref().map(|bias| bias.val());
+        conv2d(image, weight, bias, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))
+    }
+}
+
+fn tokens(x: Tensor<4>, blocks: &[ShiftedBlock], norm: &LayerNorm) -> Tensor<4> {
+    let x = blocks.iter().fold(x, |x, block| block.forward(x));
+    per_pixel(x, |tokens| norm.forward(tokens))
+}
+
+/// Applies `f` to the channels of each pixel: `[B, C, H, W]` as `[B, H*W, C]` and back.
+fn per_pixel(x: Tensor<4>, f: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    let y = f(x.reshape([b, c, h * w]).swap_dims(1, 2));
+    y.swap_dims(1, 2).reshape([b, c, h, w])
+}
+
+/// Moves five channel groups by -2..=2 along `dim` (2: rows, 3: columns), zeros entering.
+fn shift(x: Tensor<4>, dim: usize) -> Tensor<4> {
+    let [_, channels, ..] = x.dims();
+    let size = channels.div_ceil(SHIFT_GROUPS);
+    let groups = (0..SHIFT_GROUPS)
+        .map(|group| {
+            let start = (group * size).min(channels);
+            let length = size.min(channels - start);
+            move_along(x.clone().narrow(1, start, length), dim, group as isize - 2)
+        })
+        .collect();
+    Tensor::cat(groups, 1)
+}
+
+fn move_along(x: Tensor<4>, dim: usize, by: isize) -> Tensor<4> {
+    let steps = by.unsigned_abs();
+    if steps == 0 {
+        return x;
+    }
+    let length = x.dims()[dim];
+    let mut zeros = x.dims();
+    zeros[dim] = steps;
+    let zeros = Tensor::zeros(zeros, &x.device());
+    let kept = x.narrow(dim, if by < 0 { steps } else { 0 }, length - steps);
+    let parts = if by < 0 { vec![kept, zeros] } else { vec![zeros, kept] };
+    Tensor::cat(parts, dim)
+}
+
+fn pool2(x: Tensor<4>) -> Tensor<4> {
+    max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
+}
+
+fn upsample2(x: Tensor<4>) -> Tensor<4> {
+    let options = InterpolateOptions::new(InterpolateMode::Bilinear)
+        .with_align_corners(false)
+        .with_scale_factor([2.0, 2.0]);
+    interpolate(x, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FloatGraph;
+    use super::super::lower::values;
+    use super::super::scout::image_input;
+    use super::*;
+    use burn::tensor::TensorData;
+
+    #[test]
+    fn unext_s_has_the_published_number_of_parameters() {
+        let network = UNext::new(UNEXT_S_WIDTHS, 4, &Device::flex());
+        let running_statistics = 2 * (8 + 16 + 32 + 64 + 32 + 16 + 8);
+        assert_eq!(network.num_params() - running_statistics, 253_588);
+    }
+
+    #[test]
+    fn the_graph_computes_what_the_module_does() {
+        let device = Device::flex();
+        let network = UNext::new(UNEXT_S_WIDTHS, 4, &device);
+        let image: Vec<f32> = (0..64 * 32).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
+        let input = Tensor::from_data(TensorData::new(image.clone(), [1, 1, 64, 32]), &device);
+        let expected = values(network.forward(input));
+        let mut graph = FloatGraph::default();
+        let input = graph.input(image_input(64, 32));
+        network.lower(&mut graph, input);
+        let got = graph.run(&[&image]).pop().unwrap();
+        for (i, expected) in expected.iter().enumerate() {
+            let (class, pixel) = (i / (64 * 32), i % (64 * 32));
+            let got = got[pixel * 4 + class];
+            assert!((expected - got).abs() < 1e-4, "class {class} pixel {pixel}: {expected} {got}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The policy's training in keys.
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::augment::AugmentConfig;
+
+/// What an episode's steps earn.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardConfig {
+    /// Weight of reconstruction: the gain of SSIM against the fully sampled image.
+    pub lambda1: f64,
+    /// Weight of segmentation: the gain of the slice's Dice.
+    pub lambda2: f64,
+    /// Weights of RV, MYO and LV in the slice's Dice.
+    pub class_weights: [f64; 3],
+    /// Pay nothing on the way and the whole gain at the last line.
+    pub final_only: bool,
+    /// Steps at the start of an episode that pay nothing; what they gained is paid with the first step after them.
+    pub delay_step: usize,
+    /// Factor on every reward.
+    pub scale: f64,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self {
+            lambda1: 0.1,
+            lambda2: 1.0,
+            class_weights: [1.0; 3],
+            final_only: false,
+            delay_step: 0,
+            scale: 10.0,
+        }
+    }
+}
+
+/// The configuration of a policy training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// How slices are measured: `scanner` or `igs`.
+    pub protocol: String,
+    /// Updates: each plays `episodes` scans, then improves policy and critic on them.
+    pub updates: usize,
+    /// Scans played for an update, all at once.
+    pub episodes: usize,
+    /// Fewest lines of a scan.
+    pub min_budget: usize,
+    /// Most lines of a scan.
+    pub max_budget: usize,
+    /// Passes over the steps of an update.
+    pub epochs: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// The peak learning rate of AdamW; a cosine to zero follows.
+    pub learning_rate: f64,
+    /// Discount of later rewards.
+    pub gamma: f64,
+    /// Lambda of generalised advantage estimation.
+    pub gae_lambda: f64,
+    /// How far a probability may move in an update, as a ratio.
+    pub clip: f64,
+    /// Weight of the critic's squared error.
+    pub value_weight: f64,
+    /// Weight of the entropy, which keeps the policy trying.
+    pub entropy_weight: f64,
+    /// Largest norm of a parameter's gradient.
+    pub max_gradient: f64,
+    /// An update ends early when the policy has moved this far (KL divergence).
+    pub target_kl: f64,
+    /// Draw slices by the inverse frequency of their set of classes, instead of evenly.
+    pub weighted_sampler: bool,
+    /// Seed of weights, slices, budgets, phase, noise and choices.
+    pub seed: u64,
+    /// Updates between validations (and checkpoints).
+    pub validate_every: usize,
+    /// Budgets at which validation scores.
+    pub validate_lines: Vec<usize>,
+    /// Stop after this many minutes; 0: no limit.
+    pub max_minutes: f64,
+    /// What steps earn.
+    pub reward: RewardConfig,
+    /// Augmentation of the slices that are scanned.
+    pub augment: AugmentConfig,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        Self {
+            protocol: "scanner".into(),
+            updates: 300,
+            episodes: 32,
+            min_budget: 4,
+            max_budget: 24,
+            epochs: 4,
+            minibatch: 128,
+            learning_rate: 5e-4,
+            gamma: 0.99,
+            gae_lambda: 0.95,
+            clip: 0.2,
+            value_weight: 0.5,
+            entropy_weight: 0.01,
+            max_gradient: 0.5,
+            target_kl: 0.03,
+            weighted_sampler: true,
+            seed: 1,
+            validate_every: 50,
+            validate_lines: vec![8, 12, 16, 24],
+            max_minutes: 0.0,
+            reward: RewardConfig::default(),
+            augment: AugmentConfig { scale: 0.1, ..AugmentConfig::default() },
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Proximal policy optimisation (Schulman et al., 2017) with masked actions (Huang and Ontanon, 2020).
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use super::agent::{ActorCritic, Batch, pick};
+use super::config::PolicyConfig;
+use crate::export::Observation;
+
+/// One decision and what came of it.
+pub struct Step {
+    /// What the policy saw.
+    pub observation: Observation,
+    /// The line it chose.
+    pub line: usize,
+    /// Log-probability of that line then.
+    pub log_probability: f32,
+    /// What the critic expected.
+    pub value: f32,
+    /// What the step earned.
+    pub reward: f64,
+}
+
+/// Advantages and returns of one finished episode, by generalised advantage estimation (Schulman et al., 2016). Nothing
+/// comes after the last step: the scan is over.
+pub fn advantages(steps: &[Step], gamma: f64, lambda: f64) -> Vec<(f32, f32)> {
+    let mut next = (0.0, 0.0);
+    let mut result: Vec<(f32, f32)> = steps
+        .iter()
+        .rev()
+        .map(|step| {
+            let value = f64::from(step.value);
+            let surprise = step.reward + gamma * next.0 - value;
+            let advantage = surprise + gamma * lambda * next.1;
+            next = (value, advantage);
+            (advantage as f32, (advantage + value) as f32)
+        })
+        .collect();
+    result.reverse();
+    result
+}
+
+/// What an update did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpdateReport {
+    /// Mean entropy of the policy in nats.
+    pub entropy: f64,
+    /// Mean KL divergence from the policy that played.
+    pub kl: f64,
+    /// Mean squared error of the critic.
+    pub value_loss: f64,
+}
+
+/// Improves `agent` on the steps of `episodes`.
+pub fn update(
+    mut agent: ActorCritic,
+    optimizer: &mut ModuleOptimizer,
+    episodes: &[Vec<Step>],
+    size: [usize; 2],
+    rate: f64,
+    config: &PolicyConfig,
+    device: &Device,
+    rng: &mut impl Rng,
+) -> (ActorCritic, UpdateReport) {
+    let judged: Vec<(f32, f32)> =
+        episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
+    let steps: Vec<&Step> = episodes.iter().flatten().collect();
+    let normal = normalise(judged.iter().map(|&(advantage, _)| advantage).collect());
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    let mut report = UpdateReport::default();
+    for _ in 0..config.epochs {
+        order.shuffle(rng);
+        let mut reports = Vec::new();
+        for part in order.chunks(config.minibatch) {
+            let chosen: Vec<&Step> = part.iter().map(|&i| steps[i]).collect();
+            let target = |f: &dyn Fn(usize) -> f32| {
+                let values: Vec<f32> = part.iter().map(|&i| f(i)).collect();
+                Tensor::<1>::from_data(TensorData::new(values, [part.len()]), device)
+            };
+            let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| judged[i].1) };
+            let (loss, report) = loss(&agent, &chosen, targets, size, config, device);
+            let gradients = GradientsParams::from_grads(loss.backward(), &agent);
+            agent = optimizer.step(rate, agent, gradients);
+            reports.push(report);
+        }
+        let mean = |f: fn(&UpdateReport) -> f64| reports.iter().map(f).sum::<f64>() / reports.len() as f64;
+        report = UpdateReport { entropy: mean(|r| r.entropy), kl: mean(|r| r.kl), value_loss: mean(|r| r.value_loss) };
+        if config.target_kl > 0.0 && report.kl > config.target_kl {
+            break;
+        }
+    }
+    (agent, report)
+}
+
+struct Targets {
+    advantage: Tensor<1>,
+    returns: Tensor<1>,
+}
+
+fn loss(
+    agent: &ActorCritic,
+    steps: &[&Step],
+    targets: Targets,
+    size: [usize; 2],
+    config: &PolicyConfig,
+    device: &Device,
+) -> (Tensor<1>, UpdateReport) {
+    let observations: Vec<&Observation> = steps.iter().map(|step| &step.observation).collect();
+    let lines: Vec<usize> = steps.iter().map(|step| step.line).collect();
+    let old: Vec<f32> = steps.iter().map(|step| step.log_probability).collect();
+    let old = Tensor::<1>::from_data(TensorData::new(old, [steps.len()]), device);
+    let (log_p, values) = agent.forward(&Batch::new(&observations, size, device));
+
+    let log_ratio = pick(log_p.clone(), &lines, device) - old;
+    let ratio = log_ratio.clone().exp();
+    let clipped = ratio.clone().clamp(1.0 - config.clip, 1.0 + config.clip);
+    let gain = (ratio.clone() * targets.advantage.clone()).min_pair(clipped * targets.advantage);
+    let entropy = (log_p.clone().exp() * log_p).sum_dim(1).neg().mean();
+    let value_loss = (values - targets.returns).powf_scalar(2.0).mean();
+    // Schulman's low-variance estimate of the divergence: mean of (ratio - 1) - log ratio.
+    let kl = (ratio.sub_scalar(1.0) - log_ratio).mean();
+
+    let scalar = |x: &Tensor<1>| f64::from(x.clone().into_scalar::<f32>());
+    let report = UpdateReport { entropy: scalar(&entropy), kl: scalar(&kl), value_loss: scalar(&value_loss) };
+    let loss = gain.mean().neg() - entropy.mul_scalar(config.entropy_weight) + value_loss.mul_scalar(config.value_weight);
+    (loss, report)
+}
+
+/// Mean 0, deviation 1.
+fn normalise(mut values: Vec<f32>) -> Vec<f32> {
+    let n = values.len().max(1) as f32;
+    let mean = values.iter().sum::<f32>() / n;
+    let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt();
+    values.iter_mut().for_each(|v| *v = (*v - mean) / (deviation + 1e-8));
+    values
+}
+
+/// The agent without gradients, to play with.
+pub fn player(agent: &ActorCritic) -> ActorCritic {
+    agent.valid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(value: f32, reward: f64) -> Step {
+        let observation = Observation { levels: vec![], state: vec![] };
+        Step { observation, line: 0, log_probability: 0.0, value, reward }
+    }
+
+    #[test]
+    fn without_discount_the_return_is_the_sum_of_rewards() {
+        let steps = [step(0.3, 1.0), step(-0.2, 2.0), step(0.9, 4.0)];
+        let judged = advantages(&steps, 1.0, 1.0);
+        let returns: Vec<f32> = judged.iter().map(|&(_, r)| r).collect();
+        for (got, expected) in returns.iter().zip([7.0, 6.0, 4.0]) {
+            assert!((got - expected).abs() < 1e-6, "{returns:?}");
+        }
+        assert!((judged[0].0 - 6.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn with_lambda_0_the_advantage_is_one_step_deep() {
+        let steps = [step(1.0, 1.0), step(2.0, 0.5)];
+        let judged = advantages(&steps, 0.5, 0.0);
+        assert!((judged[0].0 - (1.0 + 0.5 * 2.0 - 1.0)).abs() < 1e-6);
+        assert!((judged[1].0 - (0.5 - 2.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn advantages_are_normalised() {
+        let values = normalise(vec![1.0, 2.0, 3.0, 4.0]);
+        assert!(values.iter().sum::<f32>().abs() < 1e-5);
+        assert!((values.iter().map(|v| v * v).sum::<f32>() / 4.0 - 1.0).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,168 @@
+//! Checkpoints: a folder with the weights, what they are, and, for a run to go on from, the optimizer's state.
+//!
+//! A checkpoint is written beside its place and renamed, so that a run killed at any moment leaves a whole one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use serde::{Deserialize, Serialize};
+
+const WEIGHTS: &str = "weights.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const META: &str = "checkpoint.json";
+
+/// What a checkpoint holds, readable without loading it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Meta {
+    /// The network's name, such as `unext-s` or `scout`.
+    pub network: String,
+    /// Rows of the images that it was trained on.
+    pub height: usize,
+    /// Columns of the images, which is the number of lines.
+    pub width: usize,
+    /// Training steps (updates) done.
+    pub step: usize,
+    /// What it scored on validation when it was written: mean 3-D Dice, or `None` before the first validation.
+    pub score: Option<f64>,
+    /// The best validation score of the run so far.
+    pub best: Option<f64>,
+    /// The kind of data, as the manifest says: `acdc`, `png` or `phantom`.
+    pub data: String,
+    /// The configuration of the run.
+    pub config: serde_json::Value,
+}
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Nothing there.
+    #[error("{0}: no checkpoint here (expected {META} and {WEIGHTS}); give the folder that `kscout train` wrote, or its `best` or `last`")]
+    Missing(PathBuf),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The description is not what this version writes.
+    #[error("{path}: not a checkpoint description: {message}")]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The weights are of another kind of network.
+    #[error("{path}: this is a checkpoint of `{found}`, but `{expected}` is needed here")]
+    Network {
+        /// The folder.
+        path: PathBuf,
+        /// The network it holds.
+        found: String,
+        /// The networks that would do.
+        expected: String,
+    },
+    /// The weights do not fit the network, or the file is damaged.
+    #[error("{path}: the weights cannot be used: {message}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    |source| CheckpointError::Io { path, source }
+}
+
+/// Writes the checkpoint `dir`, replacing the one that is there.
+pub fn save<M: Module>(
+    dir: &Path,
+    module: &M,
+    optimizer: Option<&ModuleOptimizer>,
+    meta: &Meta,
+) -> Result<(), CheckpointError> {
+    let (new, old) = (sibling(dir, "new"), sibling(dir, "old"));
+    remove(&new)?;
+    fs::create_dir_all(&new).map_err(io_error(&new))?;
+    let weights = |error: burn::store::RecordError| CheckpointError::Weights {
+        path: new.join(WEIGHTS),
+        message: error.to_string(),
+    };
+    module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
+    if let Some(optimizer) = optimizer {
+        optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
+    }
+    let text = serde_json::to_string_pretty(meta).expect("a description serialises");
+    fs::write(new.join(META), text).map_err(io_error(&new.join(META)))?;
+    remove(&old)?;
+    if dir.exists() {
+        fs::rename(dir, &old).map_err(io_error(dir))?;
+    }
+    fs::rename(&new, dir).map_err(io_error(dir))?;
+    remove(&old)
+}
+
+/// The description of the checkpoint at `path`: a checkpoint folder, or a run's folder, of which the last one is meant.
+pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
+    let dir = locate(path)?;
+    let file = dir.join(META);
+    let text = fs::read_to_string(&file).map_err(io_error(&file))?;
+    let meta = serde_json::from_str(&text)
+        .map_err(|error| CheckpointError::Meta { path: file, message: error.to_string() })?;
+    Ok((dir, meta))
+}
+
+/// The checkpoint folder that `path` names; the one being replaced where a run was killed between two renames.
+fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
+    let last = path.join("last");
+    [path.to_owned(), last.clone(), sibling(&last, "old"), sibling(path, "old")]
+        .into_iter()
+        .find(|dir| dir.join(META).is_file() && dir.join(WEIGHTS).is_file())
+        .ok_or_else(|| CheckpointError::Missing(path.to_owned()))
+}
+
+/// Loads the weights of the checkpoint folder `dir` into `module`.
+pub fn load_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointError> {
+    let path = dir.join(WEIGHTS);
+    module.try_load_file(&path).map_err(|error| CheckpointError::Weights { path, message: error.to_string() })
+}
+
+/// Loads the optimizer's state of the checkpoint folder `dir`.
+pub fn load_optimizer(dir: &Path, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, CheckpointError> {
+    let path = dir.join(OPTIMIZER);
+    optimizer.load(&path).map_err(|error| CheckpointError::Weights { path, message: error.to_string() })
+}
+
+impl Meta {
+    /// Refuses a checkpoint of another network than one of `names`.
+    pub fn expect_network(&self, dir: &Path, names: &[&str]) -> Result<(), CheckpointError> {
+        if names.contains(&self.network.as_str()) {
+            return Ok(());
+        }
+        Err(CheckpointError::Network {
+            path: dir.to_owned(),
+            found: self.network.clone(),
+            expected: names.join("` or `"),
+        })
+    }
+}
+
+fn sibling(dir: &Path, suffix: &str) -> PathBuf {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    dir.with_file_name(format!(".{name}.{suffix}"))
+}
+
+fn remove(dir: &Path) -> Result<(), CheckpointError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(dir)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,93 @@
+//! One training sample: a slice, varied, measured through a random mask, as the network will see it on the device.
+
+use kscout_core::kspace::{IMAGE_LEVELS_PER_RMS, LineSet, Pattern, quantise_magnitude};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::augment::{AugmentConfig, augment};
+use crate::data::Slice;
+use crate::mri::{KSpace, Protocol, acquire};
+
+/// Which masks a segmenter is trained on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskConfig {
+    /// The fewest lines of a mask, as a part of all lines. The number is log-uniform from here to all lines.
+    pub min_fraction: f32,
+    /// The part of samples that are fully sampled.
+    pub full: f32,
+    /// The part of samples whose lines are the centre ones alone; the others have variable density.
+    pub centre: f32,
+}
+
+impl Default for MaskConfig {
+    fn default() -> Self {
+        Self { min_fraction: 0.05, full: 0.15, centre: 0.3 }
+    }
+}
+
+/// The network's input and target for one slice.
+pub struct Sample {
+    /// `height * width`, in units of the image's root mean square.
+    pub image: Vec<f32>,
+    /// `height * width` classes.
+    pub label: Vec<u8>,
+}
+
+/// A random mask of `width` lines.
+pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> LineSet {
+    let kind: f32 = rng.random();
+    let fewest = (config.min_fraction * width as f32).max(1.0);
+    let lines = (fewest * (width as f32 / fewest).powf(rng.random::<f32>())).round() as usize;
+    if kind < config.full {
+        return pattern_mask(Pattern::CentreOut, width, width, 0);
+    }
+    let pattern = if kind < config.full + config.centre {
+        Pattern::CentreOut
+    } else {
+        Pattern::VariableDensity { centre_fraction: rng.random_range(0.2..0.8), power: rng.random_range(1..=6) }
+    };
+    pattern_mask(pattern, width, lines.clamp(1, width), rng.random())
+}
+
+/// The mask of a pattern's first `budget` lines. `budget` is within `1..=width`.
+pub fn pattern_mask(pattern: Pattern, width: usize, budget: usize, seed: u64) -> LineSet {
+    let mut order = vec![0u16; budget];
+    pattern.order(width, budget, seed, &mut order).expect("a budget of 1 to width lines");
+    let mut mask = LineSet::new(width).expect("a width that the core supports");
+    for line in order {
+        mask.insert(usize::from(line)).expect("a line of the image");
+    }
+    mask
+}
+
+/// The quantised zero-filled image of `kspace` under `mask`, as int8 levels: what the core makes of it.
+pub fn observed_levels(kspace: &KSpace, mask: &LineSet) -> Vec<i8> {
+    let image = kspace.zero_filled(|line| mask.contains(line));
+    let mut levels = vec![0i8; image.len()];
+    quantise_magnitude(&image, kspace.width, &mut levels).expect("an image of whole rows");
+    levels
+}
+
+/// The real values that int8 levels stand for.
+pub fn levels_to_real(levels: &[i8]) -> impl Iterator<Item = f32> + '_ {
+    levels.iter().map(|&q| (f32::from(q) + 128.0) / IMAGE_LEVELS_PER_RMS)
+}
+
+/// The training sample number `index` of `seed`: always the same for the same slice and numbers.
+pub fn training_sample(
+    slice: &Slice,
+    seed: u64,
+    augmentation: &AugmentConfig,
+    masks: &MaskConfig,
+    protocol: &Protocol,
+) -> Sample {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let size = [slice.height, slice.width];
+    let (image, label) = augment(&slice.image, &slice.label, size, augmentation, &mut rng);
+    let kspace = acquire(&image, slice.height, slice.width, protocol, rng.random());
+    let mask = random_mask(slice.width, masks, &mut rng);
+    let levels = observed_levels(&kspace, &mask);
+    Sample { image: levels_to_real(&levels).collect(), label }
+}

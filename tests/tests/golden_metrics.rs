@@ -1,0 +1,104 @@
+//! Metrics equal the reference implementations: scikit-image for images, MedPy for segmentations.
+//! `golden/metrics` holds their inputs and outputs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use kscout::eval::metrics::{LabelVolume, Structure};
+use kscout::eval::quality::{nmse, psnr, ssim};
+use kscout::eval::scores::score_volume;
+use serde_json::Value;
+
+const TOLERANCE: f64 = 1e-6;
+
+fn read(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden/metrics")
+        .join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The data of a version 1 `.npy` file, after checking its element type and shape.
+fn read_npy(name: &str, element: &str, shape: &str) -> Vec<u8> {
+    let bytes = read(name);
+    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
+    assert!(
+        header.contains(element) && header.contains(shape),
+        "{name}: {header}"
+    );
+    bytes[data..].to_vec()
+}
+
+fn read_image(name: &str) -> Vec<f32> {
+    let bytes = read_npy(name, "'<f4'", "(24, 20)");
+    bytes
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        .collect()
+}
+
+fn golden() -> Value {
+    serde_json::from_slice(&read("metrics.json")).expect("metrics.json is JSON")
+}
+
+fn assert_close(what: &str, found: f64, expected: &Value) {
+    let expected = expected
+        .as_f64()
+        .unwrap_or_else(|| panic!("{what}: no number in metrics.json"));
+    assert!(
+        (found - expected).abs() < TOLERANCE,
+        "{what}: {found} instead of {expected}"
+    );
+}
+
+#[test]
+fn image_quality_equals_scikit_image() {
+    let expected = &golden()["image"];
+    let (reference, image) = (read_image("image.npy"), read_image("noisy.npy"));
+    let range = expected["data_range"].as_f64().expect("data range");
+    assert_close(
+        "SSIM",
+        ssim(&reference, &image, 24, 20, range).unwrap(),
+        &expected["ssim_7x7_uniform"],
+    );
+    assert_close(
+        "PSNR",
+        psnr(&reference, &image, range).unwrap(),
+        &expected["psnr_db"],
+    );
+    assert_close(
+        "NMSE",
+        nmse(&reference, &image).unwrap().unwrap(),
+        &expected["nmse"],
+    );
+}
+
+#[test]
+fn segmentation_scores_equal_medpy() {
+    let expected = &golden()["labels"];
+    let spacing = [0, 1, 2].map(|axis| expected["spacing_mm_zyx"][axis].as_f64().expect("spacing"));
+    let pred = read_npy("labels_pred.npy", "'|u1'", "(6, 24, 20)");
+    let truth = read_npy("labels_true.npy", "'|u1'", "(6, 24, 20)");
+    let volume = |labels| LabelVolume::new(labels, [6, 24, 20], spacing).unwrap();
+    let scores = score_volume(&volume(&pred), &volume(&truth)).unwrap();
+    for structure in Structure::ALL {
+        let (name, scores) = (structure.name(), scores.of(structure));
+        let expected = &expected["classes"][name];
+        for (metric, found) in [
+            ("dice", scores.dice),
+            ("iou", scores.iou),
+            ("hd_mm", scores.hd_mm),
+            ("hd95_mm", scores.hd95_mm),
+            ("assd_mm", scores.assd_mm),
+            ("volume_pred_ml", Some(scores.volume_pred_ml)),
+            ("volume_true_ml", Some(scores.volume_true_ml)),
+        ] {
+            assert_close(
+                &format!("{name} {metric}"),
+                found.expect(metric),
+                &expected[metric],
+            );
+        }
+    }
+}
