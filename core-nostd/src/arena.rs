@@ -80,10 +80,7 @@ impl core::error::Error for ArenaError {}
 
 /// Bytes that [`Carver::take`] uses up for `count` values of `T`: rounded up to [`ARENA_ALIGN`].
 pub const fn carved_bytes<T>(count: usize) -> usize {
-    count
-        .saturating_mul(size_of::<T>())
-        .saturating_add(ARENA_ALIGN - 1)
-        & !(ARENA_ALIGN - 1)
+    count.saturating_mul(size_of::<T>()).saturating_add(ARENA_ALIGN - 1) & !(ARENA_ALIGN - 1)
 }
 
 /// Splits typed slices off the front of an arena, each aligned to [`ARENA_ALIGN`].
@@ -108,10 +105,7 @@ impl<'a> Carver<'a> {
     /// [`ArenaError::Misaligned`] unless the arena starts at a multiple of [`ARENA_ALIGN`].
     pub fn new(arena: &'a mut [u8]) -> Result<Self, ArenaError> {
         match arena.as_ptr() as usize % ARENA_ALIGN {
-            0 => Ok(Self {
-                rest: arena,
-                used: 0,
-            }),
+            0 => Ok(Self { rest: arena, used: 0 }),
             offset => Err(ArenaError::Misaligned { offset }),
         }
     }
@@ -121,17 +115,10 @@ impl<'a> Carver<'a> {
     /// # Errors
     /// [`ArenaError::TooSmall`] with the bytes needed up to and with this slice; nothing is taken.
     pub fn take<T: Pod>(&mut self, count: usize) -> Result<&'a mut [T], ArenaError> {
-        const {
-            assert!(
-                align_of::<T>() <= ARENA_ALIGN,
-                "the type needs more alignment than an arena gives"
-            )
-        };
+        const { assert!(align_of::<T>() <= ARENA_ALIGN, "the type needs more alignment than an arena gives") };
         let bytes = carved_bytes::<T>(count);
-        let too_small = ArenaError::TooSmall {
-            needed: self.used.saturating_add(bytes),
-            got: self.used + self.rest.len(),
-        };
+        let too_small =
+            ArenaError::TooSmall { needed: self.used.saturating_add(bytes), got: self.used + self.rest.len() };
         if bytes > self.rest.len() {
             return Err(too_small);
         }
@@ -172,14 +159,7 @@ mod tests {
 
     #[test]
     fn the_bytes_counted_are_the_bytes_used() {
-        assert_eq!(
-            [
-                carved_bytes::<u8>(0),
-                carved_bytes::<u8>(1),
-                carved_bytes::<u32>(4)
-            ],
-            [0, 16, 16]
-        );
+        assert_eq!([carved_bytes::<u8>(0), carved_bytes::<u8>(1), carved_bytes::<u32>(4)], [0, 16, 16]);
         let mut arena = StaticArena::<48>::new();
         let mut carver = Carver::new(arena.as_mut_slice()).unwrap();
         assert!(carver.take::<u32>(5).is_ok_and(|values| values.len() == 5));
@@ -193,10 +173,7 @@ mod tests {
         carver.take::<u8>(20).unwrap();
         let error = carver.take::<u32>(3).unwrap_err();
         assert_eq!(error.to_string(), "an arena of 40 bytes: 48 are needed");
-        let error = Carver::new(arena.as_mut_slice())
-            .unwrap()
-            .take::<u32>(usize::MAX)
-            .unwrap_err();
+        let error = Carver::new(arena.as_mut_slice()).unwrap().take::<u32>(usize::MAX).unwrap_err();
         assert!(matches!(error, ArenaError::TooSmall { got: 40, .. }));
     }
 

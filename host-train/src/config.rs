@@ -61,8 +61,8 @@ where
     let mut origin = String::from("--set");
     if let Some(path) = file {
         origin = format!("config {}", path.display());
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let given: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
             origin: origin.clone(),
             message: error.to_string(),
@@ -76,10 +76,9 @@ where
         refuse_unknown(&given, &known, &origin)?;
         merge(&mut table, given);
     }
-    table.try_into().map_err(|error: toml::de::Error| ConfigError::Value {
-        origin,
-        message: error.message().to_owned(),
-    })
+    table
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Value { origin, message: error.message().to_owned() })
 }
 
 /// `a.b=value` as the table `{ a = { b = value } }`; a value that is not TOML is taken as a string.
@@ -90,10 +89,9 @@ fn assignment(argument: &str, origin: &str) -> Result<Table, ConfigError> {
     let (key, value) = (key.trim(), value.trim());
     let parsed = format!("{key} = {value}").parse::<Table>();
     let quoted = || format!("{key} = {}", Value::String(value.to_owned())).parse::<Table>();
-    parsed.or_else(|_| quoted()).map_err(|error| ConfigError::Syntax {
-        origin: origin.to_owned(),
-        message: error.to_string(),
-    })
+    parsed
+        .or_else(|_| quoted())
+        .map_err(|error| ConfigError::Syntax { origin: origin.to_owned(), message: error.to_string() })
 }
 
 /// Every key of `table`, nested ones as `outer.inner`.
@@ -157,12 +155,7 @@ mod tests {
 
     impl Default for Task {
         fn default() -> Self {
-            Self {
-                steps: 10,
-                learning_rate: 0.5,
-                name: "a".into(),
-                augment: Augment { rotate_degrees: 15.0 },
-            }
+            Self { steps: 10, learning_rate: 0.5, name: "a".into(), augment: Augment { rotate_degrees: 15.0 } }
         }
     }
 

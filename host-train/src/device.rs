@@ -19,7 +19,9 @@ pub enum DeviceChoice {
 
 /// A device that this build does not have.
 #[derive(Debug, thiserror::Error)]
-#[error("--device {name}: this build of kscout was made without it; build again with `cargo build --release -p kscout --features {name}`")]
+#[error(
+    "--device {name}: this build of kscout was made without it; build again with `cargo build --release -p kscout --features {name}`"
+)]
 pub struct MissingDevice {
     name: &'static str,
 }

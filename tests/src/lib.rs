@@ -1,1 +1,59 @@
+//! What the whole-system tests share: the binary, run as a user would, and where golden vectors lie.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What a run of `kscout` said.
+#[derive(Debug)]
+pub struct Ran {
+    /// Whether it exited with 0.
+    pub ok: bool,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Runs the binary `exe` with `args`.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn run<S: AsRef<OsStr>>(exe: &str, args: impl IntoIterator<Item = S>) -> Ran {
+    let Output { status, stdout, stderr } = Command::new(exe).args(args).output().expect("the binary starts");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran { ok: status.success(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+impl Ran {
+    /// The standard output of a run that must succeed.
+    #[track_caller]
+    pub fn succeeded(self) -> String {
+        assert!(self.ok, "failed: {}\n{}", self.stderr, self.stdout);
+        self.stdout
+    }
+
+    /// The error of a run that must fail with exit code not 0 and say every one of `words`.
+    #[track_caller]
+    pub fn refused(self, words: &[&str]) {
+        assert!(!self.ok, "expected a failure, got:\n{}", self.stdout);
+        for word in words {
+            assert!(self.stderr.contains(word), "`{}` does not say `{word}`", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+    }
+}
+
+/// The folder of golden vectors: `KSCOUT_GOLDEN` where it is set, else `tests/golden`.
+pub fn golden_dir() -> PathBuf {
+    std::env::var_os("KSCOUT_GOLDEN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
+}
+
+/// ACDC's training folder: `KSCOUT_ACDC` where it is set, else `shared/data/acdc/training` beside the checkout; `None`
+/// where neither is there.
+pub fn acdc_dir() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/acdc/training");
+    let dir = std::env::var_os("KSCOUT_ACDC").map_or(beside, PathBuf::from);
+    dir.is_dir().then_some(dir)
+}

@@ -12,35 +12,21 @@ const TOLERANCE: f32 = 2e-6;
 
 /// The values of a little-endian f32 `.npy` file, version 1: magic and version (8 bytes), header length (2), header.
 fn read_npy(name: &str) -> Vec<f32> {
-    let golden = std::env::var_os("KSCOUT_GOLDEN").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"),
-        PathBuf::from,
-    );
+    let golden = std::env::var_os("KSCOUT_GOLDEN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from);
     let path = golden.join("metrics").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();
-    assert!(
-        header.contains("'<f4'") && header.contains("(16, 32)"),
-        "{}: {header}",
-        path.display()
-    );
+    assert!(header.contains("'<f4'") && header.contains("(16, 32)"), "{}: {header}", path.display());
     let values = bytes[10 + header_len..].chunks_exact(4);
-    values
-        .map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]]))
-        .collect()
+    values.map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]])).collect()
 }
 
 fn read_complex(name: &str) -> Vec<Complex32> {
-    let (re, im) = (
-        read_npy(&format!("{name}_re.npy")),
-        read_npy(&format!("{name}_im.npy")),
-    );
+    let (re, im) = (read_npy(&format!("{name}_re.npy")), read_npy(&format!("{name}_im.npy")));
     assert_eq!((re.len(), im.len()), (HEIGHT * WIDTH, HEIGHT * WIDTH));
-    re.into_iter()
-        .zip(im)
-        .map(|(re, im)| Complex32::new(re, im))
-        .collect()
+    re.into_iter().zip(im).map(|(re, im)| Complex32::new(re, im)).collect()
 }
 
 fn column(map: &[Complex32], x: usize) -> Vec<Complex32> {
@@ -48,32 +34,19 @@ fn column(map: &[Complex32], x: usize) -> Vec<Complex32> {
 }
 
 fn assert_close(got: &[Complex32], expected: &[Complex32]) {
-    let scale = expected
-        .iter()
-        .map(|value| value.norm_sqr().sqrt())
-        .fold(0.0, f32::max);
-    let worst = got
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| (a - b).norm_sqr().sqrt())
-        .fold(0.0, f32::max);
-    assert!(
-        worst <= TOLERANCE * scale,
-        "largest difference {worst}, largest value {scale}"
-    );
+    let scale = expected.iter().map(|value| value.norm_sqr().sqrt()).fold(0.0, f32::max);
+    let worst = got.iter().zip(expected).map(|(a, b)| (a - b).norm_sqr().sqrt()).fold(0.0, f32::max);
+    assert!(worst <= TOLERANCE * scale, "largest difference {worst}, largest value {scale}");
 }
 
 #[test]
 fn rows_then_columns_give_numpys_kspace() {
     let mut map = read_complex("fft_image");
-    map.chunks_exact_mut(WIDTH)
-        .for_each(|row| fft_centred(row).unwrap());
+    map.chunks_exact_mut(WIDTH).for_each(|row| fft_centred(row).unwrap());
     for x in 0..WIDTH {
         let mut line = column(&map, x);
         fft_centred(&mut line).unwrap();
-        line.iter()
-            .enumerate()
-            .for_each(|(y, &value)| map[y * WIDTH + x] = value);
+        line.iter().enumerate().for_each(|(y, &value)| map[y * WIDTH + x] = value);
     }
     assert_close(&map, &read_complex("fft_kspace"));
 }

@@ -12,9 +12,7 @@ use serde_json::Value;
 const TOLERANCE: f64 = 1e-6;
 
 fn read(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("golden/metrics")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/metrics").join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -23,19 +21,13 @@ fn read_npy(name: &str, element: &str, shape: &str) -> Vec<u8> {
     let bytes = read(name);
     let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
-    assert!(
-        header.contains(element) && header.contains(shape),
-        "{name}: {header}"
-    );
+    assert!(header.contains(element) && header.contains(shape), "{name}: {header}");
     bytes[data..].to_vec()
 }
 
 fn read_image(name: &str) -> Vec<f32> {
     let bytes = read_npy(name, "'<f4'", "(24, 20)");
-    bytes
-        .chunks_exact(4)
-        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-        .collect()
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
 }
 
 fn golden() -> Value {
@@ -43,13 +35,8 @@ fn golden() -> Value {
 }
 
 fn assert_close(what: &str, found: f64, expected: &Value) {
-    let expected = expected
-        .as_f64()
-        .unwrap_or_else(|| panic!("{what}: no number in metrics.json"));
-    assert!(
-        (found - expected).abs() < TOLERANCE,
-        "{what}: {found} instead of {expected}"
-    );
+    let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: no number in metrics.json"));
+    assert!((found - expected).abs() < TOLERANCE, "{what}: {found} instead of {expected}");
 }
 
 #[test]
@@ -57,21 +44,9 @@ fn image_quality_equals_scikit_image() {
     let expected = &golden()["image"];
     let (reference, image) = (read_image("image.npy"), read_image("noisy.npy"));
     let range = expected["data_range"].as_f64().expect("data range");
-    assert_close(
-        "SSIM",
-        ssim(&reference, &image, 24, 20, range).unwrap(),
-        &expected["ssim_7x7_uniform"],
-    );
-    assert_close(
-        "PSNR",
-        psnr(&reference, &image, range).unwrap(),
-        &expected["psnr_db"],
-    );
-    assert_close(
-        "NMSE",
-        nmse(&reference, &image).unwrap().unwrap(),
-        &expected["nmse"],
-    );
+    assert_close("SSIM", ssim(&reference, &image, 24, 20, range).unwrap(), &expected["ssim_7x7_uniform"]);
+    assert_close("PSNR", psnr(&reference, &image, range).unwrap(), &expected["psnr_db"]);
+    assert_close("NMSE", nmse(&reference, &image).unwrap().unwrap(), &expected["nmse"]);
 }
 
 #[test]
@@ -94,11 +69,7 @@ fn segmentation_scores_equal_medpy() {
             ("volume_pred_ml", Some(scores.volume_pred_ml)),
             ("volume_true_ml", Some(scores.volume_true_ml)),
         ] {
-            assert_close(
-                &format!("{name} {metric}"),
-                found.expect(metric),
-                &expected[metric],
-            );
+            assert_close(&format!("{name} {metric}"), found.expect(metric), &expected[metric]);
         }
     }
 }

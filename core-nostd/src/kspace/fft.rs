@@ -19,11 +19,7 @@ pub struct FftError {
 
 impl fmt::Display for FftError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "no Fourier transform of {} samples: expected 16, 32, 64, 128, 256 or 512",
-            self.length
-        )
+        write!(f, "no Fourier transform of {} samples: expected 16, 32, 64, 128, 256 or 512", self.length)
     }
 }
 
@@ -130,15 +126,11 @@ mod tests {
             let phase = Complex64::new(angle.cos(), angle.sin());
             Complex64::new(f64::from(line[j].re), f64::from(line[j].im)) * phase
         };
-        (0..n)
-            .map(|k| (0..n).map(|j| term(k, j)).sum::<Complex64>() / (n as f64).sqrt())
-            .collect()
+        (0..n).map(|k| (0..n).map(|j| term(k, j)).sum::<Complex64>() / (n as f64).sqrt()).collect()
     }
 
     fn largest_difference(a: &[Complex32], b: &[Complex64]) -> f64 {
-        let distance = |(a, b): (&Complex32, &Complex64)| {
-            (f64::from(a.re) - b.re).hypot(f64::from(a.im) - b.im)
-        };
+        let distance = |(a, b): (&Complex32, &Complex64)| (f64::from(a.re) - b.re).hypot(f64::from(a.im) - b.im);
         a.iter().zip(b).map(distance).fold(0.0, f64::max)
     }
 
@@ -152,18 +144,14 @@ mod tests {
     #[test]
     fn lengths_without_a_transform_are_refused_and_left_alone() {
         for length in [0, 1, 8, 15, 17, 96, 1024] {
-            let mut line: Vec<Complex32> =
-                (0..length).map(|i| Complex32::new(i as f32, 1.0)).collect();
+            let mut line: Vec<Complex32> = (0..length).map(|i| Complex32::new(i as f32, 1.0)).collect();
             let before = line.clone();
             assert_eq!(fft_centred(&mut line), Err(FftError { length }));
             assert_eq!(ifft_centred(&mut line), Err(FftError { length }));
             assert_eq!(line, before);
         }
         let message = FftError { length: 96 }.to_string();
-        assert_eq!(
-            message,
-            "no Fourier transform of 96 samples: expected 16, 32, 64, 128, 256 or 512"
-        );
+        assert_eq!(message, "no Fourier transform of 96 samples: expected 16, 32, 64, 128, 256 or 512");
     }
 
     #[test]
@@ -171,10 +159,7 @@ mod tests {
         let mut line = vec![Complex32::new(1.0, 0.0); 64];
         fft_centred(&mut line).unwrap();
         assert_eq!(line[32], Complex32::new(8.0, 0.0));
-        assert_eq!(
-            line.iter().filter(|value| value.norm_sqr() > 0.0).count(),
-            1
-        );
+        assert_eq!(line.iter().filter(|value| value.norm_sqr() > 0.0).count(), 1);
     }
 
     proptest! {

@@ -34,11 +34,7 @@ impl fmt::Display for MaskError {
             Self::Width { width } => {
                 write!(f, "a mask of {width} lines: expected 1 to {MAX_LINES}")
             }
-            Self::Line { line, width } => write!(
-                f,
-                "line {line} does not exist: lines are 0 to {} here",
-                width - 1
-            ),
+            Self::Line { line, width } => write!(f, "line {line} does not exist: lines are 0 to {} here", width - 1),
         }
     }
 }
@@ -62,11 +58,7 @@ impl LineSet {
         if width == 0 || width > MAX_LINES {
             return Err(MaskError::Width { width });
         }
-        Ok(Self {
-            words: [0; WORDS],
-            width: width as u16,
-            len: 0,
-        })
+        Ok(Self { words: [0; WORDS], width: width as u16, len: 0 })
     }
 
     /// Adds a line; `false` if it was there already.
@@ -89,9 +81,7 @@ impl LineSet {
 
     /// Whether the line is in the set; a line that does not exist is not.
     pub fn contains(&self, line: usize) -> bool {
-        self.words
-            .get(line / 32)
-            .is_some_and(|word| word & (1 << (line % 32)) != 0)
+        self.words.get(line / 32).is_some_and(|word| word & (1 << (line % 32)) != 0)
     }
 
     /// How many lines are in the set.
@@ -189,13 +179,7 @@ impl<const W: usize> LineMask<W> {
     /// The empty mask of `W` lines. `1 <= W <= MAX_LINES` is checked while compiling.
     pub const fn new() -> Self {
         const { assert!(W >= 1 && W <= MAX_LINES, "a mask has 1 to 512 lines") };
-        Self {
-            body: LineSet {
-                words: [0; WORDS],
-                width: W as u16,
-                len: 0,
-            },
-        }
+        Self { body: LineSet { words: [0; WORDS], width: W as u16, len: 0 } }
     }
 }
 
@@ -224,11 +208,7 @@ impl<const W: usize> TryFrom<LineSet> for LineMask<W> {
 
     /// Takes over a set of the same width; a set of another width comes back as the error.
     fn try_from(set: LineSet) -> Result<Self, LineSet> {
-        if set.width() == W {
-            Ok(Self { body: set })
-        } else {
-            Err(set)
-        }
+        if set.width() == W { Ok(Self { body: set }) } else { Err(set) }
     }
 }
 
@@ -251,17 +231,8 @@ mod tests {
     fn a_line_outside_the_width_is_refused_and_named() {
         let mut set = LineSet::new(100).unwrap();
         let error = set.insert(100).unwrap_err();
-        assert_eq!(
-            error,
-            MaskError::Line {
-                line: 100,
-                width: 100
-            }
-        );
-        assert_eq!(
-            error.to_string(),
-            "line 100 does not exist: lines are 0 to 99 here"
-        );
+        assert_eq!(error, MaskError::Line { line: 100, width: 100 });
+        assert_eq!(error.to_string(), "line 100 does not exist: lines are 0 to 99 here");
         assert!(set.is_empty());
     }
 

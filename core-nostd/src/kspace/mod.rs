@@ -24,10 +24,5 @@ pub use rng::SplitMix64;
 #[cfg(test)]
 pub(crate) fn fixed_cases(cases: u32) -> proptest::prelude::ProptestConfig {
     use proptest::test_runner::{Config, RngSeed};
-    Config {
-        cases,
-        rng_seed: RngSeed::Fixed(20_240_607),
-        failure_persistence: None,
-        ..Config::default()
-    }
+    Config { cases, rng_seed: RngSeed::Fixed(20_240_607), failure_persistence: None, ..Config::default() }
 }

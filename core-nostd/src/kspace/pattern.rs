@@ -82,15 +82,9 @@ impl fmt::Display for PatternError {
             }
             Self::Output { needed, got } => write!(f, "room for {got} lines: {needed} are needed"),
             Self::CentreFraction { centre_fraction } => {
-                write!(
-                    f,
-                    "a centre block of {centre_fraction} of the budget: expected 0 to 1"
-                )
+                write!(f, "a centre block of {centre_fraction} of the budget: expected 0 to 1")
             }
-            Self::Power { power } => write!(
-                f,
-                "a density exponent of {power}: expected 0 to {MAX_POWER}"
-            ),
+            Self::Power { power } => write!(f, "a density exponent of {power}: expected 0 to {MAX_POWER}"),
         }
     }
 }
@@ -101,13 +95,8 @@ impl Pattern {
     /// Every pattern, with its default parameters: a quarter of the budget in the centre, density to the fourth power.
     pub const ALL: [Self; 4] = [
         Self::CentreOut,
-        Self::Equispaced {
-            centre_fraction: 0.25,
-        },
-        Self::VariableDensity {
-            centre_fraction: 0.25,
-            power: 4,
-        },
+        Self::Equispaced { centre_fraction: 0.25 },
+        Self::VariableDensity { centre_fraction: 0.25, power: 4 },
         Self::Random,
     ];
 
@@ -139,13 +128,7 @@ impl Pattern {
     /// # Errors
     /// [`PatternError`] if the width, the budget, the length of `out` or a parameter is outside its range; `out` stays
     /// as it was.
-    pub fn order(
-        &self,
-        width: usize,
-        budget: usize,
-        seed: u64,
-        out: &mut [u16],
-    ) -> Result<usize, PatternError> {
+    pub fn order(&self, width: usize, budget: usize, seed: u64, out: &mut [u16]) -> Result<usize, PatternError> {
         let got = out.len();
         let Ok(mut chosen) = LineSet::new(width) else {
             return Err(PatternError::Width { width });
@@ -153,10 +136,7 @@ impl Pattern {
         if budget == 0 || budget > width {
             return Err(PatternError::Budget { budget, width });
         }
-        let out = out.get_mut(..budget).ok_or(PatternError::Output {
-            needed: budget,
-            got,
-        })?;
+        let out = out.get_mut(..budget).ok_or(PatternError::Output { needed: budget, got })?;
         let centre = self.centre_lines(budget)?;
         let mut slots = out.iter_mut();
         for line in centre_out(width).take(centre) {
@@ -179,20 +159,13 @@ impl Pattern {
             Self::VariableDensity { power, .. } if power > MAX_POWER => {
                 return Err(PatternError::Power { power });
             }
-            Self::Equispaced { centre_fraction }
-            | Self::VariableDensity {
-                centre_fraction, ..
-            } => centre_fraction,
+            Self::Equispaced { centre_fraction } | Self::VariableDensity { centre_fraction, .. } => centre_fraction,
         };
         if !(0.0..=1.0).contains(&centre_fraction) {
             return Err(PatternError::CentreFraction { centre_fraction });
         }
         let rounded = (budget as f32 * centre_fraction + 0.5) as usize;
-        Ok(if centre_fraction > 0.0 {
-            rounded.clamp(1, budget)
-        } else {
-            0
-        })
+        Ok(if centre_fraction > 0.0 { rounded.clamp(1, budget) } else { 0 })
     }
 }
 
@@ -209,9 +182,7 @@ pub struct UnknownPattern;
 impl fmt::Display for UnknownPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("unknown pattern: expected one of")?;
-        Pattern::ALL
-            .iter()
-            .try_for_each(|pattern| write!(f, " {pattern}"))
+        Pattern::ALL.iter().try_for_each(|pattern| write!(f, " {pattern}"))
     }
 }
 
@@ -222,10 +193,7 @@ impl FromStr for Pattern {
 
     /// A pattern by its name, with the parameters it has in [`Pattern::ALL`].
     fn from_str(text: &str) -> Result<Self, UnknownPattern> {
-        Self::ALL
-            .into_iter()
-            .find(|pattern| pattern.name() == text)
-            .ok_or(UnknownPattern)
+        Self::ALL.into_iter().find(|pattern| pattern.name() == text).ok_or(UnknownPattern)
     }
 }
 
@@ -233,11 +201,7 @@ impl FromStr for Pattern {
 fn centre_out(width: usize) -> impl Iterator<Item = usize> {
     (0..width).map(move |n| {
         let distance = n.div_ceil(2);
-        if n % 2 == 1 {
-            (width / 2).wrapping_sub(distance)
-        } else {
-            width / 2 + distance
-        }
+        if n % 2 == 1 { (width / 2).wrapping_sub(distance) } else { width / 2 + distance }
     })
 }
 
@@ -274,9 +238,7 @@ fn spread_evenly(count: usize, chosen: &mut LineSet, slots: &mut Slots<'_>) {
 fn draw(power: u8, seed: u64, chosen: &mut LineSet, slots: &mut Slots<'_>) {
     let centre = chosen.width() / 2;
     // At most 257^6, and 512 of them: below 2^58.
-    let weight = |line: usize| {
-        ((centre + 1 - centre.abs_diff(line)) as u64).saturating_pow(u32::from(power))
-    };
+    let weight = |line: usize| ((centre + 1 - centre.abs_diff(line)) as u64).saturating_pow(u32::from(power));
     let mut total: u64 = chosen.missing().map(weight).sum();
     let mut rng = SplitMix64::new(seed);
     while slots.len() > 0 {
@@ -315,33 +277,14 @@ mod tests {
 
     #[test]
     fn equispaced_has_its_block_first_and_then_goes_outward() {
-        let pattern = Pattern::Equispaced {
-            centre_fraction: 0.25,
-        };
+        let pattern = Pattern::Equispaced { centre_fraction: 0.25 };
         assert_eq!(order(pattern, 128, 8, 0), [64, 63, 75, 52, 96, 31, 117, 10]);
-        assert_eq!(
-            order(
-                Pattern::Equispaced {
-                    centre_fraction: 0.0
-                },
-                16,
-                4,
-                0
-            ),
-            [6, 10, 2, 14]
-        );
+        assert_eq!(order(Pattern::Equispaced { centre_fraction: 0.0 }, 16, 4, 0), [6, 10, 2, 14]);
     }
 
     #[test]
     fn gaps_between_equispaced_lines_differ_by_at_most_one() {
-        let mut lines = order(
-            Pattern::Equispaced {
-                centre_fraction: 0.0,
-            },
-            128,
-            24,
-            0,
-        );
+        let mut lines = order(Pattern::Equispaced { centre_fraction: 0.0 }, 128, 24, 0);
         lines.sort_unstable();
         let gaps: BTreeSet<u16> = lines.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(gaps, BTreeSet::from([5, 6]));
@@ -349,12 +292,7 @@ mod tests {
 
     #[test]
     fn the_share_of_the_block_is_rounded_and_never_lost() {
-        let block = |budget| {
-            Pattern::Equispaced {
-                centre_fraction: 0.25,
-            }
-            .centre_lines(budget)
-        };
+        let block = |budget| Pattern::Equispaced { centre_fraction: 0.25 }.centre_lines(budget);
         assert_eq!([block(1), block(6), block(16)], [Ok(1), Ok(2), Ok(4)]);
     }
 
@@ -362,25 +300,14 @@ mod tests {
     fn variable_density_measures_near_lines_more_often() {
         let mut counts = [0_u32; 128];
         for seed in 0..2000 {
-            for line in order(
-                Pattern::VariableDensity {
-                    centre_fraction: 0.0,
-                    power: 4,
-                },
-                128,
-                16,
-                seed,
-            ) {
+            for line in order(Pattern::VariableDensity { centre_fraction: 0.0, power: 4 }, 128, 16, seed) {
                 counts[usize::from(line)] += 1;
             }
         }
         let near: u32 = counts[56..72].iter().sum();
         let middle: u32 = counts[28..44].iter().sum();
         let far: u32 = counts[0..16].iter().sum();
-        assert!(
-            near > 3 * middle && middle > 10 * far,
-            "{near} {middle} {far}"
-        );
+        assert!(near > 3 * middle && middle > 10 * far, "{near} {middle} {far}");
     }
 
     #[test]
@@ -396,15 +323,9 @@ mod tests {
 
     #[test]
     fn a_seed_gives_these_lines_on_every_target() {
-        let pattern = Pattern::VariableDensity {
-            centre_fraction: 0.25,
-            power: 4,
-        };
+        let pattern = Pattern::VariableDensity { centre_fraction: 0.25, power: 4 };
         assert_eq!(order(pattern, 128, 8, 42), [64, 63, 73, 50, 56, 59, 36, 81]);
-        assert_eq!(
-            order(Pattern::Random, 128, 8, 42),
-            [94, 20, 36, 45, 4, 111, 28, 102]
-        );
+        assert_eq!(order(Pattern::Random, 128, 8, 42), [94, 20, 36, 45, 4, 111, 28, 102]);
     }
 
     #[test]
@@ -413,52 +334,21 @@ mod tests {
             assert_eq!(pattern.to_string().parse(), Ok(pattern));
         }
         let error = "spiral".parse::<Pattern>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown pattern: expected one of centre-out equispaced variable-density random"
-        );
+        assert_eq!(error.to_string(), "unknown pattern: expected one of centre-out equispaced variable-density random");
     }
 
     #[test]
     fn what_cannot_be_written_is_refused_and_named() {
         let mut out = [7_u16; 4];
-        let order = |pattern: Pattern, width, budget, out: &mut [u16]| {
-            pattern.order(width, budget, 0, out).unwrap_err()
-        };
-        assert_eq!(
-            order(Pattern::Random, 0, 1, &mut out),
-            PatternError::Width { width: 0 }
-        );
-        assert_eq!(
-            order(Pattern::Random, 513, 1, &mut out),
-            PatternError::Width { width: 513 }
-        );
-        assert_eq!(
-            order(Pattern::Random, 8, 0, &mut out),
-            PatternError::Budget {
-                budget: 0,
-                width: 8
-            }
-        );
-        assert_eq!(
-            order(Pattern::Random, 8, 9, &mut out),
-            PatternError::Budget {
-                budget: 9,
-                width: 8
-            }
-        );
-        assert_eq!(
-            order(Pattern::Random, 8, 5, &mut out),
-            PatternError::Output { needed: 5, got: 4 }
-        );
-        let steep = Pattern::VariableDensity {
-            centre_fraction: 0.5,
-            power: 7,
-        };
-        assert_eq!(
-            order(steep, 8, 4, &mut out),
-            PatternError::Power { power: 7 }
-        );
+        let order =
+            |pattern: Pattern, width, budget, out: &mut [u16]| pattern.order(width, budget, 0, out).unwrap_err();
+        assert_eq!(order(Pattern::Random, 0, 1, &mut out), PatternError::Width { width: 0 });
+        assert_eq!(order(Pattern::Random, 513, 1, &mut out), PatternError::Width { width: 513 });
+        assert_eq!(order(Pattern::Random, 8, 0, &mut out), PatternError::Budget { budget: 0, width: 8 });
+        assert_eq!(order(Pattern::Random, 8, 9, &mut out), PatternError::Budget { budget: 9, width: 8 });
+        assert_eq!(order(Pattern::Random, 8, 5, &mut out), PatternError::Output { needed: 5, got: 4 });
+        let steep = Pattern::VariableDensity { centre_fraction: 0.5, power: 7 };
+        assert_eq!(order(steep, 8, 4, &mut out), PatternError::Power { power: 7 });
         for centre_fraction in [-0.1, 1.5, f32::NAN, f32::INFINITY] {
             let error = order(Pattern::Equispaced { centre_fraction }, 8, 4, &mut out);
             assert!(matches!(error, PatternError::CentreFraction { .. }));

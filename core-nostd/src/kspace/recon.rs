@@ -64,11 +64,7 @@ impl fmt::Display for ReconError {
 impl core::error::Error for ReconError {}
 
 fn expect_length(what: &'static str, got: usize, needed: usize) -> Result<(), ReconError> {
-    if got == needed {
-        Ok(())
-    } else {
-        Err(ReconError::Length { what, needed, got })
-    }
+    if got == needed { Ok(()) } else { Err(ReconError::Length { what, needed, got }) }
 }
 
 /// The phases of a width, `exp(2 pi i n / W) / sqrt(W)` for n in `0..W`, in the caller's memory.
@@ -92,10 +88,7 @@ impl<'a> Twiddles<'a> {
         let scale = 1.0 / libm::sqrt(width as f64);
         for (n, twiddle) in table.iter_mut().enumerate() {
             let angle = TAU * n as f64 / width as f64;
-            *twiddle = Complex32::new(
-                (libm::cos(angle) * scale) as f32,
-                (libm::sin(angle) * scale) as f32,
-            );
+            *twiddle = Complex32::new((libm::cos(angle) * scale) as f32, (libm::sin(angle) * scale) as f32);
         }
         Ok(Self { table })
     }
@@ -182,20 +175,12 @@ pub fn magnitude(image: &[Complex32], out: &mut [f32]) -> Result<(), ReconError>
 ///
 /// # Errors
 /// [`ReconError`] if `width` is 0, the image is not whole rows, or the two lengths differ.
-pub fn quantise_magnitude(
-    image: &[Complex32],
-    width: usize,
-    out: &mut [i8],
-) -> Result<(), ReconError> {
+pub fn quantise_magnitude(image: &[Complex32], width: usize, out: &mut [i8]) -> Result<(), ReconError> {
     if width == 0 {
         return Err(ReconError::Width { width });
     }
     let rows = image.chunks_exact(width);
-    expect_length(
-        "the image",
-        image.len(),
-        image.len() - rows.remainder().len(),
-    )?;
+    expect_length("the image", image.len(), image.len() - rows.remainder().len())?;
     expect_length("the quantised image", out.len(), image.len())?;
     let row_energy = |row: &[Complex32]| row.iter().map(energy).fold(0.0, |sum, e| sum + e);
     let total: f32 = rows.map(row_energy).fold(0.0, |sum, e| sum + e);
@@ -229,9 +214,7 @@ mod tests {
 
     fn noise(count: usize, seed: u64) -> Vec<Complex32> {
         let mut rng = SplitMix64::new(seed);
-        (0..count)
-            .map(|_| Complex32::new(rng.unit_f32() - 0.5, rng.unit_f32() - 0.5))
-            .collect()
+        (0..count).map(|_| Complex32::new(rng.unit_f32() - 0.5, rng.unit_f32() - 0.5)).collect()
     }
 
     /// The 2-D transform as transforms of columns and of rows: nothing of the way under test but the 1-D transform.
@@ -243,9 +226,7 @@ mod tests {
             ifft_centred(&mut column).unwrap();
             (0..height).for_each(|y| image[y * width + x] = column[y]);
         }
-        image
-            .chunks_exact_mut(width)
-            .for_each(|row| ifft_centred(row).unwrap());
+        image.chunks_exact_mut(width).for_each(|row| ifft_centred(row).unwrap());
         image
     }
 
@@ -255,8 +236,7 @@ mod tests {
         let twiddles = Twiddles::fill(&mut table).unwrap();
         let (mut image, mut ramp) = (vec![ZERO; kspace.len()], vec![ZERO; width]);
         for &line in lines {
-            let mut profile: Vec<Complex32> =
-                (0..height).map(|y| kspace[y * width + line]).collect();
+            let mut profile: Vec<Complex32> = (0..height).map(|y| kspace[y * width + line]).collect();
             ifft_centred(&mut profile).unwrap();
             grow_image(&mut image, &profile, line, &twiddles, &mut ramp).unwrap();
         }
@@ -281,12 +261,8 @@ mod tests {
                     let centred = |index: usize| index as f64 - (width / 2) as f64;
                     let angle = TAU * centred(line) * centred(x) / width as f64;
                     let size = (width as f64).sqrt();
-                    let expected =
-                        Complex32::new((angle.cos() / size) as f32, (angle.sin() / size) as f32);
-                    assert!(
-                        (phase - expected).l1_norm() < 1e-6,
-                        "width {width} line {line} x {x}"
-                    );
+                    let expected = Complex32::new((angle.cos() / size) as f32, (angle.sin() / size) as f32);
+                    assert!((phase - expected).l1_norm() < 1e-6, "width {width} line {line} x {x}");
                 }
             }
         }
@@ -298,48 +274,17 @@ mod tests {
         let twiddles = Twiddles::fill(&mut table).unwrap();
         let (mut image, mut ramp) = ([ZERO; 256], [ZERO; 16]);
         let grow = |image: &mut [Complex32], profile: usize, line, ramp: &mut [Complex32]| {
-            grow_image(
-                image,
-                &vec![Complex32::new(1.0, 0.0); profile],
-                line,
-                &twiddles,
-                ramp,
-            )
-            .unwrap_err()
+            grow_image(image, &vec![Complex32::new(1.0, 0.0); profile], line, &twiddles, ramp).unwrap_err()
         };
         let length = |what, needed, got| ReconError::Length { what, needed, got };
-        assert_eq!(
-            grow(&mut image, 15, 0, &mut ramp),
-            length("the image", 240, 256)
-        );
-        assert_eq!(
-            grow(&mut image, 16, 0, &mut ramp[..8]),
-            length("the phase ramp", 16, 8)
-        );
-        assert_eq!(
-            grow(&mut image, 16, 16, &mut ramp),
-            ReconError::Line {
-                line: 16,
-                width: 16
-            }
-        );
+        assert_eq!(grow(&mut image, 15, 0, &mut ramp), length("the image", 240, 256));
+        assert_eq!(grow(&mut image, 16, 0, &mut ramp[..8]), length("the phase ramp", 16, 8));
+        assert_eq!(grow(&mut image, 16, 16, &mut ramp), ReconError::Line { line: 16, width: 16 });
         assert_eq!(image, [ZERO; 256]);
-        assert_eq!(
-            quantise_magnitude(&image, 16, &mut [0; 255]),
-            Err(length("the quantised image", 256, 255))
-        );
-        assert_eq!(
-            quantise_magnitude(&image, 17, &mut [0; 256]),
-            Err(length("the image", 255, 256))
-        );
-        assert_eq!(
-            quantise_magnitude(&image, 0, &mut [0; 256]),
-            Err(ReconError::Width { width: 0 })
-        );
-        assert_eq!(
-            Twiddles::fill(&mut []).unwrap_err(),
-            ReconError::Width { width: 0 }
-        );
+        assert_eq!(quantise_magnitude(&image, 16, &mut [0; 255]), Err(length("the quantised image", 256, 255)));
+        assert_eq!(quantise_magnitude(&image, 17, &mut [0; 256]), Err(length("the image", 255, 256)));
+        assert_eq!(quantise_magnitude(&image, 0, &mut [0; 256]), Err(ReconError::Width { width: 0 }));
+        assert_eq!(Twiddles::fill(&mut []).unwrap_err(), ReconError::Width { width: 0 });
     }
 
     #[test]

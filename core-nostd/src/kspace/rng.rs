@@ -77,10 +77,7 @@ mod tests {
         for _ in 0..60_000 {
             counts[rng.below(6) as usize] += 1;
         }
-        assert!(
-            counts.iter().all(|&n| n.abs_diff(10_000) < 400),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&n| n.abs_diff(10_000) < 400), "{counts:?}");
         assert_eq!(rng.below(0), 0);
         assert_eq!(rng.below(1), 0);
     }
@@ -88,10 +85,6 @@ mod tests {
     #[test]
     fn unit_numbers_stay_below_one() {
         let mut rng = SplitMix64::new(9);
-        assert!(
-            (0..10_000)
-                .map(|_| rng.unit_f32())
-                .all(|u| (0.0..1.0).contains(&u))
-        );
+        assert!((0..10_000).map(|_| rng.unit_f32()).all(|u| (0.0..1.0).contains(&u)));
     }
 }

@@ -87,13 +87,8 @@ impl fmt::Display for ScanError {
             Self::SampleCount { needed, got } => {
                 write!(f, "a line of {got} samples: expected {needed}")
             }
-            Self::NotFinite { line, sample } => write!(
-                f,
-                "sample {sample} of line {line} is infinite or not a number"
-            ),
-            Self::NoPolicy => {
-                f.write_str("the model has no policy: choose the lines with a pattern")
-            }
+            Self::NotFinite { line, sample } => write!(f, "sample {sample} of line {line} is infinite or not a number"),
+            Self::NoPolicy => f.write_str("the model has no policy: choose the lines with a pattern"),
             Self::NoSegmenter => f.write_str("the model has no segmenter"),
             Self::Run(error) => error.fmt(f),
         }

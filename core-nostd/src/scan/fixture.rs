@@ -4,9 +4,7 @@ use std::vec;
 use std::vec::Vec;
 
 use crate::kernels::{Shape, conv_scratch_bytes};
-use crate::model::blob::{
-    CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum,
-};
+use crate::model::blob::{CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
 use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
 
@@ -24,21 +22,11 @@ pub(super) struct Linear {
 }
 
 fn tensor(shape: Shape, scale: f32, zero_point: i32, place: Place) -> TensorRepr {
-    TensorRepr {
-        shape,
-        scale,
-        zero_point,
-        place,
-    }
+    TensorRepr { shape, scale, zero_point, place }
 }
 
 fn image_tensor() -> TensorRepr {
-    tensor(
-        Shape::new(HEIGHT, WIDTH, 1),
-        1.0 / 48.0,
-        -128,
-        Place::Input(0),
-    )
+    tensor(Shape::new(HEIGHT, WIDTH, 1), 1.0 / 48.0, -128, Place::Input(0))
 }
 
 /// Logits 40, u, 2u - 60 and 3u - 200 for a pixel of level u.
@@ -62,19 +50,14 @@ pub(super) fn policy() -> Linear {
         inputs: vec![image_tensor(), state],
         output: Shape::new(1, 1, WIDTH),
         weights,
-        biases: (0..WIDTH)
-            .map(|line| 20 - line.abs_diff(WIDTH / 2) as i32)
-            .collect(),
+        biases: (0..WIDTH).map(|line| 20 - line.abs_diff(WIDTH / 2) as i32).collect(),
     }
 }
 
 /// Appends `section` at the next multiple of 16.
 fn append(blob: &mut Vec<u8>, section: &[u8]) -> Span {
     blob.resize(blob.len().next_multiple_of(16), 0);
-    let span = Span {
-        offset: blob.len() as u32,
-        length: section.len() as u32,
-    };
+    let span = Span { offset: blob.len() as u32, length: section.len() as u32 };
     blob.extend_from_slice(section);
     span
 }
@@ -83,43 +66,20 @@ fn append_graph(blob: &mut Vec<u8>, linear: &Linear) -> GraphRepr {
     let channels = linear.inputs.last().unwrap().shape.c;
     let weights: Vec<u8> = linear.weights.iter().map(|&weight| weight as u8).collect();
     let weights = append(blob, &weights);
-    let params = linear
-        .biases
-        .iter()
-        .flat_map(|&bias| [bias, 1 << 30, 1])
-        .flat_map(i32::to_le_bytes);
+    let params = linear.biases.iter().flat_map(|&bias| [bias, 1 << 30, 1]).flat_map(i32::to_le_bytes);
     let params = append(blob, &params.collect::<Vec<u8>>());
-    let constants = Span {
-        offset: weights.offset,
-        length: blob.len() as u32 - weights.offset,
-    };
+    let constants = Span { offset: weights.offset, length: blob.len() as u32 - weights.offset };
 
     let output = tensor(linear.output, 1.0, 0, Place::Arena(0));
     let mut tensors = vec![0; (linear.inputs.len() + 1) * TENSOR_BYTES];
-    for (record, repr) in tensors
-        .chunks_exact_mut(TENSOR_BYTES)
-        .zip(linear.inputs.iter().chain([&output]))
-    {
+    for (record, repr) in tensors.chunks_exact_mut(TENSOR_BYTES).zip(linear.inputs.iter().chain([&output])) {
         repr.emit(record).unwrap();
     }
     let scratch_bytes = conv_scratch_bytes((1, 1), channels);
     let scratch_offset = output.shape.len().next_multiple_of(16);
-    let conv = ConvRepr {
-        kernel: (1, 1),
-        stride: 1,
-        pad: 0,
-        dilation: 1,
-        clamp: (-128, 127),
-        weights,
-        params,
-    };
+    let conv = ConvRepr { kernel: (1, 1), stride: 1, pad: 0, dilation: 1, clamp: (-128, 127), weights, params };
     let inputs = (linear.inputs.len() - 1, None);
-    let node = NodeRepr {
-        op: OperatorRepr::Conv2d(conv),
-        inputs,
-        scratch_offset,
-        scratch_bytes,
-    };
+    let node = NodeRepr { op: OperatorRepr::Conv2d(conv), inputs, scratch_offset, scratch_bytes };
     let mut nodes = vec![0; NODE_BYTES];
     node.emit(&mut nodes).unwrap();
     GraphRepr {
@@ -136,14 +96,8 @@ fn append_graph(blob: &mut Vec<u8>, linear: &Linear) -> GraphRepr {
 
 pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
     let mut blob = vec![0; HEADER_BYTES + graphs.len() * GRAPH_BYTES];
-    let reprs: Vec<GraphRepr> = graphs
-        .iter()
-        .map(|linear| append_graph(&mut blob, linear))
-        .collect();
-    for (record, repr) in blob[HEADER_BYTES..]
-        .chunks_exact_mut(GRAPH_BYTES)
-        .zip(&reprs)
-    {
+    let reprs: Vec<GraphRepr> = graphs.iter().map(|linear| append_graph(&mut blob, linear)).collect();
+    for (record, repr) in blob[HEADER_BYTES..].chunks_exact_mut(GRAPH_BYTES).zip(&reprs) {
         repr.emit(record).unwrap();
     }
     let mut header = HeaderRepr {
@@ -154,10 +108,7 @@ pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
         width: WIDTH,
         classes: CLASSES,
         image_levels_per_rms: 48.0,
-        provenance: Span {
-            offset: HEADER_BYTES as u32,
-            length: 0,
-        },
+        provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     header.checksum = checksum(&blob[CHECKSUM_START..]);

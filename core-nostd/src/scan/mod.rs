@@ -47,11 +47,7 @@ pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_stat
 
 /// Bytes of arena that a scan with `model` needs.
 pub fn arena_bytes(model: &Model<'_>) -> usize {
-    let graph_bytes = model
-        .graphs()
-        .map(|graph| graph.arena_bytes())
-        .max()
-        .unwrap_or(0);
+    let graph_bytes = model.graphs().map(|graph| graph.arena_bytes()).max().unwrap_or(0);
     arena_bytes_for(model.height(), model.width(), graph_bytes)
 }
 
@@ -93,8 +89,7 @@ impl<'a> Memory<'a> {
         Ok(Self {
             image: carver.take(height * width)?,
             profile: carver.take(height)?,
-            twiddles: Twiddles::fill(carver.take(width)?)
-                .map_err(|_| ScanError::Size { height, width })?,
+            twiddles: Twiddles::fill(carver.take(width)?).map_err(|_| ScanError::Size { height, width })?,
             ramp: carver.take(width)?,
             quantised: carver.take(height * width)?,
             classes: carver.take(height * width)?,
@@ -146,11 +141,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     ///
     /// # Errors
     /// As [`Scan::new`].
-    pub fn with_kernels(
-        model: &Model<'m>,
-        arena: &'a mut [u8],
-        kernels: K,
-    ) -> Result<Self, ScanError> {
+    pub fn with_kernels(model: &Model<'m>, arena: &'a mut [u8], kernels: K) -> Result<Self, ScanError> {
         let (height, width) = (model.height(), model.width());
         let size = ScanError::Size { height, width };
         if !is_fft_length(height) {
@@ -238,14 +229,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             *value = *sample;
         }
         ifft_centred(memory.profile).map_err(|_| size)?;
-        grow_image(
-            memory.image,
-            memory.profile,
-            line,
-            &memory.twiddles,
-            memory.ramp,
-        )
-        .map_err(|_| size)?;
+        grow_image(memory.image, memory.profile, line, &memory.twiddles, memory.ramp).map_err(|_| size)?;
         if let Some(slot) = memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
         }
@@ -268,17 +252,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             return Err(ScanError::Repeated { line });
         }
         if self.remaining() == 0 {
-            return Err(ScanError::BudgetSpent {
-                budget: self.budget,
-            });
+            return Err(ScanError::BudgetSpent { budget: self.budget });
         }
         if got != needed {
             return Err(ScanError::SampleCount { needed, got });
         }
-        match samples
-            .iter()
-            .position(|sample| !(sample.re.is_finite() && sample.im.is_finite()))
-        {
+        match samples.iter().position(|sample| !(sample.re.is_finite() && sample.im.is_finite())) {
             Some(sample) => Err(ScanError::NotFinite { line, sample }),
             None => Ok(()),
         }
@@ -300,11 +279,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             self.held = Held::Nothing;
             let inputs = [&*self.memory.quantised];
             let output = run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?;
-            classes_from_logits(
-                signed(self.memory.graph, &output),
-                self.class_count,
-                self.memory.classes,
-            );
+            classes_from_logits(signed(self.memory.graph, &output), self.class_count, self.memory.classes);
             self.held = Held::Segmenter(output);
         }
         Ok(self.memory.classes)
@@ -326,12 +301,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         if !matches!(self.held, Held::Policy(_)) {
             self.held = Held::Nothing;
             let inputs = [&*self.memory.quantised, &*self.memory.state];
-            self.held = Held::Policy(run_graph(
-                &graph,
-                &self.kernels,
-                &inputs,
-                self.memory.graph,
-            )?);
+            self.held = Held::Policy(run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?);
         }
         Ok(())
     }
@@ -388,11 +358,7 @@ impl<K> Scan<'_, '_, K> {
 
     /// The [`digest`] of the scan right after [`segment`](Self::segment); once it has gone on, that of its lines alone.
     pub fn digest(&self) -> u64 {
-        let image = if matches!(self.held, Held::Segmenter(_)) {
-            &*self.memory.quantised
-        } else {
-            &[]
-        };
+        let image = if matches!(self.held, Held::Segmenter(_)) { &*self.memory.quantised } else { &[] };
         digest(self.lines(), image, self.logits(), self.classes())
     }
 
@@ -419,10 +385,7 @@ impl<K> Scan<'_, '_, K> {
 
 impl<K> fmt::Debug for Scan<'_, '_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scan")
-            .field("budget", &self.budget)
-            .field("lines", &self.lines())
-            .finish_non_exhaustive()
+        f.debug_struct("Scan").field("budget", &self.budget).field("lines", &self.lines()).finish_non_exhaustive()
     }
 }
 

@@ -72,9 +72,7 @@ pub fn digest(lines: &[u16], image: &[i8], logits: &[i8], classes: &[u8]) -> u64
 }
 
 fn fnv1a(hash: u64, bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(hash, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    bytes.fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -83,9 +81,7 @@ mod tests {
 
     fn mask(width: usize, lines: &[usize]) -> LineSet {
         let mut mask = LineSet::new(width).unwrap();
-        lines
-            .iter()
-            .for_each(|&line| assert_eq!(mask.insert(line), Ok(true)));
+        lines.iter().for_each(|&line| assert_eq!(mask.insert(line), Ok(true)));
         mask
     }
 
@@ -132,9 +128,6 @@ mod tests {
     fn the_digest_is_fnv_1a_of_all_bytes_in_order() {
         // "foobar", whose hash the authors of FNV publish, split over the four parts.
         let lines = [u16::from_le_bytes(*b"fo")];
-        assert_eq!(
-            digest(&lines, &[b'o' as i8], &[b'b' as i8], b"ar"),
-            0x85944171f73967e8
-        );
+        assert_eq!(digest(&lines, &[b'o' as i8], &[b'b' as i8], b"ar"), 0x85944171f73967e8);
     }
 }

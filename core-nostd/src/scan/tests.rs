@@ -24,11 +24,7 @@ fn with_scan(graphs: &[Linear], test: impl FnOnce(&mut Scan<'_, '_>)) {
 fn disc() -> Vec<Complex32> {
     let pixel = |i: usize| {
         let (y, x) = ((i / WIDTH) as f32 - 24.0, (i % WIDTH) as f32 - 17.0);
-        let bright = if y * y / 4.0 + x * x < 50.0 {
-            2.0
-        } else {
-            0.125
-        };
+        let bright = if y * y / 4.0 + x * x < 50.0 { 2.0 } else { 0.125 };
         Complex32::new(bright, bright * 0.25)
     };
     (0..HEIGHT * WIDTH).map(pixel).collect()
@@ -37,17 +33,8 @@ fn disc() -> Vec<Complex32> {
 /// The lines of an image's k-space, each of H samples.
 fn lines_of(image: &[Complex32]) -> Vec<Vec<Complex32>> {
     let mut kspace = image.to_vec();
-    kspace
-        .chunks_exact_mut(WIDTH)
-        .for_each(|row| fft_centred(row).unwrap());
-    let column = |x: usize| {
-        kspace
-            .iter()
-            .skip(x)
-            .step_by(WIDTH)
-            .copied()
-            .collect::<Vec<_>>()
-    };
+    kspace.chunks_exact_mut(WIDTH).for_each(|row| fft_centred(row).unwrap());
+    let column = |x: usize| kspace.iter().skip(x).step_by(WIDTH).copied().collect::<Vec<_>>();
     let mut lines: Vec<Vec<Complex32>> = (0..WIDTH).map(column).collect();
     lines.iter_mut().for_each(|line| fft_centred(line).unwrap());
     lines
@@ -80,22 +67,10 @@ fn the_segmenter_sees_the_quantised_image() {
         let levels: Vec<i32> = scan.image().iter().map(|&q| i32::from(q) + 128).collect();
         let logits = |u: i32| [40, u, 2 * u - 60, 3 * u - 200].map(|logit| logit.clamp(-128, 127));
         let expected: Vec<i32> = levels.iter().flat_map(|&u| logits(u)).collect();
-        assert!(
-            scan.logits()
-                .iter()
-                .map(|&logit| i32::from(logit))
-                .eq(expected.iter().copied())
-        );
+        assert!(scan.logits().iter().map(|&logit| i32::from(logit)).eq(expected.iter().copied()));
         let class = |scores: &[i32]| (0..4).rev().max_by_key(|&class| scores[class]).unwrap() as u8;
-        assert!(
-            expected
-                .chunks_exact(4)
-                .map(class)
-                .eq(scan.classes().iter().copied())
-        );
-        let found: Vec<usize> = (0..4)
-            .map(|c| scan.classes().iter().filter(|&&k| k == c).count())
-            .collect();
+        assert!(expected.chunks_exact(4).map(class).eq(scan.classes().iter().copied()));
+        let found: Vec<usize> = (0..4).map(|c| scan.classes().iter().filter(|&&k| k == c).count()).collect();
         assert!(found[0] > 100 && found[2] > 100, "{found:?}");
     });
 }
@@ -104,15 +79,8 @@ fn the_segmenter_sees_the_quantised_image() {
 fn a_scan_has_this_digest_on_every_target() {
     with_scan(&[segmenter(), policy()], |scan| {
         assert_eq!(run_to_the_end(scan, 12), 0x4181_36cd_21a9_573e);
-        let (lines, classes, logits) = (
-            scan.lines().to_vec(),
-            scan.classes().to_vec(),
-            scan.logits().to_vec(),
-        );
-        assert_eq!(
-            scan.digest(),
-            digest(&lines, scan.image(), &logits, &classes)
-        );
+        let (lines, classes, logits) = (scan.lines().to_vec(), scan.classes().to_vec(), scan.logits().to_vec());
+        assert_eq!(scan.digest(), digest(&lines, scan.image(), &logits, &classes));
     });
 }
 
@@ -177,69 +145,27 @@ fn what_is_refused_leaves_the_scan_as_it_was() {
         assert_eq!(scan.push_line(16, &lines[16]), Err(ScanError::NotStarted));
         scan.start(2).unwrap();
         scan.push_line(16, &lines[16]).unwrap();
-        let before = (
-            scan.complex_image().to_vec(),
-            scan.image().to_vec(),
-            scan.lines().to_vec(),
-            scan.next_line(),
-        );
+        let before = (scan.complex_image().to_vec(), scan.image().to_vec(), scan.lines().to_vec(), scan.next_line());
         for budget in [0, WIDTH + 1] {
-            assert_eq!(
-                scan.start(budget),
-                Err(ScanError::Budget {
-                    budget,
-                    width: WIDTH
-                })
-            );
+            assert_eq!(scan.start(budget), Err(ScanError::Budget { budget, width: WIDTH }));
         }
         let refused = [
-            (
-                scan.push_line(WIDTH, &lines[0]),
-                ScanError::Line {
-                    line: WIDTH,
-                    width: WIDTH,
-                },
-            ),
-            (
-                scan.push_line(16, &lines[16]),
-                ScanError::Repeated { line: 16 },
-            ),
-            (
-                scan.push_line(3, &lines[3][1..]),
-                ScanError::SampleCount {
-                    needed: HEIGHT,
-                    got: HEIGHT - 1,
-                },
-            ),
+            (scan.push_line(WIDTH, &lines[0]), ScanError::Line { line: WIDTH, width: WIDTH }),
+            (scan.push_line(16, &lines[16]), ScanError::Repeated { line: 16 }),
+            (scan.push_line(3, &lines[3][1..]), ScanError::SampleCount { needed: HEIGHT, got: HEIGHT - 1 }),
         ];
-        refused
-            .into_iter()
-            .for_each(|(got, expected)| assert_eq!(got, Err(expected)));
+        refused.into_iter().for_each(|(got, expected)| assert_eq!(got, Err(expected)));
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for value in [Complex32::new(bad, 0.0), Complex32::new(0.0, bad)] {
                 let mut samples = lines[3].clone();
                 samples[40] = value;
-                assert_eq!(
-                    scan.push_line(3, &samples),
-                    Err(ScanError::NotFinite {
-                        line: 3,
-                        sample: 40
-                    })
-                );
+                assert_eq!(scan.push_line(3, &samples), Err(ScanError::NotFinite { line: 3, sample: 40 }));
             }
         }
-        let after = (
-            scan.complex_image().to_vec(),
-            scan.image().to_vec(),
-            scan.lines().to_vec(),
-            scan.next_line(),
-        );
+        let after = (scan.complex_image().to_vec(), scan.image().to_vec(), scan.lines().to_vec(), scan.next_line());
         assert_eq!(before, after);
         scan.push_line(3, &lines[3]).unwrap();
-        assert_eq!(
-            scan.push_line(4, &lines[4]),
-            Err(ScanError::BudgetSpent { budget: 2 })
-        );
+        assert_eq!(scan.push_line(4, &lines[4]), Err(ScanError::BudgetSpent { budget: 2 }));
         assert_eq!(scan.lines(), [16, 3]);
     });
 }
@@ -248,8 +174,7 @@ fn what_is_refused_leaves_the_scan_as_it_was() {
 fn samples_too_large_to_square_give_a_dark_image() {
     with_scan(&[segmenter()], |scan| {
         scan.start(2).unwrap();
-        scan.push_line(16, &[Complex32::new(f32::MAX, f32::MAX); HEIGHT])
-            .unwrap();
+        scan.push_line(16, &[Complex32::new(f32::MAX, f32::MAX); HEIGHT]).unwrap();
         assert!(scan.image().iter().all(|&level| level == -128));
         assert!(scan.segment().unwrap().iter().all(|&class| class == 0));
     });
@@ -264,10 +189,7 @@ fn without_a_policy_a_pattern_drives_the_scan() {
         assert_eq!(scan.policy_logits(), Err(ScanError::NoPolicy));
         let mut order = [0; 8];
         Pattern::CentreOut.order(WIDTH, 8, 0, &mut order).unwrap();
-        order
-            .map(usize::from)
-            .iter()
-            .for_each(|&line| scan.push_line(line, &lines[line]).unwrap());
+        order.map(usize::from).iter().for_each(|&line| scan.push_line(line, &lines[line]).unwrap());
         assert_eq!(scan.lines(), order);
         assert!(scan.segment().unwrap().contains(&2));
     });
@@ -297,34 +219,15 @@ fn the_arena_needs_the_bytes_that_are_asked_for_and_no_more() {
     let blob = blob(&[segmenter(), policy()]);
     let model = Model::new_checked(&blob).unwrap();
     let needed = arena_bytes(&model);
-    let graph = model
-        .segmenter()
-        .unwrap()
-        .arena_bytes()
-        .max(model.policy().unwrap().arena_bytes());
+    let graph = model.segmenter().unwrap().arena_bytes().max(model.policy().unwrap().arena_bytes());
     assert_eq!(needed, arena_bytes_for(HEIGHT, WIDTH, graph));
     let mut arena = StaticArena::<ROOM>::new();
-    run_to_the_end(
-        &mut Scan::new(&model, &mut arena.as_mut_slice()[..needed]).unwrap(),
-        32,
-    );
+    run_to_the_end(&mut Scan::new(&model, &mut arena.as_mut_slice()[..needed]).unwrap(), 32);
     let error = Scan::new(&model, &mut arena.as_mut_slice()[..needed - 1]).unwrap_err();
-    assert_eq!(
-        error,
-        ScanError::Arena(ArenaError::TooSmall {
-            needed,
-            got: needed - 1
-        })
-    );
-    assert_eq!(
-        error.to_string(),
-        std::format!("an arena of {} bytes: {needed} are needed", needed - 1)
-    );
+    assert_eq!(error, ScanError::Arena(ArenaError::TooSmall { needed, got: needed - 1 }));
+    assert_eq!(error.to_string(), std::format!("an arena of {} bytes: {needed} are needed", needed - 1));
     let error = Scan::new(&model, &mut arena.as_mut_slice()[4..]).unwrap_err();
-    assert_eq!(
-        error,
-        ScanError::Arena(ArenaError::Misaligned { offset: 4 })
-    );
+    assert_eq!(error, ScanError::Arena(ArenaError::Misaligned { offset: 4 }));
 }
 
 proptest! {

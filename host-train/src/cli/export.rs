@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kspace::fft::is_fft_length;
+use kscout_core::model::Model;
 
 use super::Failure;
 use crate::data::{CLASSES, Dataset};
@@ -12,7 +13,7 @@ use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
-use crate::export::{BlobFile, HeaderSpec, observe, pack, segmenter_graph};
+use crate::export::{HeaderSpec, observe, pack, segmenter_graph};
 use crate::mri::Protocol;
 use crate::net::unext::UNEXT_S_WIDTHS;
 use crate::net::{Scout, UNext};
@@ -23,7 +24,9 @@ use crate::train::reward::UNEXT_S;
 
 /// `kscout export`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan.")]
+#[command(
+    after_help = "Example:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan."
+)]
 pub struct ExportArgs {
     /// Checkpoint of the segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
     #[arg(long, value_name = "DIR")]
@@ -70,9 +73,9 @@ impl ExportArgs {
         let segmenter = segmenter_graph(&segmenter, reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
         let bytes = pack(Some(&segmenter), policy.as_ref(), &observations, &header)?;
+        let contents = inspect(&Model::new_checked(&bytes)?);
         write_atomically(&self.out, &bytes).map_err(|error| format!("{}: {error}", self.out.display()))?;
-        let file = BlobFile::read(&self.out)?;
-        print!("{}", summary(&inspect(&file.model()?)));
+        print!("{}", summary(&contents));
         println!("{}: {} bytes", self.out.display(), bytes.len());
         Ok(())
     }
@@ -121,11 +124,8 @@ fn provenance(reward: &Meta, policy: Option<&Meta>, slices: usize) -> String {
         format!("{} trained on {} for {} steps{score}", meta.network, meta.data, meta.step)
     };
     let policy = policy.map_or(String::new(), |meta| format!("; {}", network(meta)));
-    let mut text = format!(
-        "kscout {}: {}{policy}; calibrated on {slices} slices",
-        env!("CARGO_PKG_VERSION"),
-        network(reward)
-    );
+    let mut text =
+        format!("kscout {}: {}{policy}; calibrated on {slices} slices", env!("CARGO_PKG_VERSION"), network(reward));
     let end = text.floor_char_boundary(kscout_core::model::blob::MAX_PROVENANCE);
     text.truncate(end);
     text

@@ -44,7 +44,11 @@ impl SamplerArgs {
             let mut csv = Csv::new();
             for (slice, &weight) in slices.iter().zip(&sampler.weights) {
                 let id = slice.id.to_string();
-                csv.push([("slice", id.as_str().into()), ("classes", class_set(slice).into()), ("weight", weight.into())])?;
+                csv.push([
+                    ("slice", id.as_str().into()),
+                    ("classes", class_set(slice).into()),
+                    ("weight", weight.into()),
+                ])?;
             }
             csv.write(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             println!("{}: {} weights", path.display(), slices.len());

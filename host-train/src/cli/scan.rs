@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use kscout_core::capture::{Repr, blob_crc};
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::recon::magnitude;
+use kscout_core::kspace::{MAX_LINES, Pattern};
 use kscout_core::model::Model;
 use kscout_core::scan::{Scan, arena_bytes};
 
@@ -24,7 +25,9 @@ use crate::segment::HeapArena;
 
 /// `kscout scan`.
 #[derive(Args)]
-#[command(after_help = "Example:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n\nThe digest is over the chosen lines, the image, the logits and the classes: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware.")]
+#[command(
+    after_help = "Example:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n\nThe digest is over the chosen lines, the image, the logits and the classes: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware."
+)]
 pub struct ScanArgs {
     /// A file that `kscout export` wrote
     #[arg(value_name = "FILE.kscout")]
@@ -95,10 +98,14 @@ impl ScanArgs {
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
         let default = if model.policy().is_some() { Chooser::Policy } else { Chooser::Pattern(Pattern::CentreOut) };
         let chooser = self.pattern.unwrap_or(default);
-        let outcome = self.scan(&model, &kspace, chooser)?;
+        let outcome = self.scan(&model, &kspace, seed, chooser)?;
         let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
         let range = reference.iter().fold(0.0, |most: f32, &value| most.max(value));
-        let ssim = ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?;
+        // A slice of zeros is reconstructed perfectly, but SSIM is not defined for it.
+        let ssim = match range {
+            0.0 => 1.0,
+            range => ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?,
+        };
         let dice = slice_dice(&outcome.classes, &slice.label)?;
         let name = match chooser {
             Chooser::Policy => "policy",
@@ -114,25 +121,22 @@ impl ScanArgs {
         Ok(())
     }
 
-    fn scan(&self, model: &Model<'_>, kspace: &KSpace, chooser: Chooser) -> Result<Outcome, Failure> {
+    fn scan(&self, model: &Model<'_>, kspace: &KSpace, seed: u64, chooser: Chooser) -> Result<Outcome, Failure> {
         let file = self.file.display();
-        let mut order = vec![0; self.budget];
+        let mut order = [0; MAX_LINES];
         let order = match chooser {
             Chooser::Policy => None,
             Chooser::Pattern(pattern) => {
-                pattern.order(kspace.width, self.budget, self.seed, &mut order)?;
-                Some(order.as_slice())
+                let length = pattern.order(kspace.width, self.budget, seed, &mut order)?;
+                Some(&order[..length])
             }
         };
         let mut arena = HeapArena::new(arena_bytes(model));
         let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
         play(&mut scan, kspace, self.budget, order, |_, _| ()).map_err(|error| format!("{file}: {error}"))?;
-        Ok(Outcome {
-            lines: scan.lines().to_vec(),
-            image: scan.complex_image().iter().map(|value| value.norm()).collect(),
-            classes: scan.classes().to_vec(),
-            digest: scan.digest(),
-        })
+        let mut image = vec![0.0; scan.complex_image().len()];
+        magnitude(scan.complex_image(), &mut image)?;
+        Ok(Outcome { lines: scan.lines().to_vec(), image, classes: scan.classes().to_vec(), digest: scan.digest() })
     }
 
     fn write_capture(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {

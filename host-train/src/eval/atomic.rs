@@ -7,12 +7,9 @@ use std::path::Path;
 /// Writes a file beside `path`, flushes it to the disk and renames it to `path`. Missing folders are made. After an
 /// error, `path` is as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{} names no file", path.display()),
-        )
-    })?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display())))?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

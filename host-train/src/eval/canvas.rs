@@ -103,9 +103,7 @@ pub struct Canvas {
 impl Canvas {
     /// A canvas of one colour.
     pub fn new(width: usize, height: usize, background: Colour) -> Self {
-        Self {
-            image: RgbImage::from_pixel(width as u32, height as u32, background),
-        }
+        Self { image: RgbImage::from_pixel(width as u32, height as u32, background) }
     }
 
     /// The finished picture.
@@ -116,25 +114,17 @@ impl Canvas {
     /// Mixes a colour into a pixel; outside the picture nothing happens.
     pub fn blend(&mut self, x: i64, y: i64, colour: Colour, share: f32) {
         let inside = |at: i64| u32::try_from(at).ok();
-        let pixel = inside(x)
-            .zip(inside(y))
-            .and_then(|(x, y)| self.image.get_pixel_mut_checked(x, y));
+        let pixel = inside(x).zip(inside(y)).and_then(|(x, y)| self.image.get_pixel_mut_checked(x, y));
         if let Some(pixel) = pixel {
             for (old, new) in pixel.0.iter_mut().zip(colour.0) {
-                let mixed =
-                    f32::from(*old) + (f32::from(new) - f32::from(*old)) * share.clamp(0.0, 1.0);
+                let mixed = f32::from(*old) + (f32::from(new) - f32::from(*old)) * share.clamp(0.0, 1.0);
                 *old = mixed.round() as u8;
             }
         }
     }
 
     /// Fills whole pixels from `(x, y)` on.
-    pub fn rectangle(
-        &mut self,
-        (x, y): (usize, usize),
-        (width, height): (usize, usize),
-        colour: Colour,
-    ) {
+    pub fn rectangle(&mut self, (x, y): (usize, usize), (width, height): (usize, usize), colour: Colour) {
         for y in y..y + height {
             for x in x..x + width {
                 self.blend(x as i64, y as i64, colour, 1.0);
@@ -173,10 +163,7 @@ impl Canvas {
             let ((x0, upper0, lower0), (x1, upper1, lower1)) = (pair[0], pair[1]);
             for x in pixels(x0, x1).filter(|&x| (x0..x1).contains(&(x as f32 + 0.5))) {
                 let at = (x as f32 + 0.5 - x0) / (x1 - x0);
-                let (upper, lower) = (
-                    upper0 + at * (upper1 - upper0),
-                    lower0 + at * (lower1 - lower0),
-                );
+                let (upper, lower) = (upper0 + at * (upper1 - upper0), lower0 + at * (lower1 - lower0));
                 for y in pixels(upper, lower) {
                     let covered = lower.min(y as f32 + 1.0) - upper.max(y as f32);
                     self.blend(x, y, colour, covered.max(0.0) * share);
@@ -195,11 +182,9 @@ impl Canvas {
         let reach = 1.5 * radius;
         for y in pixels(at.1 - reach, at.1 + reach) {
             for x in pixels(at.0 - reach, at.0 + reach) {
-                let offset = |pixel: i64, step: usize, middle: f32| {
-                    (pixel as f32 + (step as f32 + 0.5) / 4.0 - middle) / radius
-                };
-                let holds =
-                    |step: usize| mark.holds(offset(x, step % 4, at.0), offset(y, step / 4, at.1));
+                let offset =
+                    |pixel: i64, step: usize, middle: f32| (pixel as f32 + (step as f32 + 0.5) / 4.0 - middle) / radius;
+                let holds = |step: usize| mark.holds(offset(x, step % 4, at.0), offset(y, step / 4, at.1));
                 let covered = (0..16).filter(|&step| holds(step)).count();
                 self.blend(x, y, colour, covered as f32 / 16.0);
             }
@@ -217,12 +202,7 @@ impl Canvas {
         for glyph in text.chars().map(Glyph::of) {
             let (ink, width) = glyph.coverage(scale);
             for (index, &ink) in ink.iter().enumerate() {
-                self.blend(
-                    x.round() as i64 + (index % width) as i64,
-                    top + (index / width) as i64,
-                    colour,
-                    ink,
-                );
+                self.blend(x.round() as i64 + (index % width) as i64, top + (index / width) as i64, colour, ink);
             }
             x += (glyph.columns() + 1) as f32 * scale;
         }
@@ -249,20 +229,14 @@ pub fn viridis(value: f32) -> Colour {
     ];
     let at = value.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
     let below = (at as usize).min(STOPS.len() - 2);
-    let mix = |low: u8, high: u8| {
-        (f32::from(low) + (f32::from(high) - f32::from(low)) * (at - below as f32)) as u8
-    };
-    Rgb(std::array::from_fn(|channel| {
-        mix(STOPS[below][channel], STOPS[below + 1][channel])
-    }))
+    let mix = |low: u8, high: u8| (f32::from(low) + (f32::from(high) - f32::from(low)) * (at - below as f32)) as u8;
+    Rgb(std::array::from_fn(|channel| mix(STOPS[below][channel], STOPS[below + 1][channel])))
 }
 
 /// Writes a picture as PNG in one step: see [`write_atomically`].
 pub fn write_png(path: &Path, picture: &RgbImage) -> io::Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(io::Error::other)?;
+    picture.write_to(&mut bytes, ImageFormat::Png).map_err(io::Error::other)?;
     write_atomically(path, bytes.get_ref())
 }
 
@@ -279,11 +253,7 @@ mod tests {
     const BLACK: Colour = Rgb([0; 3]);
 
     fn ink(canvas: Canvas) -> f32 {
-        canvas
-            .finish()
-            .pixels()
-            .map(|pixel| f32::from(255 - pixel.0[0]) / 255.0)
-            .sum()
+        canvas.finish().pixels().map(|pixel| f32::from(255 - pixel.0[0]) / 255.0).sum()
     }
 
     #[test]
@@ -297,14 +267,8 @@ mod tests {
     #[test]
     fn band_covers_the_area_between_its_edges() {
         let mut canvas = Canvas::new(50, 50, WHITE);
-        canvas.band(
-            &[(5.0, 10.25, 20.5), (25.0, 15.0, 30.0), (45.0, 5.0, 10.0)],
-            BLACK,
-            1.0,
-        );
-        assert!(
-            (ink(canvas) - 20.0 * (10.25 + 15.0) / 2.0 - 20.0 * (15.0 + 5.0) / 2.0).abs() < 2.0
-        );
+        canvas.band(&[(5.0, 10.25, 20.5), (25.0, 15.0, 30.0), (45.0, 5.0, 10.0)], BLACK, 1.0);
+        assert!((ink(canvas) - 20.0 * (10.25 + 15.0) / 2.0 - 20.0 * (15.0 + 5.0) / 2.0).abs() < 2.0);
     }
 
     #[test]
@@ -327,10 +291,7 @@ mod tests {
 
     #[test]
     fn scale_runs_from_violet_to_yellow() {
-        assert_eq!(
-            (viridis(0.0), viridis(1.0)),
-            (Rgb([68, 1, 84]), Rgb([253, 231, 37]))
-        );
+        assert_eq!((viridis(0.0), viridis(1.0)), (Rgb([68, 1, 84]), Rgb([253, 231, 37])));
         assert_eq!(viridis(0.5), Rgb([33, 145, 140]));
     }
 }

@@ -59,9 +59,7 @@ impl<T: Into<Self>> From<Option<T>> for Cell {
 
 /// A row that does not fit the columns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "row {row} has columns {found:?}, expected {expected:?}; give every row the columns of the first"
-)]
+#[error("row {row} has columns {found:?}, expected {expected:?}; give every row the columns of the first")]
 pub struct ColumnsDiffer {
     /// Which row, from 1.
     pub row: usize,
@@ -85,21 +83,14 @@ impl Csv {
     }
 
     /// Adds a row of named values.
-    pub fn push<'a>(
-        &mut self,
-        row: impl IntoIterator<Item = (&'a str, Cell)>,
-    ) -> Result<(), ColumnsDiffer> {
+    pub fn push<'a>(&mut self, row: impl IntoIterator<Item = (&'a str, Cell)>) -> Result<(), ColumnsDiffer> {
         let (names, cells): (Vec<&str>, Vec<Cell>) = row.into_iter().unzip();
         if self.rows.is_empty() {
             self.columns = names.iter().map(|&name| name.to_owned()).collect();
         }
         if self.columns != names {
             let found = names.into_iter().map(str::to_owned).collect();
-            return Err(ColumnsDiffer {
-                row: self.rows.len() + 1,
-                expected: self.columns.clone(),
-                found,
-            });
+            return Err(ColumnsDiffer { row: self.rows.len() + 1, expected: self.columns.clone(), found });
         }
         self.rows.push(cells);
         Ok(())
@@ -130,26 +121,16 @@ pub fn acdc_csv<'a>(volumes: impl IntoIterator<Item = (&'a str, &'a VolumeScores
         (Structure::Myo, ["Dice MYO", "Volume MYO", "Err MYO(ml)"]),
     ];
     let columns = ORDER.iter().flat_map(|(_, names)| names.iter());
-    let columns = std::iter::once(&"Name")
-        .chain(columns)
-        .map(|&name| name.to_owned())
-        .collect();
+    let columns = std::iter::once(&"Name").chain(columns).map(|&name| name.to_owned()).collect();
     let row = |(name, scores): (&str, &VolumeScores)| {
         let values = ORDER.iter().flat_map(|&(structure, _)| {
             let scores = scores.of(structure);
             let error = scores.volume_pred_ml - scores.volume_true_ml;
-            [
-                scores.dice.into(),
-                scores.volume_pred_ml.into(),
-                error.into(),
-            ]
+            [scores.dice.into(), scores.volume_pred_ml.into(), error.into()]
         });
         std::iter::once(Cell::from(name)).chain(values).collect()
     };
-    Csv {
-        columns,
-        rows: volumes.into_iter().map(row).collect(),
-    }
+    Csv { columns, rows: volumes.into_iter().map(row).collect() }
 }
 
 fn push_line(text: &mut String, cells: impl Iterator<Item = String>) {
@@ -178,11 +159,7 @@ fn cell_text(cell: &Cell) -> String {
 
 fn quoted(text: &str) -> String {
     let plain = !text.contains([',', '"', '\n', '\r']) && text.trim() == text;
-    if plain {
-        text.to_owned()
-    } else {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    }
+    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 #[cfg(test)]
@@ -193,22 +170,9 @@ mod tests {
     #[test]
     fn first_row_names_the_columns() {
         let mut csv = Csv::new();
-        csv.push([
-            ("method", "policy".into()),
-            ("dice", 0.1.into()),
-            ("lines", 8usize.into()),
-        ])
-        .unwrap();
-        csv.push([
-            ("method", "full".into()),
-            ("dice", None::<f64>.into()),
-            ("lines", 128usize.into()),
-        ])
-        .unwrap();
-        assert_eq!(
-            csv.to_text(),
-            "method,dice,lines\npolicy,0.1,8\nfull,,128\n"
-        );
+        csv.push([("method", "policy".into()), ("dice", 0.1.into()), ("lines", 8usize.into())]).unwrap();
+        csv.push([("method", "full".into()), ("dice", None::<f64>.into()), ("lines", 128usize.into())]).unwrap();
+        assert_eq!(csv.to_text(), "method,dice,lines\npolicy,0.1,8\nfull,,128\n");
     }
 
     #[test]
@@ -223,10 +187,7 @@ mod tests {
         let mut csv = Csv::new();
         csv.push([("a", 1.0.into())]).unwrap();
         let error = csv.push([("b", 1.0.into())]).unwrap_err();
-        assert_eq!(
-            (error.row, error.expected, error.found),
-            (2, vec!["a".to_owned()], vec!["b".to_owned()])
-        );
+        assert_eq!((error.row, error.expected, error.found), (2, vec!["a".to_owned()], vec!["b".to_owned()]));
         assert_eq!(csv.to_text(), "a\n1\n");
     }
 
@@ -241,11 +202,7 @@ mod tests {
             volume_pred_ml: pred,
             volume_true_ml: truth,
         };
-        let volume = VolumeScores([
-            scores(Some(0.5), 1.5, 1.0),
-            scores(None, 0.0, 0.0),
-            scores(Some(0.75), 3.0, 4.0),
-        ]);
+        let volume = VolumeScores([scores(Some(0.5), 1.5, 1.0), scores(None, 0.0, 0.0), scores(Some(0.75), 3.0, 4.0)]);
         let expected = "Name,Dice LV,Volume LV,Err LV(ml),Dice RV,Volume RV,Err RV(ml),Dice MYO,Volume MYO,Err MYO(ml)\n\
                         patient005_ED,0.75,3,-1,0.5,1.5,0.5,,0,0\n";
         assert_eq!(acdc_csv([("patient005_ED", &volume)]).to_text(), expected);

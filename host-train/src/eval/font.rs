@@ -29,22 +29,14 @@ impl Glyph {
         let find = |wanted| GLYPHS.iter().find(|glyph| glyph.0 == wanted);
         match character {
             ' ' => Self([0; ROWS]),
-            _ => Self(
-                find(character)
-                    .or(find('?'))
-                    .map_or([0b11111; ROWS], |glyph| glyph.1),
-            ),
+            _ => Self(find(character).or(find('?')).map_or([0b11111; ROWS], |glyph| glyph.1)),
         }
     }
 
     /// Columns it takes, without the gap to the next one.
     pub fn columns(self) -> usize {
         let used = self.used();
-        if used == 0 {
-            SPACE
-        } else {
-            COLUMNS - self.left() - used.trailing_zeros() as usize
-        }
+        if used == 0 { SPACE } else { COLUMNS - self.left() - used.trailing_zeros() as usize }
     }
 
     /// Ink at each pixel of the glyph drawn at `scale` pixels a bitmap pixel, 0 to 1, row by row, with its width.
@@ -53,21 +45,13 @@ impl Glyph {
         let (width, height) = (self.columns() as f32 * scale, ROWS as f32 * scale);
         let (width, height) = (width.ceil() as usize, height.ceil() as usize);
         // Eight by eight samples a pixel.
-        let sample =
-            |pixel: usize, step: usize| (((pixel * FINE + step) as f32 + 0.5) / scale) as usize;
+        let sample = |pixel: usize, step: usize| (((pixel * FINE + step) as f32 + 0.5) / scale) as usize;
         let ink = |x: usize, y: usize| {
             let steps = (0..FINE * FINE).map(|step| (step / FINE, step % FINE));
-            steps
-                .filter(|&(down, right)| fine.get(sample(x, right), sample(y, down)))
-                .count()
+            steps.filter(|&(down, right)| fine.get(sample(x, right), sample(y, down))).count()
         };
         let pixels = (0..width * height).map(|index| ink(index % width, index / width));
-        (
-            pixels
-                .map(|ink| ink as f32 / (FINE * FINE) as f32)
-                .collect(),
-            width,
-        )
+        (pixels.map(|ink| ink as f32 / (FINE * FINE) as f32).collect(), width)
     }
 
     fn used(self) -> u8 {
@@ -81,13 +65,8 @@ impl Glyph {
     fn rounded(self) -> Bitmap {
         let (left, width) = (self.left_or_zero(), self.columns());
         let bit = |x: usize, y: usize| self.0[y] >> (COLUMNS - 1).saturating_sub(left + x) & 1 == 1;
-        let pixels = (0..width * ROWS)
-            .map(|index| bit(index % width, index / width))
-            .collect();
-        Bitmap { pixels, width }
-            .doubled(true)
-            .doubled(false)
-            .doubled(false)
+        let pixels = (0..width * ROWS).map(|index| bit(index % width, index / width)).collect();
+        Bitmap { pixels, width }.doubled(true).doubled(false).doubled(false)
     }
 
     fn left_or_zero(self) -> usize {
@@ -114,20 +93,11 @@ impl Bitmap {
             let (x, y) = (x / 2, y / 2);
             let beside = |forward| self.get(if forward { x + 1 } else { x.wrapping_sub(1) }, y);
             let along = |forward| self.get(x, if forward { y + 1 } else { y.wrapping_sub(1) });
-            let corner = beside(right) == along(down)
-                && beside(right) != beside(!right)
-                && along(down) != along(!down);
+            let corner = beside(right) == along(down) && beside(right) != beside(!right) && along(down) != along(!down);
             let ink = self.get(x, y);
-            if corner && !(keep_ink && ink) {
-                beside(right)
-            } else {
-                ink
-            }
+            if corner && !(keep_ink && ink) { beside(right) } else { ink }
         };
-        Self {
-            pixels: (0..4 * self.pixels.len()).map(quarter).collect(),
-            width: 2 * self.width,
-        }
+        Self { pixels: (0..4 * self.pixels.len()).map(quarter).collect(), width: 2 * self.width }
     }
 }
 
@@ -243,17 +213,11 @@ mod tests {
     #[test]
     fn every_printable_ascii_character_has_a_glyph_of_its_own() {
         for (index, (character, bitmap)) in GLYPHS.iter().enumerate() {
-            assert!(
-                GLYPHS[..index].iter().all(|(other, _)| other != character),
-                "{character} twice"
-            );
+            assert!(GLYPHS[..index].iter().all(|(other, _)| other != character), "{character} twice");
             assert!(bitmap.iter().any(|&row| row != 0) && bitmap.iter().all(|&row| row < 32));
         }
         for character in '!'..='~' {
-            assert!(
-                character == '?' || Glyph::of(character) != Glyph::of('?'),
-                "{character}"
-            );
+            assert!(character == '?' || Glyph::of(character) != Glyph::of('?'), "{character}");
         }
     }
 

@@ -38,9 +38,7 @@ impl Structure {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum MetricError {
     /// A buffer's length differs from what its shape says.
-    #[error(
-        "{what}: {found} values given, {expected} expected; pass whole slices of the stated shape"
-    )]
+    #[error("{what}: {found} values given, {expected} expected; pass whole slices of the stated shape")]
     Length {
         /// Which buffer.
         what: &'static str,
@@ -50,9 +48,7 @@ pub enum MetricError {
         found: usize,
     },
     /// Two volumes that are compared differ in shape.
-    #[error(
-        "prediction has shape {pred:?}, truth {truth:?} (slices, rows, columns); resample one onto the other"
-    )]
+    #[error("prediction has shape {pred:?}, truth {truth:?} (slices, rows, columns); resample one onto the other")]
     Shape {
         /// Shape of the prediction.
         pred: [usize; 3],
@@ -60,9 +56,7 @@ pub enum MetricError {
         truth: [usize; 3],
     },
     /// Two volumes that are compared differ in voxel size.
-    #[error(
-        "prediction has voxels of {pred:?} mm, truth {truth:?} mm (z, y, x); resample one onto the other"
-    )]
+    #[error("prediction has voxels of {pred:?} mm, truth {truth:?} mm (z, y, x); resample one onto the other")]
     SpacingDiffers {
         /// Voxel size of the prediction.
         pred: [f64; 3],
@@ -105,11 +99,7 @@ pub struct LabelVolume<'a> {
 
 impl<'a> LabelVolume<'a> {
     /// Checks the number of labels against `shape` (slices, rows, columns), every label, and `spacing_mm` (z, y, x).
-    pub fn new(
-        labels: &'a [u8],
-        shape: [usize; 3],
-        spacing_mm: [f64; 3],
-    ) -> Result<Self, MetricError> {
+    pub fn new(labels: &'a [u8], shape: [usize; 3], spacing_mm: [f64; 3]) -> Result<Self, MetricError> {
         same_length("labels", shape.iter().product(), labels.len())?;
         if let Some((index, &label)) = labels.iter().enumerate().find(|&(_, &label)| label > 3) {
             return Err(MetricError::Label { label, index });
@@ -117,11 +107,7 @@ impl<'a> LabelVolume<'a> {
         if !spacing_mm.iter().all(|&mm| mm.is_finite() && mm > 0.0) {
             return Err(MetricError::Spacing(spacing_mm));
         }
-        Ok(Self {
-            labels,
-            shape,
-            spacing_mm,
-        })
+        Ok(Self { labels, shape, spacing_mm })
     }
 
     /// Labels, `[z][y][x]`.
@@ -141,11 +127,7 @@ impl<'a> LabelVolume<'a> {
 
     /// Volume of a structure in ml.
     pub fn volume_ml(&self, structure: Structure) -> f64 {
-        let voxels = self
-            .labels
-            .iter()
-            .filter(|&&label| label == structure.label())
-            .count();
+        let voxels = self.labels.iter().filter(|&&label| label == structure.label()).count();
         voxels as f64 * self.spacing_mm.iter().product::<f64>() / 1000.0
     }
 }
@@ -211,11 +193,7 @@ impl SliceDice {
     /// Weighted mean over the structures present, with weights in the order of [`Structure::ALL`]; `None` if the
     /// weights of those present sum to 0.
     pub fn weighted_mean(&self, weights: [f64; 3]) -> Option<f64> {
-        let present = self
-            .0
-            .iter()
-            .zip(weights)
-            .filter_map(|(dice, weight)| dice.map(|dice| (dice * weight, weight)));
+        let present = self.0.iter().zip(weights).filter_map(|(dice, weight)| dice.map(|dice| (dice * weight, weight)));
         let (sum, weight) = present.fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
         (weight > 0.0).then(|| sum / weight)
     }
@@ -223,25 +201,11 @@ impl SliceDice {
 
 /// Dice of one slice by structure.
 pub fn slice_dice(pred: &[u8], truth: &[u8]) -> Result<SliceDice, MetricError> {
-    Ok(SliceDice(
-        overlaps(pred, truth)?.map(|overlap| overlap.dice()),
-    ))
+    Ok(SliceDice(overlaps(pred, truth)?.map(|overlap| overlap.dice())))
 }
 
-pub(super) fn same_length(
-    what: &'static str,
-    expected: usize,
-    found: usize,
-) -> Result<(), MetricError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(MetricError::Length {
-            what,
-            expected,
-            found,
-        })
-    }
+pub(super) fn same_length(what: &'static str, expected: usize, found: usize) -> Result<(), MetricError> {
+    if expected == found { Ok(()) } else { Err(MetricError::Length { what, expected, found }) }
 }
 
 #[cfg(test)]
@@ -279,11 +243,7 @@ mod tests {
     #[test]
     fn counts_beyond_one_byte_are_exact() {
         let (pred, truth) = (vec![2u8; 70_001], vec![2u8; 70_001]);
-        let all = Overlap {
-            pred: 70_001,
-            truth: 70_001,
-            both: 70_001,
-        };
+        let all = Overlap { pred: 70_001, truth: 70_001, both: 70_001 };
         assert_eq!(overlaps(&pred, &truth).unwrap()[1], all);
     }
 
@@ -296,22 +256,9 @@ mod tests {
 
     #[test]
     fn bad_inputs_are_named() {
-        assert!(matches!(
-            slice_dice(&[0; 3], &[0; 4]),
-            Err(MetricError::Length {
-                expected: 4,
-                found: 3,
-                ..
-            })
-        ));
+        assert!(matches!(slice_dice(&[0; 3], &[0; 4]), Err(MetricError::Length { expected: 4, found: 3, .. })));
         let unknown = LabelVolume::new(&[0, 4], [1, 1, 2], [1.0; 3]);
-        assert!(matches!(
-            unknown,
-            Err(MetricError::Label { label: 4, index: 1 })
-        ));
-        assert!(matches!(
-            LabelVolume::new(&[0], [1, 1, 1], [0.0, 1.0, 1.0]),
-            Err(MetricError::Spacing(_))
-        ));
+        assert!(matches!(unknown, Err(MetricError::Label { label: 4, index: 1 })));
+        assert!(matches!(LabelVolume::new(&[0], [1, 1, 1], [0.0, 1.0, 1.0]), Err(MetricError::Spacing(_))));
     }
 }

@@ -12,13 +12,7 @@ const BACKGROUND: Colour = Rgb([20, 21, 24]);
 const TEXT: Colour = Rgb([232, 232, 232]);
 const FAINT: Colour = Rgb([160, 163, 168]);
 const TILE: Colour = Rgb([4, 4, 6]);
-const COLUMNS: [&str; 5] = [
-    "fully sampled",
-    "lines measured",
-    "zero-filled",
-    "segmentation",
-    "truth",
-];
+const COLUMNS: [&str; 5] = ["fully sampled", "lines measured", "zero-filled", "segmentation", "truth"];
 const GAP: usize = 8;
 const MARGIN: usize = 20;
 const TEXT_SCALE: f32 = 2.0;
@@ -71,60 +65,26 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
     let left = |column: usize| MARGIN + column * (tile_width + GAP);
     let width = left(COLUMNS.len()) - GAP + MARGIN;
     let top = 2 * MARGIN + 2 * LINE_HEIGHT;
-    let mut canvas = Canvas::new(
-        width,
-        top + input.rows.len() * row_height + LINE_HEIGHT + MARGIN,
-        BACKGROUND,
-    );
+    let mut canvas = Canvas::new(width, top + input.rows.len() * row_height + LINE_HEIGHT + MARGIN, BACKGROUND);
 
-    canvas.text(
-        (MARGIN as f32, (MARGIN + 22) as f32),
-        Anchor::Left,
-        TITLE_SCALE,
-        TEXT,
-        input.title,
-    );
+    canvas.text((MARGIN as f32, (MARGIN + 22) as f32), Anchor::Left, TITLE_SCALE, TEXT, input.title);
     for (column, name) in COLUMNS.into_iter().enumerate() {
         let middle = (left(column) + tile_width / 2) as f32;
         let scale = TEXT_SCALE.min(TEXT_SCALE * tile_width as f32 / text_width(name, TEXT_SCALE));
-        canvas.text(
-            (middle, (top - 14) as f32),
-            Anchor::Centre,
-            scale,
-            FAINT,
-            name,
-        );
+        canvas.text((middle, (top - 14) as f32), Anchor::Centre, scale, FAINT, name);
     }
-    let reference = Tile {
-        scale,
-        width: input.width,
-        grey: &grey_levels(input.reference),
-    };
+    let reference = Tile { scale, width: input.width, grey: &grey_levels(input.reference) };
     for (index, row) in input.rows.iter().enumerate() {
         let label_y = top + index * row_height;
         let y = label_y + LINE_HEIGHT;
-        canvas.text(
-            (MARGIN as f32, (y - 9) as f32),
-            Anchor::Left,
-            TEXT_SCALE,
-            TEXT,
-            row.label,
-        );
+        canvas.text((MARGIN as f32, (y - 9) as f32), Anchor::Left, TEXT_SCALE, TEXT, row.label);
         reference.draw(&mut canvas, (left(0), y));
         canvas.rectangle((left(1), y), (tile_width, tile_height), TILE);
         for (step, &line) in row.lines.iter().enumerate() {
             let colour = order_colour(step, row.lines.len());
-            canvas.rectangle(
-                (left(1) + usize::from(line) * scale, y),
-                (scale, tile_height),
-                colour,
-            );
+            canvas.rectangle((left(1) + usize::from(line) * scale, y), (scale, tile_height), colour);
         }
-        Tile {
-            grey: &grey_levels(row.zero_filled),
-            ..reference
-        }
-        .draw(&mut canvas, (left(2), y));
+        Tile { grey: &grey_levels(row.zero_filled), ..reference }.draw(&mut canvas, (left(2), y));
         reference.draw_with_labels(&mut canvas, (left(3), y), row.labels);
         reference.draw_with_labels(&mut canvas, (left(4), y), input.truth);
     }
@@ -143,28 +103,15 @@ fn check(input: &PanelInput<'_>) -> Result<(), PictureError> {
         if found == expected {
             return Ok(());
         }
-        Err(PictureError::Length {
-            what: what.to_owned(),
-            found,
-            expected,
-            height,
-            width,
-        })
+        Err(PictureError::Length { what: what.to_owned(), found, expected, height, width })
     };
     check("fully sampled image", input.reference.len())?;
     check("true labels", input.truth.len())?;
     for row in input.rows {
-        check(
-            &format!("zero-filled image of '{}'", row.label),
-            row.zero_filled.len(),
-        )?;
+        check(&format!("zero-filled image of '{}'", row.label), row.zero_filled.len())?;
         check(&format!("labels of '{}'", row.label), row.labels.len())?;
         if let Some(&line) = row.lines.iter().find(|&&line| usize::from(line) >= width) {
-            return Err(PictureError::Line {
-                what: row.label.to_owned(),
-                line,
-                width,
-            });
+            return Err(PictureError::Line { what: row.label.to_owned(), line, width });
         }
     }
     Ok(())
@@ -174,14 +121,9 @@ fn check(input: &PanelInput<'_>) -> Result<(), PictureError> {
 fn grey_levels(magnitude: &[f32]) -> Vec<u8> {
     let mut sorted = magnitude.to_vec();
     sorted.sort_by(f32::total_cmp);
-    let white = sorted
-        .get(sorted.len() * 995 / 1000)
-        .map_or(0.0, |&white| white);
+    let white = sorted.get(sorted.len() * 995 / 1000).map_or(0.0, |&white| white);
     let white = if white > 0.0 { white } else { 1.0 };
-    magnitude
-        .iter()
-        .map(|&value| (255.0 * value / white).clamp(0.0, 255.0) as u8)
-        .collect()
+    magnitude.iter().map(|&value| (255.0 * value / white).clamp(0.0, 255.0) as u8).collect()
 }
 
 /// Bright for the first line, dark for the last, never as dark as a line that was not measured.
@@ -208,10 +150,7 @@ struct Tile<'a> {
 impl Tile<'_> {
     fn draw(&self, canvas: &mut Canvas, (left, top): (usize, usize)) {
         for (index, &grey) in self.grey.iter().enumerate() {
-            let at = (
-                left + index % self.width * self.scale,
-                top + index / self.width * self.scale,
-            );
+            let at = (left + index % self.width * self.scale, top + index / self.width * self.scale);
             canvas.rectangle(at, (self.scale, self.scale), Rgb([grey; 3]));
         }
     }
@@ -220,40 +159,20 @@ impl Tile<'_> {
     fn draw_with_labels(&self, canvas: &mut Canvas, (left, top): (usize, usize), labels: &[u8]) {
         const TINT: f32 = 0.34;
         self.draw(canvas, (left, top));
-        let (width, height) = (
-            self.width * self.scale,
-            labels.len() / self.width * self.scale,
-        );
+        let (width, height) = (self.width * self.scale, labels.len() / self.width * self.scale);
         let label = |x: usize, y: usize| {
             let inside = x < width && y < height;
-            if inside {
-                labels[y / self.scale * self.width + x / self.scale]
-            } else {
-                0
-            }
+            if inside { labels[y / self.scale * self.width + x / self.scale] } else { 0 }
         };
         for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
             let here = label(x, y);
-            let Some(structure) = Structure::ALL
-                .into_iter()
-                .find(|structure| structure.label() == here)
-            else {
+            let Some(structure) = Structure::ALL.into_iter().find(|structure| structure.label() == here) else {
                 continue;
             };
-            let beside = [
-                (x.wrapping_sub(1), y),
-                (x + 1, y),
-                (x, y.wrapping_sub(1)),
-                (x, y + 1),
-            ];
+            let beside = [(x.wrapping_sub(1), y), (x + 1, y), (x, y.wrapping_sub(1)), (x, y + 1)];
             let edge = beside.into_iter().any(|(x, y)| label(x, y) != here);
             let share = if edge { 0.95 } else { TINT };
-            canvas.blend(
-                (left + x) as i64,
-                (top + y) as i64,
-                structure_colour(structure),
-                share,
-            );
+            canvas.blend((left + x) as i64, (top + y) as i64, structure_colour(structure), share);
         }
     }
 }
@@ -263,11 +182,7 @@ fn legend(canvas: &mut Canvas, base: f32) {
     let mut x = MARGIN as f32;
     let top = base as usize - SWATCH + 1;
     for structure in Structure::ALL {
-        canvas.rectangle(
-            (x as usize, top),
-            (SWATCH, SWATCH),
-            structure_colour(structure),
-        );
+        canvas.rectangle((x as usize, top), (SWATCH, SWATCH), structure_colour(structure));
         x += SWATCH as f32 + 8.0;
         canvas.text((x, base), Anchor::Left, TEXT_SCALE, TEXT, structure.name());
         x += text_width(structure.name(), TEXT_SCALE) + 24.0;
@@ -277,11 +192,7 @@ fn legend(canvas: &mut Canvas, base: f32) {
     x += text_width("lines: first", TEXT_SCALE) + 10.0;
     const STEPS: usize = 24;
     for step in 0..STEPS {
-        canvas.rectangle(
-            (x as usize + step * 4, top),
-            (4, SWATCH),
-            order_colour(step, STEPS),
-        );
+        canvas.rectangle((x as usize + step * 4, top), (4, SWATCH), order_colour(step, STEPS));
     }
     x += (STEPS * 4) as f32 + 10.0;
     canvas.text((x, base), Anchor::Left, TEXT_SCALE, FAINT, "last");
@@ -295,12 +206,7 @@ mod tests {
 
     fn panel(lines: &[u16], labels: &[u8]) -> Result<RgbImage, PictureError> {
         let image = vec![1.0; SIDE * SIDE];
-        let row = PanelRow {
-            label: "policy",
-            lines,
-            zero_filled: &image,
-            labels,
-        };
+        let row = PanelRow { label: "policy", lines, zero_filled: &image, labels };
         let truth = vec![0; SIDE * SIDE];
         let (reference, rows) = (image.as_slice(), [row]);
         scan_panel(&PanelInput {
@@ -321,9 +227,7 @@ mod tests {
         let picture = panel(&[16, 3], &labels).unwrap();
         let count = |colour: Colour| picture.pixels().filter(|&&pixel| pixel == colour).count();
         let middle = (2 * MARGIN + 3 * LINE_HEIGHT + SIDE) as u32;
-        let across: Vec<_> = (0..picture.width())
-            .map(|x| *picture.get_pixel(x, middle))
-            .collect();
+        let across: Vec<_> = (0..picture.width()).map(|x| *picture.get_pixel(x, middle)).collect();
         let left = MARGIN + 2 * SIDE + GAP;
         assert_eq!(across[left + 2 * 16..][..2], [order_colour(0, 2); 2]);
         assert_eq!(across[left + 2 * 3..][..2], [order_colour(1, 2); 2]);
@@ -343,13 +247,6 @@ mod tests {
         let error = panel(&[1], &[0; 7]).unwrap_err();
         assert!(error.to_string().contains("labels of 'policy'"), "{error}");
         let error = panel(&[32], &[0; SIDE * SIDE]).unwrap_err();
-        assert!(matches!(
-            error,
-            PictureError::Line {
-                line: 32,
-                width: 32,
-                ..
-            }
-        ));
+        assert!(matches!(error, PictureError::Line { line: 32, width: 32, .. }));
     }
 }

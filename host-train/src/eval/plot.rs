@@ -48,48 +48,24 @@ pub struct ScorePlot<'a> {
 /// Draws mean 3-D Dice against lines measured of `lines`; bands are 95 % intervals over patients.
 pub fn dice_plot(title: &str, lines: usize, series: &[Series], full: Option<Estimate>) -> RgbImage {
     let x_label = format!("lines measured, of {lines}");
-    score_plot(&ScorePlot {
-        title,
-        x_label: &x_label,
-        y_label: "mean 3-D Dice, 95 % interval",
-        series,
-        full,
-    })
+    score_plot(&ScorePlot { title, x_label: &x_label, y_label: "mean 3-D Dice, 95 % interval", series, full })
 }
 
 /// Draws a plot. Points that are not finite are left out; a plot without any says so.
 pub fn score_plot(plot: &ScorePlot<'_>) -> RgbImage {
-    let legend = plot
-        .series
-        .iter()
-        .map(|series| series.name.as_str())
-        .chain(["fully sampled"]);
-    let legend = legend
-        .map(|name| text_width(name, LABEL_SCALE))
-        .fold(0.0, f32::max);
+    let legend = plot.series.iter().map(|series| series.name.as_str()).chain(["fully sampled"]);
+    let legend = legend.map(|name| text_width(name, LABEL_SCALE)).fold(0.0, f32::max);
     let width = LEFT + PLOT_SIZE.0 + LEGEND_GAP + KEY_WIDTH + 16.0 + legend + 40.0;
     let width = width.max(LEFT + text_width(plot.title, TITLE_SCALE) + 40.0);
     let mut canvas = Canvas::new(width as usize, (TOP + PLOT_SIZE.1 + BOTTOM) as usize, WHITE);
     canvas.text((LEFT, 56.0), Anchor::Left, TITLE_SCALE, INK, plot.title);
-    canvas.text(
-        (LEFT, TOP - 34.0),
-        Anchor::Left,
-        LABEL_SCALE,
-        FAINT_INK,
-        plot.y_label,
-    );
+    canvas.text((LEFT, TOP - 34.0), Anchor::Left, LABEL_SCALE, FAINT_INK, plot.y_label);
     match Axes::around(plot) {
         Some(axes) => {
             axes.draw(&mut canvas, plot.x_label);
             draw_data(&mut canvas, &axes, plot);
         }
-        None => canvas.text(
-            (LEFT, TOP + 60.0),
-            Anchor::Left,
-            LABEL_SCALE,
-            INK,
-            "no data",
-        ),
+        None => canvas.text((LEFT, TOP + 60.0), Anchor::Left, LABEL_SCALE, INK, "no data"),
     }
     canvas.finish()
 }
@@ -101,9 +77,7 @@ fn draw_data(canvas: &mut Canvas, axes: &Axes, plot: &ScorePlot<'_>) {
     }
     // Bands first, so that none hides a line.
     for (series, style) in plot.series.iter().zip(styles()) {
-        let edge = |&(budget, ref score): &(f64, Estimate)| {
-            (axes.x(budget), axes.y(score.high), axes.y(score.low))
-        };
+        let edge = |&(budget, ref score): &(f64, Estimate)| (axes.x(budget), axes.y(score.high), axes.y(score.low));
         let edges: Vec<_> = finite_points(series).map(edge).collect();
         canvas.band(&edges, style.colour, 0.14);
     }
@@ -137,13 +111,7 @@ fn draw_legend(canvas: &mut Canvas, plot: &ScorePlot<'_>, full: bool) {
     let mut y = TOP + 20.0;
     let mut entry = |canvas: &mut Canvas, name: &str| {
         let baseline = y + LABEL_SCALE * 3.5;
-        canvas.text(
-            (x + KEY_WIDTH + 16.0, baseline),
-            Anchor::Left,
-            LABEL_SCALE,
-            INK,
-            name,
-        );
+        canvas.text((x + KEY_WIDTH + 16.0, baseline), Anchor::Left, LABEL_SCALE, INK, name);
         let middle = y;
         y += KEY_PITCH;
         middle
@@ -155,21 +123,12 @@ fn draw_legend(canvas: &mut Canvas, plot: &ScorePlot<'_>, full: bool) {
     for (series, style) in plot.series.iter().zip(styles()) {
         let middle = entry(canvas, &series.name);
         canvas.band(
-            &[
-                (x, middle - 14.0, middle + 14.0),
-                (x + KEY_WIDTH, middle - 14.0, middle + 14.0),
-            ],
+            &[(x, middle - 14.0, middle + 14.0), (x + KEY_WIDTH, middle - 14.0, middle + 14.0)],
             style.colour,
             0.14,
         );
         canvas.line((x, middle), (x + KEY_WIDTH, middle), 4.0, style.colour);
-        canvas.mark(
-            style.mark,
-            (x + KEY_WIDTH / 2.0, middle),
-            9.0,
-            style.colour,
-            WHITE,
-        );
+        canvas.mark(style.mark, (x + KEY_WIDTH / 2.0, middle), 9.0, style.colour, WHITE);
     }
 }
 
@@ -182,17 +141,12 @@ struct Style {
 /// A colour and a mark for each series; no pair comes twice in the first 28.
 fn styles() -> impl Iterator<Item = Style> {
     let colours = DATA_COLOURS.into_iter().cycle();
-    colours
-        .zip(Mark::ALL.into_iter().cycle())
-        .map(|(colour, mark)| Style { colour, mark })
+    colours.zip(Mark::ALL.into_iter().cycle()).map(|(colour, mark)| Style { colour, mark })
 }
 
 fn finite_points(series: &Series) -> impl Iterator<Item = &(f64, Estimate)> {
     let finite = |values: [f64; 4]| values.iter().all(|value| value.is_finite());
-    series
-        .points
-        .iter()
-        .filter(move |(budget, score)| finite([*budget, score.mean, score.low, score.high]))
+    series.points.iter().filter(move |(budget, score)| finite([*budget, score.mean, score.low, score.high]))
 }
 
 struct Axes {
@@ -213,10 +167,7 @@ impl Axes {
         budgets.dedup();
         let (&first, &last) = (budgets.first()?, budgets.last()?);
         let levels = points().flat_map(|(_, score)| [score.low, score.mean, score.high]);
-        let full = plot
-            .full
-            .map(|full| full.mean)
-            .filter(|mean| mean.is_finite());
+        let full = plot.full.map(|full| full.mean).filter(|mean| mean.is_finite());
         let levels: Vec<f64> = levels.chain(full).collect();
         let low = levels.iter().copied().fold(f64::INFINITY, f64::min);
         let high = levels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -232,21 +183,10 @@ impl Axes {
 
     fn x(&self, budget: f64) -> f32 {
         let scaled = |budget: f64| {
-            if self.logarithmic {
-                budget.ln()
-            } else {
-                budget
-            }
+            if self.logarithmic { budget.ln() } else { budget }
         };
-        let (first, last) = (
-            scaled(self.budgets[0]),
-            scaled(self.budgets[self.budgets.len() - 1]),
-        );
-        let share = if last > first {
-            (scaled(budget) - first) / (last - first)
-        } else {
-            0.5
-        };
+        let (first, last) = (scaled(self.budgets[0]), scaled(self.budgets[self.budgets.len() - 1]));
+        let share = if last > first { (scaled(budget) - first) / (last - first) } else { 0.5 };
         LEFT + PLOT_SIZE.0 * (0.04 + 0.92 * share as f32)
     }
 
@@ -262,13 +202,7 @@ impl Axes {
             let y = self.y(score);
             canvas.line((LEFT, y), (right, y), 2.0, GRID);
             let baseline = y + LABEL_SCALE * 3.5;
-            canvas.text(
-                (LEFT - 18.0, baseline),
-                Anchor::Right,
-                LABEL_SCALE,
-                INK,
-                &format!("{score:.digits$}"),
-            );
+            canvas.text((LEFT - 18.0, baseline), Anchor::Right, LABEL_SCALE, INK, &format!("{score:.digits$}"));
         }
         canvas.line((LEFT, bottom), (right, bottom), 3.0, INK);
         let mut free_from = 0.0;
@@ -283,13 +217,7 @@ impl Axes {
         }
         let scale = if self.logarithmic { " (by ratio)" } else { "" };
         let label = format!("{x_label}{scale}");
-        canvas.text(
-            (LEFT + PLOT_SIZE.0 / 2.0, bottom + 82.0),
-            Anchor::Centre,
-            LABEL_SCALE,
-            FAINT_INK,
-            &label,
-        );
+        canvas.text((LEFT + PLOT_SIZE.0 / 2.0, bottom + 82.0), Anchor::Centre, LABEL_SCALE, FAINT_INK, &label);
     }
 }
 
@@ -297,10 +225,7 @@ impl Axes {
 fn tick_step(at_least: f64) -> f64 {
     let power = 10f64.powf(at_least.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
-    steps
-        .into_iter()
-        .find(|&step| step >= at_least * (1.0 - 1e-9))
-        .unwrap_or(10.0 * power)
+    steps.into_iter().find(|&step| step >= at_least * (1.0 - 1e-9)).unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
@@ -308,24 +233,12 @@ mod tests {
     use super::*;
 
     fn estimate(mean: f64) -> Estimate {
-        Estimate {
-            mean,
-            low: mean - 0.02,
-            high: mean + 0.02,
-            patients: 19,
-            values: 38,
-        }
+        Estimate { mean, low: mean - 0.02, high: mean + 0.02, patients: 19, values: 38 }
     }
 
     fn series(points: &[(f64, f64)]) -> Series {
-        let points = points
-            .iter()
-            .map(|&(budget, mean)| (budget, estimate(mean)))
-            .collect();
-        Series {
-            name: "policy".to_owned(),
-            points,
-        }
+        let points = points.iter().map(|&(budget, mean)| (budget, estimate(mean))).collect();
+        Series { name: "policy".to_owned(), points }
     }
 
     fn pixels_of(picture: &RgbImage, colour: Colour) -> usize {
@@ -334,10 +247,7 @@ mod tests {
 
     #[test]
     fn plot_shows_each_method_in_its_colour_and_full_sampling_dashed() {
-        let both = [
-            series(&[(8.0, 0.76), (16.0, 0.83)]),
-            series(&[(8.0, 0.41), (16.0, 0.68)]),
-        ];
+        let both = [series(&[(8.0, 0.76), (16.0, 0.83)]), series(&[(8.0, 0.41), (16.0, 0.68)])];
         let picture = dice_plot("title", 128, &both, Some(estimate(0.86)));
         assert!(pixels_of(&picture, DATA_COLOURS[0]) > 1000);
         assert!(pixels_of(&picture, DATA_COLOURS[1]) > 1000);
@@ -349,10 +259,7 @@ mod tests {
     fn missing_points_are_left_out() {
         let whole = [series(&[(8.0, 0.76), (16.0, 0.83)])];
         let holed = [series(&[(8.0, 0.76), (12.0, f64::NAN), (16.0, 0.83)])];
-        assert_eq!(
-            dice_plot("", 128, &whole, None),
-            dice_plot("", 128, &holed, None)
-        );
+        assert_eq!(dice_plot("", 128, &whole, None), dice_plot("", 128, &holed, None));
     }
 
     #[test]
@@ -364,13 +271,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        for (least, step) in [
-            (0.083, 0.1),
-            (0.1, 0.1),
-            (0.011, 0.02),
-            (0.3, 0.5),
-            (0.6, 1.0),
-        ] {
+        for (least, step) in [(0.083, 0.1), (0.1, 0.1), (0.011, 0.02), (0.3, 0.5), (0.6, 1.0)] {
             assert!((tick_step(least) - step).abs() < 1e-12);
         }
     }

@@ -27,20 +27,12 @@ pub fn ssim(
     same_length("image", height * width, image.len())?;
     positive_range(data_range)?;
     if height < SSIM_WINDOW || width < SSIM_WINDOW {
-        return Err(MetricError::TooSmall {
-            height,
-            width,
-            window: SSIM_WINDOW,
-        });
+        return Err(MetricError::TooSmall { height, width, window: SSIM_WINDOW });
     }
     let stability = [(K1 * data_range).powi(2), (K2 * data_range).powi(2)];
     let mut sums = ColumnSums::new(width);
     let mut total = 0.0;
-    for (y, (row, other)) in reference
-        .chunks_exact(width)
-        .zip(image.chunks_exact(width))
-        .enumerate()
-    {
+    for (y, (row, other)) in reference.chunks_exact(width).zip(image.chunks_exact(width)).enumerate() {
         sums.change(row, other, 1.0);
         if y + 1 >= SSIM_WINDOW {
             total += sums.row_total(stability);
@@ -58,18 +50,14 @@ struct ColumnSums {
 
 impl ColumnSums {
     fn new(width: usize) -> Self {
-        Self {
-            sums: std::array::from_fn(|_| vec![0.0; width]),
-        }
+        Self { sums: std::array::from_fn(|_| vec![0.0; width]) }
     }
 
     fn change(&mut self, row: &[f32], other: &[f32], sign: f64) {
         let [a_sum, b_sum, aa_sum, bb_sum, ab_sum] = &mut self.sums;
         let first = a_sum.iter_mut().zip(b_sum);
         let second = aa_sum.iter_mut().zip(bb_sum).zip(ab_sum);
-        for (((a_sum, b_sum), ((aa_sum, bb_sum), ab_sum)), (&a, &b)) in
-            first.zip(second).zip(row.iter().zip(other))
-        {
+        for (((a_sum, b_sum), ((aa_sum, bb_sum), ab_sum)), (&a, &b)) in first.zip(second).zip(row.iter().zip(other)) {
             let (a, b) = (f64::from(a), f64::from(b));
             *a_sum += sign * a;
             *b_sum += sign * b;
@@ -84,23 +72,15 @@ impl ColumnSums {
         const PIXELS: f64 = (SSIM_WINDOW * SSIM_WINDOW) as f64;
         const SAMPLE: f64 = PIXELS / (PIXELS - 1.0);
         let [a, b, aa, bb, ab] = &self.sums;
-        let windows = |sums| {
-            <[f64]>::windows(sums, SSIM_WINDOW).map(|window| window.iter().sum::<f64>() / PIXELS)
-        };
+        let windows = |sums| <[f64]>::windows(sums, SSIM_WINDOW).map(|window| window.iter().sum::<f64>() / PIXELS);
         let means = windows(a).zip(windows(b));
         let squares = windows(aa).zip(windows(bb)).zip(windows(ab));
-        means
-            .zip(squares)
-            .fold(0.0, |total, ((a, b), ((aa, bb), ab))| {
-                let (var_a, var_b, cov) = (
-                    SAMPLE * (aa - a * a),
-                    SAMPLE * (bb - b * b),
-                    SAMPLE * (ab - a * b),
-                );
-                let over = (2.0 * a * b + c1) * (2.0 * cov + c2);
-                let under = (a * a + b * b + c1) * (var_a + var_b + c2);
-                total + over / under
-            })
+        means.zip(squares).fold(0.0, |total, ((a, b), ((aa, bb), ab))| {
+            let (var_a, var_b, cov) = (SAMPLE * (aa - a * a), SAMPLE * (bb - b * b), SAMPLE * (ab - a * b));
+            let over = (2.0 * a * b + c1) * (2.0 * cov + c2);
+            let under = (a * a + b * b + c1) * (var_a + var_b + c2);
+            total + over / under
+        })
     }
 }
 
@@ -115,27 +95,16 @@ pub fn psnr(reference: &[f32], image: &[f32], data_range: f64) -> Result<f64, Me
 /// Normalised mean squared error: `|image - reference|^2 / |reference|^2`; `None` for an all-zero reference.
 pub fn nmse(reference: &[f32], image: &[f32]) -> Result<Option<f64>, MetricError> {
     same_length("image", reference.len(), image.len())?;
-    let energy: f64 = reference
-        .iter()
-        .map(|&value| f64::from(value).powi(2))
-        .sum();
+    let energy: f64 = reference.iter().map(|&value| f64::from(value).powi(2)).sum();
     Ok((energy > 0.0).then(|| squared_error(reference, image) / energy))
 }
 
 fn squared_error(reference: &[f32], image: &[f32]) -> f64 {
-    reference
-        .iter()
-        .zip(image)
-        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
-        .sum()
+    reference.iter().zip(image).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
 }
 
 fn positive_range(data_range: f64) -> Result<(), MetricError> {
-    if data_range.is_finite() && data_range > 0.0 {
-        Ok(())
-    } else {
-        Err(MetricError::DataRange(data_range))
-    }
+    if data_range.is_finite() && data_range > 0.0 { Ok(()) } else { Err(MetricError::DataRange(data_range)) }
 }
 
 #[cfg(test)]
@@ -159,21 +128,9 @@ mod tests {
                 let pairs: Vec<_> = pixels.map(|i| (f64::from(a[i]), f64::from(b[i]))).collect();
                 let mean_a = pairs.iter().map(|pair| pair.0).sum::<f64>() / 49.0;
                 let mean_b = pairs.iter().map(|pair| pair.1).sum::<f64>() / 49.0;
-                let var_a = pairs
-                    .iter()
-                    .map(|pair| (pair.0 - mean_a).powi(2))
-                    .sum::<f64>()
-                    / 48.0;
-                let var_b = pairs
-                    .iter()
-                    .map(|pair| (pair.1 - mean_b).powi(2))
-                    .sum::<f64>()
-                    / 48.0;
-                let cov = pairs
-                    .iter()
-                    .map(|pair| (pair.0 - mean_a) * (pair.1 - mean_b))
-                    .sum::<f64>()
-                    / 48.0;
+                let var_a = pairs.iter().map(|pair| (pair.0 - mean_a).powi(2)).sum::<f64>() / 48.0;
+                let var_b = pairs.iter().map(|pair| (pair.1 - mean_b).powi(2)).sum::<f64>() / 48.0;
+                let cov = pairs.iter().map(|pair| (pair.0 - mean_a) * (pair.1 - mean_b)).sum::<f64>() / 48.0;
                 total += (2.0 * mean_a * mean_b + c1) * (2.0 * cov + c2)
                     / ((mean_a.powi(2) + mean_b.powi(2) + c1) * (var_a + var_b + c2));
             }
@@ -184,10 +141,7 @@ mod tests {
     #[test]
     fn ssim_equals_the_definition_window_by_window() {
         for (height, width) in [(7, 7), (7, 20), (33, 18), (64, 64)] {
-            let (a, b) = (
-                random_image(1, height * width),
-                random_image(2, height * width),
-            );
+            let (a, b) = (random_image(1, height * width), random_image(2, height * width));
             let fast = ssim(&a, &b, height, width, 0.8).unwrap();
             assert!((fast - naive_ssim(&a, &b, height, width, 0.8)).abs() < 1e-10);
         }
@@ -204,9 +158,7 @@ mod tests {
         let (mut a, mut b) = (vec![0.0; 64 * 64], vec![0.0; 64 * 64]);
         a[..640].copy_from_slice(&random_image(4, 640));
         b[..640].copy_from_slice(&random_image(5, 640));
-        assert!(
-            (ssim(&a, &b, 64, 64, 1.0).unwrap() - naive_ssim(&a, &b, 64, 64, 1.0)).abs() < 1e-10
-        );
+        assert!((ssim(&a, &b, 64, 64, 1.0).unwrap() - naive_ssim(&a, &b, 64, 64, 1.0)).abs() < 1e-10);
     }
 
     #[test]
@@ -228,21 +180,8 @@ mod tests {
 
     #[test]
     fn bad_inputs_are_named() {
-        assert!(matches!(
-            ssim(&[0.0; 36], &[0.0; 36], 6, 6, 1.0),
-            Err(MetricError::TooSmall { .. })
-        ));
-        assert!(matches!(
-            ssim(&[0.0; 49], &[0.0; 49], 7, 7, 0.0),
-            Err(MetricError::DataRange(_))
-        ));
-        assert!(matches!(
-            nmse(&[0.0; 4], &[0.0; 3]),
-            Err(MetricError::Length {
-                expected: 4,
-                found: 3,
-                ..
-            })
-        ));
+        assert!(matches!(ssim(&[0.0; 36], &[0.0; 36], 6, 6, 1.0), Err(MetricError::TooSmall { .. })));
+        assert!(matches!(ssim(&[0.0; 49], &[0.0; 49], 7, 7, 0.0), Err(MetricError::DataRange(_))));
+        assert!(matches!(nmse(&[0.0; 4], &[0.0; 3]), Err(MetricError::Length { expected: 4, found: 3, .. })));
     }
 }

@@ -303,8 +303,15 @@ fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), 
         let title = format!("{}, {}", measured.slice.id, task.volumes[volume].phase);
         let (height, width) = (measured.slice.height, measured.slice.width);
         let truth = &measured.slice.label;
-        let input =
-            PanelInput { title: &title, height, width, scale: panel_scale(width), reference: &reference, truth, rows: &rows };
+        let input = PanelInput {
+            title: &title,
+            height,
+            width,
+            scale: panel_scale(width),
+            reference: &reference,
+            truth,
+            rows: &rows,
+        };
         let name = format!("panel_{}.png", measured.slice.id.to_string().replace('/', "_"));
         picture(&out.join(name), &scan_panel(&input)?)?;
     }

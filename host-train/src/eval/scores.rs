@@ -39,10 +39,7 @@ impl VolumeScores {
 }
 
 /// Compares a segmented volume with the truth.
-pub fn score_volume(
-    pred: &LabelVolume<'_>,
-    truth: &LabelVolume<'_>,
-) -> Result<VolumeScores, MetricError> {
+pub fn score_volume(pred: &LabelVolume<'_>, truth: &LabelVolume<'_>) -> Result<VolumeScores, MetricError> {
     let overlaps = overlaps(pred.labels(), truth.labels())?;
     let mut scores = Structure::ALL.map(|structure| StructureScores {
         dice: overlaps[structure.index()].dice(),
@@ -54,15 +51,9 @@ pub fn score_volume(
         volume_true_ml: truth.volume_ml(structure),
     });
     for structure in Structure::ALL {
-        if let Some(SurfaceDistances {
-            hd_mm,
-            hd95_mm,
-            assd_mm,
-        }) = surface_distances(pred, truth, structure)?
-        {
+        if let Some(SurfaceDistances { hd_mm, hd95_mm, assd_mm }) = surface_distances(pred, truth, structure)? {
             let scores = &mut scores[structure.index()];
-            (scores.hd_mm, scores.hd95_mm, scores.assd_mm) =
-                (Some(hd_mm), Some(hd95_mm), Some(assd_mm));
+            (scores.hd_mm, scores.hd95_mm, scores.assd_mm) = (Some(hd_mm), Some(hd95_mm), Some(assd_mm));
         }
     }
     Ok(VolumeScores(scores))
@@ -71,8 +62,7 @@ pub fn score_volume(
 /// Ejection fraction in per cent: `100 (EDV - ESV) / EDV`, from the LV's volumes at end diastole and end systole, in
 /// ml; `None` if the end-diastolic volume is 0.
 pub fn ejection_fraction_percent(end_diastolic_ml: f64, end_systolic_ml: f64) -> Option<f64> {
-    (end_diastolic_ml > 0.0)
-        .then(|| 100.0 * (end_diastolic_ml - end_systolic_ml) / end_diastolic_ml)
+    (end_diastolic_ml > 0.0).then(|| 100.0 * (end_diastolic_ml - end_systolic_ml) / end_diastolic_ml)
 }
 
 #[cfg(test)]

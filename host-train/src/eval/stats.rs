@@ -38,11 +38,7 @@ pub struct Bootstrap {
 
 impl Default for Bootstrap {
     fn default() -> Self {
-        Self {
-            resamples: 10_000,
-            level: 0.95,
-            seed: 0,
-        }
+        Self { resamples: 10_000, level: 0.95, seed: 0 }
     }
 }
 
@@ -64,11 +60,7 @@ pub struct Estimate {
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(3);
-        write!(
-            f,
-            "{:.digits$} [{:.digits$}, {:.digits$}]",
-            self.mean, self.low, self.high
-        )
+        write!(f, "{:.digits$} [{:.digits$}, {:.digits$}]", self.mean, self.low, self.high)
     }
 }
 
@@ -107,9 +99,7 @@ pub enum StatsError {
         value: f64,
     },
     /// Settings that make no interval.
-    #[error(
-        "bootstrap of {resamples} resamples at level {level}: at least 1 resample and 0 < level < 1 expected"
-    )]
+    #[error("bootstrap of {resamples} resamples at level {level}: at least 1 resample and 0 < level < 1 expected")]
     Settings {
         /// Resamples asked for.
         resamples: usize,
@@ -140,10 +130,7 @@ pub fn bootstrap_mean<P: Ord + fmt::Display>(
     bootstrap: &Bootstrap,
 ) -> Result<Estimate, StatsError> {
     let patients = by_patient(samples)?;
-    let clusters: Vec<(f64, usize)> = patients
-        .values()
-        .map(|values| (values.iter().sum(), values.len()))
-        .collect();
+    let clusters: Vec<(f64, usize)> = patients.values().map(|values| (values.iter().sum(), values.len())).collect();
     bootstrap.estimate(&clusters)
 }
 
@@ -154,13 +141,8 @@ pub fn paired_difference<P: Ord + fmt::Display>(
     bootstrap: &Bootstrap,
 ) -> Result<PairedDifference, StatsError> {
     let (first, second) = (by_patient(first)?, by_patient(second)?);
-    let difference =
-        |(patient, values): (&&P, &Vec<f64>)| Some(mean(values)? - mean(second.get(*patient)?)?);
-    let clusters: Vec<(f64, usize)> = first
-        .iter()
-        .filter_map(difference)
-        .map(|value| (value, 1))
-        .collect();
+    let difference = |(patient, values): (&&P, &Vec<f64>)| Some(mean(values)? - mean(second.get(*patient)?)?);
+    let clusters: Vec<(f64, usize)> = first.iter().filter_map(difference).map(|value| (value, 1)).collect();
     Ok(PairedDifference {
         difference: bootstrap.estimate(&clusters)?,
         better: clusters.iter().filter(|cluster| cluster.0 > 0.0).count(),
@@ -173,17 +155,12 @@ impl Bootstrap {
     /// From each patient's sum and number of values.
     fn estimate(&self, clusters: &[(f64, usize)]) -> Result<Estimate, StatsError> {
         if self.resamples == 0 || !(self.level > 0.0 && self.level < 1.0) {
-            return Err(StatsError::Settings {
-                resamples: self.resamples,
-                level: self.level,
-            });
+            return Err(StatsError::Settings { resamples: self.resamples, level: self.level });
         }
         if clusters.is_empty() {
             return Err(StatsError::Empty);
         }
-        let add = |(sum, count): (f64, usize), &(value, values): &(f64, usize)| {
-            (sum + value, count + values)
-        };
+        let add = |(sum, count): (f64, usize), &(value, values): &(f64, usize)| (sum + value, count + values);
         let (sum, values) = clusters.iter().fold((0.0, 0), add);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draw = || {
@@ -205,16 +182,11 @@ impl Bootstrap {
 }
 
 /// Values by patient, sorted, so that sums do not depend on the order they came in.
-fn by_patient<P: Ord + fmt::Display>(
-    samples: &[Sample<P>],
-) -> Result<BTreeMap<&P, Vec<f64>>, StatsError> {
+fn by_patient<P: Ord + fmt::Display>(samples: &[Sample<P>]) -> Result<BTreeMap<&P, Vec<f64>>, StatsError> {
     let mut patients: BTreeMap<&P, Vec<f64>> = BTreeMap::new();
     for Sample { patient, value } in samples {
         if !value.is_finite() {
-            return Err(StatsError::NotFinite {
-                patient: patient.to_string(),
-                value: *value,
-            });
+            return Err(StatsError::NotFinite { patient: patient.to_string(), value: *value });
         }
         patients.entry(patient).or_default().push(*value);
     }
@@ -229,10 +201,7 @@ mod tests {
     use super::*;
 
     fn samples(values: &[(u32, f64)]) -> Vec<Sample<u32>> {
-        values
-            .iter()
-            .map(|&(patient, value)| Sample::new(patient, value))
-            .collect()
+        values.iter().map(|&(patient, value)| Sample::new(patient, value)).collect()
     }
 
     #[test]
@@ -245,11 +214,7 @@ mod tests {
 
     #[test]
     fn mean_is_over_values_and_interval_over_patients() {
-        let estimate = bootstrap_mean(
-            &samples(&[(1, 0.0), (1, 0.0), (2, 0.9)]),
-            &Bootstrap::default(),
-        )
-        .unwrap();
+        let estimate = bootstrap_mean(&samples(&[(1, 0.0), (1, 0.0), (2, 0.9)]), &Bootstrap::default()).unwrap();
         assert!((estimate.mean - 0.3).abs() < 1e-12);
         assert_eq!((estimate.patients, estimate.values), (2, 3));
         // A resample is one patient twice, or both.
@@ -267,19 +232,11 @@ mod tests {
 
     #[test]
     fn order_of_samples_does_not_matter_and_seed_decides() {
-        let mut values: Vec<_> = (0..30)
-            .map(|i| (i / 2, (f64::from(i) * 0.37).sin()))
-            .collect();
+        let mut values: Vec<_> = (0..30).map(|i| (i / 2, (f64::from(i) * 0.37).sin())).collect();
         let forward = bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap();
         values.reverse();
-        assert_eq!(
-            forward,
-            bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap()
-        );
-        let other = Bootstrap {
-            seed: 1,
-            ..Bootstrap::default()
-        };
+        assert_eq!(forward, bootstrap_mean(&samples(&values), &Bootstrap::default()).unwrap());
+        let other = Bootstrap { seed: 1, ..Bootstrap::default() };
         assert_ne!(forward, bootstrap_mean(&samples(&values), &other).unwrap());
     }
 
@@ -287,8 +244,7 @@ mod tests {
     fn pairing_removes_what_patients_have_in_common() {
         let first: Vec<_> = (0..20).map(|i| (i, f64::from(i) + 0.1)).collect();
         let second: Vec<_> = (0..20).map(|i| (i, f64::from(i))).collect();
-        let paired =
-            paired_difference(&samples(&first), &samples(&second), &Bootstrap::default()).unwrap();
+        let paired = paired_difference(&samples(&first), &samples(&second), &Bootstrap::default()).unwrap();
         assert!((paired.difference.mean - 0.1).abs() < 1e-9);
         assert!(paired.difference.high - paired.difference.low < 1e-9);
         assert_eq!((paired.better, paired.worse, paired.unpaired), (20, 0, 0));
@@ -297,45 +253,24 @@ mod tests {
 
     #[test]
     fn patients_of_one_method_only_are_left_out_and_counted() {
-        let (first, second) = (
-            samples(&[(1, 1.0), (2, 1.0)]),
-            samples(&[(2, 2.0), (3, 1.0)]),
-        );
+        let (first, second) = (samples(&[(1, 1.0), (2, 1.0)]), samples(&[(2, 2.0), (3, 1.0)]));
         let paired = paired_difference(&first, &second, &Bootstrap::default()).unwrap();
-        assert_eq!(
-            (paired.difference.mean, paired.worse, paired.unpaired),
-            (-1.0, 1, 2)
-        );
+        assert_eq!((paired.difference.mean, paired.worse, paired.unpaired), (-1.0, 1, 2));
     }
 
     #[test]
     fn bad_inputs_are_named() {
         let settings = Bootstrap::default();
-        assert_eq!(
-            bootstrap_mean::<u32>(&[], &settings),
-            Err(StatsError::Empty)
-        );
+        assert_eq!(bootstrap_mean::<u32>(&[], &settings), Err(StatsError::Empty));
         let error = bootstrap_mean(&samples(&[(17, f64::NAN)]), &settings).unwrap_err();
         assert!(error.to_string().contains("patient 17"));
-        let none = Bootstrap {
-            resamples: 0,
-            ..settings
-        };
-        assert!(matches!(
-            bootstrap_mean(&samples(&[(1, 1.0)]), &none),
-            Err(StatsError::Settings { .. })
-        ));
+        let none = Bootstrap { resamples: 0, ..settings };
+        assert!(matches!(bootstrap_mean(&samples(&[(1, 1.0)]), &none), Err(StatsError::Settings { .. })));
     }
 
     #[test]
     fn estimate_reads_as_mean_and_interval() {
-        let estimate = Estimate {
-            mean: 0.8123,
-            low: 0.79,
-            high: 0.8331,
-            patients: 19,
-            values: 38,
-        };
+        let estimate = Estimate { mean: 0.8123, low: 0.79, high: 0.8331, patients: 19, values: 38 };
         assert_eq!(estimate.to_string(), "0.812 [0.790, 0.833]");
         assert_eq!(format!("{estimate:.2}"), "0.81 [0.79, 0.83]");
     }

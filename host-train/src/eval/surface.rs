@@ -27,16 +27,10 @@ pub fn surface_distances(
     structure: Structure,
 ) -> Result<Option<SurfaceDistances>, MetricError> {
     if pred.shape() != truth.shape() {
-        return Err(MetricError::Shape {
-            pred: pred.shape(),
-            truth: truth.shape(),
-        });
+        return Err(MetricError::Shape { pred: pred.shape(), truth: truth.shape() });
     }
     if pred.spacing_mm() != truth.spacing_mm() {
-        return Err(MetricError::SpacingDiffers {
-            pred: pred.spacing_mm(),
-            truth: truth.spacing_mm(),
-        });
+        return Err(MetricError::SpacingDiffers { pred: pred.spacing_mm(), truth: truth.spacing_mm() });
     }
     let Some(bounds) = Bounds::around([pred, truth], structure.label()) else {
         return Ok(None);
@@ -69,17 +63,8 @@ impl Bounds {
         let mut bounds: Option<Self> = None;
         for volume in volumes {
             let [_, height, width] = volume.shape();
-            for (index, _) in volume
-                .labels()
-                .iter()
-                .enumerate()
-                .filter(|&(_, &found)| found == label)
-            {
-                let at = [
-                    index / (height * width),
-                    index / width % height,
-                    index % width,
-                ];
+            for (index, _) in volume.labels().iter().enumerate().filter(|&(_, &found)| found == label) {
+                let at = [index / (height * width), index / width % height, index % width];
                 let bounds = bounds.get_or_insert(Self { low: at, high: at });
                 bounds.low = std::array::from_fn(|axis| bounds.low[axis].min(at[axis]));
                 bounds.high = std::array::from_fn(|axis| bounds.high[axis].max(at[axis]));
@@ -121,22 +106,11 @@ impl Mask {
             (0..3).any(|axis| {
                 let (stride, length) = (strides[axis], self.shape[axis]);
                 let at = index / stride % length;
-                at == 0
-                    || at + 1 == length
-                    || !self.voxels[index - stride]
-                    || !self.voxels[index + stride]
+                at == 0 || at + 1 == length || !self.voxels[index - stride] || !self.voxels[index + stride]
             })
         };
-        let voxels = self
-            .voxels
-            .iter()
-            .enumerate()
-            .map(|(index, &inside)| inside && on_surface(index))
-            .collect();
-        Self {
-            voxels,
-            shape: self.shape,
-        }
+        let voxels = self.voxels.iter().enumerate().map(|(index, &inside)| inside && on_surface(index)).collect();
+        Self { voxels, shape: self.shape }
     }
 
     /// For each voxel of `other`, the distance in mm to the nearest voxel of this mask; none if this mask is empty.
@@ -145,21 +119,13 @@ impl Mask {
             return Vec::new();
         }
         let squared = self.squared_distances(spacing_mm);
-        let hits = other
-            .voxels
-            .iter()
-            .zip(squared)
-            .filter(|&(&inside, _)| inside);
+        let hits = other.voxels.iter().zip(squared).filter(|&(&inside, _)| inside);
         hits.map(|(_, squared)| squared.sqrt()).collect()
     }
 
     /// Squared distance in mm^2 of every voxel to the nearest voxel of the mask.
     fn squared_distances(&self, spacing_mm: [f64; 3]) -> Vec<f64> {
-        let mut field: Vec<f64> = self
-            .voxels
-            .iter()
-            .map(|&inside| if inside { 0.0 } else { f64::INFINITY })
-            .collect();
+        let mut field: Vec<f64> = self.voxels.iter().map(|&inside| if inside { 0.0 } else { f64::INFINITY }).collect();
         let mut line = Vec::new();
         let mut envelope = Vec::new();
         for axis in [2, 1, 0] {
@@ -168,9 +134,7 @@ impl Mask {
                 line.clear();
                 line.extend((0..length).map(|step| field[start + step * stride]));
                 lower_envelope(&line, spacing_mm[axis], &mut envelope);
-                for (step, value) in
-                    envelope_values(&envelope, length, spacing_mm[axis]).enumerate()
-                {
+                for (step, value) in envelope_values(&envelope, length, spacing_mm[axis]).enumerate() {
                     field[start + step * stride] = value;
                 }
             }
@@ -189,11 +153,7 @@ struct Parabola {
 /// The parabolas `height[i] + (x - i spacing)^2` that are lowest somewhere, from left to right.
 fn lower_envelope(heights: &[f64], spacing: f64, envelope: &mut Vec<Parabola>) {
     envelope.clear();
-    for (index, &height) in heights
-        .iter()
-        .enumerate()
-        .filter(|(_, height)| height.is_finite())
-    {
+    for (index, &height) in heights.iter().enumerate().filter(|(_, height)| height.is_finite()) {
         let vertex = index as f64 * spacing;
         let mut from = f64::NEG_INFINITY;
         while let Some(last) = envelope.last() {
@@ -205,29 +165,19 @@ fn lower_envelope(heights: &[f64], spacing: f64, envelope: &mut Vec<Parabola>) {
             envelope.pop();
             from = f64::NEG_INFINITY;
         }
-        envelope.push(Parabola {
-            from,
-            vertex,
-            height,
-        });
+        envelope.push(Parabola { from, vertex, height });
     }
 }
 
 /// The envelope's value at each of `length` voxels; infinite where there is no parabola at all.
-fn envelope_values(
-    envelope: &[Parabola],
-    length: usize,
-    spacing: f64,
-) -> impl Iterator<Item = f64> + '_ {
+fn envelope_values(envelope: &[Parabola], length: usize, spacing: f64) -> impl Iterator<Item = f64> + '_ {
     let mut current = 0;
     (0..length).map(move |index| {
         let x = index as f64 * spacing;
         while envelope.get(current + 1).is_some_and(|next| next.from < x) {
             current += 1;
         }
-        envelope.get(current).map_or(f64::INFINITY, |low| {
-            low.height + (x - low.vertex) * (x - low.vertex)
-        })
+        envelope.get(current).map_or(f64::INFINITY, |low| low.height + (x - low.vertex) * (x - low.vertex))
     })
 }
 
@@ -238,73 +188,36 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn random_mask(rng: &mut ChaCha8Rng, shape: [usize; 3], density: f64) -> Mask {
-        let voxels = (0..shape.iter().product())
-            .map(|_| rng.random_bool(density))
-            .collect();
+        let voxels = (0..shape.iter().product()).map(|_| rng.random_bool(density)).collect();
         Mask { voxels, shape }
     }
 
     fn brute_force(mask: &Mask, spacing: [f64; 3]) -> Vec<f64> {
         let [_, height, width] = mask.shape;
-        let at = |index: usize| {
-            [
-                index / (height * width),
-                index / width % height,
-                index % width,
-            ]
-            .map(|at| at as f64)
-        };
-        let squared = |a: [f64; 3], b: [f64; 3]| {
-            (0..3)
-                .map(|i| ((a[i] - b[i]) * spacing[i]).powi(2))
-                .sum::<f64>()
-        };
-        let sites: Vec<_> = (0..mask.voxels.len())
-            .filter(|&index| mask.voxels[index])
-            .map(at)
-            .collect();
-        let nearest = |from| {
-            sites
-                .iter()
-                .map(|&site| squared(from, site))
-                .fold(f64::INFINITY, f64::min)
-        };
-        (0..mask.voxels.len())
-            .map(|index| nearest(at(index)))
-            .collect()
+        let at = |index: usize| [index / (height * width), index / width % height, index % width].map(|at| at as f64);
+        let squared = |a: [f64; 3], b: [f64; 3]| (0..3).map(|i| ((a[i] - b[i]) * spacing[i]).powi(2)).sum::<f64>();
+        let sites: Vec<_> = (0..mask.voxels.len()).filter(|&index| mask.voxels[index]).map(at).collect();
+        let nearest = |from| sites.iter().map(|&site| squared(from, site)).fold(f64::INFINITY, f64::min);
+        (0..mask.voxels.len()).map(|index| nearest(at(index))).collect()
     }
 
     #[test]
     fn distance_transform_equals_brute_force() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
-        for (shape, density) in [
-            ([4, 9, 7], 0.02),
-            ([1, 13, 5], 0.3),
-            ([6, 1, 11], 0.1),
-            ([5, 6, 7], 0.5),
-        ] {
+        for (shape, density) in [([4, 9, 7], 0.02), ([1, 13, 5], 0.3), ([6, 1, 11], 0.1), ([5, 6, 7], 0.5)] {
             let mask = random_mask(&mut rng, shape, density);
             let spacing = [7.3, 1.5, 1.25];
             let fast = mask.squared_distances(spacing);
             for (fast, slow) in fast.iter().zip(brute_force(&mask, spacing)) {
-                assert!(
-                    fast == &slow || (fast - slow).abs() < 1e-9,
-                    "{fast} is not {slow}"
-                );
+                assert!(fast == &slow || (fast - slow).abs() < 1e-9, "{fast} is not {slow}");
             }
         }
     }
 
     #[test]
     fn surface_of_a_solid_cube_is_its_shell() {
-        let cube = Mask {
-            voxels: vec![true; 125],
-            shape: [5, 5, 5],
-        };
-        assert_eq!(
-            cube.surface().voxels.iter().filter(|&&on| on).count(),
-            125 - 27
-        );
+        let cube = Mask { voxels: vec![true; 125], shape: [5, 5, 5] };
+        assert_eq!(cube.surface().voxels.iter().filter(|&&on| on).count(), 125 - 27);
     }
 
     #[test]
@@ -314,17 +227,8 @@ mod tests {
         pred[5] = 3;
         truth[16 + 5] = 3;
         let volume = |labels| LabelVolume::new(labels, [3, 4, 4], [8.0, 1.5, 1.5]).unwrap();
-        let distances = surface_distances(&volume(&pred), &volume(&truth), Structure::Lv)
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            distances,
-            SurfaceDistances {
-                hd_mm: 8.0,
-                hd95_mm: 8.0,
-                assd_mm: 8.0
-            }
-        );
+        let distances = surface_distances(&volume(&pred), &volume(&truth), Structure::Lv).unwrap().unwrap();
+        assert_eq!(distances, SurfaceDistances { hd_mm: 8.0, hd95_mm: 8.0, assd_mm: 8.0 });
     }
 
     #[test]
@@ -333,13 +237,7 @@ mod tests {
         let volume = |shape, spacing| LabelVolume::new(&labels, shape, spacing).unwrap();
         let a = volume([1, 2, 2], [1.0; 3]);
         let compare = |b| surface_distances(&a, &b, Structure::Rv);
-        assert!(matches!(
-            compare(volume([2, 1, 2], [1.0; 3])),
-            Err(MetricError::Shape { .. })
-        ));
-        assert!(matches!(
-            compare(volume([1, 2, 2], [2.0; 3])),
-            Err(MetricError::SpacingDiffers { .. })
-        ));
+        assert!(matches!(compare(volume([2, 1, 2], [1.0; 3])), Err(MetricError::Shape { .. })));
+        assert!(matches!(compare(volume([1, 2, 2], [2.0; 3])), Err(MetricError::SpacingDiffers { .. })));
     }
 }

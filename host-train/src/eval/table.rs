@@ -19,14 +19,8 @@ pub struct Table {
 impl Table {
     /// An empty table with a heading.
     pub fn new<S: Into<String>>(columns: impl IntoIterator<Item = (S, Align)>) -> Self {
-        let columns = columns
-            .into_iter()
-            .map(|(title, align)| (title.into(), align))
-            .collect();
-        Self {
-            columns,
-            rows: Vec::new(),
-        }
+        let columns = columns.into_iter().map(|(title, align)| (title.into(), align)).collect();
+        Self { columns, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -40,9 +34,7 @@ impl Table {
     pub fn to_text(&self) -> String {
         let widths = self.widths(|cell| cell.chars().count());
         let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
-        let lines = std::iter::once(self.titles())
-            .chain(std::iter::once(rule))
-            .chain(self.rows.iter().cloned());
+        let lines = std::iter::once(self.titles()).chain(std::iter::once(rule)).chain(self.rows.iter().cloned());
         let mut text = String::new();
         for cells in lines {
             text.push_str(self.aligned(&cells, &widths).join("  ").trim_end());
@@ -53,60 +45,34 @@ impl Table {
 
     /// For a page in Markdown, aligned in its source too.
     pub fn to_markdown(&self) -> String {
-        let escaped = |cells: &[String]| {
-            cells
-                .iter()
-                .map(|cell| escape_markdown(cell))
-                .collect::<Vec<_>>()
-        };
+        let escaped = |cells: &[String]| cells.iter().map(|cell| escape_markdown(cell)).collect::<Vec<_>>();
         let widths = self.widths(|cell| escape_markdown(cell).chars().count().max(3));
-        let rule = self
-            .columns
-            .iter()
-            .zip(&widths)
-            .map(|((_, align), &width)| match align {
-                Align::Left => "-".repeat(width),
-                Align::Right => format!("{}:", "-".repeat(width - 1)),
-            });
-        let heading = [
-            self.aligned(&escaped(&self.titles()), &widths),
-            rule.collect(),
-        ];
-        let rows = self
-            .rows
-            .iter()
-            .map(|row| self.aligned(&escaped(row), &widths));
-        heading
-            .into_iter()
-            .chain(rows)
-            .map(|cells| format!("| {} |\n", cells.join(" | ")))
-            .collect()
+        let rule = self.columns.iter().zip(&widths).map(|((_, align), &width)| match align {
+            Align::Left => "-".repeat(width),
+            Align::Right => format!("{}:", "-".repeat(width - 1)),
+        });
+        let heading = [self.aligned(&escaped(&self.titles()), &widths), rule.collect()];
+        let rows = self.rows.iter().map(|row| self.aligned(&escaped(row), &widths));
+        heading.into_iter().chain(rows).map(|cells| format!("| {} |\n", cells.join(" | "))).collect()
     }
 
     fn titles(&self) -> Vec<String> {
-        self.columns
-            .iter()
-            .map(|(title, _)| title.clone())
-            .collect()
+        self.columns.iter().map(|(title, _)| title.clone()).collect()
     }
 
     fn widths(&self, width: impl Fn(&str) -> usize) -> Vec<usize> {
         let widest = |(index, (title, _)): (usize, &(String, Align))| {
-            self.rows
-                .iter()
-                .map(|row| width(&row[index]))
-                .fold(width(title), usize::max)
+            self.rows.iter().map(|row| width(&row[index])).fold(width(title), usize::max)
         };
         self.columns.iter().enumerate().map(widest).collect()
     }
 
     fn aligned(&self, cells: &[String], widths: &[usize]) -> Vec<String> {
         let columns = cells.iter().zip(widths).zip(&self.columns);
-        let align =
-            |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            };
+        let align = |((cell, &width), (_, align)): ((&String, &usize), &(String, Align))| match align {
+            Align::Left => format!("{cell:<width$}"),
+            Align::Right => format!("{cell:>width$}"),
+        };
         columns.map(align).collect()
     }
 }
@@ -134,7 +100,8 @@ mod tests {
 
     #[test]
     fn markdown_marks_numbers_as_aligned_right() {
-        let expected = "| method     |     8 |\n| ---------- | ----: |\n| centre-out | 0.764 |\n| policy     |       |\n";
+        let expected =
+            "| method     |     8 |\n| ---------- | ----: |\n| centre-out | 0.764 |\n| policy     |       |\n";
         assert_eq!(table().to_markdown(), expected);
     }
 

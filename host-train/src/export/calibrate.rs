@@ -17,9 +17,7 @@ pub type CalibrationInput = Vec<Vec<f32>>;
 
 impl Range {
     fn of(values: &[f32]) -> Self {
-        values
-            .iter()
-            .fold(Self::default(), |range, &x| Self { low: range.low.min(x), high: range.high.max(x) })
+        values.iter().fold(Self::default(), |range, &x| Self { low: range.low.min(x), high: range.high.max(x) })
     }
 
     fn union(self, other: Self) -> Self {

@@ -55,8 +55,7 @@ impl BlobFile {
 
     /// The checked view of the bytes.
     pub fn model(&self) -> Result<Model<'_>, BlobFileError> {
-        Model::new_checked(&self.bytes)
-            .map_err(|problem| BlobFileError::Refused { path: self.path.clone(), problem })
+        Model::new_checked(&self.bytes).map_err(|problem| BlobFileError::Refused { path: self.path.clone(), problem })
     }
 }
 

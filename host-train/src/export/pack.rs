@@ -14,10 +14,12 @@ use crate::net::{FloatGraph, UNext};
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Nothing to calibrate on.
-    #[error("{0}: nothing to calibrate on; the data set needs training slices, and --calibration at least 8")]
+    #[error("{0}: nothing to calibrate on; the data set needs training slices, and --calibration more of them")]
     NoCalibration(GraphKind),
     /// An observation is not of the network's size.
-    #[error("{graph}: input {input} takes {expected} values, a calibration input has {got}; network and data differ in size")]
+    #[error(
+        "{graph}: input {input} takes {expected} values, a calibration input has {got}; network and data differ in size"
+    )]
     Observation {
         /// The graph.
         graph: GraphKind,
@@ -70,11 +72,7 @@ pub fn pack(
 
 /// One network in int8: what [`pack`] does before it writes. Training exports a new policy again and again, and keeps the
 /// segmenter, so it calls this and [`write_blob`] itself.
-pub fn quantised(
-    kind: GraphKind,
-    graph: &FloatGraph,
-    observations: &[Observation],
-) -> Result<GraphSpec, ExportError> {
+pub fn quantised(kind: GraphKind, graph: &FloatGraph, observations: &[Observation]) -> Result<GraphSpec, ExportError> {
     // A policy is only asked while there are lines left; a full mask would widen its ranges for nothing.
     let wanted = |o: &&Observation| kind == GraphKind::Segmenter || o.goes_on();
     let inputs: Vec<CalibrationInput> =
@@ -96,4 +94,104 @@ fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &Observation) -> Result<C
         Ok(values.iter().map(|&q| input.scale * (i32::from(q) - input.zero_point) as f32).collect())
     };
     graph.inputs.iter().zip(given).enumerate().map(real).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use kscout_core::kernels::Portable;
+    use kscout_core::model::{Model, run};
+    use kscout_core::scan::STATE_EXTRAS;
+
+    use super::*;
+    use crate::mri::random::Stream;
+    use crate::net::graph::{FloatConv, FloatOp};
+    use crate::segment::HeapArena;
+
+    const SIDE: usize = 32;
+
+    fn header() -> HeaderSpec {
+        HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() }
+    }
+
+    fn conv(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatOp {
+        let taps = kernel * kernel * input;
+        let reach = (1.0 / taps as f32).sqrt();
+        FloatOp::Conv(FloatConv {
+            weights: (0..out * taps).map(|_| random.range(-reach, reach)).collect(),
+            bias: (0..out).map(|_| random.range(-0.5, 0.5)).collect(),
+            kernel: (kernel, kernel),
+            stride: 1,
+            pad: kernel / 2,
+        })
+    }
+
+    /// Two convolutions, pooling, interpolation, a skip connection.
+    fn segmenter(random: &mut Stream) -> FloatGraph {
+        let mut graph = FloatGraph::default();
+        let image = graph.input(image_input(SIDE, SIDE));
+        let wide = graph.push(conv(random, 3, 1, 8), true, &[image]);
+        let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
+        let deep = graph.push(conv(random, 3, 8, 8), false, &[down]);
+        let up = graph.push(FloatOp::Upsample2x, true, &[deep]);
+        let sum = graph.push(FloatOp::Add, false, &[up, wide]);
+        graph.push(conv(random, 1, 8, 4), false, &[sum]);
+        graph
+    }
+
+    fn observations(random: &mut Stream, side: usize) -> Vec<Observation> {
+        let mut one = || Observation {
+            levels: (0..side * side).map(|_| random.below(256) as u8 as i8).collect(),
+            state: vec![127; side + STATE_EXTRAS],
+        };
+        (0..12).map(|_| one()).collect()
+    }
+
+    #[test]
+    fn int8_logits_are_near_the_real_ones() {
+        let mut random = Stream::new(5);
+        let graph = segmenter(&mut random);
+        let observations = observations(&mut random, SIDE);
+        let blob = pack(Some(&graph), None, &observations, &header()).unwrap();
+        let int8 = Model::new_checked(&blob).unwrap().segmenter().unwrap();
+        let output = int8.output();
+        let mut arena = HeapArena::new(int8.arena_bytes());
+        for seen in &observations {
+            let real = real_inputs(GraphKind::Segmenter, &graph, seen).unwrap();
+            let expected = graph.run(&[&real[0]]).pop().unwrap();
+            let got = run(&int8, &Portable, &[&seen.levels], arena.bytes()).unwrap();
+            for (&q, expected) in got.iter().zip(&expected) {
+                let got = output.scale * (i32::from(q) - output.zero_point) as f32;
+                assert!(
+                    (got - expected).abs() < 4.0 * output.scale,
+                    "{got} for {expected}, a step is {}",
+                    output.scale
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_calibrate_on_is_an_error() {
+        let graph = segmenter(&mut Stream::new(5));
+        let error = pack(Some(&graph), None, &[], &header()).unwrap_err();
+        assert!(matches!(error, ExportError::NoCalibration(GraphKind::Segmenter)), "{error}");
+    }
+
+    #[test]
+    fn an_observation_of_another_size_is_an_error() {
+        let mut random = Stream::new(5);
+        let graph = segmenter(&mut random);
+        let error = pack(Some(&graph), None, &observations(&mut random, 2 * SIDE), &header()).unwrap_err();
+        assert!(matches!(error, ExportError::Observation { input: 0, expected: 1024, got: 4096, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_is_an_error_that_names_the_node() {
+        let mut random = Stream::new(5);
+        let mut graph = segmenter(&mut random);
+        let FloatOp::Conv(conv) = &mut graph.nodes[2].op else { panic!("node 2 is a convolution") };
+        conv.weights[0] = f32::NAN;
+        let error = pack(Some(&graph), None, &observations(&mut random, SIDE), &header()).unwrap_err();
+        assert!(error.to_string().starts_with("segmenter: node 2 (convolution)"), "{error}");
+    }
 }

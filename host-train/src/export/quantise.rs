@@ -5,9 +5,7 @@
 use kscout_core::kernels::Channel;
 use kscout_core::quant::Requant;
 
-use super::blob_writer::{
-    ConvRepr, GraphSpec, OperatorRepr, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes,
-};
+use super::blob_writer::{ConvRepr, GraphSpec, OperatorRepr, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes};
 use super::calibrate::Range;
 use crate::net::FloatGraph;
 use crate::net::graph::{FloatConv, FloatNode, FloatOp, gelu};
@@ -79,11 +77,7 @@ fn scale_of(range: Range) -> Result<(f32, i32), String> {
     Ok((scale, zero_point))
 }
 
-fn operator(
-    node: &FloatNode,
-    read: &[TensorSpec],
-    output: &TensorSpec,
-) -> Result<OperatorRepr<Vec<u8>>, String> {
+fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Result<OperatorRepr<Vec<u8>>, String> {
     let input = &read[0];
     let clamp = (if node.relu { output.zero_point as i8 } else { -128 }, 127);
     Ok(match &node.op {

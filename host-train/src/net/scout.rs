@@ -4,7 +4,7 @@
 //! Their sum chooses among the lines. The last bias starts as a gentle slope away from the centre of k-space: without any
 //! training the policy measures centre-out, and learning only has to correct that.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
@@ -80,9 +80,7 @@ impl Trunk {
 
     fn lower(&self, graph: &mut FloatGraph, image: TensorIndex, state: TensorIndex) -> TensorIndex {
         let layers = [&self.conv1, &self.conv2, &self.conv3, &self.conv4];
-        let x = layers
-            .into_iter()
-            .fold(image, |x, layer| graph.push(FloatOp::Conv(lower::conv(layer)), true, &[x]));
+        let x = layers.into_iter().fold(image, |x, layer| graph.push(FloatOp::Conv(lower::conv(layer)), true, &[x]));
         let seen = graph.push(FloatOp::Conv(lower::conv(&self.conv5)), false, &[x]);
         let known = graph.push(FloatOp::Conv(lower::linear(&self.state)), false, &[state]);
         graph.push(FloatOp::Add, true, &[seen, known])
@@ -92,12 +90,11 @@ impl Trunk {
 impl Scout {
     /// A policy for images of `height` by `width` pixels, multiples of 32, that starts out as centre-out.
     pub fn new(height: usize, width: usize, device: &Device) -> Self {
-        let slope: Vec<f32> =
-            (0..width).map(|line| -CENTRE_SLOPE * line.abs_diff(width / 2) as f32).collect();
+        let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * line.abs_diff(width / 2) as f32).collect();
         let small = Initializer::Normal { mean: 0.0, std: 0.01 };
         let mut lines = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
         let bias = Tensor::from_data(TensorData::new(slope, [width]), device);
-        lines.bias = lines.bias.map(|old| old.map(|_| bias.require_grad()));
+        lines.bias = Some(Param::from_tensor(bias));
         Self { trunk: Trunk::new(height, width, device), lines }
     }
 
@@ -135,11 +132,7 @@ impl Critic {
 
 /// The quantised zero-filled image as a graph's input.
 pub fn image_input(height: usize, width: usize) -> GraphInput {
-    GraphInput {
-        shape: Shape { h: height, w: width, c: 1 },
-        scale: 1.0 / IMAGE_LEVELS_PER_RMS,
-        zero_point: -128,
-    }
+    GraphInput { shape: Shape { h: height, w: width, c: 1 }, scale: 1.0 / IMAGE_LEVELS_PER_RMS, zero_point: -128 }
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{
-    BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
-};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::{gelu, relu};
 use burn::tensor::module::{conv2d, interpolate, max_pool2d};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
@@ -106,9 +104,7 @@ impl ShiftedBlock {
             norm2: LayerNormConfig::new(width).init(device),
             mlp: ShiftedMlp {
                 fc1: LinearConfig::new(width, width).init(device),
-                dwconv: DepthwiseConv {
-                    dwconv: depthwise.init(device),
-                },
+                dwconv: DepthwiseConv { dwconv: depthwise.init(device) },
                 fc2: LinearConfig::new(width, width).init(device),
             },
         }
@@ -126,10 +122,7 @@ impl ShiftedBlock {
 
 impl PatchEmbed {
     fn new(from: usize, to: usize, device: &Device) -> Self {
-        Self {
-            proj: conv3x3(from, to, 2, device),
-            norm: LayerNormConfig::new(to).init(device),
-        }
+        Self { proj: conv3x3(from, to, 2, device), norm: LayerNormConfig::new(to).init(device) }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -250,9 +243,8 @@ fn pool2(x: Tensor<4>) -> Tensor<4> {
 }
 
 fn upsample2(x: Tensor<4>) -> Tensor<4> {
-    let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-        .with_align_corners(false)
-        .with_scale_factor([2.0, 2.0]);
+    let options =
+        InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false).with_scale_factor([2.0, 2.0]);
     interpolate(x, options)
 }
 

@@ -40,7 +40,8 @@ impl Batch {
         let entries = observations.first().map_or(0, |first| first.state.len());
         let real = |q: i8| (f32::from(q) + 128.0) / IMAGE_LEVELS_PER_RMS;
         let images: Vec<f32> = observations.iter().flat_map(|o| o.levels.iter().map(|&q| real(q))).collect();
-        let states: Vec<f32> = observations.iter().flat_map(|o| o.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
+        let states: Vec<f32> =
+            observations.iter().flat_map(|o| o.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
         let measured = observations.iter().flat_map(|o| &o.state[..width]);
         let exclusion: Vec<f32> = measured.map(|&m| if m > 0 { NEVER } else { 0.0 }).collect();
         Self {

@@ -24,14 +24,7 @@ pub struct RewardConfig {
 
 impl Default for RewardConfig {
     fn default() -> Self {
-        Self {
-            lambda1: 0.1,
-            lambda2: 1.0,
-            class_weights: [1.0; 3],
-            final_only: false,
-            delay_step: 0,
-            scale: 10.0,
-        }
+        Self { lambda1: 0.1, lambda2: 1.0, class_weights: [1.0; 3], final_only: false, delay_step: 0, scale: 10.0 }
     }
 }
 

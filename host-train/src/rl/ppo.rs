@@ -125,7 +125,8 @@ fn loss(
 
     let scalar = |x: &Tensor<1>| f64::from(x.clone().into_scalar::<f32>());
     let report = UpdateReport { entropy: scalar(&entropy), kl: scalar(&kl), value_loss: scalar(&value_loss) };
-    let loss = gain.mean().neg() - entropy.mul_scalar(config.entropy_weight) + value_loss.mul_scalar(config.value_weight);
+    let loss =
+        gain.mean().neg() - entropy.mul_scalar(config.entropy_weight) + value_loss.mul_scalar(config.value_weight);
     (loss, report)
 }
 

@@ -75,7 +75,12 @@ impl PolicyConfig {
         if self.min_budget == 0 || self.min_budget > self.max_budget || self.max_budget > width {
             return error("min_budget, max_budget", format!("must satisfy 1 <= min_budget <= max_budget <= {width}"));
         }
-        if self.updates == 0 || self.episodes == 0 || self.epochs == 0 || self.minibatch == 0 || self.validate_every == 0 {
+        if self.updates == 0
+            || self.episodes == 0
+            || self.epochs == 0
+            || self.minibatch == 0
+            || self.validate_every == 0
+        {
             return error("updates, episodes, epochs, minibatch, validate_every", "must be at least 1".into());
         }
         if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > width) {
@@ -263,8 +268,13 @@ impl Trainer<'_> {
             let (lines, log_p, values) = self.choose(&player, &observations, device, rng);
             let rewards = environment.step(&active, &lines)?;
             for (i, observation) in observations.into_iter().enumerate() {
-                let step =
-                    Step { observation, line: lines[i], log_probability: log_p[i], value: values[i], reward: rewards[i] };
+                let step = Step {
+                    observation,
+                    line: lines[i],
+                    log_probability: log_p[i],
+                    value: values[i],
+                    reward: rewards[i],
+                };
                 episodes[active[i]].push(step);
             }
         }
@@ -309,7 +319,11 @@ impl Trainer<'_> {
             return Ok(());
         }
         let mut line = String::from("centre-out:");
-        for (&budget, dice) in self.config.validate_lines.iter().zip(self.scores(self.model, validation, Method::Pattern(Pattern::CentreOut))?) {
+        for (&budget, dice) in self.config.validate_lines.iter().zip(self.scores(
+            self.model,
+            validation,
+            Method::Pattern(Pattern::CentreOut),
+        )?) {
             line += &format!(" Dice at {budget} lines {dice:.4}");
         }
         bar.suspend(|| println!("{line}"));
@@ -340,7 +354,8 @@ impl Trainer<'_> {
         seconds: f64,
         bar: &ProgressBar,
     ) -> Result<(), PolicyError> {
-        let mean = |f: &dyn Fn(&(f64, UpdateReport)) -> f64| recent.iter().map(f).sum::<f64>() / recent.len().max(1) as f64;
+        let mean =
+            |f: &dyn Fn(&(f64, UpdateReport)) -> f64| recent.iter().map(f).sum::<f64>() / recent.len().max(1) as f64;
         let (worth, entropy, kl) = (mean(&|r| r.0), mean(&|r| r.1.entropy), mean(&|r| r.1.kl));
         let mut columns = String::from("update,seconds,worth,entropy,kl,value_loss");
         let step = state.meta.step;

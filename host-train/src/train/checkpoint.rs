@@ -39,7 +39,9 @@ pub struct Meta {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// Nothing there.
-    #[error("{0}: no checkpoint here (expected {META} and {WEIGHTS}); give the folder that `kscout train` wrote, or its `best` or `last`")]
+    #[error(
+        "{0}: no checkpoint here (expected {META} and {WEIGHTS}); give the folder that `kscout train` wrote, or its `best` or `last`"
+    )]
     Missing(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {source}")]

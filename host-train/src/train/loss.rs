@@ -10,8 +10,7 @@ use burn::tensor::activation::log_softmax;
 pub fn cross_entropy_and_dice(logits: Tensor<4>, target: Tensor<4>, dice_weight: f64) -> Tensor<1> {
     let [batch, classes, height, width] = logits.dims();
     let log_p = log_softmax(logits, 1);
-    let cross_entropy =
-        (log_p.clone() * target.clone()).sum().neg().div_scalar((batch * height * width) as f64);
+    let cross_entropy = (log_p.clone() * target.clone()).sum().neg().div_scalar((batch * height * width) as f64);
     let foreground = |x: Tensor<4>| x.narrow(1, 1, classes - 1);
     let (p, t) = (foreground(log_p.exp()), foreground(target));
     let per_class = |x: Tensor<4>| x.swap_dims(0, 1).reshape([classes - 1, batch * height * width]).sum_dim(1);

@@ -195,8 +195,7 @@ pub fn train_reward(
         loss_sum += loss;
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
-        let out_of_time =
-            config.max_minutes > 0.0 && started.elapsed().as_secs_f64() > config.max_minutes * 60.0;
+        let out_of_time = config.max_minutes > 0.0 && started.elapsed().as_secs_f64() > config.max_minutes * 60.0;
         if run.meta.step % config.validate_every == 0 || run.meta.step == config.steps || out_of_time {
             let seconds = started.elapsed().as_secs_f64();
             let steps = (run.meta.step - 1) % config.validate_every + 1;
@@ -262,8 +261,7 @@ impl<'a> Run<'a> {
         let training = device.clone().autodiff();
         training.seed(config.seed);
         let mut network = UNext::new(UNEXT_S_WIDTHS, CLASSES, &training);
-        let mut optimizer =
-            AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
+        let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
         let mut meta = Meta {
             network: config.network.clone(),
             height: data.height(),

@@ -42,9 +42,7 @@ impl<'a> Validation<'a> {
                 let mask = pattern_mask(Pattern::CentreOut, part[0].0.width, budget, 0);
                 let images: Vec<f32> = part
                     .par_iter()
-                    .flat_map_iter(|(_, kspace)| {
-                        levels_to_real(&observed_levels(kspace, &mask)).collect::<Vec<_>>()
-                    })
+                    .flat_map_iter(|(_, kspace)| levels_to_real(&observed_levels(kspace, &mask)).collect::<Vec<_>>())
                     .collect();
                 predicted.extend(classify(network, images, [part[0].0.height, part[0].0.width], device));
                 part.iter().for_each(|(slice, _)| truth.extend_from_slice(&slice.label));

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Checks everything: format, lints, docs, tests of all crates, and the firmware in an emulated Cortex-M4F.
+# Needs Rust (rustup) and a C linker. Installs, where they are missing: clippy and rustfmt (rustup), the target
+# thumbv7em-none-eabihf (rustup, or Debian's rustc-web cargo-web rust-web-src), QEMU (Debian's qemu-system-arm).
+# Root is needed only to install a missing Debian package. KSCOUT_GOLDEN names another folder of golden vectors.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+
+cargo fmt --all --check
+cargo fmt --manifest-path firmware-demo/Cargo.toml --check
+cargo clippy --workspace --all-targets --release --locked -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
+KSCOUT_FIRMWARE=required cargo test --workspace --release --locked

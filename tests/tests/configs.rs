@@ -1,0 +1,54 @@
+//! The files under `configs/` name every key, with its default, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use kscout::config;
+use kscout::rl::PolicyConfig;
+use kscout::train::RewardConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(name)
+}
+
+/// Loads through the program's own way, then compares each key of the defaults with the file's text.
+fn documents_every_key<C: Serialize + DeserializeOwned + Default>(name: &str) {
+    config::load::<C>(Some(&file(name)), &[]).unwrap();
+    let given: Table = std::fs::read_to_string(file(name)).unwrap().parse().unwrap();
+    let defaults = Table::try_from(C::default()).unwrap();
+    compare(name, "", &given, &defaults);
+}
+
+fn compare(name: &str, path: &str, given: &Table, defaults: &Table) {
+    for (key, default) in defaults {
+        let path = format!("{path}{key}");
+        match (given.get(key), default) {
+            (None, _) => panic!("{name}: `{path}` is not documented"),
+            (Some(Value::Table(given)), Value::Table(default)) => compare(name, &format!("{path}."), given, default),
+            _ if key == "max_minutes" => {}
+            (Some(Value::Float(a)), Value::Float(b)) => {
+                assert!((a - b).abs() < 1e-6, "{name}: `{path}` is {a}, not {b}")
+            }
+            (Some(given), default) => assert_eq!(given, default, "{name}: `{path}`"),
+        }
+    }
+}
+
+#[test]
+fn reward_toml_documents_every_key() {
+    documents_every_key::<RewardConfig>("reward.toml");
+}
+
+#[test]
+fn policy_toml_documents_every_key() {
+    documents_every_key::<PolicyConfig>("policy.toml");
+}
+
+#[test]
+fn the_demo_configs_are_accepted() {
+    let reward: RewardConfig = config::load(Some(&file("demo-reward.toml")), &[]).unwrap();
+    let policy: PolicyConfig = config::load(Some(&file("demo-policy.toml")), &[]).unwrap();
+    assert!(reward.max_minutes + policy.max_minutes <= 10.0, "the demo is to take a quarter of an hour in all");
+}

@@ -1,0 +1,187 @@
+//! The main job through the binary, on a small phantom: data, two trainings, export, verification, evaluation, a scan.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kscout_tests::{Ran, run};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+fn kscout(args: &[&str]) -> Ran {
+    run(EXE, args)
+}
+
+/// A trained and exported model in a folder of its own.
+struct Job {
+    tmp: tempfile::TempDir,
+}
+
+impl Job {
+    fn path(&self, name: &str) -> String {
+        self.tmp.path().join(name).display().to_string()
+    }
+
+    fn phantom() -> Self {
+        let job = Self { tmp: tempfile::tempdir().unwrap() };
+        let data = job.path("data");
+        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", "64"]).succeeded();
+        job
+    }
+
+    fn train_reward(&self, out: &str, set: &[&str]) -> Ran {
+        let (data, out) = (self.path("data"), self.path(out));
+        let mut args = vec!["train", "reward", "--data", &data, "--out", &out];
+        let fixed = ["batch=4", "warmup=2", "validate_every=4", "validate_lines=[64,8]"];
+        for set in fixed.iter().chain(set) {
+            args.extend(["--set", set]);
+        }
+        args.push("--resume");
+        kscout(&args)
+    }
+
+    fn train_policy(&self) -> Ran {
+        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path("policy"));
+        let mut args = vec!["train", "policy", "--data", &data, "--reward", &reward, "--out", &out];
+        for set in ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"] {
+            args.extend(["--set", set]);
+        }
+        kscout(&args)
+    }
+
+    fn export(&self) -> String {
+        let (data, reward, policy) = (self.path("data"), self.path("reward"), self.path("policy"));
+        let out = self.path("heart.kscout");
+        let args = ["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out];
+        kscout(&args).succeeded();
+        out
+    }
+}
+
+fn lines_of(path: impl AsRef<Path>) -> usize {
+    fs::read_to_string(path).unwrap().lines().count()
+}
+
+#[test]
+fn from_nothing_to_a_verified_scan() {
+    let job = Job::phantom();
+    let data = job.path("data");
+    let info = kscout(&["data", "info", &data]).succeeded();
+    assert!(info.contains("phantom"), "{info}");
+    let sampler = kscout(&["sampler", "--data", &data, "--out", &job.path("weights.csv")]).succeeded();
+    assert!(sampler.contains("RV+MYO+LV"), "{sampler}");
+
+    job.train_reward("reward", &["steps=8"]).succeeded();
+    assert_eq!(lines_of(job.path("reward/log.csv")), 3, "a header and two validations");
+    job.train_policy().succeeded();
+    let blob = job.export();
+
+    let listing = kscout(&["inspect", &blob, "--json"]).succeeded();
+    let listing: serde_json::Value = serde_json::from_str(&listing).expect("inspect --json prints JSON");
+    assert_eq!(listing["width"], 64, "{listing}");
+
+    let (reward, policy) = (job.path("reward"), job.path("policy"));
+    let networks = ["--reward", &reward, "--policy", &policy, "--data", &data];
+    let verify = [&["verify", &blob][..], &networks, &["--budgets", "8", "--limit", "4", "--tolerance", "1"]].concat();
+    let verified = kscout(&verify).succeeded();
+    assert!(verified.contains("digest"), "{verified}");
+
+    let out = job.path("eval");
+    let eval = ["eval", "--model", &blob, "--data", &data, "--budgets", "4,8", "--out", &out, "--panels", "1"];
+    let table = kscout(&eval).succeeded();
+    for method in ["policy", "centre-out", "equispaced", "variable-density", "random", "full"] {
+        assert!(table.contains(method), "{table}");
+    }
+    // A header, and for full sampling and five methods at two budgets a row for both volumes of the one patient.
+    assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 11 * 2);
+    for file in ["results.json", "report.md", "dice.png", "lines_policy_4.png", "acdc/policy_8.csv"] {
+        assert!(fs::metadata(job.path("eval").clone() + "/" + file).unwrap().len() > 0, "{file}");
+    }
+
+    let (picture, capture) = (job.path("scan.png"), job.path("slice.kscan"));
+    let slice = ["--slice", "patient005/2", "--budget", "6"];
+    let scan = [&["scan", &blob, "--data", &data][..], &slice, &["--out", &picture, "--capture", &capture]].concat();
+    let first = kscout(&scan).succeeded();
+    let second = kscout(&scan).succeeded();
+    let digest = |text: &str| text.lines().find(|line| line.contains("digest")).map(str::to_owned);
+    assert_eq!(digest(&first), digest(&second), "the same scan twice");
+    let stored = fs::read(&capture).unwrap();
+    let stored = kscout_core::capture::Capture::new_checked(&stored).expect("a readable capture");
+    let hex = format!("{:016x}", stored.digest());
+    assert!(digest(&first).unwrap().contains(&hex), "{first} does not show {hex}");
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_where_it_was() {
+    let job = Job::phantom();
+    job.train_reward("whole", &["steps=8"]).succeeded();
+    job.train_reward("parts", &["steps=8", "max_minutes=0.0001"]).succeeded();
+    let step = |run: &str| {
+        let text = fs::read_to_string(job.path(run) + "/last/checkpoint.json").unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["step"].as_u64().unwrap()
+    };
+    assert_eq!(step("parts"), 1);
+    job.train_reward("parts", &["steps=8"]).succeeded();
+    assert_eq!((step("parts"), step("whole")), (8, 8));
+}
+
+#[test]
+fn a_run_in_the_way_is_not_overwritten() {
+    let job = Job::phantom();
+    job.train_reward("reward", &["steps=1"]).succeeded();
+    let before = fs::read(job.path("reward/last/weights.bpk")).unwrap();
+    let (data, out) = (job.path("data"), job.path("reward"));
+    kscout(&["train", "reward", "--data", &data, "--out", &out]).refused(&[&out, "--resume"]);
+    assert_eq!(fs::read(job.path("reward/last/weights.bpk")).unwrap(), before);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
+    let job = Job::phantom();
+    let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("policy"));
+    let gone = job.path("gone");
+    kscout(&["train", "reward", "--data", &gone, "--out", &reward]).refused(&[&gone]);
+    kscout(&["data", "import", "--format", "acdc", &gone, &job.path("x")]).refused(&[&gone]);
+    let typo = ["train", "reward", "--data", &data, "--out", &reward, "--set", "learning_rat=1"];
+    kscout(&typo).refused(&["learning_rat", "did you mean `learning_rate`"]);
+    let config = job.path("typo.toml");
+    fs::write(&config, "[augment]\nrotate_degree = 3\n").unwrap();
+    kscout(&["train", "reward", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
+        "typo.toml",
+        "augment.rotate_degree",
+        "augment.rotate_degrees",
+    ]);
+    kscout(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
+    assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
+
+    job.train_reward("reward", &["steps=1"]).succeeded();
+    job.train_policy().succeeded();
+    let out = job.path("swapped.kscout");
+    kscout(&["export", "--reward", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
+    kscout(&["train", "policy", "--data", &data, "--reward", &policy, "--out", &gone]).refused(&["scout", "unext-s"]);
+    let weights = job.path("reward/last/weights.bpk");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &out]).refused(&["weights.bpk"]);
+    assert!(!PathBuf::from(&out).exists() && !PathBuf::from(&gone).exists());
+}
+
+#[test]
+fn a_model_with_any_byte_changed_is_refused() {
+    let job = Job::phantom();
+    job.train_reward("reward", &["steps=1"]).succeeded();
+    let (data, reward, out) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
+    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &out]).succeeded();
+    let whole = fs::read(&out).unwrap();
+    let mut damaged = whole.clone();
+    for at in (0..whole.len()).step_by(997) {
+        damaged[at] ^= 0x10;
+        assert!(kscout_core::model::Model::new_checked(&damaged).is_err(), "byte {at}");
+        damaged[at] = whole[at];
+    }
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(&out, &damaged).unwrap();
+    let picture = job.path("scan.png");
+    let scan = ["scan", &out, "--data", &data, "--slice", "patient005/2", "--budget", "4", "--out", &picture];
+    kscout(&scan).refused(&["heart.kscout", "checksum"]);
+    assert!(!PathBuf::from(&picture).exists());
+}
