@@ -1,8 +1,6 @@
 //! The core's Fourier transform and growing image against NumPy's centred orthonormal 2-D transform
 //! (`golden/metrics/fft_*.npy`, 16 rows by 32 columns).
 
-use std::path::PathBuf;
-
 use kscout_core::Complex32;
 use kscout_core::kspace::{Twiddles, fft_centred, grow_image, ifft_centred};
 
@@ -12,9 +10,7 @@ const TOLERANCE: f32 = 2e-6;
 
 /// The values of a little-endian f32 `.npy` file, version 1: magic and version (8 bytes), header length (2), header.
 fn read_npy(name: &str) -> Vec<f32> {
-    let golden = std::env::var_os("KSCOUT_GOLDEN")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from);
-    let path = golden.join("metrics").join(name);
+    let path = kscout_tests::golden_dir().join("metrics").join(name);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();

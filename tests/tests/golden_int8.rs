@@ -2,8 +2,6 @@
 //!
 //! The vectors lie in `golden/int8/layers.jsonl`; `KSCOUT_GOLDEN` names another folder laid out as `golden`.
 
-use std::path::PathBuf;
-
 use kscout_core::kernels::{
     Add, Channel, ChannelParams, Conv2d, Kernels, MaxPool, Portable, Reference, Shape, conv_scratch_bytes,
     depthwise_scratch_bytes,
@@ -183,15 +181,8 @@ fn run(kernels: &impl Kernels, op: &str, layer: Value) -> (Vec<i8>, Vec<i8>) {
     }
 }
 
-fn golden_folder() -> PathBuf {
-    match std::env::var_os("KSCOUT_GOLDEN") {
-        Some(folder) => folder.into(),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"),
-    }
-}
-
 fn every_layer_agrees(kernels: &impl Kernels) {
-    let path = golden_folder().join("int8/layers.jsonl");
+    let path = kscout_tests::golden_dir().join("int8/layers.jsonl");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut layers = 0;
     for line in text.lines() {

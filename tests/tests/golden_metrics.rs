@@ -2,7 +2,6 @@
 //! `golden/metrics` holds their inputs and outputs.
 
 use std::fs;
-use std::path::PathBuf;
 
 use kscout::eval::metrics::{LabelVolume, Structure};
 use kscout::eval::quality::{nmse, psnr, ssim};
@@ -12,7 +11,7 @@ use serde_json::Value;
 const TOLERANCE: f64 = 1e-6;
 
 fn read(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/metrics").join(name);
+    let path = kscout_tests::golden_dir().join("metrics").join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

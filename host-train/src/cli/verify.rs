@@ -95,7 +95,9 @@ impl VerifyArgs {
 fn text(report: &VerifyReport, lines: &str) -> String {
     let mut text = format!("{} slices, lines by {lines}\n{}", report.slices, table(&report.budgets).to_text());
     match &report.kernel_difference {
-        None => text += &format!("naive and fast kernels agree to the bit on {} slices\n", report.kernel_slices),
+        None => {
+            text += &format!("naive and fast kernels agree to the bit (scans compared: {})\n", report.kernel_slices)
+        }
         Some(place) => text += &format!("naive and fast kernels DIFFER at {place}\n"),
     }
     let digest = &report.digest;
@@ -103,8 +105,17 @@ fn text(report: &VerifyReport, lines: &str) -> String {
 }
 
 fn table(budgets: &[BudgetReport]) -> Table {
-    let titles =
-        ["lines", "float Dice", "int8 Dice", "loss", "classes equal", "logits off by", "at most", "choices equal"];
+    let titles = [
+        "lines",
+        "float Dice",
+        "int8 Dice",
+        "loss",
+        "classes equal",
+        "logits off by",
+        "at most",
+        "choices equal",
+        "behind by at most",
+    ];
     let mut table = Table::new(titles.map(|title| (title, Align::Right)));
     for budget in budgets {
         let share = |part: usize, all: usize| match all {
@@ -120,6 +131,7 @@ fn table(budgets: &[BudgetReport]) -> Table {
             format!("{:.3}", budget.logits_mean),
             format!("{:.3}", budget.logits_largest),
             share(budget.decisions_equal, budget.decisions),
+            if budget.decisions == 0 { "-".to_owned() } else { format!("{:.3}", budget.decisions_behind) },
         ]);
     }
     table

@@ -16,8 +16,13 @@ pub struct Range {
 pub type CalibrationInput = Vec<Vec<f32>>;
 
 impl Range {
+    /// The range of `values`; it reaches to infinity if one of them is not a number.
     fn of(values: &[f32]) -> Self {
-        values.iter().fold(Self::default(), |range, &x| Self { low: range.low.min(x), high: range.high.max(x) })
+        let number = |x: f32| if x.is_nan() { f32::INFINITY } else { x };
+        values
+            .iter()
+            .map(|&x| number(x))
+            .fold(Self::default(), |range, x| Self { low: range.low.min(x), high: range.high.max(x) })
     }
 
     fn union(self, other: Self) -> Self {
@@ -36,4 +41,20 @@ pub fn calibrate(graph: &FloatGraph, inputs: &[CalibrationInput]) -> Vec<Range> 
             graph.run(&input).iter().map(|values| Range::of(values)).collect()
         })
         .reduce(nothing, union)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_holds_zero_and_every_value() {
+        assert_eq!(Range::of(&[1.0, 3.0]), Range { low: 0.0, high: 3.0 });
+        assert_eq!(Range::of(&[-2.0, 3.0, -1.0]), Range { low: -2.0, high: 3.0 });
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_cannot_hide_in_a_range() {
+        assert_eq!(Range::of(&[1.0, f32::NAN, 2.0]).high, f32::INFINITY);
+    }
 }

@@ -112,6 +112,8 @@ fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Resul
             clamp,
         },
         FloatOp::LayerNorm { gamma, beta, epsilon } => {
+            finite(gamma)?;
+            finite(beta)?;
             let divided = |values: &[f32]| values.iter().map(|v| v / output.scale).collect::<Vec<_>>();
             OperatorRepr::LayerNorm {
                 eps_q: epsilon / (input.scale * input.scale),
@@ -123,6 +125,14 @@ fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Resul
         FloatOp::Gelu => OperatorRepr::Table { table: i8_bytes(&table(input, output, gelu)) },
         FloatOp::Shift(axis) => OperatorRepr::Shift { axis: *axis },
     })
+}
+
+/// Comparisons ignore what is not a number, so weights are looked at one by one.
+fn finite(weights: &[f32]) -> Result<(), String> {
+    match weights.iter().find(|weight| !weight.is_finite()) {
+        Some(weight) => Err(format!("a weight is {weight}")),
+        None => Ok(()),
+    }
 }
 
 fn conv_repr(conv: &FloatConv, clamp: (i8, i8), weights: Vec<i8>, params: Vec<u8>) -> ConvRepr<Vec<u8>> {
@@ -147,10 +157,9 @@ fn conv_constants(
     let mut records = Vec::with_capacity(channels.len());
     let mut quantised = Vec::with_capacity(channels.len());
     for (weights, &bias) in channels.iter().zip(&conv.bias) {
+        finite(weights)?;
+        finite(&[bias])?;
         let largest = weights.iter().fold(0f32, |largest, w| largest.max(w.abs()));
-        if !largest.is_finite() || !bias.is_finite() {
-            return Err("a weight is not a finite number".into());
-        }
         // The bias must fit i32 at the accumulator's scale, so weights next to nothing get a coarser one.
         let input_scale = f64::from(input.scale);
         let least = f64::from(bias.abs()) / (f64::from(1 << 29) * input_scale);

@@ -150,6 +150,9 @@ pub struct BudgetReport {
     pub decisions: usize,
     /// Those that the real-valued policy would have chosen too.
     pub decisions_equal: usize,
+    /// How far, in real-valued logits, a chosen line was at most behind the real-valued policy's own: small where lines
+    /// differ only because the policy is indifferent.
+    pub decisions_behind: f64,
 }
 
 impl BudgetReport {
@@ -328,6 +331,7 @@ struct Sums {
     int8: [(f64, usize); 3],
     decisions: usize,
     decisions_equal: usize,
+    decisions_behind: f64,
 }
 
 impl Sums {
@@ -356,8 +360,12 @@ impl Sums {
         let steps: Vec<&(Observation, usize)> = scans.iter().flat_map(|played| &played.steps).collect();
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
-            let equal = |steps: &[&(Observation, usize)]| equal_decisions(policy, steps, size, originals.device);
-            self.decisions_equal += steps.chunks(4 * BATCH).map(equal).sum::<usize>();
+            for steps in steps.chunks(4 * BATCH) {
+                for behind in decisions_behind(policy, steps, size, originals.device) {
+                    self.decisions_equal += usize::from(behind == 0.0);
+                    self.decisions_behind = self.decisions_behind.max(f64::from(behind));
+                }
+            }
         }
     }
 
@@ -372,6 +380,7 @@ impl Sums {
             dice_int8: means(&self.int8),
             decisions: self.decisions,
             decisions_equal: self.decisions_equal,
+            decisions_behind: self.decisions_behind,
         }
     }
 }
@@ -402,8 +411,8 @@ fn largest_class(logits: &[f32]) -> u8 {
     (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best }) as u8
 }
 
-/// On how many of the steps the real-valued policy takes the same line.
-fn equal_decisions(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usize; 2], device: &Device) -> usize {
+/// For each step how far the line taken is behind the real-valued policy's best, in its logits; 0 where it is the best.
+fn decisions_behind(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usize; 2], device: &Device) -> Vec<f32> {
     let images: Vec<f32> = steps.iter().flat_map(|(seen, _)| levels_to_real(&seen.levels)).collect();
     let states: Vec<f32> =
         steps.iter().flat_map(|(seen, _)| seen.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
@@ -411,11 +420,11 @@ fn equal_decisions(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usi
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
     let logits = policy.forward(images, states).into_data().try_into_vec::<f32>().expect("logits are f32");
-    let same = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
-        let unmeasured = (0..w).filter(|&line| seen.state[line] == 0);
-        unmeasured.reduce(|best, line| if logits[line] > logits[best] { line } else { best }) == Some(*line)
+    let behind = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
+        let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
+        unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]
     };
-    logits.chunks_exact(w).zip(steps).filter(|&pair| same(pair)).count()
+    logits.chunks_exact(w).zip(steps).map(behind).collect()
 }
 
 fn run_error(slice: &Slice, source: RunError) -> VerifyError {

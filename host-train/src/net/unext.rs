@@ -63,7 +63,7 @@ pub struct PatchEmbed {
     pub norm: LayerNorm,
 }
 
-/// UNeXt for one-channel images: `[B, 1, H, W]` to logits `[B, classes, H, W]`; H and W multiples of 32.
+/// UNeXt for images of one channel (or three): `[B, 1, H, W]` to logits `[B, classes, H, W]`; H and W multiples of 32.
 #[derive(Module, Debug)]
 #[allow(missing_docs)] // the fields are the published parameter names
 pub struct UNext {
@@ -168,7 +168,7 @@ impl UNext {
         }
     }
 
-    /// Logits `[B, classes, H, W]` of the images `[B, 1, H, W]`.
+    /// Logits `[B, classes, H, W]` of the images `[B, 1, H, W]`, or `[B, 3, H, W]` as published.
     pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
         let down = |x, bn: &BatchNorm| relu(pool2(bn.forward(x)));
         let t1 = down(self.first_conv(image), &self.ebn1);
@@ -192,6 +192,9 @@ impl UNext {
     /// The first convolution on one channel: repeating the image over the input channels is the same as summing the
     /// weights over them, at a third of the work.
     fn first_conv(&self, image: Tensor<4>) -> Tensor<4> {
+        if image.dims()[1] == INPUT_CHANNELS {
+            return self.encoder1.forward(image);
+        }
         let weight = self.encoder1.weight.val().sum_dim(1);
         let bias = self.encoder1.bias.as_ref().map(|bias| bias.val());
         conv2d(image, weight, bias, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))

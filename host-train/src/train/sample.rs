@@ -13,8 +13,10 @@ use crate::mri::{KSpace, Protocol, acquire};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskConfig {
-    /// The fewest lines of a mask, as a part of all lines. The number is log-uniform from here to all lines.
+    /// The fewest lines of a mask, as a part of all lines. The number runs from here to all lines.
     pub min_fraction: f32,
+    /// How much few lines are favoured: 1 draws their number log-uniformly, a larger power draws few lines more often.
+    pub favour_few: f32,
     /// The part of samples that are fully sampled.
     pub full: f32,
     /// The part of samples whose lines are the centre ones alone; the others have variable density.
@@ -23,7 +25,7 @@ pub struct MaskConfig {
 
 impl Default for MaskConfig {
     fn default() -> Self {
-        Self { min_fraction: 0.05, full: 0.15, centre: 0.3 }
+        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5 }
     }
 }
 
@@ -39,7 +41,7 @@ pub struct Sample {
 pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> LineSet {
     let kind: f32 = rng.random();
     let fewest = (config.min_fraction * width as f32).max(1.0);
-    let lines = (fewest * (width as f32 / fewest).powf(rng.random::<f32>())).round() as usize;
+    let lines = (fewest * (width as f32 / fewest).powf(rng.random::<f32>().powf(config.favour_few))).round() as usize;
     if kind < config.full {
         return pattern_mask(Pattern::CentreOut, width, width, 0);
     }
