@@ -19,6 +19,8 @@ pub mod eval;
 pub mod export;
 pub mod mri;
 pub mod net;
+pub mod play;
+pub mod progress;
 pub mod rl;
 pub mod segment;
 pub mod train;

@@ -63,7 +63,8 @@ fn unext_s_gives_the_logits_of_the_published_network() {
 
     let device = Device::flex();
     let mut network = UNext::new(UNEXT_S_WIDTHS, 4, &device);
-    let mut store = SafetensorsStore::from_bytes(Some(safetensors(salt, shapes))).with_from_adapter(PyTorchToBurnAdapter);
+    let mut store =
+        SafetensorsStore::from_bytes(Some(safetensors(salt, shapes))).with_from_adapter(PyTorchToBurnAdapter);
     network.load_from(&mut store).unwrap();
 
     let input = uniform(salt, "input/unext_s", 3 * 64 * 64);

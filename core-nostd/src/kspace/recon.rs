@@ -10,11 +10,7 @@ use core::fmt;
 use super::mask::MAX_LINES;
 use crate::Complex32;
 
-/// Levels of the quantised image per root mean square of the slice: brightness 1 is the slice's own RMS.
-///
-/// A network reads the image as a tensor with scale `1 / IMAGE_LEVELS_PER_RMS` and zero point
-/// [`IMAGE_ZERO_POINT`]; 255 levels reach 5.3 times the RMS.
-pub const IMAGE_LEVELS_PER_RMS: f32 = 48.0;
+pub use crate::model::IMAGE_LEVELS_PER_RMS;
 
 /// The quantised value of no signal.
 pub const IMAGE_ZERO_POINT: i8 = -128;

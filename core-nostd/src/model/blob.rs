@@ -81,7 +81,8 @@ use super::graph::{Graph, GraphKind};
 pub const MAGIC: [u8; 8] = *b"\x89KSCOUT\n";
 /// The format's version; a reader takes this one only.
 pub const VERSION: u16 = 1;
-/// Quantisation levels per root mean square of the image: the scale of the networks' first input is one over it.
+/// Quantisation levels per root mean square of the image: the networks read it at scale one over this and zero point
+/// -128, so 255 levels reach 5.3 times the RMS.
 pub const IMAGE_LEVELS_PER_RMS: f32 = 48.0;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;

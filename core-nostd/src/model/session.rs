@@ -7,10 +7,9 @@ use core::fmt;
 
 use super::graph::{Graph, Node, Operator};
 use super::repr::{Place, TensorRepr};
+use crate::arena::ARENA_ALIGN;
 use crate::kernels::{Add, Kernels, Table};
 
-/// The arena starts at a multiple of this.
-pub const ARENA_ALIGN: usize = 16;
 /// Values that pass through the stack at once where an operator works in place.
 const CHUNK: usize = 64;
 

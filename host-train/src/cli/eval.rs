@@ -4,22 +4,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kscout_core::kspace::Pattern;
-use kscout_core::model::{BlobError, Model};
+use kscout_core::model::Model;
 
 use super::Failure;
-use crate::data::{CLASSES, Dataset, Split};
+use super::export::expect_size;
+use crate::data::{Dataset, Split};
 use crate::device::DeviceChoice;
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::{Method, measure};
-use crate::export;
+use crate::export::{self, BlobFile};
 use crate::mri::Protocol;
-use crate::net::unext::UNEXT_S_WIDTHS;
-use crate::net::{FloatGraph, UNext};
-use crate::rl::agent::{ActorCritic, SCOUT};
+use crate::rl::agent::load_policy;
 use crate::rl::train::header;
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
-use crate::train::checkpoint;
-use crate::train::reward::UNEXT_S;
+use crate::train::reward::load_segmenter;
 
 /// Slices that calibrate the in-memory model of an evaluation in real numbers; it only runs the scan loop.
 const LOOP_CALIBRATION: usize = 8;
@@ -74,8 +72,8 @@ impl EvalArgs {
         }
         match &self.model {
             Some(path) => {
-                let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-                let model = open(path, &bytes)?;
+                let file = BlobFile::read(path)?;
+                let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 let policy = model.policy().map(|_| Method::Policy);
                 let title = format!("{} (int8), {} protocol", path.display(), self.protocol);
@@ -89,17 +87,19 @@ impl EvalArgs {
         let device = self.device.open()?;
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
-        let (dir, meta) = checkpoint::read_meta(reward)?;
-        meta.expect_network(&dir, &[UNEXT_S])?;
-        let network = checkpoint::load_weights(&dir, UNext::new(UNEXT_S_WIDTHS, CLASSES, &device))?;
+        let (network, _) = load_segmenter(reward, &device)?;
         let policy = match &self.policy {
-            Some(path) => Some(load_policy(path, size, &device)?),
+            Some(path) => {
+                let (policy, meta) = load_policy(path, &device)?;
+                expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
+                Some(policy.graph(size[0], size[1]))
+            }
             None => None,
         };
         let graph = export::segmenter_graph(&network, size[0], size[1]);
-        let observations = export::observe(data, LOOP_CALIBRATION, &self.protocol, self.seed);
+        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
         let blob = export::pack(Some(&graph), None, &observations, &header(data))?;
-        let model = open(reward, &blob)?;
+        let model = Model::new_checked(&blob)?;
         let title = format!("{} (f32), {} protocol", reward.display(), self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
         self.finish(data, &model, &segmenter, policy.as_ref().map(Method::FloatPolicy), &title)
@@ -113,16 +113,7 @@ impl EvalArgs {
         policy: Option<Method<'_>>,
         title: &str,
     ) -> Result<(), Failure> {
-        if [model.height(), model.width()] != [data.height(), data.width()] {
-            let (h, w) = (model.height(), model.width());
-            return Err(format!(
-                "the model is for images of {h}x{w}, {} has {}x{}",
-                self.data.display(),
-                data.height(),
-                data.width()
-            )
-            .into());
-        }
+        expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
         let volumes = measure(data, self.split, &self.protocol, self.seed);
         let methods: Vec<Method<'_>> =
             policy.into_iter().chain(Pattern::ALL.into_iter().map(Method::Pattern)).collect();
@@ -142,20 +133,4 @@ impl EvalArgs {
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
     }
-}
-
-fn open<'a>(path: &std::path::Path, bytes: &'a [u8]) -> Result<Model<'a>, Failure> {
-    Model::new_checked(bytes).map_err(|error: BlobError| format!("{}: {error}", path.display()).into())
-}
-
-/// The policy of a checkpoint as a graph for images of `size`.
-fn load_policy(path: &std::path::Path, size: [usize; 2], device: &burn::tensor::Device) -> Result<FloatGraph, Failure> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
-    meta.expect_network(&dir, &[SCOUT])?;
-    if [meta.height, meta.width] != size {
-        let (h, w) = (meta.height, meta.width);
-        return Err(format!("{}: a policy for images of {h}x{w}, the data has {size:?}", dir.display()).into());
-    }
-    let agent = checkpoint::load_weights(&dir, ActorCritic::new(size[0], size[1], device))?;
-    Ok(agent.policy.graph(size[0], size[1]))
 }

@@ -8,19 +8,16 @@ use kscout_core::kspace::fft::is_fft_length;
 use kscout_core::model::Model;
 
 use super::Failure;
-use crate::data::{CLASSES, Dataset};
+use crate::data::{CLASSES, Dataset, Split};
 use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
 use crate::export::{HeaderSpec, observe, pack, segmenter_graph};
 use crate::mri::Protocol;
-use crate::net::unext::UNEXT_S_WIDTHS;
-use crate::net::{Scout, UNext};
-use crate::rl::agent::{ActorCritic, SCOUT};
+use crate::rl::agent::load_policy;
 use crate::train::Meta;
-use crate::train::checkpoint::{load_weights, read_meta};
-use crate::train::reward::UNEXT_S;
+use crate::train::reward::load_segmenter;
 
 /// `kscout export`.
 #[derive(Args)]
@@ -57,13 +54,14 @@ impl ExportArgs {
         let device = Device::flex();
         let (segmenter, reward) = load_segmenter(&self.reward, &device)?;
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        check_size(&self.reward, &reward)?;
         let size = [reward.height, reward.width];
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
         }
         let data = Dataset::open(&self.data)?;
         expect_size(&self.data, [data.height(), data.width()], size, "the segmenter")?;
-        let observations = observe(&data, self.calibration, &self.protocol, self.seed);
+        let observations = observe(&data.slices(Split::Train), self.calibration, &self.protocol, self.seed);
         let header = HeaderSpec {
             height: reward.height,
             width: reward.width,
@@ -79,24 +77,6 @@ impl ExportArgs {
         println!("{}: {} bytes", self.out.display(), bytes.len());
         Ok(())
     }
-}
-
-/// The segmenter in a checkpoint.
-pub(super) fn load_segmenter(path: &Path, device: &Device) -> Result<(UNext, Meta), Failure> {
-    let (dir, meta) = read_meta(path)?;
-    meta.expect_network(&dir, &[UNEXT_S])?;
-    check_size(&dir, &meta)?;
-    let network = load_weights(&dir, UNext::new(UNEXT_S_WIDTHS, CLASSES, device))?;
-    Ok((network, meta))
-}
-
-/// The policy in a checkpoint.
-pub(super) fn load_policy(path: &Path, device: &Device) -> Result<(Scout, Meta), Failure> {
-    let (dir, meta) = read_meta(path)?;
-    meta.expect_network(&dir, &[SCOUT])?;
-    check_size(&dir, &meta)?;
-    let networks: ActorCritic = load_weights(&dir, ActorCritic::new(meta.height, meta.width, device))?;
-    Ok((networks.policy, meta))
 }
 
 fn check_size(dir: &Path, meta: &Meta) -> Result<(), Failure> {

@@ -19,8 +19,8 @@ use crate::eval::metrics::{SliceDice, Structure, slice_dice};
 use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::eval::quality::ssim;
 use crate::export::BlobFile;
-use crate::export::play::play;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::play::play;
 use crate::segment::HeapArena;
 
 /// `kscout scan`.
@@ -133,7 +133,14 @@ impl ScanArgs {
         };
         let mut arena = HeapArena::new(arena_bytes(model));
         let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
-        play(&mut scan, kspace, self.budget, order, |_, _| ()).map_err(|error| format!("{file}: {error}"))?;
+        let mut order = order.map(|order| order.iter().map(|&line| usize::from(line)));
+        let choose = |scan: &mut Scan<'_, '_>| match &mut order {
+            Some(order) => Ok(order.next()),
+            None => scan.propose(),
+        };
+        let refused = |error| format!("{file}: {error}");
+        play(&mut scan, kspace, self.budget, choose).map_err(refused)?;
+        scan.segment().map_err(refused)?;
         let mut image = vec![0.0; scan.complex_image().len()];
         magnitude(scan.complex_image(), &mut image)?;
         Ok(Outcome { lines: scan.lines().to_vec(), image, classes: scan.classes().to_vec(), digest: scan.digest() })

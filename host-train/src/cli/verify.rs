@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::export::{expect_size, load_policy, load_segmenter};
+use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::device::DeviceChoice;
 use crate::eval::table::{Align, Table};
 use crate::export::BlobFile;
 use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
 use crate::mri::Protocol;
+use crate::rl::agent::load_policy;
+use crate::train::reward::load_segmenter;
 
 /// `kscout verify`.
 #[derive(Args)]

@@ -18,8 +18,8 @@ use super::run::{MeasuredVolume, Method, RunError, Scanned, mean_dice, scan_volu
 use super::scores::VolumeScores;
 use super::stats::{Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, paired_difference};
 use super::table::{Align, Table};
+use crate::progress;
 use crate::segment::Segment;
-use crate::train::reward::progress_bar;
 use crate::train::sample::levels_to_real;
 
 /// Structures in the order of [`VolumeScores`].
@@ -112,7 +112,7 @@ struct Outcome {
 pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     let full = outcome(task, Method::Pattern(Pattern::CentreOut), task.width, "full")?;
     let total = task.methods.len() * task.budgets.len();
-    let bar = progress_bar(total as u64, 0, "scans");
+    let bar = progress::bar(total as u64, 0, "scans");
     let mut outcomes = vec![full];
     for &method in task.methods {
         for &budget in task.budgets {

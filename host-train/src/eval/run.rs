@@ -12,8 +12,8 @@ use super::scores::{VolumeScores, score_volume};
 use crate::data::{Dataset, Slice, Split};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::FloatGraph;
+use crate::play::{float_choice, play};
 use crate::segment::{HeapArena, Segment};
-use crate::train::sample::levels_to_real;
 
 /// How lines are chosen.
 #[derive(Clone, Copy, Debug)]
@@ -151,35 +151,21 @@ fn scan_slice(
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
     let mut scan = Scan::new(model, arena.bytes()).map_err(refused)?;
-    scan.start(budget).map_err(refused)?;
     let mut order = [0u16; MAX_LINES];
     if let Method::Pattern(pattern) = method {
         pattern.order(measured.slice.width, budget, measured.seed, &mut order)?;
     }
-    for step in 0..budget {
-        let line = match method {
-            Method::Pattern(_) => usize::from(order[step]),
-            Method::FloatPolicy(graph) => float_choice(graph, &mut scan),
-            Method::Policy => match scan.propose().map_err(refused)? {
-                Some(line) => line,
-                None => break,
-            },
-        };
-        scan.push_line(line, measured.kspace.line(line)).map_err(refused)?;
-    }
+    let mut order = order.iter().map(|&line| usize::from(line));
+    let choose = |scan: &mut Scan<'_, '_>| match method {
+        Method::Pattern(_) => Ok(order.next()),
+        Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
+        Method::Policy => scan.propose(),
+    };
+    play(&mut scan, &measured.kspace, budget, choose).map_err(refused)?;
     let mut image = vec![0.0; measured.slice.image.len()];
     magnitude(scan.complex_image(), &mut image).expect("images of one size");
     let quality = quality(&measured.kspace, &image)?;
     Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
-}
-
-/// The unmeasured line with the largest real-valued logit.
-pub fn float_choice(graph: &FloatGraph, scan: &mut Scan<'_, '_>) -> usize {
-    let image: Vec<f32> = levels_to_real(scan.image()).collect();
-    let state: Vec<f32> = scan.state().iter().map(|&q| f32::from(q) / 127.0).collect();
-    let logits = graph.run(&[&image, &state]).pop().unwrap_or_default();
-    let missing = scan.mask().missing();
-    missing.fold((0, f32::NEG_INFINITY), |best, k| if logits[k] > best.1 { (k, logits[k]) } else { best }).0
 }
 
 fn quality(kspace: &KSpace, image: &[f32]) -> Result<Quality, MetricError> {

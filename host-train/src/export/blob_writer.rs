@@ -381,5 +381,4 @@ fn field(place: String) -> impl FnOnce(Problem) -> WriteError {
 }
 
 #[cfg(test)]
-#[path = "blob_writer/tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! Which range of real values each tensor of a graph takes.
 
 use crate::net::FloatGraph;
+use crate::progress;
 use rayon::prelude::*;
 
 /// The values that a tensor takes, zero always among them.
@@ -34,13 +35,16 @@ impl Range {
 pub fn calibrate(graph: &FloatGraph, inputs: &[CalibrationInput]) -> Vec<Range> {
     let nothing = || vec![Range::default(); graph.nodes.len()];
     let union = |a: Vec<Range>, b: Vec<Range>| a.into_iter().zip(b).map(|(a, b)| a.union(b)).collect::<Vec<_>>();
-    inputs
-        .par_iter()
-        .map(|input| {
-            let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
-            graph.run(&input).iter().map(|values| Range::of(values)).collect()
-        })
-        .reduce(nothing, union)
+    let bar = progress::bar(inputs.len() as u64, 0, "calibration");
+    let one = |input: &CalibrationInput| {
+        let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
+        let ranges = graph.run(&input).iter().map(|values| Range::of(values)).collect();
+        bar.inc(1);
+        ranges
+    };
+    let ranges = inputs.par_iter().map(one).reduce(nothing, union);
+    bar.finish_and_clear();
+    ranges
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! * [`observe`]: what the networks see at every stage of a scan, to calibrate on.
 //! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
-//! * [`file`]: reading a blob from disk. [`play`](mod@play): a scan with it.
+//! * [`file`]: reading a blob from disk.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
 
 pub mod blob_writer;
@@ -13,7 +13,6 @@ pub mod inspect;
 pub mod observe;
 pub mod pack;
 pub mod plan;
-pub mod play;
 pub mod quantise;
 pub mod verify;
 

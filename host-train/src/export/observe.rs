@@ -6,7 +6,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::data::{Dataset, Slice, Split};
+use crate::data::Slice;
 use crate::mri::random::mix;
 use crate::mri::{Protocol, acquire, seed_for};
 use crate::train::sample::{MaskConfig, observed_levels, random_mask};
@@ -34,12 +34,11 @@ impl Observation {
     }
 }
 
-/// `count` observations of training slices spread evenly over the data set; none if it has no training slice.
+/// `count` observations of slices spread evenly over `slices`; none if there is no slice.
 ///
 /// Half of them are measured through the random masks of the segmenter's training, which reach from few lines to all;
 /// the other half are scans in progress, centre-out and of variable density, from before the first line on.
-pub fn observe(data: &Dataset, count: usize, protocol: &Protocol, seed: u64) -> Vec<Observation> {
-    let slices = data.slices(Split::Train);
+pub fn observe(slices: &[&Slice], count: usize, protocol: &Protocol, seed: u64) -> Vec<Observation> {
     if slices.is_empty() {
         return Vec::new();
     }

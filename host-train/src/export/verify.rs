@@ -14,11 +14,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::observe::Observation;
-use super::play::play;
 use crate::data::{Dataset, Slice, Split};
 use crate::eval::metrics::overlaps;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, UNext};
+use crate::play::play;
+use crate::progress;
 use crate::segment::HeapArena;
 use crate::train::sample::levels_to_real;
 
@@ -193,6 +194,7 @@ pub fn verify(
     let mut digest = None;
     let mut samples = Vec::new();
     let sample_every = volumes.len().div_ceil(KERNEL_SLICES);
+    let bar = progress::bar(volumes.len() as u64, 0, "volumes");
     for (number, volume) in volumes.iter().enumerate() {
         let kspaces: Vec<KSpace> = volume.par_iter().map(|slice| measure(slice, options)).collect();
         for (sums, &budget) in sums.iter_mut().zip(&options.budgets) {
@@ -208,7 +210,9 @@ pub fn verify(
                 samples.push((volume[middle], scans.swap_remove(middle)));
             }
         }
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     let difference = samples.par_iter().find_map_first(|(slice, played)| {
         kernel_difference(model, played).map_err(|source| run_error(slice, source)).transpose()
     });
@@ -303,12 +307,18 @@ fn play_one(
 ) -> Result<Played, ScanError> {
     let mut scan = Scan::new(model, arena.bytes())?;
     let mut steps = Vec::new();
-    play(&mut scan, kspace, budget, order, |scan, line| {
-        if keep_steps {
-            let seen = Observation { levels: scan.image().to_vec(), state: scan.state().to_vec() };
-            steps.push((seen, line));
+    let mut order = order.map(|order| order.iter().map(|&line| usize::from(line)));
+    play(&mut scan, kspace, budget, |scan| {
+        let line = match &mut order {
+            Some(order) => order.next(),
+            None => scan.propose()?,
+        };
+        if let (true, Some(line)) = (keep_steps, line) {
+            steps.push((Observation { levels: scan.image().to_vec(), state: scan.state().to_vec() }, line));
         }
+        Ok(line)
     })?;
+    scan.segment()?;
     Ok(Played {
         levels: scan.image().to_vec(),
         logits: scan.logits().to_vec(),

@@ -15,8 +15,11 @@ use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
 use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
 use super::lower;
 
-/// Fall of the first policy's logits a line away from the centre.
-const CENTRE_SLOPE: f32 = 0.5;
+/// Fall of the first policy's logits from one line to the next in centre-out order, ...
+const CENTRE_SLOPE: f32 = 0.25;
+
+/// ... down to this place in the order; further out it is level, so that int8 spends its steps where choices are made.
+const CENTRE_REACH: usize = 64;
 
 /// Values of the state vector besides one a line: lines left, measured, and the budget.
 pub const STATE_EXTRA: usize = 3;
@@ -90,7 +93,8 @@ impl Trunk {
 impl Scout {
     /// A policy for images of `height` by `width` pixels, multiples of 32, that starts out as centre-out.
     pub fn new(height: usize, width: usize, device: &Device) -> Self {
-        let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * line.abs_diff(width / 2) as f32).collect();
+        let place = |line| centre_out_place(line, width).min(CENTRE_REACH);
+        let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * place(line) as f32).collect();
         let small = Initializer::Normal { mean: 0.0, std: 0.01 };
         let mut lines = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
         let bias = Tensor::from_data(TensorData::new(slope, [width]), device);
@@ -128,6 +132,12 @@ impl Critic {
     pub fn forward(&self, image: Tensor<4>, state: Tensor<2>) -> Tensor<2> {
         self.value.forward(self.trunk.forward(image, state))
     }
+}
+
+/// The place of a line in centre-out order: `W/2`, `W/2 - 1`, `W/2 + 1`, ...
+fn centre_out_place(line: usize, width: usize) -> usize {
+    let distance = line.abs_diff(width / 2);
+    if line < width / 2 { 2 * distance - 1 } else { 2 * distance }
 }
 
 /// The quantised zero-filled image as a graph's input.

@@ -1,5 +1,7 @@
 //! Policy and critic as one module, and how observations become tensors.
 
+use std::path::Path;
+
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -7,6 +9,7 @@ use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
 
 use crate::export::Observation;
 use crate::net::{Critic, Scout};
+use crate::train::checkpoint::{self, CheckpointError, Meta};
 
 /// The policy's name in checkpoints.
 pub const SCOUT: &str = "scout";
@@ -21,6 +24,14 @@ pub struct ActorCritic {
     pub policy: Scout,
     /// Judges states.
     pub critic: Critic,
+}
+
+/// The policy in the checkpoint that `path` names.
+pub fn load_policy(path: &Path, device: &Device) -> Result<(Scout, Meta), CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    meta.expect_network(&dir, &[SCOUT])?;
+    let agent: ActorCritic = checkpoint::load_weights(&dir, ActorCritic::new(meta.height, meta.width, device))?;
+    Ok((agent.policy, meta))
 }
 
 /// Observations as the networks take them.

@@ -1,6 +1,5 @@
 //! Proximal policy optimisation (Schulman et al., 2017) with masked actions (Huang and Ontanon, 2020).
 
-use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
@@ -137,11 +136,6 @@ fn normalise(mut values: Vec<f32>) -> Vec<f32> {
     let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / n).sqrt();
     values.iter_mut().for_each(|v| *v = (*v - mean) / (deviation + 1e-8));
     values
-}
-
-/// The agent without gradients, to play with.
-pub fn player(agent: &ActorCritic) -> ActorCritic {
-    agent.valid()
 }
 
 #[cfg(test)]

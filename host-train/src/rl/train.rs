@@ -9,7 +9,7 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use kscout_core::kspace::Pattern;
-use kscout_core::model::Model;
+use kscout_core::model::{GraphKind, Model};
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand::{Rng, RngExt, SeedableRng};
@@ -23,14 +23,16 @@ use super::ppo::{self, Step, UpdateReport};
 use super::sampler::WeightedSampler;
 use crate::data::{CLASSES, Dataset, Slice, Split};
 use crate::eval::run::{MeasuredVolume, Method, RunError, mean_dice, measure, scan_volumes, score};
+use crate::export::blob_writer::{GraphSpec, write_blob};
 use crate::export::{self, ExportError, HeaderSpec, Observation};
 use crate::mri::{Protocol, acquire};
-use crate::net::{FloatGraph, UNext};
+use crate::net::FloatGraph;
+use crate::progress;
 use crate::segment::{CoreSegmenter, HeapArena};
 use crate::train::TrainError;
 use crate::train::augment::augment;
 use crate::train::checkpoint::{self, CheckpointError, Meta};
-use crate::train::reward::{append, progress_bar};
+use crate::train::reward::{append, load_segmenter};
 use crate::train::schedule::cosine;
 
 /// Slices that calibrate the reward model.
@@ -110,9 +112,10 @@ pub fn train_policy(
     if !resume && out.join("last").exists() {
         return Err(TrainError::Exists(out.to_owned()).into());
     }
-    let segmenter = load_segmenter(data, reward, device)?;
-    let observations = export::observe(data, CALIBRATION_SLICES, &protocol, config.seed);
-    let blob = export::pack(Some(&segmenter), None, &observations, &header(data))?;
+    let segmenter = segmenter_for(data, reward, device)?;
+    let observations = export::observe(&slices, CALIBRATION_SLICES, &protocol, config.seed);
+    let segmenter = export::quantised(GraphKind::Segmenter, &segmenter, &observations)?;
+    let blob = write_blob(&header(data), Some(&segmenter), None).map_err(ExportError::from)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
 
@@ -122,16 +125,12 @@ pub fn train_policy(
 }
 
 /// The segmenter of a checkpoint as a graph for the data's images.
-fn load_segmenter(data: &Dataset, reward: &Path, device: &Device) -> Result<FloatGraph, PolicyError> {
-    let (dir, meta) = checkpoint::read_meta(reward)?;
-    meta.expect_network(&dir, &[crate::train::reward::UNEXT_S])?;
-    let got = [data.height(), data.width()];
-    if [meta.height, meta.width] != got {
-        let of = [meta.height, meta.width];
-        return Err(PolicyError::Size { reward: dir, of, data: data.dir().to_owned(), got });
+fn segmenter_for(data: &Dataset, reward: &Path, device: &Device) -> Result<FloatGraph, PolicyError> {
+    let (network, meta) = load_segmenter(reward, device)?;
+    let (of, got) = ([meta.height, meta.width], [data.height(), data.width()]);
+    if of != got {
+        return Err(PolicyError::Size { reward: reward.to_owned(), of, data: data.dir().to_owned(), got });
     }
-    let network = UNext::new(crate::net::unext::UNEXT_S_WIDTHS, CLASSES, device);
-    let network = checkpoint::load_weights(&dir, network)?;
     Ok(export::segmenter_graph(&network, data.height(), data.width()))
 }
 
@@ -165,7 +164,7 @@ struct Trainer<'a> {
     config: &'a PolicyConfig,
     slices: Vec<&'a Slice>,
     sampler: Slices,
-    segmenter: FloatGraph,
+    segmenter: GraphSpec,
     model: &'a Model<'a>,
     observations: Vec<Observation>,
     out: &'a Path,
@@ -186,7 +185,7 @@ impl Trainer<'_> {
         let mut memory = arenas(self.model, config.episodes);
         let validation = measure(self.data, Split::Val, &self.protocol, config.seed);
         let started = Instant::now();
-        let bar = progress_bar(config.updates as u64, state.meta.step as u64, "policy");
+        let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
         if state.meta.step == 0 {
             self.report_baseline(&validation, &bar)?;
         }
@@ -363,7 +362,9 @@ impl Trainer<'_> {
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
         if !validation.is_empty() {
             let policy = state.agent.valid().policy.graph(self.data.height(), self.data.width());
-            let blob = export::pack(Some(&self.segmenter), Some(&policy), &self.observations, &header(self.data))?;
+            let policy = export::quantised(GraphKind::Policy, &policy, &self.observations)?;
+            let blob =
+                write_blob(&header(self.data), Some(&self.segmenter), Some(&policy)).map_err(ExportError::from)?;
             let model = Model::new_checked(&blob).map_err(ExportError::from)?;
             let scores = self.scores(&model, validation, Method::Policy)?;
             for (budget, dice) in self.config.validate_lines.iter().zip(&scores) {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +25,7 @@ use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
 use crate::net::UNext;
 use crate::net::unext::UNEXT_S_WIDTHS;
+use crate::progress;
 
 /// The name of the only segmenter so far.
 pub const UNEXT_S: &str = "unext-s";
@@ -82,6 +83,13 @@ impl Default for RewardConfig {
             augment: AugmentConfig::default(),
         }
     }
+}
+
+/// The segmenter in the checkpoint that `path` names.
+pub fn load_segmenter(path: &Path, device: &Device) -> Result<(UNext, Meta), CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    meta.expect_network(&dir, &[UNEXT_S])?;
+    Ok((checkpoint::load_weights(&dir, UNext::new(UNEXT_S_WIDTHS, CLASSES, device))?, meta))
 }
 
 /// Why a training could not run.
@@ -182,7 +190,7 @@ pub fn train_reward(
     let mut run = Run::new(data, out, config, device, resume)?;
     let validation = Validation::new(data, &protocol, config.seed);
     let started = Instant::now();
-    let bar = progress_bar(config.steps as u64, run.meta.step as u64, "training");
+    let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let mut loss_sum = 0.0;
     let first = run.meta.step;
     while run.meta.step < config.steps {
@@ -208,16 +216,6 @@ pub fn train_reward(
     }
     bar.finish_and_clear();
     Ok(run.meta)
-}
-
-/// A bar with rate and remaining time.
-pub fn progress_bar(length: u64, done: u64, what: &'static str) -> ProgressBar {
-    let style = "{prefix:>12} [{bar:30}] {pos}/{len} {per_sec} left {eta} {msg}";
-    let bar = ProgressBar::new(length).with_position(done).with_prefix(what);
-    bar.set_style(ProgressStyle::with_template(style).expect("a valid template").progress_chars("=> "));
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar.reset_eta();
-    bar
 }
 
 /// The slices of a step and their seeds: every slice once an epoch, in an order of the epoch's own.
