@@ -41,7 +41,9 @@ fn safetensors(salt: &str, shapes: &Map<String, Value>) -> Vec<u8> {
         let dims: Vec<usize> = shape.as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect();
         let start = data.len();
         data.extend(parameter(salt, name, &dims).iter().flat_map(|value| value.to_le_bytes()));
-        header.insert(name.clone(), json!({"dtype": "F32", "shape": dims, "data_offsets": [start, data.len()]}));
+        // `final` is a word of Rust's own, so the module spells it `r#final`.
+        let name = if name.starts_with("final.") { format!("r#{name}") } else { name.clone() };
+        header.insert(name, json!({"dtype": "F32", "shape": dims, "data_offsets": [start, data.len()]}));
     }
     let header = Value::Object(header).to_string().into_bytes();
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()

@@ -232,10 +232,13 @@ fn move_along(x: Tensor<4>, dim: usize, by: isize) -> Tensor<4> {
     if steps == 0 {
         return x;
     }
-    let length = x.dims()[dim];
-    let mut zeros = x.dims();
-    zeros[dim] = steps;
-    let zeros = Tensor::zeros(zeros, &x.device());
+    let mut shape = x.dims();
+    let length = shape[dim];
+    shape[dim] = steps.min(length);
+    let zeros = Tensor::zeros(shape, &x.device());
+    if steps >= length {
+        return zeros;
+    }
     let kept = x.narrow(dim, if by < 0 { steps } else { 0 }, length - steps);
     let parts = if by < 0 { vec![kept, zeros] } else { vec![zeros, kept] };
     Tensor::cat(parts, dim)
