@@ -1,9 +1,9 @@
 //! From trained networks to the int8 file that [`kscout_core`] runs, and a close look at such a file.
 //!
-//! * [`observe`]: what the networks see at every stage of a scan, to calibrate on.
+//! * [`observe`](mod@observe): what the networks see at every stage of a scan, to calibrate on.
 //! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
-//! * [`file`]: reading a blob from disk.
+//! * [`file`](mod@file): reading a blob from disk.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
 
 pub mod blob_writer;

@@ -2,7 +2,7 @@
 //!
 //! * [`random`]: a small random stream whose numbers never change between versions.
 //! * [`fourier`]: the centred, orthonormal two-dimensional transform, k-space line by line.
-//! * [`acquire`]: phase, noise and the k-space of a slice.
+//! * [`acquire`](mod@acquire): phase, noise and the k-space of a slice.
 
 pub mod acquire;
 pub mod fourier;

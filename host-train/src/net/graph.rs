@@ -223,7 +223,7 @@ fn upsample2x(input: &[f32], from: Shape) -> Vec<f32> {
     let at = |y: usize, x: usize, c: usize| input[(y * from.w + x) * from.c + c];
     let near_far = |o: usize, n: usize| {
         let near = o / 2;
-        let far = if o % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(n - 1) };
+        let far = if o.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(n - 1) };
         (near, far)
     };
     map_pixels(from.h * 2, from.w * 2, from.c, |oy, ox, c| {

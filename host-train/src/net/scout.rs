@@ -27,7 +27,7 @@ pub const STATE_EXTRA: usize = 3;
 const WIDTHS: [usize; 4] = [8, 16, 24, 24];
 const HIDDEN: usize = 48;
 
-/// What both policy and critic see, boiled down to [`HIDDEN`] numbers.
+/// What both policy and critic see, boiled down to a few numbers.
 #[derive(Module, Debug)]
 pub struct Trunk {
     conv1: Conv2d,

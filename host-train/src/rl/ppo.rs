@@ -53,17 +53,28 @@ pub struct UpdateReport {
     pub value_loss: f64,
 }
 
-/// Improves `agent` on the steps of `episodes`.
+/// What an update learns from, and how.
+pub struct Lesson<'a> {
+    /// Finished scans, step by step.
+    pub episodes: &'a [Vec<Step>],
+    /// Rows and columns of the images.
+    pub size: [usize; 2],
+    /// The learning rate.
+    pub rate: f64,
+    /// Clipping, weights, passes.
+    pub config: &'a PolicyConfig,
+    /// Where to compute, with gradients.
+    pub device: &'a Device,
+}
+
+/// Improves `agent` on a lesson.
 pub fn update(
     mut agent: ActorCritic,
     optimizer: &mut ModuleOptimizer,
-    episodes: &[Vec<Step>],
-    size: [usize; 2],
-    rate: f64,
-    config: &PolicyConfig,
-    device: &Device,
+    lesson: &Lesson<'_>,
     rng: &mut impl Rng,
 ) -> (ActorCritic, UpdateReport) {
+    let &Lesson { episodes, size, rate, config, device } = lesson;
     let judged: Vec<(f32, f32)> =
         episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
     let steps: Vec<&Step> = episodes.iter().flatten().collect();

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::agent::{ActorCritic, Batch, SCOUT};
 use super::config::PolicyConfig;
 use super::environment::{Environment, Start, arenas};
-use super::ppo::{self, Step, UpdateReport};
+use super::ppo::{self, Lesson, Step, UpdateReport};
 use super::sampler::WeightedSampler;
 use crate::data::{CLASSES, Dataset, Slice, Split};
 use crate::eval::run::{MeasuredVolume, Method, RunError, mean_dice, measure, scan_volumes, score};
@@ -197,8 +197,8 @@ impl Trainer<'_> {
             let (episodes, worth) = self.play(&state.agent, &mut memory, &mut rng, device)?;
             let rate = cosine(update, config.updates, 0, config.learning_rate);
             let size = [self.data.height(), self.data.width()];
-            let (agent, report) =
-                ppo::update(state.agent, &mut state.optimizer, &episodes, size, rate, config, &training, &mut rng);
+            let lesson = Lesson { episodes: &episodes, size, rate, config, device: &training };
+            let (agent, report) = ppo::update(state.agent, &mut state.optimizer, &lesson, &mut rng);
             state.agent = agent;
             state.meta.step += 1;
             recent.push((worth, report));

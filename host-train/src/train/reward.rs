@@ -156,7 +156,7 @@ impl RewardConfig {
         if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
             return error("masks.min_fraction", "must be above 0 and at most 1".into());
         }
-        if data.height() % 32 != 0 || data.width() % 32 != 0 {
+        if !data.height().is_multiple_of(32) || !data.width().is_multiple_of(32) {
             return Err(TrainError::Size {
                 path: data.dir().to_owned(),
                 height: data.height(),
