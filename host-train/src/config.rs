@@ -58,27 +58,41 @@ where
 {
     let mut table = Table::try_from(C::default()).expect("a configuration serialises to a TOML table");
     let known = keys_of(&table);
-    let mut origin = String::from("--set");
     if let Some(path) = file {
-        origin = format!("config {}", path.display());
+        let origin = format!("config {}", path.display());
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let given: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
             origin: origin.clone(),
             message: error.to_string(),
         })?;
-        refuse_unknown(&given, &known, &origin)?;
-        merge(&mut table, given);
+        apply::<C>(&mut table, given, &known, &origin)?;
     }
     for argument in assignments {
         let origin = format!("--set {argument}");
         let given = assignment(argument, &origin)?;
-        refuse_unknown(&given, &known, &origin)?;
-        merge(&mut table, given);
+        apply::<C>(&mut table, given, &known, &origin)?;
     }
-    table
-        .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::Value { origin, message: error.message().to_owned() })
+    typed(&table, "defaults")
+}
+
+/// Lays the keys of `given` over `table`; what is wrong is said of `origin`.
+fn apply<C: DeserializeOwned>(
+    table: &mut Table,
+    given: Table,
+    known: &[String],
+    origin: &str,
+) -> Result<(), ConfigError> {
+    refuse_unknown(&given, known, origin)?;
+    merge(table, given);
+    typed::<C>(table, origin).map(|_| ())
+}
+
+fn typed<C: DeserializeOwned>(table: &Table, origin: &str) -> Result<C, ConfigError> {
+    table.clone().try_into().map_err(|error: toml::de::Error| {
+        let message = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        ConfigError::Value { origin: origin.to_owned(), message }
+    })
 }
 
 /// `a.b=value` as the table `{ a = { b = value } }`; a value that is not TOML is taken as a string.
@@ -183,7 +197,8 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_type_is_refused_by_name() {
         let message = set(&["steps=many"]).unwrap_err().to_string();
-        assert!(message.contains("invalid type") && message.contains("usize"), "{message}");
+        assert!(message.starts_with("--set steps=many: invalid type"), "{message}");
+        assert!(message.contains("usize") && message.contains("`steps`"), "{message}");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use kscout_core::kernels::Kernels;
 use kscout_core::scan::{Scan, ScanError};
 
 use crate::mri::KSpace;
+use crate::mri::observation::levels_to_real;
 use crate::net::FloatGraph;
-use crate::train::sample::levels_to_real;
 
 /// Measures `budget` lines, each one that `choose` names; ends early when it names none.
 ///

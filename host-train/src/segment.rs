@@ -7,8 +7,8 @@ use kscout_core::model::{Graph, run};
 use kscout_core::scan::classes_from_logits;
 use rayon::prelude::*;
 
+use crate::mri::observation::levels_to_real;
 use crate::net::UNext;
-use crate::train::sample::levels_to_real;
 use crate::train::validate::classify;
 
 /// Images that the device evaluates at once.

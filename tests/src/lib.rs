@@ -50,10 +50,16 @@ pub fn golden_dir() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
 }
 
-/// ACDC's training folder: `KSCOUT_ACDC` where it is set, else `shared/data/acdc/training` beside the checkout; `None`
-/// where neither is there.
+/// ACDC's training folder: `KSCOUT_ACDC` where it is set, else `../shared/data/acdc/training` from the checkout; `None`
+/// where that is not there.
+///
+/// # Panics
+/// If `KSCOUT_ACDC` names no folder.
 pub fn acdc_dir() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("KSCOUT_ACDC").map(PathBuf::from) {
+        assert!(named.is_dir(), "KSCOUT_ACDC: {} is no folder", named.display());
+        return Some(named);
+    }
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/acdc/training");
-    let dir = std::env::var_os("KSCOUT_ACDC").map_or(beside, PathBuf::from);
-    dir.is_dir().then_some(dir)
+    beside.is_dir().then_some(beside)
 }

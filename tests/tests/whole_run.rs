@@ -39,10 +39,11 @@ impl Job {
         kscout(&args)
     }
 
-    fn train_policy(&self) -> Ran {
-        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path("policy"));
-        let mut args = vec!["train", "policy", "--data", &data, "--reward", &reward, "--out", &out];
-        for set in ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"] {
+    fn train_policy(&self, out: &str, set: &[&str]) -> Ran {
+        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path(out));
+        let mut args = vec!["train", "policy", "--data", &data, "--reward", &reward, "--out", &out, "--resume"];
+        let fixed = ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"];
+        for set in fixed.iter().chain(set) {
             args.extend(["--set", set]);
         }
         kscout(&args)
@@ -72,7 +73,7 @@ fn from_nothing_to_a_verified_scan() {
 
     job.train_reward("reward", &["steps=8"]).succeeded();
     assert_eq!(lines_of(job.path("reward/log.csv")), 3, "a header and two validations");
-    job.train_policy().succeeded();
+    job.train_policy("policy", &[]).succeeded();
     let blob = job.export();
 
     let listing = kscout(&["inspect", &blob, "--json"]).succeeded();
@@ -93,7 +94,7 @@ fn from_nothing_to_a_verified_scan() {
     }
     // A header, and for full sampling and five methods at two budgets a row for both volumes of the one patient.
     assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 11 * 2);
-    for file in ["results.json", "report.md", "dice.png", "lines_policy_4.png", "acdc/policy_8.csv"] {
+    for file in ["results.json", "report.md", "ejection.csv", "dice.png", "lines_policy_4.png", "acdc/policy_8.csv"] {
         assert!(fs::metadata(job.path("eval").clone() + "/" + file).unwrap().len() > 0, "{file}");
     }
 
@@ -110,18 +111,44 @@ fn from_nothing_to_a_verified_scan() {
     assert!(digest(&first).unwrap().contains(&hex), "{first} does not show {hex}");
 }
 
+/// The last row of a run's log without its column of seconds.
+fn last_row(log: String) -> String {
+    let text = fs::read_to_string(log).unwrap();
+    let mut cells: Vec<&str> = text.lines().last().unwrap().split(',').collect();
+    cells.remove(1);
+    cells.join(",")
+}
+
 #[test]
-fn a_run_that_was_stopped_goes_on_where_it_was() {
+fn a_training_that_was_stopped_goes_on_as_if_it_had_not() {
     let job = Job::phantom();
     job.train_reward("whole", &["steps=8"]).succeeded();
-    job.train_reward("parts", &["steps=8", "max_minutes=0.0001"]).succeeded();
-    let step = |run: &str| {
-        let text = fs::read_to_string(job.path(run) + "/last/checkpoint.json").unwrap();
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()["step"].as_u64().unwrap()
-    };
-    assert_eq!(step("parts"), 1);
+    job.train_reward("parts", &["steps=8", "stop_at=4"]).succeeded();
+    // As a kill between the two renames of a checkpoint would leave it.
+    fs::rename(job.path("parts/last"), job.path("parts/.last.old")).unwrap();
     job.train_reward("parts", &["steps=8"]).succeeded();
-    assert_eq!((step("parts"), step("whole")), (8, 8));
+    assert_eq!(last_row(job.path("parts/log.csv")), last_row(job.path("whole/log.csv")));
+    assert!(last_row(job.path("parts/log.csv")).starts_with("8,"));
+}
+
+#[test]
+fn a_policy_training_that_was_stopped_goes_on_as_if_it_had_not() {
+    let job = Job::phantom();
+    job.train_reward("reward", &["steps=2"]).succeeded();
+    job.train_policy("whole", &["validate_every=1"]).succeeded();
+    job.train_policy("parts", &["validate_every=1", "stop_at=1"]).succeeded();
+    job.train_policy("parts", &["validate_every=1"]).succeeded();
+    assert_eq!(last_row(job.path("parts/log.csv")), last_row(job.path("whole/log.csv")));
+}
+
+#[test]
+fn a_run_does_not_go_on_with_images_of_another_size() {
+    let job = Job::phantom();
+    job.train_reward("reward", &["steps=1"]).succeeded();
+    let (data, out) = (job.path("small"), job.path("reward"));
+    kscout(&["data", "phantom", &data, "--patients", "2", "--seed", "3", "--size", "32"]).succeeded();
+    let resume = ["train", "reward", "--data", &data, "--out", &out, "--resume", "--set", "validate_lines=[8]"];
+    kscout(&resume).refused(&["reward/last", "[64, 64]", "[32, 32]"]);
 }
 
 #[test]
@@ -155,7 +182,7 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
 
     job.train_reward("reward", &["steps=1"]).succeeded();
-    job.train_policy().succeeded();
+    job.train_policy("policy", &[]).succeeded();
     let out = job.path("swapped.kscout");
     kscout(&["export", "--reward", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
     kscout(&["train", "policy", "--data", &data, "--reward", &policy, "--out", &gone]).refused(&["scout", "unext-s"]);

@@ -145,7 +145,9 @@ impl Kernels for Reference {
             }
             let n = op.shape.c as f32;
             let mean = sum as f32 / n;
-            let variance = (squares as f32 / n - mean * mean).max(0.0);
+            // Exact before it becomes a float: E[x^2] - E[x]^2 in f32 would lose small variances.
+            let spread = i64::from(squares) * input.len() as i64 - i64::from(sum) * i64::from(sum);
+            let variance = spread as f32 / (n * n);
             let inverse = 1.0 / libm::sqrtf(variance + op.eps_q);
             let channels = gamma.iter().zip(beta);
             for ((out, &q), (&gamma, &beta)) in output.iter_mut().zip(input).zip(channels) {

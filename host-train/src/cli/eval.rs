@@ -15,7 +15,6 @@ use crate::eval::run::{Method, measure};
 use crate::export::{self, BlobFile};
 use crate::mri::Protocol;
 use crate::rl::agent::load_policy;
-use crate::rl::train::header;
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::reward::load_segmenter;
 
@@ -41,7 +40,7 @@ pub struct EvalArgs {
     #[arg(long)]
     out: PathBuf,
     /// Lines a slice may measure, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "8,12,16,24")]
+    #[arg(long, value_delimiter = ',', default_value = "6,8,12,16,24")]
     budgets: Vec<usize>,
     /// Which part of the data set.
     #[arg(long, default_value = "val")]
@@ -87,7 +86,9 @@ impl EvalArgs {
         let device = self.device.open()?;
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
-        let (network, _) = load_segmenter(reward, &device)?;
+        let (network, meta) = load_segmenter(reward, &device)?;
+        meta.note_protocol(&self.protocol.to_string());
+        expect_size(reward, [meta.height, meta.width], size, &self.data.display().to_string())?;
         let policy = match &self.policy {
             Some(path) => {
                 let (policy, meta) = load_policy(path, &device)?;
@@ -98,7 +99,7 @@ impl EvalArgs {
         };
         let graph = export::segmenter_graph(&network, size[0], size[1]);
         let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
-        let blob = export::pack(Some(&graph), None, &observations, &header(data))?;
+        let blob = export::pack(Some(&graph), None, &observations, &export::header(data))?;
         let model = Model::new_checked(&blob)?;
         let title = format!("{} (f32), {} protocol", reward.display(), self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
@@ -128,7 +129,7 @@ impl EvalArgs {
             title,
         };
         let results = evaluate(&task, &self.out)?;
-        println!("Mean 3-D Dice of {} volumes ({}):", results.volumes, title);
+        println!("Mean 3-D Dice of {} volumes, budgets per slice ({}):", results.volumes, title);
         print!("{}", summary(&results, &self.budgets).to_text());
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())

@@ -55,6 +55,7 @@ impl ExportArgs {
         let (segmenter, reward) = load_segmenter(&self.reward, &device)?;
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
         check_size(&self.reward, &reward)?;
+        reward.note_protocol(&self.protocol.to_string());
         let size = [reward.height, reward.width];
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;

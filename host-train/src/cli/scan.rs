@@ -93,6 +93,9 @@ impl ScanArgs {
         let data = Dataset::open(&self.data)?;
         let size = [model.height(), model.width()];
         expect_size(&self.data, [data.height(), data.width()], size, &self.file.display().to_string())?;
+        if self.budget == 0 || self.budget > data.width() {
+            return Err(format!("--budget {}: expected 1 to {} lines", self.budget, data.width()).into());
+        }
         let slice = data.find(&self.slice)?;
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);

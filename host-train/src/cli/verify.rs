@@ -69,6 +69,7 @@ impl VerifyArgs {
         let blob = self.file.display().to_string();
         let (segmenter, meta) = load_segmenter(&self.reward, &device)?;
         expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
+        meta.note_protocol(&self.protocol.to_string());
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, &blob)?;

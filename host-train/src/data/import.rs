@@ -170,7 +170,7 @@ struct PartialTree {
 impl PartialTree {
     fn create(destination: &Path, force: bool) -> Result<Self, DataError> {
         check_destination(destination, force)?;
-        let partial = sibling(destination, ".partial")?;
+        let partial = sibling(destination, ".kscout-new")?;
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(DataError::io(&partial, "remove what an interrupted run left"))?;
         }
@@ -184,7 +184,7 @@ impl PartialTree {
     fn commit(mut self) -> Result<(), DataError> {
         let destination = &self.destination;
         let replaced = if destination.exists() {
-            let old = sibling(destination, ".old")?;
+            let old = sibling(destination, ".kscout-old")?;
             if old.exists() {
                 fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove what an interrupted run left"))?;
             }
@@ -193,7 +193,13 @@ impl PartialTree {
         } else {
             None
         };
-        fs::rename(&self.partial, destination).map_err(DataError::io(destination, "rename the finished data set"))?;
+        if let Err(error) = fs::rename(&self.partial, destination) {
+            if let Some(old) = &replaced {
+                // The first error is the one worth reporting.
+                let _ = fs::rename(old, destination);
+            }
+            return Err(DataError::io(destination, "rename the finished data set")(error));
+        }
         self.committed = true;
         match replaced {
             Some(old) => fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove the old data set")),
@@ -236,9 +242,11 @@ fn check_destination(path: &Path, force: bool) -> Result<(), DataError> {
 fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, DataError> {
     match path.file_name() {
         Some(name) => {
-            let mut name = OsString::from(name);
-            name.push(suffix);
-            Ok(path.with_file_name(name))
+            // Hidden and our own: nobody's folder is in the way.
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(suffix);
+            Ok(path.with_file_name(hidden))
         }
         None => Err(DataError::Destination { path: path.to_path_buf(), reason: "has no folder name of its own" }),
     }

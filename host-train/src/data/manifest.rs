@@ -12,6 +12,8 @@ use super::{DataError, Split};
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The version written, and the only one read.
 pub const FORMAT_VERSION: u32 = 1;
+/// Most pixels along a side: the core takes no more lines.
+const MAX_SIDE: u32 = 512;
 
 /// The phase of the heart's cycle a slice shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -109,6 +111,15 @@ impl Manifest {
         let escapes = |name: &str| name.is_empty() || name == ".." || name == "." || name.contains(['/', '\\']);
         if let Some(record) = manifest.slices.iter().find(|record| escapes(&record.patient)) {
             return Err(broken(format!("patient `{}` is not a folder name", record.patient)));
+        }
+        let [height, width] = manifest.size;
+        if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
+            return Err(broken(format!("size {height}x{width}; sides of 1 to {MAX_SIDE} pixels were expected")));
+        }
+        let broken_spacing = |r: &&SliceRecord| !r.spacing_mm.iter().all(|mm| mm.is_finite() && *mm > 0.0);
+        if let Some(record) = manifest.slices.iter().find(broken_spacing) {
+            let (patient, n, mm) = (&record.patient, record.slice, record.spacing_mm);
+            return Err(broken(format!("slice {patient}/{n}: spacing {mm:?} mm; lengths above 0 were expected")));
         }
         Ok(manifest)
     }

@@ -12,15 +12,16 @@ use super::atomic::write_atomically;
 use super::canvas::{PictureError, write_png};
 use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use super::heatmap::line_heatmap;
+use super::metrics::Structure;
 use super::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use super::plot::{Series, dice_plot};
 use super::run::{MeasuredVolume, Method, RunError, Scanned, mean_dice, scan_volumes, score};
-use super::scores::VolumeScores;
+use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
 use super::stats::{Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, paired_difference};
 use super::table::{Align, Table};
+use crate::mri::observation::levels_to_real;
 use crate::progress;
 use crate::segment::Segment;
-use crate::train::sample::levels_to_real;
 
 /// Structures in the order of [`VolumeScores`].
 const STRUCTURES: [&str; 3] = ["rv", "myo", "lv"];
@@ -85,7 +86,7 @@ pub struct Entry {
     pub ssim: f64,
     /// Mean NMSE over slices.
     pub nmse: f64,
-    /// The policy's advantage over this method, by patient; `None` for the policy and full sampling.
+    /// The policy's advantage over this method, by patient; `None` for the policy, and where it was not run.
     pub policy_minus_this: Option<PairedDifference>,
 }
 
@@ -108,7 +109,8 @@ struct Outcome {
     scores: Vec<VolumeScores>,
 }
 
-/// Runs the task and writes `results.csv`, `results.json`, `acdc_*.csv`, `dice.png`, `lines_*.png` and `panel_*.png`.
+/// Runs the task and writes `report.md`, `results.csv`, `results.json`, `ejection.csv`, `acdc/METHOD_LINES.csv` (the
+/// challenge's own columns), `dice.png`, `lines_*.png` and `panel_*.png`.
 pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     let full = outcome(task, Method::Pattern(Pattern::CentreOut), task.width, "full")?;
     let total = task.methods.len() * task.budgets.len();
@@ -125,6 +127,7 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     let results = Results { title: task.title.to_owned(), volumes: task.volumes.len(), entries };
 
     write_rows(task, &outcomes, out)?;
+    write_ejection(task, &outcomes, out)?;
     let json = serde_json::to_string_pretty(&results).expect("results serialise");
     write(&out.join("results.json"), json.as_bytes())?;
     write(&out.join("report.md"), report(&results, task.budgets).as_bytes())?;
@@ -170,7 +173,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
         for ((volume, scans), scores) in task.volumes.iter().zip(&outcome.scans).zip(&outcome.scores) {
             let mut row: Vec<(String, Cell)> = vec![
                 ("method".into(), outcome.method.into()),
-                ("budget".into(), outcome.budget.into()),
+                ("lines_per_slice".into(), outcome.budget.into()),
                 ("patient".into(), volume.patient.into()),
                 ("phase".into(), volume.phase.as_str().into()),
             ];
@@ -193,6 +196,36 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
         official.write(&path).map_err(|source| ReportError::Io { path, source })?;
     }
     let path = out.join("results.csv");
+    csv.write(&path).map_err(|source| ReportError::Io { path, source })
+}
+
+/// Left ventricular volumes and ejection fractions of the patients that have both phases.
+fn write_ejection(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), ReportError> {
+    let mut csv = Csv::new();
+    for outcome in outcomes {
+        let of_phase = |phase: &'static str| {
+            let volumes = task.volumes.iter().zip(&outcome.scores).filter(move |(volume, _)| volume.phase == phase);
+            volumes.map(|(volume, scores)| (volume.patient, *scores.of(Structure::Lv))).collect::<BTreeMap<_, _>>()
+        };
+        let systolic = of_phase("ES");
+        for (patient, diastole) in of_phase("ED") {
+            let Some(systole) = systolic.get(patient) else { continue };
+            let fraction =
+                |pick: fn(&StructureScores) -> f64| ejection_fraction_percent(pick(&diastole), pick(systole));
+            csv.push([
+                ("method", outcome.method.into()),
+                ("lines_per_slice", outcome.budget.into()),
+                ("patient", patient.into()),
+                ("edv_pred_ml", diastole.volume_pred_ml.into()),
+                ("edv_true_ml", diastole.volume_true_ml.into()),
+                ("esv_pred_ml", systole.volume_pred_ml.into()),
+                ("esv_true_ml", systole.volume_true_ml.into()),
+                ("ef_pred_percent", fraction(|scores| scores.volume_pred_ml).into()),
+                ("ef_true_percent", fraction(|scores| scores.volume_true_ml).into()),
+            ])?;
+        }
+    }
+    let path = out.join("ejection.csv");
     csv.write(&path).map_err(|source| ReportError::Io { path, source })
 }
 
@@ -229,7 +262,10 @@ fn by_method(results: &Results) -> Vec<(&'static str, Vec<&Entry>)> {
 
 fn report(results: &Results, budgets: &[usize]) -> String {
     let mut text = format!("# {}\n\n", results.title);
-    text += &format!("{} volumes. Mean over volumes of the mean 3-D Dice of RV, MYO and LV:\n\n", results.volumes);
+    text += &format!(
+        "{} volumes; the budget is per slice. Mean over volumes of the mean 3-D Dice of RV, MYO and LV:\n\n",
+        results.volumes
+    );
     text += &summary(results, budgets).to_markdown();
     text += "\nEvery entry, with 95 % intervals (bootstrap over patients); the last column is the policy's Dice minus \
              this method's, by patient:\n\n";

@@ -7,9 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::data::Slice;
+use crate::mri::observation::observed_levels;
 use crate::mri::random::mix;
 use crate::mri::{Protocol, acquire, seed_for};
-use crate::train::sample::{MaskConfig, observed_levels, random_mask};
+use crate::train::sample::{MaskConfig, random_mask};
 
 /// How many observations are enough; more change the ranges by next to nothing.
 pub const CALIBRATION: usize = 128;

@@ -6,6 +6,7 @@ use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, calibrate};
 use super::observe::Observation;
 use super::quantise::{QuantiseError, quantise};
+use crate::data::{CLASSES, Dataset};
 use crate::net::graph::GraphInput;
 use crate::net::scout::image_input;
 use crate::net::{FloatGraph, UNext};
@@ -52,6 +53,11 @@ pub fn segmenter_graph(network: &UNext, height: usize, width: usize) -> FloatGra
     let image = graph.input(image_input(height, width));
     network.lower(&mut graph, image);
     graph
+}
+
+/// The header of a blob that stays in memory.
+pub fn header(data: &Dataset) -> HeaderSpec {
+    HeaderSpec { height: data.height(), width: data.width(), classes: CLASSES, provenance: "in memory".into() }
 }
 
 /// The blob of a segmenter, a policy, or both, calibrated on `observations`.

@@ -16,12 +16,12 @@ use serde::Serialize;
 use super::observe::Observation;
 use crate::data::{Dataset, Slice, Split};
 use crate::eval::metrics::overlaps;
+use crate::mri::observation::levels_to_real;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, UNext};
 use crate::play::play;
 use crate::progress;
 use crate::segment::HeapArena;
-use crate::train::sample::levels_to_real;
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -198,7 +198,7 @@ pub fn verify(
     for (number, volume) in volumes.iter().enumerate() {
         let kspaces: Vec<KSpace> = volume.par_iter().map(|slice| measure(slice, options)).collect();
         for (sums, &budget) in sums.iter_mut().zip(&options.budgets) {
-            let mut scans = play_all(model, volume, &kspaces, budget, originals.policy.is_some())?;
+            let mut scans = play_all(model, volume, &kspaces, budget, model.policy().is_some())?;
             digest.get_or_insert_with(|| ScanDigest {
                 slice: volume[0].id.to_string(),
                 budget,

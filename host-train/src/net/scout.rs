@@ -11,6 +11,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::kernels::Shape;
 use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
+use kscout_core::scan::STATE_EXTRAS;
 
 use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
 use super::lower;
@@ -20,9 +21,6 @@ const CENTRE_SLOPE: f32 = 0.25;
 
 /// ... down to this place in the order; further out it is level, so that int8 spends its steps where choices are made.
 const CENTRE_REACH: usize = 64;
-
-/// Values of the state vector besides one a line: lines left, measured, and the budget.
-pub const STATE_EXTRA: usize = 3;
 
 const WIDTHS: [usize; 4] = [8, 16, 24, 24];
 const HIDDEN: usize = 48;
@@ -67,7 +65,7 @@ impl Trunk {
             conv3: halving(w2, w3),
             conv4: halving(w3, w4),
             conv5: Conv2dConfig::new([w4, HIDDEN], [height / 32, width / 32]).init(device),
-            state: LinearConfig::new(width + STATE_EXTRA, HIDDEN).init(device),
+            state: LinearConfig::new(width + STATE_EXTRAS, HIDDEN).init(device),
         }
     }
 
@@ -112,7 +110,7 @@ impl Scout {
         let mut graph = FloatGraph::default();
         let image = graph.input(image_input(height, width));
         let state = graph.input(GraphInput {
-            shape: Shape { h: 1, w: 1, c: width + STATE_EXTRA },
+            shape: Shape { h: 1, w: 1, c: width + STATE_EXTRAS },
             scale: 1.0 / 127.0,
             zero_point: 0,
         });

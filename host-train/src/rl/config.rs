@@ -70,8 +70,10 @@ pub struct PolicyConfig {
     pub validate_every: usize,
     /// Budgets at which validation scores.
     pub validate_lines: Vec<usize>,
-    /// Stop after this many minutes; 0: no limit.
+    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
     pub max_minutes: f64,
+    /// End the session at this update, to go on later with `--resume`; 0: at the last one.
+    pub stop_at: usize,
     /// What steps earn.
     pub reward: RewardConfig,
     /// Augmentation of the slices that are scanned.
@@ -101,6 +103,7 @@ impl Default for PolicyConfig {
             validate_every: 50,
             validate_lines: vec![8, 12, 16, 24],
             max_minutes: 0.0,
+            stop_at: 0,
             reward: RewardConfig::default(),
             augment: AugmentConfig { scale: 0.1, ..AugmentConfig::default() },
         }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
@@ -21,10 +20,10 @@ use super::config::PolicyConfig;
 use super::environment::{Environment, Start, arenas};
 use super::ppo::{self, Lesson, Step, UpdateReport};
 use super::sampler::WeightedSampler;
-use crate::data::{CLASSES, Dataset, Slice, Split};
+use crate::data::{Dataset, Slice, Split};
 use crate::eval::run::{MeasuredVolume, Method, RunError, mean_dice, measure, scan_volumes, score};
 use crate::export::blob_writer::{GraphSpec, write_blob};
-use crate::export::{self, ExportError, HeaderSpec, Observation};
+use crate::export::{self, ExportError, Observation};
 use crate::mri::{Protocol, acquire};
 use crate::net::FloatGraph;
 use crate::progress;
@@ -33,7 +32,7 @@ use crate::train::TrainError;
 use crate::train::augment::augment;
 use crate::train::checkpoint::{self, CheckpointError, Meta};
 use crate::train::reward::{append, load_segmenter};
-use crate::train::schedule::cosine;
+use crate::train::schedule::{Clock, cosine};
 
 /// Slices that calibrate the reward model.
 const CALIBRATION_SLICES: usize = 96;
@@ -109,34 +108,31 @@ pub fn train_policy(
     if slices.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()).into());
     }
-    if !resume && out.join("last").exists() {
+    let found = checkpoint::find_run(out)?;
+    if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()).into());
     }
-    let segmenter = segmenter_for(data, reward, device)?;
+    let segmenter = segmenter_for(data, reward, &config.protocol, device)?;
     let observations = export::observe(&slices, CALIBRATION_SLICES, &protocol, config.seed);
     let segmenter = export::quantised(GraphKind::Segmenter, &segmenter, &observations)?;
-    let blob = write_blob(&header(data), Some(&segmenter), None).map_err(ExportError::from)?;
+    let blob = write_blob(&export::header(data), Some(&segmenter), None).map_err(ExportError::from)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
 
     let sampler = Slices::new(&slices, config);
     let trainer = Trainer { data, protocol, config, slices, sampler, segmenter, model: &model, observations, out };
-    trainer.run(device, resume)
+    trainer.run(device, found)
 }
 
 /// The segmenter of a checkpoint as a graph for the data's images.
-fn segmenter_for(data: &Dataset, reward: &Path, device: &Device) -> Result<FloatGraph, PolicyError> {
+fn segmenter_for(data: &Dataset, reward: &Path, protocol: &str, device: &Device) -> Result<FloatGraph, PolicyError> {
     let (network, meta) = load_segmenter(reward, device)?;
+    meta.note_protocol(protocol);
     let (of, got) = ([meta.height, meta.width], [data.height(), data.width()]);
     if of != got {
         return Err(PolicyError::Size { reward: reward.to_owned(), of, data: data.dir().to_owned(), got });
     }
     Ok(export::segmenter_graph(&network, data.height(), data.width()))
-}
-
-/// The header of a blob that stays in memory.
-pub fn header(data: &Dataset) -> HeaderSpec {
-    HeaderSpec { height: data.height(), width: data.width(), classes: CLASSES, provenance: "in training".into() }
 }
 
 /// Draws training slices, evenly or by the sampler's weights.
@@ -178,24 +174,25 @@ struct State {
 }
 
 impl Trainer<'_> {
-    fn run(&self, device: &Device, resume: bool) -> Result<Meta, PolicyError> {
+    fn run(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<Meta, PolicyError> {
         let config = self.config;
         let training = device.clone().autodiff();
-        let mut state = self.start(&training, resume)?;
+        let mut state = self.start(&training, found)?;
         let mut memory = arenas(self.model, config.episodes);
         let validation = measure(self.data, Split::Val, &self.protocol, config.seed);
-        let started = Instant::now();
+        let clock = Clock::new(state.meta.seconds, config.max_minutes);
+        let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
         let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
         if state.meta.step == 0 {
             self.report_baseline(&validation, &bar)?;
         }
         let mut recent = Vec::new();
-        while state.meta.step < config.updates {
+        while state.meta.step < end && !clock.is_over() {
             let update = state.meta.step;
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             rng.set_stream(update as u64 + 1);
-            let (episodes, worth) = self.play(&state.agent, &mut memory, &mut rng, device)?;
-            let rate = cosine(update, config.updates, 0, config.learning_rate);
+            let (episodes, worth) = self.play(&state.agent, update, &mut memory, &mut rng, device)?;
+            let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
             let size = [self.data.height(), self.data.width()];
             let lesson = Lesson { episodes: &episodes, size, rate, config, device: &training };
             let (agent, report) = ppo::update(state.agent, &mut state.optimizer, &lesson, &mut rng);
@@ -204,20 +201,16 @@ impl Trainer<'_> {
             recent.push((worth, report));
             bar.set_position(state.meta.step as u64);
             bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
-            let seconds = started.elapsed().as_secs_f64();
-            let out_of_time = config.max_minutes > 0.0 && seconds > config.max_minutes * 60.0;
-            if state.meta.step % config.validate_every == 0 || state.meta.step == config.updates || out_of_time {
-                self.validate_and_save(&mut state, &validation, &std::mem::take(&mut recent), seconds, &bar)?;
-            }
-            if out_of_time {
-                break;
+            state.meta.seconds = clock.seconds();
+            if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
+                self.validate_and_save(&mut state, &validation, &std::mem::take(&mut recent), &bar)?;
             }
         }
         bar.finish_and_clear();
         Ok(state.meta)
     }
 
-    fn start(&self, device: &Device, resume: bool) -> Result<State, PolicyError> {
+    fn start(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<State, PolicyError> {
         device.seed(self.config.seed);
         let (height, width) = (self.data.height(), self.data.width());
         let mut agent = ActorCritic::new(height, width, device);
@@ -226,14 +219,21 @@ impl Trainer<'_> {
         let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
         let config = serde_json::to_value(self.config).expect("a configuration serialises");
         let source = self.data.manifest().source.clone();
-        let mut meta =
-            Meta { network: SCOUT.into(), height, width, step: 0, score: None, best: None, data: source, config };
-        if resume && self.out.join("last").exists() {
-            let (dir, found) = checkpoint::read_meta(self.out)?;
-            found.expect_network(&dir, &[SCOUT])?;
+        let mut meta = Meta {
+            network: SCOUT.into(),
+            height,
+            width,
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            data: source,
+            config,
+        };
+        if let Some((dir, found)) = found {
+            meta = found.resume(&dir, meta)?;
             agent = checkpoint::load_weights(&dir, agent)?;
             optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-            meta = Meta { config: meta.config, ..found };
         }
         Ok(State { agent, optimizer, meta })
     }
@@ -242,6 +242,7 @@ impl Trainer<'_> {
     fn play(
         &self,
         agent: &ActorCritic,
+        update: usize,
         memory: &mut [HeapArena],
         rng: &mut ChaCha8Rng,
         device: &Device,
@@ -264,7 +265,8 @@ impl Trainer<'_> {
                 break;
             }
             let observations: Vec<Observation> = active.iter().map(|&i| environment.observe(i)).collect();
-            let (lines, log_p, values) = self.choose(&player, &observations, device, rng);
+            let choice = self.choose(&player, &observations, device, rng);
+            let (lines, log_p, values) = choice.ok_or(TrainError::Diverged { step: update })?;
             let rewards = environment.step(&active, &lines)?;
             for (i, observation) in observations.into_iter().enumerate() {
                 let step = Step {
@@ -291,14 +293,15 @@ impl Trainer<'_> {
         Start { label, kspace, budget }
     }
 
-    /// Draws a line for each observation; with its log-probability and the critic's value.
+    /// Draws a line for each observation; with its log-probability and the critic's value. `None` where the network gives
+    /// no numbers any more.
     fn choose(
         &self,
         player: &ActorCritic,
         observations: &[Observation],
         device: &Device,
         rng: &mut impl Rng,
-    ) -> (Vec<usize>, Vec<f32>, Vec<f32>) {
+    ) -> Option<(Vec<usize>, Vec<f32>, Vec<f32>)> {
         let (height, width) = (self.data.height(), self.data.width());
         let observations: Vec<&Observation> = observations.iter().collect();
         let (log_p, values) = player.forward(&Batch::new(&observations, [height, width], device));
@@ -306,11 +309,11 @@ impl Trainer<'_> {
         let values = values.into_data().try_into_vec::<f32>().expect("f32");
         let draw = |row: &[f32]| {
             let weights = row.iter().map(|log_p| log_p.exp());
-            WeightedIndex::new(weights).map(|index| index.sample(rng)).unwrap_or(0)
+            WeightedIndex::new(weights).map(|index| index.sample(rng)).ok()
         };
-        let lines: Vec<usize> = log_p.chunks_exact(width).map(draw).collect();
+        let lines: Vec<usize> = log_p.chunks_exact(width).map(draw).collect::<Option<_>>()?;
         let chosen = lines.iter().zip(log_p.chunks_exact(width)).map(|(&line, row)| row[line]).collect();
-        (lines, chosen, values)
+        Some((lines, chosen, values))
     }
 
     fn report_baseline(&self, validation: &[MeasuredVolume<'_>], bar: &ProgressBar) -> Result<(), PolicyError> {
@@ -350,21 +353,20 @@ impl Trainer<'_> {
         state: &mut State,
         validation: &[MeasuredVolume<'_>],
         recent: &[(f64, UpdateReport)],
-        seconds: f64,
         bar: &ProgressBar,
     ) -> Result<(), PolicyError> {
         let mean =
             |f: &dyn Fn(&(f64, UpdateReport)) -> f64| recent.iter().map(f).sum::<f64>() / recent.len().max(1) as f64;
         let (worth, entropy, kl) = (mean(&|r| r.0), mean(&|r| r.1.entropy), mean(&|r| r.1.kl));
         let mut columns = String::from("update,seconds,worth,entropy,kl,value_loss");
-        let step = state.meta.step;
+        let (step, seconds) = (state.meta.step, state.meta.seconds);
         let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{:.4}", mean(&|r| r.1.value_loss));
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
         if !validation.is_empty() {
             let policy = state.agent.valid().policy.graph(self.data.height(), self.data.width());
             let policy = export::quantised(GraphKind::Policy, &policy, &self.observations)?;
-            let blob =
-                write_blob(&header(self.data), Some(&self.segmenter), Some(&policy)).map_err(ExportError::from)?;
+            let blob = write_blob(&export::header(self.data), Some(&self.segmenter), Some(&policy))
+                .map_err(ExportError::from)?;
             let model = Model::new_checked(&blob).map_err(ExportError::from)?;
             let scores = self.scores(&model, validation, Method::Policy)?;
             for (budget, dice) in self.config.validate_lines.iter().zip(&scores) {

@@ -18,7 +18,7 @@ pub struct AugmentConfig {
     pub shift: f32,
     /// Intensity is raised to a power, log-uniform in `1 / (1 + gamma) ..= 1 + gamma`.
     pub gamma: f32,
-    /// The part of training samples that are rotated, scaled and shifted.
+    /// The part of training samples that are rotated and scaled.
     pub probability: f32,
 }
 

@@ -25,6 +25,9 @@ pub struct Meta {
     pub width: usize,
     /// Training steps (updates) done.
     pub step: usize,
+    /// Seconds of training so far, over all the sessions of the run.
+    #[serde(default)]
+    pub seconds: f64,
     /// What it scored on validation when it was written: mean 3-D Dice, or `None` before the first validation.
     pub score: Option<f64>,
     /// The best validation score of the run so far.
@@ -68,6 +71,16 @@ pub enum CheckpointError {
         found: String,
         /// The networks that would do.
         expected: String,
+    },
+    /// The run was made for images of another size.
+    #[error("{path}: made for images of {of:?}, the data has {got:?} (rows, columns)")]
+    Size {
+        /// The folder.
+        path: PathBuf,
+        /// The size it was made for.
+        of: [usize; 2],
+        /// The data's size.
+        got: [usize; 2],
     },
     /// The weights do not fit the network, or the file is damaged.
     #[error("{path}: the weights cannot be used: {message}")]
@@ -122,6 +135,15 @@ pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
     Ok((dir, meta))
 }
 
+/// The last checkpoint of the run in `out`; `None` if there is no run.
+pub fn find_run(out: &Path) -> Result<Option<(PathBuf, Meta)>, CheckpointError> {
+    match read_meta(&out.join("last")) {
+        Ok(found) => Ok(Some(found)),
+        Err(CheckpointError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The checkpoint folder that `path` names; the one being replaced where a run was killed between two renames.
 fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
     let last = path.join("last");
@@ -144,6 +166,35 @@ pub fn load_optimizer(dir: &Path, optimizer: ModuleOptimizer) -> Result<ModuleOp
 }
 
 impl Meta {
+    /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
+    ///
+    /// Another network or image size is refused; keys of the configuration that differ are said on standard error.
+    pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
+        self.expect_network(dir, &[&fresh.network])?;
+        let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
+        if of != got {
+            return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
+        }
+        for (key, new) in fresh.config.as_object().into_iter().flatten() {
+            match self.config.get(key) {
+                Some(old) if old != new => {
+                    eprintln!("note: the run goes on with another `{key}`: {old} before, {new} now")
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { config: fresh.config, ..self })
+    }
+
+    /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
+    pub fn note_protocol(&self, protocol: &str) {
+        if let Some(trained) = self.config.get("protocol").and_then(|value| value.as_str())
+            && trained != protocol
+        {
+            eprintln!("note: {} was trained with the protocol `{trained}`, this uses `{protocol}`", self.network);
+        }
+    }
+
     /// Refuses a checkpoint of another network than one of `names`.
     pub fn expect_network(&self, dir: &Path, names: &[&str]) -> Result<(), CheckpointError> {
         if names.contains(&self.network.as_str()) {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use indicatif::ProgressBar;
+use kscout_core::kspace::fft::is_fft_length;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +19,7 @@ use super::augment::AugmentConfig;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::loss::cross_entropy_and_dice;
 use super::sample::{MaskConfig, training_sample};
-use super::schedule::cosine;
+use super::schedule::{Clock, cosine};
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
@@ -52,8 +52,10 @@ pub struct RewardConfig {
     pub dice_weight: f64,
     /// Seed of weights, order, augmentation, masks, phase and noise.
     pub seed: u64,
-    /// Stop after this many minutes, with the schedule squeezed to fit; 0: no limit.
+    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
     pub max_minutes: f64,
+    /// End the session at this step, to go on later with `--resume`; 0: at the last one.
+    pub stop_at: usize,
     /// Steps between validations (and checkpoints).
     pub validate_every: usize,
     /// Numbers of centre lines at which validation scores; the mean over them picks the best checkpoint.
@@ -77,6 +79,7 @@ impl Default for RewardConfig {
             dice_weight: 1.0,
             seed: 1,
             max_minutes: 0.0,
+            stop_at: 0,
             validate_every: 1000,
             validate_lines: vec![128, 16, 8],
             masks: MaskConfig::default(),
@@ -107,7 +110,9 @@ pub enum TrainError {
     #[error("{0}: no training slices; import with --split auto or --split train")]
     NoSlices(PathBuf),
     /// The images do not suit the network.
-    #[error("{path}: images of {height}x{width}; {network} needs multiples of 32 (import with --size 128)")]
+    #[error(
+        "{path}: images of {height}x{width}; {network} and the core take sides of 32, 64, 128, 256 or 512 (import with --size 128)"
+    )]
     Size {
         /// The data set.
         path: PathBuf,
@@ -156,7 +161,8 @@ impl RewardConfig {
         if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
             return error("masks.min_fraction", "must be above 0 and at most 1".into());
         }
-        if !data.height().is_multiple_of(32) || !data.width().is_multiple_of(32) {
+        let fits = |side: usize| side >= 32 && is_fft_length(side);
+        if !fits(data.height()) || !fits(data.width()) {
             return Err(TrainError::Size {
                 path: data.dir().to_owned(),
                 height: data.height(),
@@ -183,35 +189,32 @@ pub fn train_reward(
     if slices.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()));
     }
-    if !resume && out.join("last").exists() {
+    let found = checkpoint::find_run(out)?;
+    if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()));
     }
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
-    let mut run = Run::new(data, out, config, device, resume)?;
+    let mut run = Run::new(data, out, config, device, found)?;
     let validation = Validation::new(data, &protocol, config.seed);
-    let started = Instant::now();
+    let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
-    let mut loss_sum = 0.0;
-    let first = run.meta.step;
-    while run.meta.step < config.steps {
+    let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
+    let mut losses = Vec::new();
+    while run.meta.step < end && !clock.is_over() {
         let step = run.meta.step;
-        let rate = cosine(step.max(run.squeezed(started, first)), config.steps, config.warmup, config.learning_rate);
+        let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
         let samples = batch_indices(slices.len(), step, config)
             .into_par_iter()
             .map(|(index, seed)| training_sample(slices[index], seed, &config.augment, &config.masks, &protocol));
         let loss = run.step(samples.collect(), rate)?;
-        loss_sum += loss;
+        losses.push(loss);
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
-        let out_of_time = config.max_minutes > 0.0 && started.elapsed().as_secs_f64() > config.max_minutes * 60.0;
-        if run.meta.step % config.validate_every == 0 || run.meta.step == config.steps || out_of_time {
-            let seconds = started.elapsed().as_secs_f64();
-            let steps = (run.meta.step - 1) % config.validate_every + 1;
-            run.validate_and_save(&validation, loss_sum / steps as f64, seconds, &bar)?;
-            loss_sum = 0.0;
-        }
-        if out_of_time {
-            break;
+        run.meta.seconds = clock.seconds();
+        if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
+            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+            run.validate_and_save(&validation, mean, &bar)?;
+            losses.clear();
         }
     }
     bar.finish_and_clear();
@@ -254,7 +257,7 @@ impl<'a> Run<'a> {
         out: &'a Path,
         config: &'a RewardConfig,
         device: &Device,
-        resume: bool,
+        found: Option<(PathBuf, Meta)>,
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
         training.seed(config.seed);
@@ -265,28 +268,18 @@ impl<'a> Run<'a> {
             height: data.height(),
             width: data.width(),
             step: 0,
+            seconds: 0.0,
             score: None,
             best: None,
             data: data.manifest().source.clone(),
             config: serde_json::to_value(config).expect("a configuration serialises"),
         };
-        if resume && out.join("last").exists() {
-            let (dir, found) = checkpoint::read_meta(out)?;
-            found.expect_network(&dir, &[&config.network])?;
+        if let Some((dir, found)) = found {
+            meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
             optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-            meta = Meta { config: meta.config, ..found };
         }
         Ok(Self { out, config, device: training, network, optimizer, meta })
-    }
-
-    /// The step that the schedule is at when the time limit, not the number of steps, ends the run.
-    fn squeezed(&self, started: Instant, first: usize) -> usize {
-        if self.config.max_minutes <= 0.0 {
-            return 0;
-        }
-        let part = started.elapsed().as_secs_f64() / (self.config.max_minutes * 60.0);
-        first + (part * (self.config.steps - first) as f64) as usize
     }
 
     fn step(&mut self, samples: Vec<super::sample::Sample>, rate: f64) -> Result<f64, TrainError> {
@@ -316,10 +309,9 @@ impl<'a> Run<'a> {
         &mut self,
         validation: &Validation<'_>,
         loss: f64,
-        seconds: f64,
         bar: &ProgressBar,
     ) -> Result<(), TrainError> {
-        let step = self.meta.step;
+        let (step, seconds) = (self.meta.step, self.meta.seconds);
         let mut row = format!("{step},{seconds:.0},{loss:.4}");
         let mut header = String::from("step,seconds,loss");
         let mut line = format!("step {step}: loss {loss:.4}");

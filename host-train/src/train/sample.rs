@@ -1,13 +1,14 @@
 //! One training sample: a slice, varied, measured through a random mask, as the network will see it on the device.
 
-use kscout_core::kspace::{IMAGE_LEVELS_PER_RMS, LineSet, Pattern, quantise_magnitude};
+use kscout_core::kspace::{LineSet, Pattern};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{AugmentConfig, augment};
 use crate::data::Slice;
-use crate::mri::{KSpace, Protocol, acquire};
+use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
+use crate::mri::{Protocol, acquire};
 
 /// Which masks a segmenter is trained on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,31 +54,7 @@ pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> Lin
     pattern_mask(pattern, width, lines.clamp(1, width), rng.random())
 }
 
-/// The mask of a pattern's first `budget` lines. `budget` is within `1..=width`.
-pub fn pattern_mask(pattern: Pattern, width: usize, budget: usize, seed: u64) -> LineSet {
-    let mut order = vec![0u16; budget];
-    pattern.order(width, budget, seed, &mut order).expect("a budget of 1 to width lines");
-    let mut mask = LineSet::new(width).expect("a width that the core supports");
-    for line in order {
-        mask.insert(usize::from(line)).expect("a line of the image");
-    }
-    mask
-}
-
-/// The quantised zero-filled image of `kspace` under `mask`, as int8 levels: what the core makes of it.
-pub fn observed_levels(kspace: &KSpace, mask: &LineSet) -> Vec<i8> {
-    let image = kspace.zero_filled(|line| mask.contains(line));
-    let mut levels = vec![0i8; image.len()];
-    quantise_magnitude(&image, kspace.width, &mut levels).expect("an image of whole rows");
-    levels
-}
-
-/// The real values that int8 levels stand for.
-pub fn levels_to_real(levels: &[i8]) -> impl Iterator<Item = f32> + '_ {
-    levels.iter().map(|&q| (f32::from(q) + 128.0) / IMAGE_LEVELS_PER_RMS)
-}
-
-/// The training sample number `index` of `seed`: always the same for the same slice and numbers.
+/// A training sample of `slice`: the same for the same `seed`.
 pub fn training_sample(
     slice: &Slice,
     seed: u64,

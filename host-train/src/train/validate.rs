@@ -4,9 +4,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::kspace::Pattern;
 use rayon::prelude::*;
 
-use super::sample::{levels_to_real, observed_levels, pattern_mask};
 use crate::data::{CLASSES, Dataset, Slice, Split};
 use crate::eval::metrics::overlaps;
+use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::UNext;
 

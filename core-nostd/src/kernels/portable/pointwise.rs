@@ -43,7 +43,10 @@ fn moments(input: &[i8], eps_q: f32) -> (f32, f32) {
     }
     let n = input.len() as f32;
     let mean = sum as f32 / n;
-    let variance = (squares as f32 / n - mean * mean).max(0.0);
+    // Exact before it becomes a float: E[x^2] - E[x]^2 in f32 would lose small variances.
+    let spread =
+        i64::from(squares).wrapping_mul(input.len() as i64).wrapping_sub(i64::from(sum).wrapping_mul(i64::from(sum)));
+    let variance = spread as f32 / (n * n);
     (mean, 1.0 / libm::sqrtf(variance + eps_q))
 }
 
