@@ -13,4 +13,6 @@ cargo fmt --all --check
 cargo fmt --manifest-path firmware-demo/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
+# The core once more with overflow checks on.
+cargo test -p kscout-core --locked
 KSCOUT_FIRMWARE=required cargo test --workspace --release --locked

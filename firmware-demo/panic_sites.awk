@@ -1,7 +1,8 @@
 # Lists the source positions of panics that survived optimisation, from the assembly of a program built with the feature
 # `no-panic`. Each is a core::panic::Location: pointer to the file's name, its length, line, column; 16 bytes.
 
-# Bytes of an assembler string from position `at` on, as one little-endian number of 4 bytes.
+# Word `index_of_word` of an assembler string: four of its bytes as one little-endian number. The other parameters are
+# local variables.
 function word(text, index_of_word,    i, n, c, value, bytes) {
     n = 0
     for (i = 1; i <= length(text); i++) {

@@ -16,7 +16,8 @@ usage: run.sh COMMAND
   nopanic                 show by linking that no panic can be reached from the scan loop
   size                    flash and RAM of the scan loop without the self-test's printing
 
-  Status 0: as it should be. 1: it is not. 2: this machine lacks something. Others: cargo's.
+  Status 0: as it should be. 1: it is not, or there is no such command or file. 2: this machine lacks something.
+  Others: cargo's.
 
 environment
   KSCOUT_TOOLCHAIN        rustup or debian, to use that one rather than the first that works
@@ -26,7 +27,7 @@ TEXT
 }
 
 say() { echo "run.sh: $*" >&2; }
-# The machine lacks something: status 2. A check came out wrong: status 1.
+# The machine lacks something: status 2. A check came out wrong, or what was asked for does not exist: status 1.
 fail() { say "$*"; exit 2; }
 wrong() { say "$*"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -102,11 +103,12 @@ binary() {
 
 selftest() {
     local blob=${1:-${KSCOUT_BLOB:-$HERE/../out/model.kscout}} scan=${2:-${KSCOUT_SCAN:-$HERE/../out/slice.kscan}}
-    [ -f "$blob" ] || fail "no model at $blob: export one, and give its path"
-    [ -f "$scan" ] || fail "no captured slice at $scan: export one with the model, and give its path"
+    [ -f "$blob" ] || wrong "no model at $blob: export one, and give its path"
+    [ -f "$scan" ] || wrong "no captured slice at $scan: export one with the model, and give its path"
     KSCOUT_BLOB=$(realpath "$blob")
     KSCOUT_SCAN=$(realpath "$scan")
     export KSCOUT_BLOB KSCOUT_SCAN
+    find_toolchain
     emulate selftest
 }
 
@@ -159,12 +161,12 @@ main() {
     local command=${1:-help}
     shift || true
     case $command in
-        selftest) find_toolchain; selftest "$@" ;;
+        selftest) selftest "$@" ;;
         bench) find_toolchain; emulate bench ;;
         nopanic) find_toolchain; nopanic ;;
         size) find_toolchain; size_of_loop ;;
         help | -h | --help) usage ;;
-        *) usage >&2; fail "unknown command $command" ;;
+        *) usage >&2; wrong "unknown command $command" ;;
     esac
 }
 

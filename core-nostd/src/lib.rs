@@ -26,6 +26,7 @@ extern crate std;
 
 pub mod arena;
 pub mod capture;
+mod crc32;
 pub mod kernels;
 pub mod kspace;
 pub mod model;

@@ -137,8 +137,18 @@ mod tests {
         }
 
         #[test]
-        fn apply_is_total(value: i32, multiplier: i32, shift: i32) {
-            Requant { multiplier, shift }.apply(value);
+        fn apply_is_total_and_at_most_the_shifted_value(
+            value in any_value(), multiplier: i32, shift in prop_oneof![any::<i32>(), -40..40i32],
+        ) {
+            let result = Requant { multiplier, shift }.apply(value);
+            // Shifts beyond the limits are the limits.
+            prop_assert_eq!(result, Requant { multiplier, shift: shift.clamp(-31, 31) }.apply(value));
+            // A multiplier is at most one in size, whatever its sign.
+            let shifted = value.wrapping_shl(shift.clamp(0, 31) as u32);
+            prop_assert!(result.unsigned_abs() <= shifted.unsigned_abs());
+            if multiplier >= 0 {
+                prop_assert!(result == 0 || result.signum() == shifted.signum());
+            }
         }
 
         #[test]

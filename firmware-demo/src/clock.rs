@@ -2,7 +2,10 @@
 //!
 //! Under `qemu-system-arm -icount shift=0` virtual time advances one nanosecond an instruction and SysTick ticks with the
 //! board's clock (25 MHz on mps2-an386, so 40 instructions a tick). How many instructions a tick is worth is measured
-//! with a loop of known length rather than assumed. On hardware the same numbers are core clock cycles.
+//! with a loop of known length rather than assumed.
+//!
+//! Only there are the numbers instructions. On hardware an instruction takes one cycle or several, and the numbers are
+//! times, in units of half a turn of that loop.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering};

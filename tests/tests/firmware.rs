@@ -1,6 +1,6 @@
 //! The firmware on an emulated Cortex-M4F gives what the host gives, and no panic can be reached in it.
 //!
-//! Everything goes through `firmware-demo/run.sh`. Where it cannot find a toolchain or QEMU (status 2) the test says so and
+//! Everything goes through `firmware-demo/run.sh`. Where the machine has no toolchain or QEMU (status 2) the test says so and
 //! passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead.
 
 use std::env;
@@ -60,6 +60,19 @@ fn a_scan_with_another_digest_fails() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("NOT the host's"), "{text}");
+}
+
+#[test]
+fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
+    for (arguments, reason) in [
+        (&["selftest", "no.kscout", "no.kscan"][..], "no model at no.kscout"),
+        (&["self-test"], "unknown command self-test"),
+    ] {
+        let output = run(arguments).expect("status 1, not 2");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(reason), "{errors}");
+    }
 }
 
 #[test]

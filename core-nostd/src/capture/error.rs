@@ -47,6 +47,18 @@ pub enum CaptureError {
         /// W, lines there are.
         width: usize,
     },
+    /// A line that was chosen twice.
+    Repeated {
+        /// The line.
+        line: usize,
+    },
+    /// A byte without a meaning that is not zero: written by a later version, or not by kscout.
+    Reserved {
+        /// Where in the file it is.
+        offset: usize,
+        /// The byte.
+        found: u8,
+    },
     /// The bytes are not those that were written.
     Checksum {
         /// CRC-32 in the file.
@@ -84,6 +96,10 @@ impl fmt::Display for CaptureError {
             }
             Self::Line { line, width } => {
                 write!(f, "capture: line {line} chosen, but there are {width}")
+            }
+            Self::Repeated { line } => write!(f, "capture: line {line} chosen twice"),
+            Self::Reserved { offset, found } => {
+                write!(f, "capture: byte {offset} is {found:#04x}, expected 0")
             }
             Self::Checksum { expected, found } => {
                 write!(f, "capture: CRC-32 {found:#010x}, expected {expected:#010x}; the file is damaged")

@@ -16,7 +16,7 @@
 //! | 24 | 2 | n, number of chosen lines, 0..=budget |
 //! | 26 | 2 | zero |
 //! | 28 | 4 | CRC-32 of every other byte of the file |
-//! | 32 | 2 n | the lines the host chose, u16 each, in order |
+//! | 32 | 2 n | the lines the host chose, u16 each, in order, none twice |
 //! | | | zeros up to a multiple of 8 |
 //! | | 8 W H | k-space, line-major: for each line H samples, each re then im, f32 |
 //!
@@ -28,16 +28,14 @@ mod tests;
 
 use core::ops::Range;
 
-use crc::{CRC_32_ISO_HDLC, Crc};
-
 use crate::Complex32;
+use crate::crc32::crc32;
+use crate::kspace::{LineSet, MAX_LINES};
 
 pub use error::CaptureError;
 
 /// Largest number of lines, and of samples in a line, that a capture may hold.
-pub const MAX_SIDE: usize = 512;
-
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub const MAX_SIDE: usize = MAX_LINES;
 
 /// Byte offsets of the fields.
 mod field {
@@ -51,6 +49,7 @@ mod field {
     pub const BLOB_CRC: Range<usize> = 12..16;
     pub const DIGEST: Range<usize> = 16..24;
     pub const LINE_COUNT: Range<usize> = 24..26;
+    pub const RESERVED: Range<usize> = 26..28;
     pub const CRC: Range<usize> = 28..32;
     pub const HEADER_LEN: usize = 32;
 }
@@ -61,7 +60,7 @@ const SAMPLE_LEN: usize = 8;
 
 /// CRC-32 that ties a capture to a blob: over the blob's whole file.
 pub fn blob_crc(blob: &[u8]) -> u32 {
-    CRC.checksum(blob)
+    crc32([blob])
 }
 
 /// A checked, read-only view of a `.kscan` file. Any alignment will do.
@@ -98,16 +97,17 @@ impl<'a> Capture<'a> {
             return Err(wrong);
         }
         let (lines, kspace) = body.split_at_checked(padded_lines_len(count)).ok_or(wrong)?;
-        let view = Self { lines: lines.get(..2 * count).ok_or(wrong)?, kspace, ..view };
+        let (lines, padding) = lines.split_at_checked(2 * count).ok_or(wrong)?;
+        let view = Self { lines, kspace, ..view };
 
         let (expected, found) = (u32_at(header, field::CRC), file_crc(header, body));
         if expected != found {
             return Err(CaptureError::Checksum { expected, found });
         }
-        match view.lines().find(|&line| line >= view.width()) {
-            Some(line) => Err(CaptureError::Line { line, width: view.width() }),
-            None => Ok(view),
-        }
+        check_zeros(header.get(field::RESERVED).unwrap_or_default(), field::RESERVED.start)?;
+        check_zeros(padding, field::HEADER_LEN + 2 * count)?;
+        check_lines(view.lines(), view.height(), view.width())?;
+        Ok(view)
     }
 
     /// H: samples in a line, and rows of the image.
@@ -189,9 +189,7 @@ impl Repr<'_> {
     /// [`CaptureError`] names the field that could not be read back; `out` is then left as it was.
     pub fn emit(&self, out: &mut [u8]) -> Result<(), CaptureError> {
         check_sizes(self.height, self.width, self.budget, self.lines.len())?;
-        if let Some(line) = self.lines.iter().map(|&line| usize::from(line)).find(|&line| line >= self.width) {
-            return Err(CaptureError::Line { line, width: self.width });
-        }
+        check_lines(self.lines.iter().map(|&line| usize::from(line)), self.height, self.width)?;
         let (expected, found) = (self.height * self.width, self.kspace.len());
         if expected != found {
             return Err(CaptureError::Samples { expected, found });
@@ -245,6 +243,25 @@ fn check_sizes(height: usize, width: usize, budget: usize, count: usize) -> Resu
     Ok(())
 }
 
+/// Every line exists and comes once. The sizes have been checked.
+fn check_lines(lines: impl Iterator<Item = usize>, height: usize, width: usize) -> Result<(), CaptureError> {
+    let mut seen = LineSet::new(width).map_err(|_| CaptureError::Size { height, width })?;
+    for line in lines {
+        if !seen.insert(line).map_err(|_| CaptureError::Line { line, width })? {
+            return Err(CaptureError::Repeated { line });
+        }
+    }
+    Ok(())
+}
+
+/// `bytes`, which start at `offset` in the file, are zero.
+fn check_zeros(bytes: &[u8], offset: usize) -> Result<(), CaptureError> {
+    match bytes.iter().zip(offset..).find(|&(&found, _)| found != 0) {
+        Some((&found, offset)) => Err(CaptureError::Reserved { offset, found }),
+        None => Ok(()),
+    }
+}
+
 fn padded_lines_len(count: usize) -> usize {
     (2 * count).next_multiple_of(8)
 }
@@ -256,10 +273,7 @@ fn file_len(height: usize, width: usize, count: usize) -> usize {
 
 /// CRC-32 of the header before its CRC field and of all that follows it.
 fn file_crc(header: &[u8], body: &[u8]) -> u32 {
-    let mut crc = CRC.digest();
-    crc.update(header.get(..field::CRC.start).unwrap_or_default());
-    crc.update(body);
-    crc.finalize()
+    crc32([header.get(..field::CRC.start).unwrap_or_default(), body])
 }
 
 fn bytes_at<const N: usize>(bytes: &[u8], range: Range<usize>) -> Option<[u8; N]> {

@@ -83,6 +83,14 @@ fn a_wrong_field_is_named() {
     assert_eq!(error(&edited(24, &[4, 0])), CaptureError::LineCount { count: 4, budget: 3 });
     assert_eq!(error(&edited(34, &[4, 0])), CaptureError::Line { line: 4, width: 4 });
     assert_eq!(error(&edited(6, &[4, 0])), CaptureError::Length { expected: 168, found: 136 });
+    assert_eq!(error(&edited(34, &[3, 0])), CaptureError::Repeated { line: 3 });
+}
+
+#[test]
+fn bytes_without_a_meaning_are_zero() {
+    for offset in [26, 27, 38, 39] {
+        assert_eq!(error(&edited(offset, &[0x80])), CaptureError::Reserved { offset, found: 0x80 });
+    }
 }
 
 #[test]
@@ -91,14 +99,10 @@ fn what_could_not_be_read_back_is_not_written() {
     let mut out = [0xAA; 136];
     let expected = CaptureError::Line { line: 4, width: 4 };
     assert_eq!(repr(&[4, 1, 3], &kspace).emit(&mut out), Err(expected));
+    assert_eq!(repr(&[1, 3, 1], &kspace).emit(&mut out), Err(CaptureError::Repeated { line: 1 }));
     let expected = CaptureError::Samples { expected: 12, found: 11 };
     assert_eq!(repr(&[0], &kspace[..11]).emit(&mut out), Err(expected));
     let expected = CaptureError::Length { expected: 136, found: 135 };
     assert_eq!(repr(&[0], &kspace).emit(&mut out[..135]), Err(expected));
     assert_eq!(out, [0xAA; 136]);
-}
-
-#[test]
-fn the_blob_checksum_is_the_one_of_zip() {
-    assert_eq!(blob_crc(b"123456789"), 0xCBF4_3926);
 }

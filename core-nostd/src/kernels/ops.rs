@@ -12,7 +12,7 @@ pub const MAX_STEP: usize = 255;
 /// Columns of 16-bit inputs that a convolution may hold at once.
 pub(crate) const CONV_COLUMNS: usize = 4;
 /// Filters widened to 16 bits that a convolution may hold at once.
-pub(crate) const CONV_FILTERS: usize = 2;
+pub(crate) const CONV_FILTERS: usize = 1;
 
 /// Height, width and channels of an HWC tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,8 +223,8 @@ pub const fn pool_extent(input: usize, kernel: usize, stride: usize) -> Option<u
 }
 
 /// Scratch of a convolution in bytes, a multiple of 64: [`Kernels::conv2d`](super::Kernels::conv2d) needs it,
-/// exporter and checker count on it. It holds, in 16 bits, the windows of four output positions and the filters of
-/// two output channels.
+/// exporter and checker count on it. It holds, in 16 bits, the windows of four output positions and the filter of
+/// one output channel.
 pub const fn conv_scratch_bytes(kernel: (usize, usize), in_channels: usize) -> usize {
     let weights = filter_len(kernel, in_channels);
     round_up_64(weights.saturating_mul(2)).saturating_mul(CONV_COLUMNS + CONV_FILTERS)

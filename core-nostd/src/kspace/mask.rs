@@ -94,11 +94,6 @@ impl LineSet {
         self.len == 0
     }
 
-    /// Whether every line is in the set.
-    pub const fn is_full(&self) -> bool {
-        self.len == self.width
-    }
-
     /// How many lines there are, in the set or not.
     pub const fn width(&self) -> usize {
         self.width as usize
@@ -257,7 +252,6 @@ mod tests {
                 prop_assert_eq!(inserted.ok(), (line < width).then(|| model.insert(line)));
             }
             prop_assert_eq!(set.len(), model.len());
-            prop_assert_eq!(set.is_full(), model.len() == width);
             prop_assert!(set.iter().eq(model.iter().copied()));
             let rest: Vec<usize> = (0..width).filter(|line| !model.contains(line)).collect();
             prop_assert!(set.missing().eq(rest));

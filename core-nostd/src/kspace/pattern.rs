@@ -110,11 +110,6 @@ impl Pattern {
         }
     }
 
-    /// Whether another seed gives another order.
-    pub const fn is_random(&self) -> bool {
-        matches!(self, Self::VariableDensity { .. } | Self::Random)
-    }
-
     /// Writes `budget` distinct lines of `0..width` into the front of `out`, in the order of acquisition, and gives
     /// back `budget`.
     ///
@@ -149,6 +144,23 @@ impl Pattern {
             Self::Random => draw(0, seed, &mut chosen, &mut slots),
         }
         Ok(budget)
+    }
+
+    /// [`order`](Self::order), into a vector of its own: 1 KiB, wherever the caller keeps it.
+    ///
+    /// ```
+    /// use kscout_core::kspace::Pattern;
+    /// assert_eq!(Pattern::CentreOut.lines(128, 5, 0).unwrap(), [64, 63, 65, 62, 66]);
+    /// ```
+    ///
+    /// # Errors
+    /// [`PatternError`] if the width, the budget or a parameter is outside its range.
+    pub fn lines(&self, width: usize, budget: usize, seed: u64) -> Result<heapless::Vec<u16, MAX_LINES>, PatternError> {
+        let mut lines = heapless::Vec::new();
+        // Never longer than the capacity; a larger budget is larger than any width, and `order` refuses it.
+        let _ = lines.resize(budget.min(MAX_LINES), 0);
+        self.order(width, budget, seed, &mut lines)?;
+        Ok(lines)
     }
 
     /// How many lines the block around DC has, after checking the parameters.
@@ -354,6 +366,20 @@ mod tests {
             assert!(matches!(error, PatternError::CentreFraction { .. }));
         }
         assert_eq!(out, [7; 4]);
+    }
+
+    #[test]
+    fn an_owned_order_is_the_written_one() {
+        for pattern in Pattern::ALL {
+            assert_eq!(pattern.lines(128, 16, 42).unwrap(), *order(pattern, 128, 16, 42));
+            assert_eq!(pattern.lines(512, 512, 1).unwrap(), *order(pattern, 512, 512, 1));
+        }
+        assert_eq!(Pattern::Random.lines(513, 1, 0), Err(PatternError::Width { width: 513 }));
+        for budget in [0, 9, MAX_LINES + 1, usize::MAX] {
+            assert_eq!(Pattern::Random.lines(8, budget, 0), Err(PatternError::Budget { budget, width: 8 }));
+        }
+        let steep = Pattern::VariableDensity { centre_fraction: 0.5, power: 7 };
+        assert_eq!(steep.lines(8, 4, 0), Err(PatternError::Power { power: 7 }));
     }
 
     proptest! {

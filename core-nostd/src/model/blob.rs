@@ -1,8 +1,9 @@
 //! The bytes of a `.kscout` file, and the checked view of them.
 //!
 //! All numbers are little-endian on every target. Offsets count from the blob's first byte; sections and constants lie
-//! at multiples of 16. Bytes that no field names are zero. Zero points, strides and lengths obey the limits that
-//! [`Model::new_checked`] states in its errors.
+//! at multiples of 16. Inside a record, bytes that no field names are zero; what lies between sections has no meaning,
+//! and only the checksum looks at it. Zero points, strides and lengths obey the limits that [`Model::new_checked`] states
+//! in its errors.
 //!
 //! # Header, 64 bytes
 //! | at | type | field |
@@ -11,7 +12,7 @@
 //! | 8 | u16 | version, [`VERSION`] |
 //! | 10 | u16 | number of graphs G, 1 or 2 |
 //! | 12 | u32 | length of the whole blob in bytes |
-//! | 16 | u32 | CRC-32 (ISO-HDLC, that of zlib and PNG) of everything from byte 20 to the end |
+//! | 16 | u32 | CRC-32 (ISO-HDLC, that of zlib and PNG) of every other byte of the blob |
 //! | 20 | u16 | height H of the image: 32, 64, 128, 256 or 512 |
 //! | 22 | u16 | width W of the image, the number of lines: 32, 64, 128, 256 or 512 |
 //! | 24 | u16 | number of classes, 2..=16 |
@@ -71,10 +72,12 @@
 //! f32. They are read where they lie.
 
 use core::fmt;
+use core::ops::Range;
 
 use super::bytes::{Reader, Span, Writer};
 use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind};
+use crate::crc32::crc32;
 
 /// The first eight bytes of a blob. The bytes around the name show at once when a transfer changed line ends or
 /// dropped the eighth bit.
@@ -88,18 +91,18 @@ pub const IMAGE_LEVELS_PER_RMS: f32 = 48.0;
 pub const HEADER_BYTES: usize = 64;
 /// Bytes of a record of the graph table.
 pub const GRAPH_BYTES: usize = 48;
-/// The checksum covers everything from this byte on.
-pub const CHECKSUM_START: usize = 20;
+/// The header's bytes that hold the checksum, the only ones it does not cover.
+pub const CHECKSUM_FIELD: Range<usize> = 16..20;
 /// Sections and constants lie at multiples of this.
 pub const ALIGN: u32 = 16;
 /// Longest provenance text in bytes.
 pub const MAX_PROVENANCE: usize = 1024;
 
-const CRC32: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
-
-/// CRC-32 (ISO-HDLC) of `bytes`, as the header holds it.
-pub fn checksum(bytes: &[u8]) -> u32 {
-    CRC32.checksum(bytes)
+/// CRC-32 (ISO-HDLC) of all of `blob` but [`CHECKSUM_FIELD`], as the header holds it there.
+pub fn checksum(blob: &[u8]) -> u32 {
+    let before = blob.get(..CHECKSUM_FIELD.start).unwrap_or(blob);
+    let after = blob.get(CHECKSUM_FIELD.end..).unwrap_or_default();
+    crc32([before, after])
 }
 
 /// The header as plain values, without magic and version.
@@ -109,7 +112,7 @@ pub struct HeaderRepr {
     pub graphs: usize,
     /// Length of the whole blob in bytes.
     pub length: usize,
-    /// CRC-32 of everything from [`CHECKSUM_START`] on.
+    /// What [`checksum`] gives for the blob.
     pub checksum: u32,
     /// Rows of the image.
     pub height: usize,
@@ -170,7 +173,7 @@ impl HeaderRepr {
         if self.length != blob.len() {
             return Err(mismatch("length", blob.len() as i64, self.length as i64));
         }
-        let got = checksum(blob.get(CHECKSUM_START..).unwrap_or_default());
+        let got = checksum(blob);
         if got != self.checksum {
             return Err(Problem::Checksum { got, expected: self.checksum });
         }

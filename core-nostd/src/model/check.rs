@@ -131,7 +131,9 @@ fn operator(node: &Node<'_>) -> Result<(), Problem> {
             shape("output", y.shape, x.shape)?;
             same_quantisation(x, y)
         }
-    }
+    }?;
+    // The checks above name what is wrong; the kernels have the last word.
+    if operator.is_valid() { Ok(()) } else { Err(Problem::Unfit { operator: node.kind() }) }
 }
 
 /// Constants are whole records, so that the operator can be put together.

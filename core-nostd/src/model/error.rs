@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::graph::GraphKind;
+use super::repr::OperatorKind;
 
 /// A blob was refused: the place, and what is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,6 +124,11 @@ pub enum Problem {
         /// The tensor that would be lost.
         tensor: usize,
     },
+    /// The kernels do not take this record of an operator, for a reason that no other problem names.
+    Unfit {
+        /// The operator.
+        operator: OperatorKind,
+    },
     /// The text is not UTF-8.
     NotUtf8 {
         /// Bytes that are.
@@ -170,6 +176,7 @@ impl fmt::Display for Problem {
             Self::Overlap { field, tensor } => {
                 write!(f, "{field}: its place in the arena overlaps tensor {tensor}, which is still needed")
             }
+            Self::Unfit { operator } => write!(f, "{operator}: not a record that the kernels can run"),
             Self::NotUtf8 { valid } => write!(f, "not UTF-8 after {valid} bytes"),
         }
     }

@@ -276,6 +276,23 @@ pub enum Operator<'a> {
     Shift(Shift),
 }
 
+impl Operator<'_> {
+    /// Whether any kernel set can run it: the `is_valid` of its record.
+    pub fn is_valid(&self) -> bool {
+        match self {
+            Self::Conv2d(op) => op.is_valid(),
+            Self::Depthwise(op) => op.is_valid_depthwise(),
+            Self::MaxPool(op) => op.is_valid(),
+            Self::Add(op) => op.is_valid(),
+            Self::Upsample2x(op) => op.is_valid(),
+            Self::LayerNorm(op) => op.is_valid(),
+            Self::Shift(op) => op.is_valid(),
+            // Any 256 values will do.
+            Self::Table(_) => true,
+        }
+    }
+}
+
 impl<'a> Node<'a> {
     /// Which operator it is.
     pub fn kind(&self) -> OperatorKind {

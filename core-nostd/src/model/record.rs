@@ -70,9 +70,7 @@ impl NodeRepr<Span> {
         let spans = [r.span()?, r.span()?];
         let op = parse_operator(kind, spans, &mut r)?;
         r.rest_is_zero()?;
-        if zero != 0 {
-            return Err(Problem::Mismatch { field: "reserved bytes", got: zero.into(), expected: 0 });
-        }
+        zeros("reserved bytes", [zero])?;
         Ok(Self { op, inputs: (first, second), scratch_offset, scratch_bytes })
     }
 
@@ -102,9 +100,7 @@ fn parse_operator(kind: OperatorKind, [a, b]: [Span; 2], r: &mut Reader<'_>) -> 
         _ => 0,
     };
     for span in [a, b].get(used..).unwrap_or_default() {
-        if *span != Span::default() {
-            return Err(Problem::Mismatch { field: "unused constants", got: span.offset.into(), expected: 0 });
-        }
+        zeros("unused constants", [span.offset, span.length])?;
     }
     let clamp = (r.i8()?, r.i8()?);
     Ok(match kind {
@@ -199,15 +195,17 @@ fn emit_requant(value: Requant, w: &mut Writer<'_>) -> Result<(), Problem> {
 }
 
 fn reserved16(r: &mut Reader<'_>) -> Result<(), Problem> {
-    match r.u16()? {
-        0 => Ok(()),
-        got => Err(Problem::Mismatch { field: "reserved bytes", got: got.into(), expected: 0 }),
-    }
+    zeros("reserved bytes", [r.u16()?])
 }
 
-fn no_clamp(clamp: (i8, i8)) -> Result<(), Problem> {
-    match clamp {
-        (0, 0) => Ok(()),
-        (low, _) => Err(Problem::Mismatch { field: "reserved bytes", got: low.into(), expected: 0 }),
+fn no_clamp((low, high): (i8, i8)) -> Result<(), Problem> {
+    zeros("reserved bytes", [low, high])
+}
+
+/// Values without a meaning are zero; the error shows the first that is not.
+fn zeros<T: Into<i64>, const N: usize>(field: &'static str, values: [T; N]) -> Result<(), Problem> {
+    match values.into_iter().map(T::into).find(|&got| got != 0) {
+        None => Ok(()),
+        Some(got) => Err(Problem::Mismatch { field, got, expected: 0 }),
     }
 }

@@ -68,7 +68,8 @@ impl core::error::Error for RunError {}
 /// [`Graph::output`] describes it. What the arena held before does not matter.
 ///
 /// # Errors
-/// Inputs or arena that do not fit; then nothing has been written.
+/// Inputs or arena that do not fit; then nothing has been written. [`RunError::Node`] where the blob's memory has changed
+/// since it was checked; nodes before that one have then written to the arena, and it holds no result.
 pub fn run<'a, K: Kernels + ?Sized>(
     graph: &Graph<'_>,
     kernels: &K,

@@ -4,7 +4,7 @@ use std::vec;
 use std::vec::Vec;
 
 use crate::kernels::{Shape, conv_scratch_bytes};
-use crate::model::blob::{CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
+use crate::model::blob::{GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
 use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
 
@@ -111,7 +111,7 @@ pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
-    header.checksum = checksum(&blob[CHECKSUM_START..]);
+    header.checksum = checksum(&blob);
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     blob
 }

@@ -58,8 +58,8 @@ pub const fn arena_bytes_for(height: usize, width: usize, graph_bytes: usize) ->
     let pixels = height.saturating_mul(width);
     carved_bytes::<Complex32>(pixels)
         .saturating_add(carved_bytes::<Complex32>(height))
-        .saturating_add(2 * carved_bytes::<Complex32>(width))
-        .saturating_add(2 * carved_bytes::<u8>(pixels))
+        .saturating_add(carved_bytes::<Complex32>(width).saturating_mul(2))
+        .saturating_add(carved_bytes::<u8>(pixels).saturating_mul(2))
         .saturating_add(carved_bytes::<u8>(width.saturating_add(STATE_EXTRAS)))
         .saturating_add(carved_bytes::<u16>(width))
         .saturating_add(carved_bytes::<u8>(graph_bytes))
@@ -190,7 +190,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// answer stays the same.
     ///
     /// Also `None` if the policy cannot run, most of all if the model has none: the next [`segment`](Self::segment) then says
-    /// why, so that a loop over `next_line` cannot end early unnoticed. [`propose`](Self::propose) says so at once.
+    /// why, so that a loop over `next_line` cannot end early unnoticed, unless a line has been pushed in between.
+    /// [`propose`](Self::propose) says so at once.
     pub fn next_line(&mut self) -> Option<usize> {
         match self.propose() {
             Ok(line) => line,
@@ -236,6 +237,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         self.mask.insert(line).map_err(|_| size)?;
         self.image_is_current = false;
         self.held = Held::Nothing;
+        // Somebody else chooses the lines, so the scan has not ended early.
+        self.fault = None;
         Ok(())
     }
 
@@ -268,7 +271,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     ///
     /// # Errors
     /// [`ScanError::NoSegmenter`] or [`ScanError::Run`]; and once, the reason why [`next_line`](Self::next_line) gave
-    /// `None` too early.
+    /// `None` too early, if no line has come since.
     pub fn segment(&mut self) -> Result<&[u8], ScanError> {
         if let Some(fault) = self.fault.take() {
             return Err(fault);

@@ -206,6 +206,31 @@ fn a_loop_over_next_line_without_a_policy_is_told_so_when_it_segments() {
 }
 
 #[test]
+fn a_pattern_takes_over_where_next_line_gives_none() {
+    with_scan(&[segmenter()], |scan| {
+        let lines = lines_of(&disc());
+        scan.start(8).unwrap();
+        assert_eq!(scan.next_line(), None);
+        assert_eq!(scan.push_line(0, &[]), Err(ScanError::SampleCount { needed: HEIGHT, got: 0 }));
+        for line in Pattern::CentreOut.lines(WIDTH, 8, 0).unwrap().into_iter().map(usize::from) {
+            scan.push_line(line, &lines[line]).unwrap();
+        }
+        assert!(scan.segment().unwrap().contains(&2));
+        // What is refused does not take the reason away.
+        scan.start(8).unwrap();
+        assert_eq!(scan.next_line(), None);
+        assert!(scan.push_line(0, &[]).is_err());
+        assert_eq!(scan.segment(), Err(ScanError::NoPolicy));
+    });
+}
+
+#[test]
+fn absurd_sizes_ask_for_more_bytes_than_there_are() {
+    assert_eq!(arena_bytes_for(usize::MAX, usize::MAX, usize::MAX), usize::MAX);
+    assert_eq!(arena_bytes_for(1, usize::MAX / 8, 0), usize::MAX);
+}
+
+#[test]
 fn without_a_segmenter_lines_are_chosen_all_the_same() {
     with_scan(&[policy()], |scan| {
         scan.start(8).unwrap();

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use kscout_core::capture::{Repr, blob_crc};
+use kscout_core::kspace::Pattern;
 use kscout_core::kspace::recon::magnitude;
-use kscout_core::kspace::{MAX_LINES, Pattern};
 use kscout_core::model::Model;
 use kscout_core::scan::{Scan, arena_bytes};
 
@@ -126,17 +126,13 @@ impl ScanArgs {
 
     fn scan(&self, model: &Model<'_>, kspace: &KSpace, seed: u64, chooser: Chooser) -> Result<Outcome, Failure> {
         let file = self.file.display();
-        let mut order = [0; MAX_LINES];
         let order = match chooser {
             Chooser::Policy => None,
-            Chooser::Pattern(pattern) => {
-                let length = pattern.order(kspace.width, self.budget, seed, &mut order)?;
-                Some(&order[..length])
-            }
+            Chooser::Pattern(pattern) => Some(pattern.lines(kspace.width, self.budget, seed)?),
         };
         let mut arena = HeapArena::new(arena_bytes(model));
         let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
-        let mut order = order.map(|order| order.iter().map(|&line| usize::from(line)));
+        let mut order = order.as_ref().map(|order| order.iter().map(|&line| usize::from(line)));
         let choose = |scan: &mut Scan<'_, '_>| match &mut order {
             Some(order) => Ok(order.next()),
             None => scan.propose(),

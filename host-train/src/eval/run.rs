@@ -1,7 +1,7 @@
 //! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
 
 use kscout_core::kspace::recon::magnitude;
-use kscout_core::kspace::{MAX_LINES, Pattern, PatternError};
+use kscout_core::kspace::{Pattern, PatternError};
 use kscout_core::model::Model;
 use kscout_core::scan::{Scan, ScanError, arena_bytes};
 use rayon::prelude::*;
@@ -151,10 +151,10 @@ fn scan_slice(
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
     let mut scan = Scan::new(model, arena.bytes()).map_err(refused)?;
-    let mut order = [0u16; MAX_LINES];
-    if let Method::Pattern(pattern) = method {
-        pattern.order(measured.slice.width, budget, measured.seed, &mut order)?;
-    }
+    let order = match method {
+        Method::Pattern(pattern) => pattern.lines(measured.slice.width, budget, measured.seed)?,
+        _ => Default::default(),
+    };
     let mut order = order.iter().map(|&line| usize::from(line));
     let choose = |scan: &mut Scan<'_, '_>| match method {
         Method::Pattern(_) => Ok(order.next()),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use kscout_core::kernels::{Channel, Shape};
-use kscout_core::model::blob::{self, CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
+use kscout_core::model::blob::{self, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
 pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
@@ -204,7 +204,7 @@ pub fn write_blob(
         provenance,
     };
     record.emit(&mut bytes[..HEADER_BYTES]).map_err(field("header".into()))?;
-    record.checksum = blob::checksum(&bytes[CHECKSUM_START..]);
+    record.checksum = blob::checksum(&bytes);
     record.emit(&mut bytes[..HEADER_BYTES]).map_err(field("header".into()))?;
     Model::new_checked(&bytes)?;
     Ok(bytes)

@@ -73,8 +73,7 @@ fn scan_in_progress(width: usize, centre_out: bool, rng: &mut impl Rng) -> (Line
     } else {
         Pattern::VariableDensity { centre_fraction: rng.random_range(0.2..0.8), power: rng.random_range(1..=6) }
     };
-    let mut order = vec![0; budget];
-    pattern.order(width, budget, rng.random(), &mut order).expect("a budget of 1 to width lines");
+    let order = pattern.lines(width, budget, rng.random()).expect("a budget of 1 to width lines");
     let mut mask = LineSet::new(width).expect("a width that the core supports");
     for &line in &order[..rng.random_range(0..budget)] {
         mask.insert(usize::from(line)).expect("a line of the image");

@@ -287,8 +287,7 @@ fn play_all(
     budget: usize,
     keep_steps: bool,
 ) -> Result<Vec<Played>, VerifyError> {
-    let mut centre_out = vec![0; budget];
-    Pattern::CentreOut.order(model.width(), budget, 0, &mut centre_out).expect("a budget that was checked");
+    let centre_out = Pattern::CentreOut.lines(model.width(), budget, 0).expect("a budget that was checked");
     let order = model.policy().is_none().then_some(centre_out.as_slice());
     let one = |arena: &mut HeapArena, (slice, kspace): (&&Slice, &KSpace)| {
         play_one(model, arena, kspace, budget, order, keep_steps)

@@ -6,8 +6,7 @@ use super::KSpace;
 
 /// The mask of a pattern's first `budget` lines. `budget` is within `1..=width`.
 pub fn pattern_mask(pattern: Pattern, width: usize, budget: usize, seed: u64) -> LineSet {
-    let mut order = vec![0u16; budget];
-    pattern.order(width, budget, seed, &mut order).expect("a budget of 1 to width lines");
+    let order = pattern.lines(width, budget, seed).expect("a budget of 1 to width lines");
     let mut mask = LineSet::new(width).expect("a width that the core supports");
     for line in order {
         mask.insert(usize::from(line)).expect("a line of the image");

@@ -90,7 +90,7 @@ impl Default for PolicyConfig {
             max_budget: 24,
             epochs: 4,
             minibatch: 128,
-            learning_rate: 5e-4,
+            learning_rate: 1e-4,
             gamma: 0.99,
             gae_lambda: 0.95,
             clip: 0.2,

@@ -7,7 +7,7 @@ mod tampering;
 use std::vec;
 use std::vec::Vec;
 
-use super::blob::{self, CHECKSUM_START, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
+use super::blob::{self, CHECKSUM_FIELD, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::*;
 use crate::kernels::{Axis, Channel, Kernels, Reference, Shape};
@@ -197,10 +197,8 @@ fn append(bytes: &mut Vec<u8>, part: &[u8]) -> Span {
 
 /// Makes the checksum that of the contents.
 pub(super) fn repair(bytes: &mut [u8]) {
-    if let Some(contents) = bytes.get(CHECKSUM_START..) {
-        let checksum = blob::checksum(contents);
-        bytes[CHECKSUM_START - 4..CHECKSUM_START].copy_from_slice(&checksum.to_le_bytes());
-    }
+    let checksum = blob::checksum(bytes);
+    bytes[CHECKSUM_FIELD].copy_from_slice(&checksum.to_le_bytes());
 }
 
 /// Memory that starts at a multiple of 16.

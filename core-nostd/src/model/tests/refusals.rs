@@ -46,6 +46,37 @@ fn header_fields() {
 }
 
 #[test]
+fn values_without_a_meaning_show_what_is_not_zero() {
+    let bytes = emit(&[&policy()]);
+    let nodes = GraphRepr::parse(&bytes[HEADER_BYTES..]).unwrap().nodes.offset as usize;
+    let with = |node: usize, at: usize, value: u8| {
+        let mut bytes = bytes.clone();
+        bytes[nodes + NODE_BYTES * node + at] = value;
+        repair(&mut bytes);
+        Model::new_checked(&bytes).unwrap_err()
+    };
+    let unused = |got| Problem::Mismatch { field: "unused constants", got, expected: 0 };
+    // The pooling has no constants, the table one: offsets 20 and 28, lengths 24 and 32.
+    for (node, at) in [(5, 20), (5, 24), (5, 28), (5, 32), (4, 28), (4, 32)] {
+        assert_eq!(with(node, at, 16), at_node(node, unused(16)), "node {node}, byte {at}");
+    }
+    let reserved = |got| Problem::Mismatch { field: "reserved bytes", got, expected: 0 };
+    // The table has no clamp.
+    assert_eq!(with(4, 36, 3), at_node(4, reserved(3)));
+    assert_eq!(with(4, 37, 0xfe), at_node(4, reserved(-2)));
+    assert_eq!(with(2, 39, 1), at_node(2, reserved(256)));
+    assert_eq!(with(0, 3, 1), at_node(0, reserved(256)));
+    assert_eq!(with(0, 63, 9), at_node(0, reserved(9)));
+}
+
+#[test]
+fn the_words_for_what_the_kernels_alone_refuse() {
+    // No record is known that the checker lets through and the kernels do not.
+    let error = at_node(2, Problem::Unfit { operator: OperatorKind::LayerNorm });
+    assert_eq!(error.to_string(), "blob refused: policy, node 2: LayerNorm: not a record that the kernels can run");
+}
+
+#[test]
 fn provenance_text() {
     let at = |problem| BlobError { location: Location::Provenance, problem };
     let misaligned = Problem::Misaligned { field: "provenance", got: 8, align: 16 };
