@@ -81,6 +81,7 @@ fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], cloc
 }
 
 /// A fault ends the run rather than hanging it.
+// SAFETY: cortex-m-rt asks for `unsafe` here; the handler only prints and ends the run.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     hprintln!("hard fault: {:?}", frame);
