@@ -1,15 +1,15 @@
 //! Segmenting quantised images: in int8 on the core, or in real numbers on a burn device. Both stand behind one trait, so
 //! that training and evaluation take either.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::kernels::Portable;
 use kscout_core::model::{Graph, run};
 use kscout_core::scan::classes_from_logits;
 use rayon::prelude::*;
 
+use crate::data::CLASSES;
 use crate::mri::observation::levels_to_real;
 use crate::net::UNext;
-use crate::train::validate::classify;
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -77,4 +77,26 @@ impl Segment for DeviceSegmenter {
             })
             .collect()
     }
+}
+
+/// The classes of a batch of real-valued images (`height * width` values each).
+pub fn classify(network: &UNext, images: Vec<f32>, size: [usize; 2], device: &Device) -> Vec<u8> {
+    pixel_logits(network, images, size, device).chunks_exact(CLASSES).map(largest_class).collect()
+}
+
+/// Logits `[image][y][x][class]` of a batch of real-valued images (`height * width` values each).
+pub fn pixel_logits(network: &UNext, images: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Vec<f32> {
+    let plane = height * width;
+    let batch = images.len() / plane;
+    let input = Tensor::<4>::from_data(TensorData::new(images, [batch, 1, height, width]), device);
+    let planes = network.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32");
+    let by_pixel = |image: &[f32]| -> Vec<f32> {
+        (0..plane * CLASSES).map(|i| image[i % CLASSES * plane + i / CLASSES]).collect()
+    };
+    planes.chunks_exact(plane * CLASSES).flat_map(by_pixel).collect()
+}
+
+/// The lowest class with the largest logit.
+pub fn largest_class(logits: &[f32]) -> u8 {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best }) as u8
 }

@@ -199,6 +199,26 @@ impl SliceDice {
     }
 }
 
+/// Running mean of the Dice of RV, MYO and LV; a volume in which a structure has none is left out of its mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeanDice([(f64, usize); 3]);
+
+impl MeanDice {
+    /// Adds a volume's Dice.
+    pub fn add(&mut self, dice: [Option<f64>; 3]) {
+        for (sum, dice) in self.0.iter_mut().zip(dice) {
+            if let Some(dice) = dice {
+                *sum = (sum.0 + dice, sum.1 + 1);
+            }
+        }
+    }
+
+    /// The means; `None` where no volume had a Dice.
+    pub fn means(&self) -> [Option<f64>; 3] {
+        self.0.map(|(sum, count)| (count > 0).then(|| sum / count as f64))
+    }
+}
+
 /// Dice of one slice by structure.
 pub fn slice_dice(pred: &[u8], truth: &[u8]) -> Result<SliceDice, MetricError> {
     Ok(SliceDice(overlaps(pred, truth)?.map(|overlap| overlap.dice())))

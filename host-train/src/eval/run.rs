@@ -6,7 +6,7 @@ use kscout_core::model::Model;
 use kscout_core::scan::{Scan, ScanError, arena_bytes};
 use rayon::prelude::*;
 
-use super::metrics::{LabelVolume, MetricError};
+use super::metrics::{LabelVolume, MeanDice, MetricError};
 use super::quality::{nmse, psnr, ssim};
 use super::scores::{VolumeScores, score_volume};
 use crate::data::{Dataset, Slice, Split};
@@ -197,8 +197,7 @@ pub fn score(volumes: &[MeasuredVolume<'_>], scans: &[Vec<Scanned>]) -> Result<V
 
 /// Mean over the volumes of RV, MYO and LV Dice; volumes in which a class is absent are left out of that class.
 pub fn mean_dice(scores: &[VolumeScores]) -> [f64; 3] {
-    std::array::from_fn(|class| {
-        let values: Vec<f64> = scores.iter().filter_map(|volume| volume.0[class].dice).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
-    })
+    let mut mean = MeanDice::default();
+    scores.iter().for_each(|volume| mean.add(volume.0.map(|structure| structure.dice)));
+    mean.means().map(|dice| dice.unwrap_or(0.0))
 }

@@ -43,11 +43,6 @@ impl BlobFile {
         Ok(file)
     }
 
-    /// Where it was read from.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -14,14 +14,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::observe::Observation;
-use crate::data::{Dataset, Slice, Split};
-use crate::eval::metrics::overlaps;
-use crate::mri::observation::levels_to_real;
+use crate::data::{CLASSES, Dataset, Slice, Split};
+use crate::eval::metrics::{MeanDice, overlaps};
+use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, UNext};
 use crate::play::play;
 use crate::progress;
-use crate::segment::HeapArena;
+use crate::segment::{HeapArena, largest_class, pixel_logits};
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -335,9 +335,8 @@ struct Sums {
     logits: usize,
     pixels: usize,
     pixels_equal: usize,
-    /// Sum and count of the volumes' Dice, by structure.
-    float: [(f64, usize); 3],
-    int8: [(f64, usize); 3],
+    float: MeanDice,
+    int8: MeanDice,
     decisions: usize,
     decisions_equal: usize,
     decisions_behind: f64,
@@ -350,7 +349,8 @@ impl Sums {
         let truth: Vec<u8> = slices.iter().flat_map(|slice| slice.label.iter().copied()).collect();
         let mut float_classes = Vec::with_capacity(truth.len());
         for batch in scans.chunks(BATCH) {
-            let real = float_logits(originals, batch, size, model.classes());
+            let images = batch.iter().flat_map(|played| levels_to_real(&played.levels)).collect();
+            let real = pixel_logits(originals.segmenter, images, size, originals.device);
             let int8 = batch.iter().flat_map(|played| &played.logits);
             for (&real, &q) in real.iter().zip(int8) {
                 let value = output.scale * (i32::from(q) - output.zero_point) as f32;
@@ -359,13 +359,14 @@ impl Sums {
                 self.difference += difference;
             }
             self.logits += real.len();
-            float_classes.extend(real.chunks_exact(model.classes()).map(largest_class));
+            float_classes.extend(real.chunks_exact(CLASSES).map(largest_class));
         }
         let int8_classes: Vec<u8> = scans.iter().flat_map(|played| played.classes.iter().copied()).collect();
         self.pixels += truth.len();
         self.pixels_equal += int8_classes.iter().zip(&float_classes).filter(|(a, b)| a == b).count();
-        add_dice(&mut self.float, &float_classes, &truth);
-        add_dice(&mut self.int8, &int8_classes, &truth);
+        let dice = |classes: &[u8]| overlaps(classes, &truth).expect("as many classes as labels").map(|o| o.dice());
+        self.float.add(dice(&float_classes));
+        self.int8.add(dice(&int8_classes));
         let steps: Vec<&(Observation, usize)> = scans.iter().flat_map(|played| &played.steps).collect();
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
@@ -379,14 +380,13 @@ impl Sums {
     }
 
     fn report(&self, budget: usize) -> BudgetReport {
-        let means = |sums: &[(f64, usize); 3]| sums.map(|(sum, count)| (count > 0).then(|| sum / count as f64));
         BudgetReport {
             budget,
             logits_largest: self.largest,
             logits_mean: self.difference / self.logits.max(1) as f64,
             classes_equal: self.pixels_equal as f64 / self.pixels.max(1) as f64,
-            dice_float: means(&self.float),
-            dice_int8: means(&self.int8),
+            dice_float: self.float.means(),
+            dice_int8: self.int8.means(),
             decisions: self.decisions,
             decisions_equal: self.decisions_equal,
             decisions_behind: self.decisions_behind,
@@ -394,37 +394,10 @@ impl Sums {
     }
 }
 
-fn add_dice(sums: &mut [(f64, usize); 3], classes: &[u8], truth: &[u8]) {
-    let overlaps = overlaps(classes, truth).expect("as many classes as labels");
-    for (sum, dice) in sums.iter_mut().zip(overlaps.map(|overlap| overlap.dice())) {
-        if let Some(dice) = dice {
-            *sum = (sum.0 + dice, sum.1 + 1);
-        }
-    }
-}
-
-/// Logits `[image][y][x][class]` of the scans' final images.
-fn float_logits(originals: &Originals<'_>, scans: &[Played], [h, w]: [usize; 2], classes: usize) -> Vec<f32> {
-    let images: Vec<f32> = scans.iter().flat_map(|played| levels_to_real(&played.levels)).collect();
-    let input = Tensor::<4>::from_data(TensorData::new(images, [scans.len(), 1, h, w]), originals.device);
-    let planes = originals.segmenter.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32");
-    let plane = h * w;
-    let image = |image: &[f32]| -> Vec<f32> {
-        (0..plane * classes).map(|i| image[i % classes * plane + i / classes]).collect()
-    };
-    planes.chunks_exact(plane * classes).flat_map(image).collect()
-}
-
-/// The lowest class with the largest logit.
-fn largest_class(logits: &[f32]) -> u8 {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best }) as u8
-}
-
 /// For each step how far the line taken is behind the real-valued policy's best, in its logits; 0 where it is the best.
 fn decisions_behind(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usize; 2], device: &Device) -> Vec<f32> {
     let images: Vec<f32> = steps.iter().flat_map(|(seen, _)| levels_to_real(&seen.levels)).collect();
-    let states: Vec<f32> =
-        steps.iter().flat_map(|(seen, _)| seen.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
+    let states: Vec<f32> = steps.iter().flat_map(|(seen, _)| state_to_real(&seen.state)).collect();
     let entries = states.len() / steps.len();
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);

@@ -26,3 +26,8 @@ pub fn observed_levels(kspace: &KSpace, mask: &LineSet) -> Vec<i8> {
 pub fn levels_to_real(levels: &[i8]) -> impl Iterator<Item = f32> + '_ {
     levels.iter().map(|&q| (f32::from(q) + 128.0) / IMAGE_LEVELS_PER_RMS)
 }
+
+/// The real values that a state vector stands for.
+pub fn state_to_real(state: &[i8]) -> impl Iterator<Item = f32> + '_ {
+    state.iter().map(|&q| f32::from(q) / 127.0)
+}

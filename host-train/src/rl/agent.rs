@@ -5,9 +5,9 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
 
 use crate::export::Observation;
+use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::net::{Critic, Scout};
 use crate::train::checkpoint::{self, CheckpointError, Meta};
 
@@ -49,10 +49,8 @@ impl Batch {
     pub fn new(observations: &[&Observation], [height, width]: [usize; 2], device: &Device) -> Self {
         let batch = observations.len();
         let entries = observations.first().map_or(0, |first| first.state.len());
-        let real = |q: i8| (f32::from(q) + 128.0) / IMAGE_LEVELS_PER_RMS;
-        let images: Vec<f32> = observations.iter().flat_map(|o| o.levels.iter().map(|&q| real(q))).collect();
-        let states: Vec<f32> =
-            observations.iter().flat_map(|o| o.state.iter().map(|&q| f32::from(q) / 127.0)).collect();
+        let images: Vec<f32> = observations.iter().flat_map(|o| levels_to_real(&o.levels)).collect();
+        let states: Vec<f32> = observations.iter().flat_map(|o| state_to_real(&o.state)).collect();
         let measured = observations.iter().flat_map(|o| &o.state[..width]);
         let exclusion: Vec<f32> = measured.map(|&m| if m > 0 { NEVER } else { 0.0 }).collect();
         Self {

@@ -1,14 +1,15 @@
 //! The segmenter's score during training: mean 3-D Dice over the validation volumes, centre-out.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use kscout_core::kspace::Pattern;
 use rayon::prelude::*;
 
-use crate::data::{CLASSES, Dataset, Slice, Split};
-use crate::eval::metrics::overlaps;
+use crate::data::{Dataset, Slice, Split};
+use crate::eval::metrics::{MeanDice, overlaps};
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::UNext;
+use crate::segment::classify;
 
 const BATCH: usize = 16;
 
@@ -35,7 +36,7 @@ impl<'a> Validation<'a> {
 
     /// Mean Dice of RV, MYO and LV over the volumes at `budget` centre lines.
     pub fn dice(&self, network: &UNext, budget: usize, device: &Device) -> [f64; 3] {
-        let (mut sums, mut counts) = ([0.0; 3], [0usize; 3]);
+        let mut mean = MeanDice::default();
         for volume in &self.volumes {
             let (mut predicted, mut truth) = (Vec::new(), Vec::new());
             for part in volume.chunks(BATCH) {
@@ -48,26 +49,8 @@ impl<'a> Validation<'a> {
                 part.iter().for_each(|(slice, _)| truth.extend_from_slice(&slice.label));
             }
             let overlaps = overlaps(&predicted, &truth).expect("labels of one size");
-            for (class, overlap) in overlaps.iter().enumerate() {
-                if let Some(dice) = overlap.dice() {
-                    sums[class] += dice;
-                    counts[class] += 1;
-                }
-            }
+            mean.add(overlaps.map(|overlap| overlap.dice()));
         }
-        std::array::from_fn(|class| sums[class] / counts[class].max(1) as f64)
+        mean.means().map(|dice| dice.unwrap_or(0.0))
     }
-}
-
-/// The classes of a batch of images (`height * width` values each).
-pub fn classify(network: &UNext, images: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Vec<u8> {
-    let batch = images.len() / (height * width);
-    let input = Tensor::<4>::from_data(TensorData::new(images, [batch, 1, height, width]), device);
-    let logits = network.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32");
-    let plane = height * width;
-    let class = |image: usize, pixel: usize| {
-        let at = |class: usize| logits[(image * CLASSES + class) * plane + pixel];
-        (1..CLASSES).fold(0, |best, class| if at(class) > at(best) { class } else { best }) as u8
-    };
-    (0..batch).flat_map(|image| (0..plane).map(move |pixel| (image, pixel))).map(|(i, p)| class(i, p)).collect()
 }
