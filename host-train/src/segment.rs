@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::data::CLASSES;
 use crate::mri::observation::levels_to_real;
-use crate::net::UNext;
+use crate::net::Segmenter;
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -58,7 +58,7 @@ impl Segment for CoreSegmenter<'_> {
 /// The trained segmenter, in real numbers, on a burn device.
 pub struct DeviceSegmenter {
     /// The network, without gradients.
-    pub network: UNext,
+    pub network: Segmenter,
     /// Rows and columns of an image.
     pub size: [usize; 2],
     /// Where it runs.
@@ -80,12 +80,12 @@ impl Segment for DeviceSegmenter {
 }
 
 /// The classes of a batch of real-valued images (`height * width` values each).
-pub fn classify(network: &UNext, images: Vec<f32>, size: [usize; 2], device: &Device) -> Vec<u8> {
+pub fn classify(network: &Segmenter, images: Vec<f32>, size: [usize; 2], device: &Device) -> Vec<u8> {
     pixel_logits(network, images, size, device).chunks_exact(CLASSES).map(largest_class).collect()
 }
 
 /// Logits `[image][y][x][class]` of a batch of real-valued images (`height * width` values each).
-pub fn pixel_logits(network: &UNext, images: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Vec<f32> {
+pub fn pixel_logits(network: &Segmenter, images: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Vec<f32> {
     let plane = height * width;
     let batch = images.len() / plane;
     let input = Tensor::<4>::from_data(TensorData::new(images, [batch, 1, height, width]), device);

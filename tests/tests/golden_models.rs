@@ -8,7 +8,7 @@ use std::fs;
 use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout::net::UNext;
-use kscout::net::unext::UNEXT_S_WIDTHS;
+use kscout::net::unext::UNEXT_S_STAGES;
 use kscout_tests::golden_dir;
 use serde_json::{Map, Value, json};
 
@@ -64,7 +64,7 @@ fn unext_s_gives_the_logits_of_the_published_network() {
     let shapes = golden["models"]["unext_s"]["state_dict"].as_object().unwrap();
 
     let device = Device::flex();
-    let mut network = UNext::new(UNEXT_S_WIDTHS, 4, &device);
+    let mut network = UNext::new(3, 4, UNEXT_S_STAGES.map(|stage| 8 * stage), &device);
     let mut store =
         SafetensorsStore::from_bytes(Some(safetensors(salt, shapes))).with_from_adapter(PyTorchToBurnAdapter);
     network.load_from(&mut store).unwrap();

@@ -30,6 +30,9 @@ pub struct EvalArgs {
     /// Segmenter checkpoint: evaluates in real numbers instead.
     #[arg(long)]
     reward: Option<PathBuf>,
+    /// Keep only what head K of a U-Net++ needs, 1 to 4.
+    #[arg(long, value_name = "K", requires = "reward")]
+    prune: Option<usize>,
     /// Policy checkpoint, beside --reward.
     #[arg(long, requires = "reward")]
     policy: Option<PathBuf>,
@@ -86,7 +89,7 @@ impl EvalArgs {
         let device = self.device.open()?;
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
-        let (network, meta) = load_segmenter(reward, &device)?;
+        let (network, meta) = load_segmenter(reward, self.prune, &device)?;
         meta.note_protocol(&self.protocol.to_string());
         expect_size(reward, [meta.height, meta.width], size, &self.data.display().to_string())?;
         let policy = match &self.policy {
@@ -97,7 +100,7 @@ impl EvalArgs {
             }
             None => None,
         };
-        let graph = export::segmenter_graph(&network, size[0], size[1]);
+        let graph = network.graph(size[0], size[1]);
         let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
         let blob = export::pack(Some(&graph), None, &observations, &export::header(data))?;
         let model = Model::new_checked(&blob)?;

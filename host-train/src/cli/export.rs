@@ -13,7 +13,7 @@ use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
-use crate::export::{HeaderSpec, observe, pack, segmenter_graph};
+use crate::export::{HeaderSpec, observe, pack};
 use crate::mri::Protocol;
 use crate::rl::agent::load_policy;
 use crate::train::Meta;
@@ -28,6 +28,9 @@ pub struct ExportArgs {
     /// Checkpoint of the segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
     #[arg(long, value_name = "DIR")]
     reward: PathBuf,
+    /// Keep only what head K of a U-Net++ needs, 1 to 4: smaller and faster
+    #[arg(long, value_name = "K")]
+    prune: Option<usize>,
     /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
@@ -52,7 +55,7 @@ impl ExportArgs {
     /// Exports.
     pub fn run(self) -> Result<(), Failure> {
         let device = Device::flex();
-        let (segmenter, reward) = load_segmenter(&self.reward, &device)?;
+        let (segmenter, reward) = load_segmenter(&self.reward, self.prune, &device)?;
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
         check_size(&self.reward, &reward)?;
         reward.note_protocol(&self.protocol.to_string());
@@ -69,7 +72,7 @@ impl ExportArgs {
             classes: CLASSES,
             provenance: provenance(&reward, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
-        let segmenter = segmenter_graph(&segmenter, reward.height, reward.width);
+        let segmenter = segmenter.graph(reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
         let bytes = pack(Some(&segmenter), policy.as_ref(), &observations, &header)?;
         let contents = inspect(&Model::new_checked(&bytes)?);

@@ -27,6 +27,9 @@ pub struct VerifyArgs {
     /// Checkpoint of the segmenter that it was exported from
     #[arg(long, value_name = "DIR")]
     reward: PathBuf,
+    /// The head of a U-Net++ that the file was pruned to
+    #[arg(long, value_name = "K")]
+    prune: Option<usize>,
     /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
@@ -67,7 +70,7 @@ impl VerifyArgs {
         let device = self.device.open()?;
         let size = [model.height(), model.width()];
         let blob = self.file.display().to_string();
-        let (segmenter, meta) = load_segmenter(&self.reward, &device)?;
+        let (segmenter, meta) = load_segmenter(&self.reward, self.prune, &device)?;
         expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
         meta.note_protocol(&self.protocol.to_string());
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;

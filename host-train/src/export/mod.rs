@@ -19,4 +19,4 @@ pub mod verify;
 pub use blob_writer::HeaderSpec;
 pub use file::{BlobFile, BlobFileError};
 pub use observe::{Observation, observe};
-pub use pack::{ExportError, header, pack, quantised, segmenter_graph};
+pub use pack::{ExportError, header, pack, quantised};

@@ -7,9 +7,8 @@ use super::calibrate::{CalibrationInput, calibrate};
 use super::observe::Observation;
 use super::quantise::{QuantiseError, quantise};
 use crate::data::{CLASSES, Dataset};
+use crate::net::FloatGraph;
 use crate::net::graph::GraphInput;
-use crate::net::scout::image_input;
-use crate::net::{FloatGraph, UNext};
 
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +44,6 @@ pub enum ExportError {
     /// The core refuses the blob.
     #[error(transparent)]
     Refused(#[from] BlobError),
-}
-
-/// The segmenter as a graph for images of `height` by `width`.
-pub fn segmenter_graph(network: &UNext, height: usize, width: usize) -> FloatGraph {
-    let mut graph = FloatGraph::default();
-    let image = graph.input(image_input(height, width));
-    network.lower(&mut graph, image);
-    graph
 }
 
 /// The header of a blob that stays in memory.
@@ -111,6 +102,7 @@ mod tests {
     use super::*;
     use crate::mri::random::Stream;
     use crate::net::graph::{FloatConv, FloatOp};
+    use crate::net::scout::image_input;
     use crate::segment::HeapArena;
 
     const SIDE: usize = 32;

@@ -18,7 +18,7 @@ use crate::data::{CLASSES, Dataset, Slice, Split};
 use crate::eval::metrics::{MeanDice, overlaps};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
-use crate::net::{Scout, UNext};
+use crate::net::{Scout, Segmenter};
 use crate::play::play;
 use crate::progress;
 use crate::segment::{HeapArena, largest_class, pixel_logits};
@@ -46,7 +46,7 @@ pub struct VerifyOptions {
 /// The networks that the blob was made of.
 pub struct Originals<'a> {
     /// The segmenter.
-    pub segmenter: &'a UNext,
+    pub segmenter: &'a Segmenter,
     /// The policy, to compare decisions with.
     pub policy: Option<&'a Scout>,
     /// Where both live.

@@ -1,10 +1,17 @@
 //! The networks, in burn, and as plain graphs for the exporter.
+//!
+//! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
+//! [`graph`]: a network as a list of operators.
 
 pub mod graph;
+mod layers;
 mod lower;
 pub mod scout;
+pub mod segmenter;
+pub mod unet;
+pub mod unetpp;
 pub mod unext;
 
 pub use graph::FloatGraph;
 pub use scout::{Critic, Scout};
-pub use unext::UNext;
+pub use segmenter::{Arch, Segmenter, SegmenterSpec};

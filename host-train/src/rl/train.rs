@@ -126,13 +126,13 @@ pub fn train_policy(
 
 /// The segmenter of a checkpoint as a graph for the data's images.
 fn segmenter_for(data: &Dataset, reward: &Path, protocol: &str, device: &Device) -> Result<FloatGraph, PolicyError> {
-    let (network, meta) = load_segmenter(reward, device)?;
+    let (network, meta) = load_segmenter(reward, None, device)?;
     meta.note_protocol(protocol);
     let (of, got) = ([meta.height, meta.width], [data.height(), data.width()]);
     if of != got {
         return Err(PolicyError::Size { reward: reward.to_owned(), of, data: data.dir().to_owned(), got });
     }
-    Ok(export::segmenter_graph(&network, data.height(), data.width()))
+    Ok(network.graph(data.height(), data.width()))
 }
 
 /// Draws training slices, evenly or by the sampler's weights.
@@ -221,6 +221,7 @@ impl Trainer<'_> {
         let source = self.data.manifest().source.clone();
         let mut meta = Meta {
             network: SCOUT.into(),
+            segmenter: None,
             height,
             width,
             step: 0,

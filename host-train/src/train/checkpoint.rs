@@ -10,6 +10,8 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
+use crate::net::{Arch, SegmenterSpec};
+
 const WEIGHTS: &str = "weights.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const META: &str = "checkpoint.json";
@@ -19,6 +21,9 @@ const META: &str = "checkpoint.json";
 pub struct Meta {
     /// The network's name, such as `unext-s` or `scout`.
     pub network: String,
+    /// What kind of segmenter it is, if it is one.
+    #[serde(default)]
+    pub segmenter: Option<SegmenterSpec>,
     /// Rows of the images that it was trained on.
     pub height: usize,
     /// Columns of the images, which is the number of lines.
@@ -72,6 +77,18 @@ pub enum CheckpointError {
         /// The networks that would do.
         expected: String,
     },
+    /// A level that the network cannot be pruned to.
+    #[error("{path}: --prune {level}: {}", prune_help(network, *levels))]
+    Prune {
+        /// The folder.
+        path: PathBuf,
+        /// The network.
+        network: String,
+        /// The level asked for.
+        level: usize,
+        /// Its heads.
+        levels: usize,
+    },
     /// The run was made for images of another size.
     #[error("{path}: made for images of {of:?}, the data has {got:?} (rows, columns)")]
     Size {
@@ -90,6 +107,13 @@ pub enum CheckpointError {
         /// What is wrong.
         message: String,
     },
+}
+
+fn prune_help(network: &str, levels: usize) -> String {
+    match levels {
+        1 => format!("`{network}` has one head; only unetpp can be pruned"),
+        _ => format!("`{network}` has the heads 1 to {levels}"),
+    }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
@@ -193,6 +217,15 @@ impl Meta {
         {
             eprintln!("note: {} was trained with the protocol `{trained}`, this uses `{protocol}`", self.network);
         }
+    }
+
+    /// The kind of segmenter in the folder `dir`; refuses a checkpoint of anything else.
+    pub fn segmenter(&self, dir: &Path) -> Result<SegmenterSpec, CheckpointError> {
+        self.segmenter.ok_or_else(|| CheckpointError::Network {
+            path: dir.to_owned(),
+            found: self.network.clone(),
+            expected: Arch::ALL.map(Arch::name).join("` or `"),
+        })
     }
 
     /// Refuses a checkpoint of another network than one of `names`.

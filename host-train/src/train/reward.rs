@@ -23,19 +23,17 @@ use super::schedule::{Clock, cosine};
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
-use crate::net::UNext;
-use crate::net::unext::UNEXT_S_WIDTHS;
+use crate::net::{Arch, Segmenter, SegmenterSpec};
 use crate::progress;
-
-/// The name of the only segmenter so far.
-pub const UNEXT_S: &str = "unext-s";
 
 /// The configuration of a reward-model training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardConfig {
-    /// The segmenter: `unext-s`.
-    pub network: String,
+    /// The segmenter: `unet`, `unet-bilinear`, `unetpp`, `unext` or `unext-s`.
+    pub network: Arch,
+    /// Channels of its first stage, the others following; 0: as published.
+    pub network_width: usize,
     /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
     pub protocol: String,
     /// Training steps.
@@ -69,7 +67,8 @@ pub struct RewardConfig {
 impl Default for RewardConfig {
     fn default() -> Self {
         Self {
-            network: UNEXT_S.into(),
+            network: Arch::UnextS,
+            network_width: 0,
             protocol: "scanner".into(),
             steps: 12_000,
             batch: 16,
@@ -88,11 +87,21 @@ impl Default for RewardConfig {
     }
 }
 
-/// The segmenter in the checkpoint that `path` names.
-pub fn load_segmenter(path: &Path, device: &Device) -> Result<(UNext, Meta), CheckpointError> {
+/// The segmenter in the checkpoint that `path` names; with `prune`, only what that head of a U-Net++ needs.
+pub fn load_segmenter(
+    path: &Path,
+    prune: Option<usize>,
+    device: &Device,
+) -> Result<(Segmenter, Meta), CheckpointError> {
     let (dir, meta) = checkpoint::read_meta(path)?;
-    meta.expect_network(&dir, &[UNEXT_S])?;
-    Ok((checkpoint::load_weights(&dir, UNext::new(UNEXT_S_WIDTHS, CLASSES, device))?, meta))
+    let spec = meta.segmenter(&dir)?;
+    let network = checkpoint::load_weights(&dir, Segmenter::new(&spec, device))?;
+    let Some(level) = prune else { return Ok((network, meta)) };
+    let levels = spec.arch.levels();
+    if levels == 1 || !(1..=levels).contains(&level) {
+        return Err(CheckpointError::Prune { path: dir, network: meta.network, level, levels });
+    }
+    Ok((network.pruned(level), meta))
 }
 
 /// Why a training could not run.
@@ -146,12 +155,15 @@ pub enum TrainError {
 }
 
 impl RewardConfig {
+    /// The network that is trained.
+    pub fn spec(&self) -> SegmenterSpec {
+        let published = SegmenterSpec::published(self.network, CLASSES);
+        if self.network_width == 0 { published } else { SegmenterSpec { width: self.network_width, ..published } }
+    }
+
     /// Refuses values that cannot work.
     pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
         let error = |key, message: String| Err(TrainError::Config { key, message });
-        if self.network != UNEXT_S {
-            return error("network", format!("`{}` is not known; this version has `{UNEXT_S}`", self.network));
-        }
         if self.steps == 0 || self.batch == 0 || self.validate_every == 0 {
             return error("steps, batch, validate_every", "must be at least 1".into());
         }
@@ -167,7 +179,7 @@ impl RewardConfig {
                 path: data.dir().to_owned(),
                 height: data.height(),
                 width: data.width(),
-                network: self.network.clone(),
+                network: self.network.to_string(),
             });
         }
         self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
@@ -246,7 +258,7 @@ struct Run<'a> {
     out: &'a Path,
     config: &'a RewardConfig,
     device: Device,
-    network: UNext,
+    network: Segmenter,
     optimizer: ModuleOptimizer,
     meta: Meta,
 }
@@ -261,10 +273,12 @@ impl<'a> Run<'a> {
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
         training.seed(config.seed);
-        let mut network = UNext::new(UNEXT_S_WIDTHS, CLASSES, &training);
+        let spec = config.spec();
+        let mut network = Segmenter::new(&spec, &training);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
         let mut meta = Meta {
-            network: config.network.clone(),
+            network: config.network.to_string(),
+            segmenter: Some(spec),
             height: data.height(),
             width: data.width(),
             step: 0,

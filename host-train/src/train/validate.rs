@@ -8,7 +8,7 @@ use crate::data::{Dataset, Slice, Split};
 use crate::eval::metrics::{MeanDice, overlaps};
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
-use crate::net::UNext;
+use crate::net::Segmenter;
 use crate::segment::classify;
 
 const BATCH: usize = 16;
@@ -35,7 +35,7 @@ impl<'a> Validation<'a> {
     }
 
     /// Mean Dice of RV, MYO and LV over the volumes at `budget` centre lines.
-    pub fn dice(&self, network: &UNext, budget: usize, device: &Device) -> [f64; 3] {
+    pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> [f64; 3] {
         let mut mean = MeanDice::default();
         for volume in &self.volumes {
             let (mut predicted, mut truth) = (Vec::new(), Vec::new());

@@ -1,0 +1,117 @@
+//! The U-Net of Ronneberger et al., MICCAI 2015, as the project Pytorch-UNet has made it common: padded convolutions, batch
+//! norm, and doubling by transposed convolution or by bilinear interpolation.
+//!
+//! Written from the paper and from the names, shapes and outputs of published checkpoints.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::nn::{BatchNorm, BatchNormConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::layers::{conv1x1, conv3x3_config, first_conv, pad_to, pool2, up_conv, upsample2};
+
+/// Two times 3x3 convolution, batch norm, ReLU.
+#[derive(Module, Debug)]
+#[allow(missing_docs)] // the fields are parameter names
+pub struct DoubleConv {
+    pub conv1: Conv2d,
+    pub bn1: BatchNorm,
+    pub conv2: Conv2d,
+    pub bn2: BatchNorm,
+}
+
+/// A step of the decoder: twice the size, the encoder's tensor beside it, two convolutions.
+#[derive(Module, Debug)]
+pub struct Up {
+    /// Transposed convolution to half the channels; without it the doubling is bilinear, corners aligned.
+    pub up: Option<ConvTranspose2d>,
+    /// Convolutions over both tensors.
+    pub conv: DoubleConv,
+}
+
+/// U-Net for images `[B, channels, H, W]` (or `[B, 1, H, W]`): logits `[B, classes, H, W]`.
+#[derive(Module, Debug)]
+#[allow(missing_docs)] // the fields are parameter names
+pub struct UNet {
+    pub inc: DoubleConv,
+    pub down1: DoubleConv,
+    pub down2: DoubleConv,
+    pub down3: DoubleConv,
+    pub down4: DoubleConv,
+    pub up1: Up,
+    pub up2: Up,
+    pub up3: Up,
+    pub up4: Up,
+    pub outc: Conv2d,
+}
+
+impl DoubleConv {
+    fn new(from: usize, between: usize, to: usize, device: &Device) -> Self {
+        // Batch norm takes the mean off, and a bias with it.
+        let conv = |from, to| conv3x3_config(from, to).with_bias(false).init(device);
+        let bn = |width| BatchNormConfig::new(width).init(device);
+        Self { conv1: conv(from, between), bn1: bn(between), conv2: conv(between, to), bn2: bn(to) }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = relu(self.bn1.forward(first_conv(&self.conv1, x)));
+        relu(self.bn2.forward(self.conv2.forward(x)))
+    }
+}
+
+impl Up {
+    fn new(from: usize, to: usize, bilinear: bool, device: &Device) -> Self {
+        if bilinear {
+            Self { up: None, conv: DoubleConv::new(from, from / 2, to, device) }
+        } else {
+            Self { up: Some(up_conv(from, from / 2, device)), conv: DoubleConv::new(from, to, to, device) }
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
+        let x = match &self.up {
+            Some(up) => up.forward(x),
+            None => upsample2(x, true),
+        };
+        let x = pad_to(x, &skip);
+        self.conv.forward(Tensor::cat(vec![skip, x], 1))
+    }
+}
+
+impl UNet {
+    /// U-Net with random weights; `width` channels in the first stage (64 as published), twice as many in each further one.
+    pub fn new(channels: usize, classes: usize, width: usize, bilinear: bool, device: &Device) -> Self {
+        let w = [1, 2, 4, 8].map(|factor| factor * width);
+        // Without a transposed convolution to halve the channels, the convolutions have to.
+        let halved = if bilinear { 2 } else { 1 };
+        let deepest = 2 * w[3] / halved;
+        let double = |from, to| DoubleConv::new(from, to, to, device);
+        let up = |from: usize, to: usize| Up::new(from, to / halved, bilinear, device);
+        Self {
+            inc: double(channels, w[0]),
+            down1: double(w[0], w[1]),
+            down2: double(w[1], w[2]),
+            down3: double(w[2], w[3]),
+            down4: double(w[3], deepest),
+            up1: up(2 * w[3], w[3]),
+            up2: up(2 * w[2], w[2]),
+            up3: up(2 * w[1], w[1]),
+            up4: Up::new(2 * w[0], w[0], bilinear, device),
+            outc: conv1x1(w[0], classes, device),
+        }
+    }
+
+    /// Logits `[B, classes, H, W]`.
+    pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
+        let x1 = self.inc.forward(image);
+        let x2 = self.down1.forward(pool2(x1.clone()));
+        let x3 = self.down2.forward(pool2(x2.clone()));
+        let x4 = self.down3.forward(pool2(x3.clone()));
+        let x = self.down4.forward(pool2(x4.clone()));
+        let x = self.up1.forward(x, x4);
+        let x = self.up2.forward(x, x3);
+        let x = self.up3.forward(x, x2);
+        self.outc.forward(self.up4.forward(x, x1))
+    }
+}

@@ -1,0 +1,116 @@
+//! U-Net++: a U-Net whose skip connections are filled with nodes, so that it holds U-Nets of every depth.
+//!
+//! Source: Zhou et al., "UNet++: A Nested U-Net Architecture for Medical Image Segmentation", DLMIA 2018, and its
+//! successor in IEEE TMI 39(6), 2020. Written from the papers; widths, names and outputs are those of published checkpoints.
+//!
+//! Node `x(i, j)` is i halvings down and j nodes along its row. It reads all nodes before it in its row and, doubled, the
+//! node below, `x(i+1, j-1)`. A head on each node `x(0, j)` of the first row gives logits; with deep supervision all of
+//! them learn. Whoever keeps head L needs only the nodes with `i + j <= L`: the network pruned to level L.
+
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use super::layers::{conv1x1, conv3x3, first_conv, pad_to, pool2, up_conv};
+
+/// Halvings of the whole network, and so the number of its heads.
+pub const LEVELS: usize = 4;
+
+/// Two times 3x3 convolution and ReLU.
+#[derive(Module, Debug)]
+#[allow(missing_docs)] // the fields are parameter names
+pub struct Node {
+    pub conv1: Conv2d,
+    pub conv2: Conv2d,
+}
+
+/// A column of nodes `x(0, j)`, `x(1, j)`, ..., for a fixed j of 1 or more.
+#[derive(Module, Debug)]
+pub struct Column {
+    /// Doubles `x(i + 1, j - 1)` for node i.
+    pub up: Vec<ConvTranspose2d>,
+    /// The nodes, from the largest image to the smallest.
+    pub node: Vec<Node>,
+    /// Logits of `x(0, j)`.
+    pub head: Conv2d,
+}
+
+/// U-Net++ for images `[B, channels, H, W]` (or `[B, 1, H, W]`): logits `[B, classes, H, W]`.
+#[derive(Module, Debug)]
+pub struct UnetPp {
+    /// `x(0, 0)` to `x(levels, 0)`.
+    pub encoder: Vec<Node>,
+    /// The columns j = 1 to levels.
+    pub column: Vec<Column>,
+}
+
+impl Node {
+    fn new(from: usize, to: usize, device: &Device) -> Self {
+        Self { conv1: conv3x3(from, to, 1, device), conv2: conv3x3(to, to, 1, device) }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        relu(self.conv2.forward(relu(first_conv(&self.conv1, x))))
+    }
+}
+
+impl UnetPp {
+    /// U-Net++ with random weights; `width` channels in the first row (32 as published), twice as many in each further one.
+    pub fn new(channels: usize, classes: usize, width: usize, device: &Device) -> Self {
+        let w = |i: usize| width << i;
+        let column = |j: usize| Column {
+            up: (0..=LEVELS - j).map(|i| up_conv(w(i + 1), w(i), device)).collect(),
+            node: (0..=LEVELS - j).map(|i| Node::new((j + 1) * w(i), w(i), device)).collect(),
+            head: conv1x1(width, classes, device),
+        };
+        let from = |i: usize| if i == 0 { channels } else { w(i - 1) };
+        Self {
+            encoder: (0..=LEVELS).map(|i| Node::new(from(i), w(i), device)).collect(),
+            column: (1..=LEVELS).map(column).collect(),
+        }
+    }
+
+    /// Halvings, and so heads.
+    pub fn levels(&self) -> usize {
+        self.column.len()
+    }
+
+    /// The part of this network that head `level` (1 to [`UnetPp::levels`]) needs, with the heads before it.
+    pub fn pruned(self, level: usize) -> Self {
+        let Self { mut encoder, mut column } = self;
+        let level = level.clamp(1, column.len());
+        encoder.truncate(level + 1);
+        column.truncate(level);
+        for (j, column) in column.iter_mut().enumerate() {
+            column.up.truncate(level - j);
+            column.node.truncate(level - j);
+        }
+        Self { encoder, column }
+    }
+
+    /// Logits `[B, classes, H, W]` of each head, the shallowest first.
+    pub fn heads(&self, image: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut rows: Vec<Vec<Tensor<4>>> = Vec::with_capacity(self.encoder.len());
+        let mut x = image;
+        for (i, node) in self.encoder.iter().enumerate() {
+            x = node.forward(if i == 0 { x } else { pool2(x) });
+            rows.push(vec![x.clone()]);
+        }
+        let mut heads = Vec::with_capacity(self.column.len());
+        for (before, column) in self.column.iter().enumerate() {
+            for (i, (up, node)) in column.up.iter().zip(&column.node).enumerate() {
+                let below = pad_to(up.forward(rows[i + 1][before].clone()), &rows[i][0]);
+                let read = std::iter::once(below).chain(rows[i].iter().cloned()).collect();
+                rows[i].push(node.forward(Tensor::cat(read, 1)));
+            }
+            heads.push(column.head.forward(rows[0][before + 1].clone()));
+        }
+        heads
+    }
+
+    /// Logits `[B, classes, H, W]` of the last head.
+    pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
+        self.heads(image).pop().expect("at least one head")
+    }
+}
