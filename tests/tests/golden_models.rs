@@ -7,8 +7,7 @@ use std::fs;
 
 use burn::store::{ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout::net::UNext;
-use kscout::net::unext::UNEXT_S_STAGES;
+use kscout::net::unext::{UNEXT_S_STAGES, UNext};
 use kscout_tests::golden_dir;
 use serde_json::{Map, Value, json};
 
