@@ -15,7 +15,7 @@ use kscout::export::blob_writer::{
 use kscout_core::Complex32;
 use kscout_core::arena::StaticArena;
 use kscout_core::capture::{Repr, blob_crc};
-use kscout_core::kernels::{Axis, Channel, Shape};
+use kscout_core::kernels::{Axis, Channel, Corners, Shape};
 use kscout_core::model::Model;
 use kscout_core::quant::Requant;
 use kscout_core::scan::Scan;
@@ -266,7 +266,8 @@ impl Net<'_> {
 
     fn upsample(&mut self, x: TensorId) -> TensorId {
         let Shape { h, w, c } = self.tensor(x).shape;
-        let op = OperatorRepr::Upsample2x { requant: requant(1.1 / 16.0), clamp: (-128, 127) };
+        let op =
+            OperatorRepr::Upsample2x { corners: Corners::HalfPixel, requant: requant(1.1 / 16.0), clamp: (-128, 127) };
         self.push(op, &[x], Shape::new(2 * h, 2 * w, c), -5)
     }
 

@@ -6,7 +6,8 @@
 //!
 //! # Layout
 //! Activations are HWC, batch 1. `real = scale * (q - zero_point)`; zero points lie in `-128 ..= 127`. Convolution
-//! weights are symmetric, `[out][kernel y][kernel x][in]`, depthwise ones `[kernel y][kernel x][channel]`.
+//! weights are symmetric, `[out][kernel y][kernel x][in]`, transposed ones too, depthwise ones `[kernel y][kernel
+//! x][channel]`.
 //! Positions outside the input count as its zero point, i.e. as real zero. A linear layer is a 1x1 convolution,
 //! over one position or over many tokens. Accumulators are `i32` and wrap; sums that a real network makes stay far
 //! from that.
@@ -23,9 +24,11 @@ mod ops;
 mod portable;
 mod reference;
 
+pub(crate) use ops::MAX_INPUT;
 pub use ops::{
-    Add, Axis, Channel, ChannelParams, Conv2d, LayerNorm, MAX_CHANNELS, MAX_EXTENT, MAX_STEP, MaxPool, Shape, Shift,
-    Table, Upsample2x, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes, pool_extent,
+    Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, LayerNorm, MAX_CHANNELS,
+    MAX_EXTENT, MAX_STEP, MaxPool, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
+    conv_transpose_scratch_bytes, depthwise_scratch_bytes, pool_extent,
 };
 pub use portable::Portable;
 pub use reference::Reference;
@@ -40,13 +43,20 @@ pub trait Kernels {
     /// [`depthwise_scratch_bytes`].
     fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]);
 
+    /// Transposed convolution, 2x2 with stride 2; `output` has shape `op.output()`. `scratch` as in [`Kernels::conv2d`],
+    /// with [`conv_transpose_scratch_bytes`].
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]);
+
     /// Maximum over square windows without padding; `output` has shape `op.output()`.
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]);
 
     /// Sum of two tensors of `op.len` elements.
     fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]);
 
-    /// Bilinear interpolation to twice the height and width (corners not aligned); `output` has shape `op.output()`.
+    /// Two tensors joined along the channels; `output` has shape `op.output()`.
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]);
+
+    /// Bilinear interpolation to twice the height and width; `output` has shape `op.output()`.
     fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]);
 
     /// Normalisation over the channels of each position; `output` has the shape of `input`.

@@ -3,8 +3,8 @@
 
 use super::ops::saturate;
 use super::{
-    Add, Axis, Conv2d, Kernels, LayerNorm, MaxPool, Shape, Shift, Table, Upsample2x, conv_scratch_bytes,
-    depthwise_scratch_bytes,
+    Add, Axis, Concat, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm, MaxPool, Shape, Shift, Table, Upsample2x,
+    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 
 /// The naive kernel set. It needs no scratch, but refuses one that is too small as every other set does.
@@ -47,6 +47,22 @@ fn sum_taps(op: &Conv2d<'_>, y: i32, x: i32, mut f: impl FnMut(usize, i32, i32) 
     sum
 }
 
+/// The inputs around output `o` of an interpolation along an axis of `n` inputs, each with its weight. One of the two may
+/// lie outside, with weight 0 or, at an edge that is repeated, as the other one once more.
+fn interpolation(corners: Corners, o: i32, n: i32) -> [(i32, i32); 2] {
+    match corners {
+        // A quarter before o / 2 for even o, a quarter after for odd.
+        Corners::HalfPixel => [(o / 2, 3), ((o / 2 + (o % 2) * 2 - 1).max(0).min(n - 1), 1)],
+        Corners::Aligned => {
+            // In units of 1 / (2 n - 1) of an input's distance: an input counts for less the further it is away.
+            let unit = 2 * n - 1;
+            let place = o * (n - 1);
+            let first = place.checked_div(unit).unwrap_or(0);
+            [first, first + 1].map(|i| (i, (unit - (place - i * unit).abs()).max(0)))
+        }
+    }
+}
+
 impl Kernels for Reference {
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
         if !op.is_valid() || !op.fits(input, output) || scratch.len() < conv_scratch_bytes(op.kernel, op.input.c) {
@@ -85,6 +101,22 @@ impl Kernels for Reference {
         });
     }
 
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid() || !op.fits(input, output) || scratch.len() < conv_transpose_scratch_bytes(op.input.c) {
+            return;
+        }
+        fill(output, op.output(), |y, x, o| {
+            let tap = (y % 2 * 2 + x % 2) as usize;
+            let mut sum = 0i32;
+            for i in 0..op.input.c {
+                let q = at(input, op.input, y / 2, x / 2, i).unwrap_or(op.in_zero);
+                let weight = op.weights.get((o * 4 + tap) * op.input.c + i);
+                sum = sum.wrapping_add((q - op.in_zero) * i32::from(weight.copied().unwrap_or(0)));
+            }
+            op.params.get(o).map_or(0, |channel| channel.finish(sum, op.out_zero, op.clamp))
+        });
+    }
+
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
         let Some(shape) = op.output().filter(|_| op.fits(input, output)) else {
             return;
@@ -113,20 +145,34 @@ impl Kernels for Reference {
         }
     }
 
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(a, b, output) {
+            return;
+        }
+        let first = op.a.shape.c;
+        fill(output, op.output(), |y, x, c| {
+            let (part, q) = match c.checked_sub(first) {
+                None => (op.a, at(a, op.a.shape, y, x, c)),
+                Some(c) => (op.b, at(b, op.b.shape, y, x, c)),
+            };
+            let q = q.unwrap_or(part.zero);
+            saturate(part.requant.apply(q - part.zero), op.out_zero, op.clamp)
+        });
+    }
+
     fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
         if !op.is_valid() || !op.fits(input, output) {
             return;
         }
-        let (rows, columns) = (op.input.h as i32, op.input.w as i32);
         fill(output, op.output(), |y, x, c| {
-            // Output centre y lies at input (y + 0.5) / 2 - 0.5: a quarter before y / 2 for even y, a quarter after
-            // for odd.
-            let (near_y, near_x) = (y / 2, x / 2);
-            let far_y = (near_y + (y % 2) * 2 - 1).max(0).min(rows - 1);
-            let far_x = (near_x + (x % 2) * 2 - 1).max(0).min(columns - 1);
-            let q = |y, x| at(input, op.input, y, x, c).unwrap_or(op.in_zero);
-            let sum = 9 * q(near_y, near_x) + 3 * q(near_y, far_x) + 3 * q(far_y, near_x) + q(far_y, far_x);
-            saturate(op.requant.apply(sum - 16 * op.in_zero), op.out_zero, op.clamp)
+            let mut sum = 0i32;
+            for (in_y, weight_y) in interpolation(op.corners, y, op.input.h as i32) {
+                for (in_x, weight_x) in interpolation(op.corners, x, op.input.w as i32) {
+                    let q = at(input, op.input, in_y, in_x, c).unwrap_or(op.in_zero);
+                    sum += weight_y * weight_x * (q - op.in_zero);
+                }
+            }
+            saturate(op.requant.apply(sum), op.out_zero, op.clamp)
         });
     }
 

@@ -62,10 +62,12 @@
 //! | `Conv2d`, `Depthwise` | clamp i8, i8; kernel height u8, width u8; stride u8; pad u8; dilation u8 |
 //! | `MaxPool` | clamp i8, i8; kernel u8; stride u8 |
 //! | `Add` | clamp i8, i8; left shift u16; multiplier i32 and shift i32 of the first input, the second, the sum |
-//! | `Upsample2x` | clamp i8, i8; u16 0; multiplier i32, shift i32 |
+//! | `Upsample2x` | clamp i8, i8; corners u16: 0 half-pixel centres, 1 aligned; multiplier i32, shift i32 |
 //! | `LayerNorm` | clamp i8, i8; u16 0; epsilon f32 |
 //! | `Table` | none |
 //! | `Shift` | u16 0; axis u16: 0 y, 1 x |
+//! | `Concat` | clamp i8, i8; u16 0; multiplier i32 and shift i32 of the first input, the second |
+//! | `ConvTranspose2x2` | clamp i8, i8 |
 //!
 //! # Constants
 //! Weights and tables are i8, channel parameters 12 bytes a channel (bias, multiplier, shift, i32 each), gamma and beta

@@ -5,14 +5,13 @@ use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind, MAX_ARENA_BYTES, MAX_TENSOR_BYTES, Node, Operator};
 use super::repr::{OperatorRepr, Place, TensorRepr};
 use crate::kernels::{
-    Add, Channel, ChannelParams, Conv2d, LayerNorm, MAX_CHANNELS, MAX_EXTENT, MAX_STEP, Shape, conv_extent,
+    Add, Channel, ChannelParams, Concat, Conv2d, ConvTranspose2x2, LayerNorm, MAX_CHANNELS, MAX_EXTENT, MAX_INPUT,
+    MAX_STEP, Shape, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
 
 /// Largest magnitude of a real-valued layer-norm constant: the sum stays far inside an i32.
 const MAX_NORM_CONSTANT: f32 = 1_048_576.0;
-/// Largest `|q - zero_point|`.
-const MAX_INPUT: i64 = 255;
 /// Largest `|weight|`.
 const MAX_WEIGHT: i64 = 128;
 /// What a scaled accumulator may reach: the zero point must still fit on top.
@@ -117,10 +116,8 @@ fn operator(node: &Node<'_>) -> Result<(), Problem> {
             addition(&a)
         }
         Operator::Upsample2x(u) => {
-            clamp(u.clamp)?;
             shape("output", y.shape, u.output())?;
-            // Weights sum to 16.
-            requant("scale", u.requant, 16 * MAX_INPUT).map(|_| ())
+            interpolation(&u)
         }
         Operator::LayerNorm(n) => {
             shape("output", y.shape, x.shape)?;
@@ -131,6 +128,15 @@ fn operator(node: &Node<'_>) -> Result<(), Problem> {
             shape("output", y.shape, x.shape)?;
             same_quantisation(x, y)
         }
+        Operator::Concat(c) => {
+            shape("second input", c.b.shape, Shape { c: c.b.shape.c, ..x.shape })?;
+            shape("output", y.shape, c.output())?;
+            joining(&c)
+        }
+        Operator::ConvTranspose2x2(c) => {
+            shape("output", y.shape, Shape { c: y.shape.c, ..c.output() })?;
+            transposed(&c, y.shape.c)
+        }
     }?;
     // The checks above name what is wrong; the kernels have the last word.
     if operator.is_valid() { Ok(()) } else { Err(Problem::Unfit { operator: node.kind() }) }
@@ -139,13 +145,19 @@ fn operator(node: &Node<'_>) -> Result<(), Problem> {
 /// Constants are whole records, so that the operator can be put together.
 fn constants(node: &Node<'_>) -> Result<(), Problem> {
     match &node.op {
-        OperatorRepr::Conv2d(c) | OperatorRepr::Depthwise(c) if !c.params.len().is_multiple_of(Channel::BYTES) => {
-            let (got, align) = (c.params.len() as u32, Channel::BYTES as u32);
-            Err(Problem::Misaligned { field: "bytes of the channel parameters", got, align })
-        }
+        OperatorRepr::Conv2d(c) | OperatorRepr::Depthwise(c) => whole_channels(c.params),
+        OperatorRepr::ConvTranspose2x2 { params, .. } => whole_channels(params),
         OperatorRepr::Table { table } => equal("bytes of the table", table.len() as i64, 256),
         _ => Ok(()),
     }
+}
+
+fn whole_channels(params: &[u8]) -> Result<(), Problem> {
+    if params.len().is_multiple_of(Channel::BYTES) {
+        return Ok(());
+    }
+    let (got, align) = (params.len() as u32, Channel::BYTES as u32);
+    Err(Problem::Misaligned { field: "bytes of the channel parameters", got, align })
 }
 
 /// `taps` is the number of weights an output value sums over, `filters` how many sets of them there are.
@@ -157,6 +169,13 @@ fn convolution(c: &Conv2d<'_>, taps: usize, filters: usize) -> Result<(), Proble
     equal("weights", c.weights.len() as i64, (taps as i64).saturating_mul(filters as i64))?;
     equal("channel parameters", c.params.len() as i64, filters as i64)?;
     channels(c.params, taps as i64 * MAX_INPUT * MAX_WEIGHT)
+}
+
+fn transposed(c: &ConvTranspose2x2<'_>, out_channels: usize) -> Result<(), Problem> {
+    clamp(c.clamp)?;
+    equal("weights", c.weights.len() as i64, (4 * c.input.c as i64).saturating_mul(out_channels as i64))?;
+    equal("channel parameters", c.params.len() as i64, out_channels as i64)?;
+    channels(c.params, c.input.c as i64 * MAX_INPUT * MAX_WEIGHT)
 }
 
 /// No sum leaves the i32 it is made in, whatever the activations.
@@ -176,6 +195,18 @@ fn addition(a: &Add) -> Result<(), Problem> {
     let sum = requant("first scale", a.a, largest)?.saturating_add(requant("second scale", a.b, largest)?);
     range("largest sum", sum, 0, MAX_SCALED)?;
     requant("scale of the sum", a.out, sum).map(|_| ())
+}
+
+fn joining(c: &Concat) -> Result<(), Problem> {
+    clamp(c.clamp)?;
+    requant("first scale", c.a.requant, MAX_INPUT)?;
+    requant("second scale", c.b.requant, MAX_INPUT).map(|_| ())
+}
+
+fn interpolation(u: &Upsample2x) -> Result<(), Problem> {
+    clamp(u.clamp)?;
+    range("largest sum", u.largest_sum(), 0, MAX_SCALED)?;
+    requant("scale", u.requant, u.largest_sum()).map(|_| ())
 }
 
 fn layer_norm(n: &LayerNorm<'_>) -> Result<(), Problem> {

@@ -9,7 +9,9 @@ use super::check;
 use super::error::{BlobError, Location, Problem};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
-use crate::kernels::{self, ChannelParams, Conv2d, LayerNorm, MaxPool, Shape, Shift, Upsample2x};
+use crate::kernels::{
+    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, LayerNorm, MaxPool, Shape, Shift, Upsample2x,
+};
 
 /// Most nodes a graph may have.
 pub const MAX_NODES: usize = 1024;
@@ -274,6 +276,10 @@ pub enum Operator<'a> {
     Table(kernels::Table<'a>),
     /// See [`OperatorRepr::Shift`].
     Shift(Shift),
+    /// See [`OperatorRepr::Concat`].
+    Concat(Concat),
+    /// See [`OperatorRepr::ConvTranspose2x2`].
+    ConvTranspose2x2(ConvTranspose2x2<'a>),
 }
 
 impl Operator<'_> {
@@ -287,6 +293,8 @@ impl Operator<'_> {
             Self::Upsample2x(op) => op.is_valid(),
             Self::LayerNorm(op) => op.is_valid(),
             Self::Shift(op) => op.is_valid(),
+            Self::Concat(op) => op.is_valid(),
+            Self::ConvTranspose2x2(op) => op.is_valid(),
             // Any 256 values will do.
             Self::Table(_) => true,
         }
@@ -338,8 +346,8 @@ impl<'a> Node<'a> {
                 out_zero,
                 clamp,
             }),
-            OperatorRepr::Upsample2x { requant, clamp } => {
-                Operator::Upsample2x(Upsample2x { input: input.shape, in_zero, requant, out_zero, clamp })
+            OperatorRepr::Upsample2x { corners, requant, clamp } => {
+                Operator::Upsample2x(Upsample2x { input: input.shape, corners, in_zero, requant, out_zero, clamp })
             }
             OperatorRepr::LayerNorm { eps_q, clamp, gamma, beta } => {
                 Operator::LayerNorm(LayerNorm { shape: input.shape, eps_q, gamma, beta, out_zero, clamp })
@@ -348,6 +356,18 @@ impl<'a> Node<'a> {
             OperatorRepr::Shift { axis } => {
                 Operator::Shift(Shift { shape: input.shape, axis, zero: i8::try_from(in_zero).ok()? })
             }
+            OperatorRepr::Concat { a, b, clamp } => {
+                let join = |t: &TensorRepr, requant| ConcatInput { shape: t.shape, zero: t.zero_point, requant };
+                Operator::Concat(Concat { a: join(input, a), b: join(self.second.as_ref()?, b), out_zero, clamp })
+            }
+            OperatorRepr::ConvTranspose2x2 { clamp, weights, params } => Operator::ConvTranspose2x2(ConvTranspose2x2 {
+                input: input.shape,
+                in_zero,
+                out_zero,
+                clamp,
+                weights: as_i8(weights)?,
+                params: ChannelParams::new(params)?,
+            }),
         })
     }
 

@@ -3,7 +3,7 @@
 use super::bytes::{Reader, Span, Writer};
 use super::error::Problem;
 use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
-use crate::kernels::{Axis, Shape};
+use crate::kernels::{Axis, Corners, Shape};
 use crate::quant::Requant;
 
 /// Bytes of a tensor record.
@@ -95,7 +95,7 @@ impl NodeRepr<Span> {
 
 fn parse_operator(kind: OperatorKind, [a, b]: [Span; 2], r: &mut Reader<'_>) -> Result<OperatorRepr<Span>, Problem> {
     let used = match kind {
-        OperatorKind::Conv2d | OperatorKind::Depthwise | OperatorKind::LayerNorm => 2,
+        OperatorKind::Conv2d | OperatorKind::Depthwise | OperatorKind::LayerNorm | OperatorKind::ConvTranspose2x2 => 2,
         OperatorKind::Table => 1,
         _ => 0,
     };
@@ -112,8 +112,12 @@ fn parse_operator(kind: OperatorKind, [a, b]: [Span; 2], r: &mut Reader<'_>) -> 
             OperatorRepr::Add { a: requant(r)?, b: requant(r)?, left_shift, out: requant(r)?, clamp }
         }
         OperatorKind::Upsample2x => {
-            reserved16(r)?;
-            OperatorRepr::Upsample2x { requant: requant(r)?, clamp }
+            let corners = match r.u16()? {
+                0 => Corners::HalfPixel,
+                1 => Corners::Aligned,
+                code => return Err(Problem::UnknownCode { field: "corners", got: code.into() }),
+            };
+            OperatorRepr::Upsample2x { corners, requant: requant(r)?, clamp }
         }
         OperatorKind::LayerNorm => {
             reserved16(r)?;
@@ -132,6 +136,11 @@ fn parse_operator(kind: OperatorKind, [a, b]: [Span; 2], r: &mut Reader<'_>) -> 
             };
             OperatorRepr::Shift { axis }
         }
+        OperatorKind::Concat => {
+            reserved16(r)?;
+            OperatorRepr::Concat { a: requant(r)?, b: requant(r)?, clamp }
+        }
+        OperatorKind::ConvTranspose2x2 => OperatorRepr::ConvTranspose2x2 { clamp, weights: a, params: b },
     })
 }
 
@@ -146,9 +155,11 @@ fn emit_operator(op: &OperatorRepr<Span>, w: &mut Writer<'_>) -> Result<(), Prob
     let (first, second, clamp) = match *op {
         OperatorRepr::Conv2d(c) | OperatorRepr::Depthwise(c) => (c.weights, c.params, c.clamp),
         OperatorRepr::LayerNorm { gamma, beta, clamp, .. } => (gamma, beta, clamp),
+        OperatorRepr::ConvTranspose2x2 { weights, params, clamp } => (weights, params, clamp),
         OperatorRepr::Table { table } => (table, none, (0, 0)),
         OperatorRepr::MaxPool { clamp, .. }
         | OperatorRepr::Add { clamp, .. }
+        | OperatorRepr::Concat { clamp, .. }
         | OperatorRepr::Upsample2x { clamp, .. } => (none, none, clamp),
         OperatorRepr::Shift { .. } => (none, none, (0, 0)),
     };
@@ -172,15 +183,19 @@ fn emit_operator(op: &OperatorRepr<Span>, w: &mut Writer<'_>) -> Result<(), Prob
             w.size16("left shift", left_shift as usize)?;
             [a, b, out].into_iter().try_for_each(|r| emit_requant(r, w))
         }
-        OperatorRepr::Upsample2x { requant, .. } => {
-            w.put([0; 2])?;
+        OperatorRepr::Upsample2x { corners, requant, .. } => {
+            w.put([u8::from(corners == Corners::Aligned), 0])?;
             emit_requant(requant, w)
         }
         OperatorRepr::LayerNorm { eps_q, .. } => {
             w.put([0; 2])?;
             w.put(eps_q.to_le_bytes())
         }
-        OperatorRepr::Table { .. } => Ok(()),
+        OperatorRepr::Concat { a, b, .. } => {
+            w.put([0; 2])?;
+            [a, b].into_iter().try_for_each(|r| emit_requant(r, w))
+        }
+        OperatorRepr::Table { .. } | OperatorRepr::ConvTranspose2x2 { .. } => Ok(()),
         OperatorRepr::Shift { axis } => w.put([u8::from(axis == Axis::X), 0]),
     }
 }

@@ -3,7 +3,7 @@
 //! Zero points are not repeated in operators: they are those of the tensors an operator reads and writes.
 
 use super::error::Problem;
-use crate::kernels::{Axis, Shape, conv_scratch_bytes, depthwise_scratch_bytes};
+use crate::kernels::{Axis, Corners, Shape, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes};
 use crate::quant::Requant;
 
 /// Where a tensor's values lie while its graph runs.
@@ -77,9 +77,11 @@ pub enum OperatorRepr<D> {
         /// Smallest and largest output value.
         clamp: (i8, i8),
     },
-    /// Bilinear interpolation to twice the height and width, half-pixel centres, edges repeated.
+    /// Bilinear interpolation to twice the height and width.
     Upsample2x {
-        /// Scale of the weighted sum: `s_in / (16 s_out)`.
+        /// Where outputs lie among inputs.
+        corners: Corners,
+        /// Scale of the weighted sum: `s_in / (W s_out)`, W being the [total weight](Corners::total_weight).
         requant: Requant,
         /// Smallest and largest output value.
         clamp: (i8, i8),
@@ -105,6 +107,24 @@ pub enum OperatorRepr<D> {
         /// The axis along which positions move.
         axis: Axis,
     },
+    /// Two tensors of one height and width, joined along the channels, the first one's first.
+    Concat {
+        /// Scale of the first input over the output's.
+        a: Requant,
+        /// Scale of the second input over the output's.
+        b: Requant,
+        /// Smallest and largest output value.
+        clamp: (i8, i8),
+    },
+    /// Transposed convolution with a 2x2 kernel and stride 2, without padding.
+    ConvTranspose2x2 {
+        /// Smallest and largest output value.
+        clamp: (i8, i8),
+        /// i8 weights: `[out][ky][kx][in]`.
+        weights: D,
+        /// One record of 12 bytes an output channel: bias, multiplier, shift (i32 each).
+        params: D,
+    },
 }
 
 /// A node of a graph: an operator, the tensors it reads, and the arena it may scribble on.
@@ -114,7 +134,7 @@ pub enum OperatorRepr<D> {
 pub struct NodeRepr<D> {
     /// What is computed.
     pub op: OperatorRepr<D>,
-    /// Tensors read; the second is there for `Add` only.
+    /// Tensors read; the second is there for `Add` and `Concat` only.
     pub inputs: (usize, Option<usize>),
     /// Arena offset of the scratch memory in bytes, a multiple of 16.
     pub scratch_offset: usize,
@@ -142,6 +162,10 @@ pub enum OperatorKind {
     Table = 7,
     /// [`OperatorRepr::Shift`]
     Shift = 8,
+    /// [`OperatorRepr::Concat`]
+    Concat = 9,
+    /// [`OperatorRepr::ConvTranspose2x2`]
+    ConvTranspose2x2 = 10,
 }
 
 impl OperatorKind {
@@ -152,12 +176,12 @@ impl OperatorKind {
 
     /// How many tensors the operator reads.
     pub fn arity(self) -> usize {
-        if self == Self::Add { 2 } else { 1 }
+        if matches!(self, Self::Add | Self::Concat) { 2 } else { 1 }
     }
 
     pub(super) fn from_code(code: u16) -> Result<Self, Problem> {
         use OperatorKind::*;
-        [Conv2d, Depthwise, MaxPool, Add, Upsample2x, LayerNorm, Table, Shift]
+        [Conv2d, Depthwise, MaxPool, Add, Upsample2x, LayerNorm, Table, Shift, Concat, ConvTranspose2x2]
             .into_iter()
             .find(|&k| k as u16 == code)
             .ok_or(Problem::UnknownCode { field: "operator", got: code.into() })
@@ -175,6 +199,8 @@ impl core::fmt::Display for OperatorKind {
             Self::LayerNorm => "LayerNorm",
             Self::Table => "Table",
             Self::Shift => "Shift",
+            Self::Concat => "Concat",
+            Self::ConvTranspose2x2 => "ConvTranspose2x2",
         })
     }
 }
@@ -191,6 +217,8 @@ impl<D> OperatorRepr<D> {
             Self::LayerNorm { .. } => OperatorKind::LayerNorm,
             Self::Table { .. } => OperatorKind::Table,
             Self::Shift { .. } => OperatorKind::Shift,
+            Self::Concat { .. } => OperatorKind::Concat,
+            Self::ConvTranspose2x2 { .. } => OperatorKind::ConvTranspose2x2,
         }
     }
 
@@ -200,6 +228,7 @@ impl<D> OperatorRepr<D> {
         match self {
             Self::Conv2d(c) => conv_scratch_bytes(c.kernel, input.c),
             Self::Depthwise(c) => depthwise_scratch_bytes(c.kernel, input.c),
+            Self::ConvTranspose2x2 { .. } => conv_transpose_scratch_bytes(input.c),
             _ => 0,
         }
     }
@@ -209,6 +238,7 @@ impl<D> OperatorRepr<D> {
         let taps = match self {
             Self::Conv2d(c) => c.kernel.0.saturating_mul(c.kernel.1).saturating_mul(input.c),
             Self::Depthwise(c) => c.kernel.0.saturating_mul(c.kernel.1),
+            Self::ConvTranspose2x2 { .. } => input.c,
             _ => 0,
         };
         (taps as u64).saturating_mul(output.len() as u64)
@@ -224,12 +254,16 @@ impl<D> OperatorRepr<D> {
             Self::Depthwise(c) => OperatorRepr::Depthwise(c.try_map(place)?),
             &Self::MaxPool { kernel, stride, clamp } => OperatorRepr::MaxPool { kernel, stride, clamp },
             &Self::Add { a, b, left_shift, out, clamp } => OperatorRepr::Add { a, b, left_shift, out, clamp },
-            &Self::Upsample2x { requant, clamp } => OperatorRepr::Upsample2x { requant, clamp },
+            &Self::Upsample2x { corners, requant, clamp } => OperatorRepr::Upsample2x { corners, requant, clamp },
             Self::LayerNorm { eps_q, clamp, gamma, beta } => {
                 OperatorRepr::LayerNorm { eps_q: *eps_q, clamp: *clamp, gamma: place(gamma)?, beta: place(beta)? }
             }
             Self::Table { table } => OperatorRepr::Table { table: place(table)? },
             &Self::Shift { axis } => OperatorRepr::Shift { axis },
+            &Self::Concat { a, b, clamp } => OperatorRepr::Concat { a, b, clamp },
+            Self::ConvTranspose2x2 { clamp, weights, params } => {
+                OperatorRepr::ConvTranspose2x2 { clamp: *clamp, weights: place(weights)?, params: place(params)? }
+            }
         })
     }
 }

@@ -144,6 +144,11 @@ fn step<K: Kernels + ?Sized>(node: &Node<'_>, kernels: &K, inputs: &[&[i8]], are
         Operator::Upsample2x(op) => kernels.upsample2x(&op, a?, output),
         Operator::LayerNorm(op) => kernels.layer_norm(&op, a?, output),
         Operator::Shift(op) => kernels.shift(&op, a?, output),
+        Operator::ConvTranspose2x2(op) => kernels.conv_transpose2x2(&op, a?, output, scratch),
+        Operator::Concat(op) => {
+            let b = source(node.second.as_ref()?, &node.output, inputs, second)?;
+            kernels.concat(&op, a?, b?, output);
+        }
         Operator::Table(op) => match a {
             Some(a) => kernels.table(&op, a, output),
             None => table_in_place(kernels, &op, output),

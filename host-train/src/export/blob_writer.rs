@@ -36,7 +36,7 @@ pub struct TensorId(pub usize);
 pub struct NodeSpec {
     /// The operator; make its constants with [`i8_bytes`], [`f32_bytes`] and [`param_bytes`].
     pub op: OperatorRepr<Vec<u8>>,
-    /// What it reads: two tensors for `Add`, else one.
+    /// What it reads: two tensors for `Add` and `Concat`, else one.
     pub inputs: Vec<TensorId>,
     /// What it writes: tensor `inputs of the graph + number of the node`.
     pub output: TensorSpec,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kscout_core::kernels::{Axis, Shape};
+use kscout_core::kernels::{Axis, Corners, Shape};
 use kscout_core::model::{Graph, Model, Node, OperatorRepr, TensorInfo};
 use kscout_core::scan::arena_bytes;
 use serde::Serialize;
@@ -133,7 +133,10 @@ fn detail(op: &OperatorRepr<&[u8]>) -> String {
         OperatorRepr::LayerNorm { eps_q, .. } => format!("epsilon {eps_q:.2e} of a step squared"),
         OperatorRepr::Shift { axis: Axis::Y } => "along y".into(),
         OperatorRepr::Shift { axis: Axis::X } => "along x".into(),
-        OperatorRepr::Add { .. } | OperatorRepr::Upsample2x { .. } | OperatorRepr::Table { .. } => String::new(),
+        OperatorRepr::Upsample2x { corners: Corners::HalfPixel, .. } => String::new(),
+        OperatorRepr::Upsample2x { corners: Corners::Aligned, .. } => "corners aligned".into(),
+        OperatorRepr::ConvTranspose2x2 { .. } => "2x2, stride 2".into(),
+        OperatorRepr::Add { .. } | OperatorRepr::Concat { .. } | OperatorRepr::Table { .. } => String::new(),
     }
 }
 

@@ -95,7 +95,7 @@ fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &Observation) -> Result<C
 
 #[cfg(test)]
 mod tests {
-    use kscout_core::kernels::Portable;
+    use kscout_core::kernels::{Corners, Portable};
     use kscout_core::model::{Model, run};
     use kscout_core::scan::STATE_EXTRAS;
 
@@ -130,7 +130,7 @@ mod tests {
         let wide = graph.push(conv(random, 3, 1, 8), true, &[image]);
         let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
         let deep = graph.push(conv(random, 3, 8, 8), false, &[down]);
-        let up = graph.push(FloatOp::Upsample2x, true, &[deep]);
+        let up = graph.push(FloatOp::Upsample2x(Corners::HalfPixel), true, &[deep]);
         let sum = graph.push(FloatOp::Add, false, &[up, wide]);
         graph.push(conv(random, 1, 8, 4), false, &[sum]);
         graph

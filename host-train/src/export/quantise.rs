@@ -49,7 +49,9 @@ fn name(op: &FloatOp) -> &'static str {
         FloatOp::Depthwise(_) => "depthwise convolution",
         FloatOp::MaxPool2 => "max pooling",
         FloatOp::Add => "addition",
-        FloatOp::Upsample2x => "interpolation",
+        FloatOp::Concat => "concatenation",
+        FloatOp::ConvTranspose2x2(_) => "transposed convolution",
+        FloatOp::Upsample2x(_) => "interpolation",
         FloatOp::LayerNorm { .. } => "layer norm",
         FloatOp::Gelu => "GELU",
         FloatOp::Shift(_) => "shift",
@@ -82,9 +84,7 @@ fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Resul
     let clamp = (if node.relu { output.zero_point as i8 } else { -128 }, 127);
     Ok(match &node.op {
         FloatOp::Conv(conv) => {
-            let per_channel = conv.weights.len() / conv.bias.len();
-            let channels: Vec<Vec<f32>> = conv.weights.chunks_exact(per_channel).map(<[f32]>::to_vec).collect();
-            let (weights, params) = conv_constants(conv, &channels, input, output)?;
+            let (weights, params) = conv_constants(conv, &by_output(conv), input, output)?;
             OperatorRepr::Conv2d(conv_repr(conv, clamp, weights.concat(), params))
         }
         FloatOp::Depthwise(conv) => {
@@ -107,10 +107,20 @@ fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Resul
                 clamp,
             }
         }
-        FloatOp::Upsample2x => OperatorRepr::Upsample2x {
-            requant: factor(f64::from(input.scale) / (16.0 * f64::from(output.scale)))?,
+        FloatOp::Concat => OperatorRepr::Concat {
+            a: factor(f64::from(read[0].scale) / f64::from(output.scale))?,
+            b: factor(f64::from(read[1].scale) / f64::from(output.scale))?,
             clamp,
         },
+        FloatOp::ConvTranspose2x2(conv) => {
+            let (weights, params) = conv_constants(conv, &by_output(conv), input, output)?;
+            OperatorRepr::ConvTranspose2x2 { clamp, weights: i8_bytes(&weights.concat()), params }
+        }
+        FloatOp::Upsample2x(corners) => {
+            let total = corners.total_weight(input.shape) as f64;
+            let requant = factor(f64::from(input.scale) / (total * f64::from(output.scale)))?;
+            OperatorRepr::Upsample2x { corners: *corners, requant, clamp }
+        }
         FloatOp::LayerNorm { gamma, beta, epsilon } => {
             finite(gamma)?;
             finite(beta)?;
@@ -125,6 +135,11 @@ fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Resul
         FloatOp::Gelu => OperatorRepr::Table { table: i8_bytes(&table(input, output, gelu)) },
         FloatOp::Shift(axis) => OperatorRepr::Shift { axis: *axis },
     })
+}
+
+/// The weights of each output channel, where these lie together.
+fn by_output(conv: &FloatConv) -> Vec<Vec<f32>> {
+    conv.weights.chunks_exact(conv.weights.len() / conv.bias.len()).map(<[f32]>::to_vec).collect()
 }
 
 /// Comparisons ignore what is not a number, so weights are looked at one by one.

@@ -3,7 +3,7 @@
 //! Batch norms are folded into the convolutions before them and linear layers are 1x1 convolutions, so the operators are
 //! the core's, one for one. Tensors are HWC, one image at a time.
 
-use kscout_core::kernels::{Axis, Shape};
+use kscout_core::kernels::{Axis, Corners, Shape};
 
 /// A tensor's number: inputs first, then one a node.
 pub type TensorIndex = usize;
@@ -19,7 +19,7 @@ pub struct GraphInput {
     pub zero_point: i32,
 }
 
-/// A convolution's weights and geometry. Ordinary: `[out][kh][kw][in]`; depthwise: `[kh][kw][c]`.
+/// A convolution's weights and geometry. Ordinary and transposed: `[out][kh][kw][in]`; depthwise: `[kh][kw][c]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FloatConv {
     /// The weights.
@@ -45,8 +45,12 @@ pub enum FloatOp {
     MaxPool2,
     /// Sum of two tensors.
     Add,
-    /// Bilinear interpolation to twice the size, half-pixel centres.
-    Upsample2x,
+    /// Two tensors of one height and width, joined along the channels.
+    Concat,
+    /// Transposed convolution: kernel 2x2, stride 2, no padding.
+    ConvTranspose2x2(FloatConv),
+    /// Bilinear interpolation to twice the size.
+    Upsample2x(Corners),
     /// Norm over the channels of a pixel.
     LayerNorm {
         /// Scale, one a channel.
@@ -93,7 +97,8 @@ impl FloatGraph {
 
     /// Adds a node that reads `inputs`; returns its tensor.
     pub fn push(&mut self, op: FloatOp, relu: bool, inputs: &[TensorIndex]) -> TensorIndex {
-        let shape = output_shape(&op, self.shape(inputs[0]));
+        let read: Vec<Shape> = inputs.iter().map(|&tensor| self.shape(tensor)).collect();
+        let shape = output_shape(&op, &read);
         self.nodes.push(FloatNode { op, relu, inputs: inputs.to_vec(), shape });
         self.inputs.len() + self.nodes.len() - 1
     }
@@ -111,6 +116,8 @@ impl FloatGraph {
         let of = |node: &FloatNode| match &node.op {
             FloatOp::Conv(conv) => node.shape.h * node.shape.w * conv.weights.len(),
             FloatOp::Depthwise(conv) => node.shape.len() * conv.kernel.0 * conv.kernel.1,
+            // Each output is a sum over the input channels alone.
+            FloatOp::ConvTranspose2x2(conv) => node.shape.h * node.shape.w * conv.weights.len() / 4,
             _ => 0,
         };
         self.nodes.iter().map(|node| of(node) as u64).sum()
@@ -130,7 +137,9 @@ impl FloatGraph {
                 FloatOp::Depthwise(conv) => depthwise(conv, read(0), shape, node.shape),
                 FloatOp::MaxPool2 => max_pool2(read(0), shape),
                 FloatOp::Add => read(0).iter().zip(read(1)).map(|(a, b)| a + b).collect(),
-                FloatOp::Upsample2x => upsample2x(read(0), shape),
+                FloatOp::Concat => concat(read(0), shape.c, read(1), node.shape.c - shape.c),
+                FloatOp::ConvTranspose2x2(conv) => conv_transpose2x2(conv, read(0), shape, node.shape),
+                FloatOp::Upsample2x(corners) => upsample2x(*corners, read(0), shape),
                 FloatOp::LayerNorm { gamma, beta, epsilon } => layer_norm(read(0), gamma, beta, *epsilon),
                 FloatOp::Gelu => read(0).iter().map(|&x| gelu(x)).collect(),
                 FloatOp::Shift(axis) => shift(read(0), shape, *axis),
@@ -150,7 +159,9 @@ pub fn gelu(x: f32) -> f32 {
     (0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))) as f32
 }
 
-fn output_shape(op: &FloatOp, input: Shape) -> Shape {
+/// The shape of what `op` makes of tensors of the shapes `read`.
+fn output_shape(op: &FloatOp, read: &[Shape]) -> Shape {
+    let input = read[0];
     let slid = |conv: &FloatConv, c| Shape {
         h: (input.h + 2 * conv.pad - conv.kernel.0) / conv.stride + 1,
         w: (input.w + 2 * conv.pad - conv.kernel.1) / conv.stride + 1,
@@ -159,7 +170,9 @@ fn output_shape(op: &FloatOp, input: Shape) -> Shape {
     match op {
         FloatOp::Conv(conv) | FloatOp::Depthwise(conv) => slid(conv, conv.bias.len()),
         FloatOp::MaxPool2 => Shape { h: input.h / 2, w: input.w / 2, c: input.c },
-        FloatOp::Upsample2x => Shape { h: input.h * 2, w: input.w * 2, c: input.c },
+        FloatOp::Concat => Shape { c: input.c + read[1].c, ..input },
+        FloatOp::ConvTranspose2x2(conv) => Shape { h: input.h * 2, w: input.w * 2, c: conv.bias.len() },
+        FloatOp::Upsample2x(_) => Shape { h: input.h * 2, w: input.w * 2, c: input.c },
         _ => input,
     }
 }
@@ -182,24 +195,27 @@ fn for_taps(conv: &FloatConv, input: Shape, output: Shape, mut f: impl FnMut(usi
 }
 
 fn convolve(conv: &FloatConv, input: &[f32], from: Shape, to: Shape) -> Vec<f32> {
-    let taps = conv.kernel.0 * conv.kernel.1;
-    // [tap][in][out], so that the innermost loop runs over neighbours in memory.
-    let mut weights = vec![0.0; conv.weights.len()];
-    for out in 0..to.c {
-        for i in 0..taps * from.c {
-            weights[i * to.c + out] = conv.weights[out * taps * from.c + i];
-        }
-    }
+    let weights = by_tap(conv);
     let mut result = conv.bias.repeat(to.h * to.w);
     for_taps(conv, from, to, |pixel, tap, source| {
-        let sums = &mut result[pixel * to.c..(pixel + 1) * to.c];
-        for channel in 0..from.c {
-            let value = input[source * from.c + channel];
-            let row = &weights[(tap * from.c + channel) * to.c..][..to.c];
-            sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += value * weight);
-        }
+        let values = &input[source * from.c..][..from.c];
+        add_products(&mut result[pixel * to.c..][..to.c], values, &weights[tap * from.c * to.c..]);
     });
     result
+}
+
+/// `[out][tap][in]` as `[tap][in][out]`, so that the innermost loop runs over neighbours in memory.
+fn by_tap(conv: &FloatConv) -> Vec<f32> {
+    let outputs = conv.bias.len();
+    let filter = conv.weights.len() / outputs;
+    (0..filter).flat_map(|i| (0..outputs).map(move |out| conv.weights[out * filter + i])).collect()
+}
+
+/// Adds to `sums` what `values`, one an input channel, make of `weights`, `[in][out]`.
+fn add_products(sums: &mut [f32], values: &[f32], weights: &[f32]) {
+    for (value, row) in values.iter().zip(weights.chunks_exact(sums.len())) {
+        sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += value * weight);
+    }
 }
 
 fn depthwise(conv: &FloatConv, input: &[f32], from: Shape, to: Shape) -> Vec<f32> {
@@ -219,17 +235,40 @@ fn max_pool2(input: &[f32], from: Shape) -> Vec<f32> {
     })
 }
 
-fn upsample2x(input: &[f32], from: Shape) -> Vec<f32> {
+fn concat(a: &[f32], a_channels: usize, b: &[f32], b_channels: usize) -> Vec<f32> {
+    a.chunks_exact(a_channels).zip(b.chunks_exact(b_channels)).flat_map(|(a, b)| a.iter().chain(b)).copied().collect()
+}
+
+fn conv_transpose2x2(conv: &FloatConv, input: &[f32], from: Shape, to: Shape) -> Vec<f32> {
+    let weights = by_tap(conv);
+    let mut result = conv.bias.repeat(to.h * to.w);
+    for (pixel, sums) in result.chunks_exact_mut(to.c).enumerate() {
+        let (y, x) = (pixel / to.w, pixel % to.w);
+        let values = &input[(y / 2 * from.w + x / 2) * from.c..][..from.c];
+        add_products(sums, values, &weights[(y % 2 * 2 + x % 2) * from.c * to.c..]);
+    }
+    result
+}
+
+fn upsample2x(corners: Corners, input: &[f32], from: Shape) -> Vec<f32> {
     let at = |y: usize, x: usize, c: usize| input[(y * from.w + x) * from.c + c];
-    let near_far = |o: usize, n: usize| {
-        let near = o / 2;
-        let far = if o.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(n - 1) };
-        (near, far)
-    };
     map_pixels(from.h * 2, from.w * 2, from.c, |oy, ox, c| {
-        let ((y, fy), (x, fx)) = (near_far(oy, from.h), near_far(ox, from.w));
-        (9.0 * at(y, x, c) + 3.0 * at(y, fx, c) + 3.0 * at(fy, x, c) + at(fy, fx, c)) / 16.0
+        let ((y, next_y, along_y), (x, next_x, along_x)) = (place(corners, oy, from.h), place(corners, ox, from.w));
+        let row = |y| at(y, x, c) * (1.0 - along_x) + at(y, next_x, c) * along_x;
+        row(y) * (1.0 - along_y) + row(next_y) * along_y
     })
+}
+
+/// The two inputs, of `n` along an axis, between which output `o` lies, and how far towards the second.
+fn place(corners: Corners, o: usize, n: usize) -> (usize, usize, f32) {
+    match corners {
+        Corners::HalfPixel if o.is_multiple_of(2) => (o / 2, (o / 2).saturating_sub(1), 0.25),
+        Corners::HalfPixel => (o / 2, (o / 2 + 1).min(n - 1), 0.25),
+        Corners::Aligned => {
+            let (at, unit) = (o * (n - 1), 2 * n - 1);
+            (at / unit, (at / unit + 1).min(n - 1), (at % unit) as f32 / unit as f32)
+        }
+    }
 }
 
 fn layer_norm(input: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {

@@ -3,7 +3,7 @@
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, LayerNorm, Linear};
 use burn::tensor::Tensor;
-use kscout_core::kernels::Axis;
+use kscout_core::kernels::{Axis, Corners};
 
 use super::graph::{FloatConv, FloatGraph, FloatOp, TensorIndex};
 use super::unext::{ShiftedBlock, UNext};
@@ -101,7 +101,7 @@ impl UNext {
 
         let up = |graph: &mut FloatGraph, x, layer: FloatConv, skip| {
             let y = graph.push(FloatOp::Conv(layer), false, &[x]);
-            let y = graph.push(FloatOp::Upsample2x, true, &[y]);
+            let y = graph.push(FloatOp::Upsample2x(Corners::HalfPixel), true, &[y]);
             graph.push(FloatOp::Add, false, &[y, skip])
         };
         let x = up(graph, x, fold(conv(&self.decoder1), &self.dbn1), t4);
@@ -111,7 +111,7 @@ impl UNext {
         let x = up(graph, x, fold(conv(&self.decoder3), &self.dbn3), t2);
         let x = up(graph, x, fold(conv(&self.decoder4), &self.dbn4), t1);
         let x = graph.push(FloatOp::Conv(conv(&self.decoder5)), false, &[x]);
-        let x = graph.push(FloatOp::Upsample2x, true, &[x]);
+        let x = graph.push(FloatOp::Upsample2x(Corners::HalfPixel), true, &[x]);
         graph.push(FloatOp::Conv(conv(&self.r#final)), false, &[x])
     }
 }

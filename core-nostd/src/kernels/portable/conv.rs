@@ -109,7 +109,7 @@ impl<'a> Windows<'a> {
 /// `to = from - zero` in 16 bits; `to` may be longer.
 // Not inlined: where the zero point is known to be 0, LLVM's cost model gives the vectors up.
 #[inline(never)]
-fn widen(from: &[i8], zero: i16, to: &mut [i16]) {
+pub(super) fn widen(from: &[i8], zero: i16, to: &mut [i16]) {
     for (to, &q) in to.iter_mut().zip(from) {
         *to = i16::from(q).wrapping_sub(zero);
     }

@@ -1,17 +1,19 @@
 //! Fast kernels in safe Rust, for every target.
 //!
-//! One file a family: [`conv`] gathers windows into 16-bit columns and multiplies ([`dot`]), [`depthwise`] and
-//! [`window`] run over blocks of channels, [`pointwise`] over elements and positions. Slices are cut by iterators
-//! and fixed-size chunks, so that no bounds check, hence no panic, is left and the inner loops vectorise.
+//! One file a family: [`conv`] gathers windows into 16-bit columns and multiplies ([`dot`]), as does [`transpose`];
+//! [`depthwise`] and [`window`] run over blocks of channels, [`pointwise`] over elements and positions. Slices are cut by
+//! iterators and fixed-size chunks, so that no bounds check, hence no panic, is left and the inner loops vectorise.
 
 mod conv;
 mod depthwise;
 mod dot;
 mod pointwise;
+mod transpose;
 mod window;
 
 use super::{
-    Add, Conv2d, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x, conv_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x, conv_scratch_bytes,
+    conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 
 /// The portable kernel set: equal to [`Reference`](super::Reference) to the bit, and fast wherever LLVM finds
@@ -43,6 +45,15 @@ impl Kernels for Portable {
         }
     }
 
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        if !op.is_valid() || !op.fits(input, output) {
+            return;
+        }
+        if let Some(scratch) = halves(scratch, conv_transpose_scratch_bytes(op.input.c)) {
+            transpose::conv_transpose2x2(op, input, output, scratch);
+        }
+    }
+
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
         if op.fits(input, output) {
             window::max_pool(op, input, output);
@@ -52,6 +63,12 @@ impl Kernels for Portable {
     fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
         if op.is_valid() && op.fits(a, b, output) {
             pointwise::add(op, a, b, output);
+        }
+    }
+
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if op.is_valid() && op.fits(a, b, output) {
+            pointwise::concat(op, a, b, output);
         }
     }
 

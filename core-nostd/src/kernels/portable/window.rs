@@ -1,7 +1,7 @@
 //! Operators that look at neighbours: maximum pooling, interpolation, shift.
 
-use crate::kernels::ops::saturate;
-use crate::kernels::{Axis, MaxPool, Shape, Shift, Upsample2x};
+use crate::kernels::ops::{aligned_weight, saturate};
+use crate::kernels::{Axis, Corners, MaxPool, Shape, Shift, Upsample2x};
 
 /// Channels that are taken side by side.
 const BLOCK: usize = 8;
@@ -56,15 +56,58 @@ fn raise(out: &mut [i8], tap: &[i8]) {
 /// Runs a valid `op` on slices that fit it.
 pub(super) fn upsample2x(op: &Upsample2x, input: &[i8], output: &mut [i8]) {
     let row_len = op.input.w * op.input.c;
+    let row = |y: usize| input.get(y * row_len..)?.get(..row_len);
     let last = op.input.h.saturating_sub(1);
     for (y, out) in output.chunks_exact_mut((2 * row_len).max(1)).enumerate() {
-        let near = y / 2;
-        // The other row lies above an even output row and below an odd one.
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(last) };
-        let row = |y: usize| input.get(y * row_len..)?.get(..row_len);
-        if let (Some(near), Some(far)) = (row(near), row(far)) {
-            upsample_row(op, near, far, out);
+        match op.corners {
+            Corners::HalfPixel => {
+                let near = y / 2;
+                // The other row lies above an even output row and below an odd one.
+                let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(last) };
+                if let (Some(near), Some(far)) = (row(near), row(far)) {
+                    upsample_row(op, near, far, out);
+                }
+            }
+            Corners::Aligned => {
+                let place = Place::of(y, op.input.h);
+                if let (Some(first), Some(second)) = (row(place.first), row(place.second)) {
+                    upsample_row_aligned(op, first, second, place.weights, out);
+                }
+            }
         }
+    }
+}
+
+/// Where an output lies along an axis with corners aligned: the two inputs around it and their weights.
+struct Place {
+    first: usize,
+    second: usize,
+    weights: [i32; 2],
+}
+
+impl Place {
+    /// Of output `o`, along an axis of `n` inputs.
+    #[inline(always)]
+    fn of(o: usize, n: usize) -> Self {
+        let unit = aligned_weight(n).max(1);
+        let last = n.saturating_sub(1);
+        let (first, beyond) = (o * last / unit, o * last % unit);
+        Self { first, second: (first + 1).min(last), weights: [(unit - beyond) as i32, beyond as i32] }
+    }
+}
+
+/// One output row from the input rows around it, corners aligned.
+fn upsample_row_aligned(op: &Upsample2x, first: &[i8], second: &[i8], [upper, lower]: [i32; 2], out: &mut [i8]) {
+    let shape = Shape { h: 1, ..op.input };
+    for (x, out) in out.chunks_exact_mut(op.input.c.max(1)).enumerate() {
+        let Place { first: x0, second: x1, weights: [left, right] } = Place::of(x, op.input.w);
+        let (Some(a), Some(b)) = (position(first, shape, 0, x0), position(first, shape, 0, x1)) else {
+            return;
+        };
+        let (Some(c), Some(d)) = (position(second, shape, 0, x0), position(second, shape, 0, x1)) else {
+            return;
+        };
+        blend(op, [a, b, c, d], [upper * left, upper * right, lower * left, lower * right], out);
     }
 }
 
@@ -85,18 +128,23 @@ fn upsample_row(op: &Upsample2x, near: &[i8], far: &[i8], out: &mut [i8]) {
             let (Some(c), Some(d)) = (position(far, shape, 0, x), position(far, shape, 0, side)) else {
                 return;
             };
-            blend(op, [a, b, c, d], out);
+            blend(op, [a, b, c, d], HALF_PIXEL, out);
         }
     }
 }
 
-/// `requant(9 a + 3 b + 3 c + d - 16 zero)` for each channel.
+/// Weights with half-pixel centres: of the nearest input, its neighbours along either axis, and the one across.
+const HALF_PIXEL: [i32; 4] = [9, 3, 3, 1];
+
+/// `requant(weighted sum of the taps, zero point taken off)` for each channel.
 #[inline(always)]
-fn blend(op: &Upsample2x, [a, b, c, d]: [&[i8]; 4], out: &mut [i8]) {
+fn blend(op: &Upsample2x, [a, b, c, d]: [&[i8]; 4], weights: [i32; 4], out: &mut [i8]) {
+    let [wa, wb, wc, wd] = weights;
+    let zero = (wa + wb + wc + wd) * op.in_zero;
     let taps = a.iter().zip(b).zip(c.iter().zip(d));
     for (out, ((&a, &b), (&c, &d))) in out.iter_mut().zip(taps) {
         let [a, b, c, d] = [a, b, c, d].map(i32::from);
-        let sum = 9 * a + 3 * (b + c) + d - 16 * op.in_zero;
+        let sum = wa * a + wb * b + wc * c + wd * d - zero;
         *out = saturate(op.requant.apply(sum), op.out_zero, op.clamp);
     }
 }

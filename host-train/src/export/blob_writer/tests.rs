@@ -1,4 +1,4 @@
-use kscout_core::kernels::{Axis, Kernels, Reference};
+use kscout_core::kernels::{Axis, Corners, Kernels, Reference};
 use kscout_core::model::{Graph, Operator, run};
 use kscout_core::quant::Requant;
 
@@ -58,12 +58,22 @@ fn add() -> OperatorRepr<Vec<u8>> {
     OperatorRepr::Add { a: half, b: half, left_shift: 20, out, clamp: FULL }
 }
 
+fn upsample(corners: Corners, shape: Shape) -> OperatorRepr<Vec<u8>> {
+    let requant = Requant::from_real(2.0 / corners.total_weight(shape) as f64).unwrap();
+    OperatorRepr::Upsample2x { corners, requant, clamp: FULL }
+}
+
+fn concat() -> OperatorRepr<Vec<u8>> {
+    let [a, b] = [1.0, 0.7].map(|real| Requant::from_real(real).unwrap());
+    OperatorRepr::Concat { a, b, clamp: FULL }
+}
+
 /// One more node of a random kind, from tensors of the graph's own choice.
 fn grow(noise: &mut Noise, graph: &mut GraphSpec, pool: &mut Vec<TensorId>) {
     let x = pool[noise.below(pool.len())];
     let TensorSpec { shape, .. } = *graph.tensor(x).unwrap();
     let same = tensor(shape.h, shape.w, shape.c);
-    let made = match noise.below(8) {
+    let made = match noise.below(10) {
         0 | 1 => {
             let (out, stride) = (1 + noise.below(6), 1 + noise.below(2));
             conv(noise, graph, x, out, stride)
@@ -88,9 +98,8 @@ fn grow(noise: &mut Noise, graph: &mut GraphSpec, pool: &mut Vec<TensorId>) {
             graph.push(pool, &[x], output)
         }
         4 if shape.h < SIZE => {
-            let requant = Requant { multiplier: 1 << 30, shift: -3 };
-            let output = tensor(2 * shape.h, 2 * shape.w, shape.c);
-            graph.push(OperatorRepr::Upsample2x { requant, clamp: FULL }, &[x], output)
+            let corners = [Corners::HalfPixel, Corners::Aligned][noise.below(2)];
+            graph.push(upsample(corners, shape), &[x], tensor(2 * shape.h, 2 * shape.w, shape.c))
         }
         5 => {
             let gains: Vec<f32> = (0..shape.c).map(|_| noise.below(100) as f32 / 3.0).collect();
@@ -105,6 +114,26 @@ fn grow(noise: &mut Noise, graph: &mut GraphSpec, pool: &mut Vec<TensorId>) {
             let partners = pool.iter().copied().filter(|&id| graph.tensor(id).unwrap().shape == shape);
             let partners: Vec<TensorId> = partners.collect();
             graph.push(add(), &[x, partners[noise.below(partners.len())]], same)
+        }
+        8 if shape.c < 8 => {
+            let of_size = |&id: &TensorId| {
+                let other = graph.tensor(id).unwrap().shape;
+                (other.h, other.w) == (shape.h, shape.w)
+            };
+            let partners: Vec<TensorId> = pool.iter().copied().filter(of_size).collect();
+            let partner = partners[noise.below(partners.len())];
+            let channels = shape.c + graph.tensor(partner).unwrap().shape.c;
+            graph.push(concat(), &[x, partner], tensor(shape.h, shape.w, channels))
+        }
+        9 if shape.h < SIZE => {
+            let out = 1 + noise.below(6);
+            let params = vec![Channel { bias: -50, requant: Requant { multiplier: 1 << 30, shift: -6 } }; out];
+            let op = OperatorRepr::ConvTranspose2x2 {
+                clamp: FULL,
+                weights: i8_bytes(&noise.values(4 * shape.c * out)),
+                params: param_bytes(&params),
+            };
+            graph.push(op, &[x], tensor(2 * shape.h, 2 * shape.w, out))
         }
         _ => graph.push(OperatorRepr::Table { table: i8_bytes(&noise.values(256)) }, &[x], same),
     };
@@ -126,9 +155,7 @@ fn random_segmenter(seed: u32) -> GraphSpec {
     let mut x = *pool.last().unwrap();
     while graph.tensor(x).unwrap().shape.h < SIZE {
         let shape = graph.tensor(x).unwrap().shape;
-        let requant = Requant { multiplier: 1 << 30, shift: -3 };
-        let op = OperatorRepr::Upsample2x { requant, clamp: FULL };
-        x = graph.push(op, &[x], tensor(2 * shape.h, 2 * shape.w, shape.c));
+        x = graph.push(upsample(Corners::HalfPixel, shape), &[x], tensor(2 * shape.h, 2 * shape.w, shape.c));
     }
     conv(&mut noise, &mut graph, x, 4, 1);
     graph
@@ -150,6 +177,8 @@ fn by_hand(graph: &Graph<'_>, image: &[i8]) -> Vec<Vec<i8>> {
             Operator::LayerNorm(op) => Reference.layer_norm(&op, a, &mut out),
             Operator::Table(op) => Reference.table(&op, a, &mut out),
             Operator::Shift(op) => Reference.shift(&op, a, &mut out),
+            Operator::Concat(op) => Reference.concat(&op, a, &tensors[node.inputs.1.unwrap()], &mut out),
+            Operator::ConvTranspose2x2(op) => Reference.conv_transpose2x2(&op, a, &mut out, scratch.bytes()),
         }
         tensors.push(out);
     }
