@@ -169,7 +169,8 @@ impl Segmenter {
     /// Appends the network to `graph`, reading the one-channel image `image`; returns the logits.
     pub fn lower(&self, graph: &mut FloatGraph, image: TensorIndex) -> TensorIndex {
         match self {
-            Self::UNet(_) | Self::UnetPp(_) => unimplemented!("until concatenation is there"),
+            Self::UNet(network) => network.lower(graph, image),
+            Self::UnetPp(network) => network.lower(graph, image),
             Self::UNext(network) => network.lower(graph, image),
         }
     }
@@ -255,6 +256,25 @@ mod tests {
             let repeated = network.forward(image.clone().repeat_dim(1, 3));
             let difference = (network.forward(image) - repeated).abs().max().into_scalar::<f32>();
             assert!(difference < 1e-4, "{arch}: {difference}");
+        }
+    }
+
+    #[test]
+    fn the_graph_computes_what_the_network_does() {
+        let device = Device::flex();
+        let (height, width) = (64, 32);
+        let image: Vec<f32> = (0..height * width).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
+        let input = Tensor::<1>::from_floats(image.as_slice(), &device).reshape([1, 1, height as i32, width as i32]);
+        for (arch, level) in Arch::ALL.into_iter().map(|arch| (arch, 4)).chain([(Arch::UnetPp, 2)]) {
+            let spec = SegmenterSpec { width: 4, ..SegmenterSpec::published(arch, 4) };
+            let network = Segmenter::new(&spec, &device).pruned(level);
+            let expected = super::super::lower::values(network.forward(input.clone()));
+            let got = network.graph(height, width).run(&[&image]).pop().unwrap();
+            for (i, expected) in expected.iter().enumerate() {
+                let (class, pixel) = (i / (height * width), i % (height * width));
+                let got = got[pixel * 4 + class];
+                assert!((expected - got).abs() < 1e-4, "{arch}, class {class}, pixel {pixel}: {expected} {got}");
+            }
         }
     }
 

@@ -225,30 +225,3 @@ fn move_along(x: Tensor<4>, dim: usize, by: isize) -> Tensor<4> {
     let parts = if by < 0 { vec![kept, zeros] } else { vec![zeros, kept] };
     Tensor::cat(parts, dim)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::super::FloatGraph;
-    use super::super::lower::values;
-    use super::super::scout::image_input;
-    use super::*;
-    use burn::tensor::TensorData;
-
-    #[test]
-    fn the_graph_computes_what_the_module_does() {
-        let device = Device::flex();
-        let network = UNext::new(3, 4, UNEXT_S_STAGES.map(|stage| 8 * stage), &device);
-        let image: Vec<f32> = (0..64 * 32).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
-        let input = Tensor::from_data(TensorData::new(image.clone(), [1, 1, 64, 32]), &device);
-        let expected = values(network.forward(input));
-        let mut graph = FloatGraph::default();
-        let input = graph.input(image_input(64, 32));
-        network.lower(&mut graph, input);
-        let got = graph.run(&[&image]).pop().unwrap();
-        for (i, expected) in expected.iter().enumerate() {
-            let (class, pixel) = (i / (64 * 32), i % (64 * 32));
-            let got = got[pixel * 4 + class];
-            assert!((expected - got).abs() < 1e-4, "class {class} pixel {pixel}: {expected} {got}");
-        }
-    }
-}

@@ -1,12 +1,14 @@
 //! From burn modules to [`FloatGraph`]: layouts turned to HWC, batch norms folded, input channels summed.
 
-use burn::nn::conv::Conv2d;
+mod unet;
+mod unetpp;
+mod unext;
+
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::{BatchNorm, LayerNorm, Linear};
 use burn::tensor::Tensor;
-use kscout_core::kernels::{Axis, Corners};
 
-use super::graph::{FloatConv, FloatGraph, FloatOp, TensorIndex};
-use super::unext::{ShiftedBlock, UNext};
+use super::graph::{FloatConv, FloatOp};
 
 /// A tensor's values in row-major order.
 pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -37,6 +39,20 @@ fn depthwise(layer: &Conv2d) -> FloatConv {
     let (channels, taps) = (plain.bias.len(), plain.kernel.0 * plain.kernel.1);
     let weights = (0..taps).flat_map(|t| (0..channels).map(move |c| c * taps + t)).map(|i| plain.weights[i]);
     FloatConv { weights: weights.collect(), ..plain }
+}
+
+/// `[in][out][2][2]` (burn) to `[out][2][2][in]`.
+fn up_conv(layer: &ConvTranspose2d) -> FloatConv {
+    let [input, out, kh, kw] = layer.weight.val().dims();
+    let source = values(layer.weight.val());
+    let mut weights = Vec::with_capacity(source.len());
+    for o in 0..out {
+        for tap in 0..kh * kw {
+            weights.extend((0..input).map(|i| source[(i * out + o) * kh * kw + tap]));
+        }
+    }
+    let bias = layer.bias.as_ref().map_or(vec![0.0; out], |bias| values(bias.val()));
+    FloatConv { weights, bias, kernel: (kh, kw), stride: layer.stride[0], pad: 0 }
 }
 
 /// A linear layer (`[in][out]` in burn) as a 1x1 convolution.
@@ -78,55 +94,3 @@ fn norm(layer: &LayerNorm) -> FloatOp {
 
 /// burn's default, which the networks here do not change.
 const LAYER_NORM_EPSILON: f32 = 1e-5;
-
-impl UNext {
-    /// Appends this network, reading the one-channel image `image`; returns the logits.
-    pub fn lower(&self, graph: &mut FloatGraph, image: TensorIndex) -> TensorIndex {
-        // The ReLU moves before the pooling: both keep order, so the result is the same and its range is all positive.
-        let mut down = |x, layer: FloatConv, bn| {
-            let y = graph.push(FloatOp::Conv(fold(layer, bn)), true, &[x]);
-            graph.push(FloatOp::MaxPool2, false, &[y])
-        };
-        let t1 = down(image, one_channel(conv(&self.encoder1)), &self.ebn1);
-        let t2 = down(t1, conv(&self.encoder2), &self.ebn2);
-        let t3 = down(t2, conv(&self.encoder3), &self.ebn3);
-
-        let mut embed = |x, patch: &super::unext::PatchEmbed, blocks: &[ShiftedBlock], last: &LayerNorm| {
-            let y = graph.push(FloatOp::Conv(conv(&patch.proj)), false, &[x]);
-            let y = graph.push(norm(&patch.norm), false, &[y]);
-            tokens(graph, y, blocks, last)
-        };
-        let t4 = embed(t3, &self.patch_embed3, &self.block1, &self.norm3);
-        let x = embed(t4, &self.patch_embed4, &self.block2, &self.norm4);
-
-        let up = |graph: &mut FloatGraph, x, layer: FloatConv, skip| {
-            let y = graph.push(FloatOp::Conv(layer), false, &[x]);
-            let y = graph.push(FloatOp::Upsample2x(Corners::HalfPixel), true, &[y]);
-            graph.push(FloatOp::Add, false, &[y, skip])
-        };
-        let x = up(graph, x, fold(conv(&self.decoder1), &self.dbn1), t4);
-        let x = tokens(graph, x, &self.dblock1, &self.dnorm3);
-        let x = up(graph, x, fold(conv(&self.decoder2), &self.dbn2), t3);
-        let x = tokens(graph, x, &self.dblock2, &self.dnorm4);
-        let x = up(graph, x, fold(conv(&self.decoder3), &self.dbn3), t2);
-        let x = up(graph, x, fold(conv(&self.decoder4), &self.dbn4), t1);
-        let x = graph.push(FloatOp::Conv(conv(&self.decoder5)), false, &[x]);
-        let x = graph.push(FloatOp::Upsample2x(Corners::HalfPixel), true, &[x]);
-        graph.push(FloatOp::Conv(conv(&self.r#final)), false, &[x])
-    }
-}
-
-fn tokens(graph: &mut FloatGraph, x: TensorIndex, blocks: &[ShiftedBlock], last: &LayerNorm) -> TensorIndex {
-    let x = blocks.iter().fold(x, |x, block| {
-        let mlp = &block.mlp;
-        let y = graph.push(norm(&block.norm2), false, &[x]);
-        let y = graph.push(FloatOp::Shift(Axis::Y), false, &[y]);
-        let y = graph.push(FloatOp::Conv(linear(&mlp.fc1)), false, &[y]);
-        let y = graph.push(FloatOp::Depthwise(depthwise(&mlp.dwconv.dwconv)), false, &[y]);
-        let y = graph.push(FloatOp::Gelu, false, &[y]);
-        let y = graph.push(FloatOp::Shift(Axis::X), false, &[y]);
-        let y = graph.push(FloatOp::Conv(linear(&mlp.fc2)), false, &[y]);
-        graph.push(FloatOp::Add, false, &[x, y])
-    });
-    graph.push(norm(last), false, &[x])
-}
