@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand.
 
+mod bench;
 mod data;
 mod eval;
 mod export;
@@ -38,6 +39,8 @@ enum Command {
     Export(export::ExportArgs),
     /// List what a `.kscout` file holds and needs.
     Inspect(inspect::InspectArgs),
+    /// Time the networks of a `.kscout` file on this machine, on one thread.
+    Bench(bench::BenchArgs),
     /// Compare a `.kscout` file with the networks it was made from.
     Verify(verify::VerifyArgs),
     /// Run one scan and draw it.
@@ -54,6 +57,7 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::Bench(args) => args.run(),
             Command::Verify(args) => args.run(),
             Command::Scan(args) => args.run(),
         }

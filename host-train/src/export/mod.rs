@@ -5,7 +5,9 @@
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
 //! * [`file`](mod@file): reading a blob from disk.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
+//!   [`bench`](mod@bench): how long it takes.
 
+pub mod bench;
 pub mod blob_writer;
 pub mod calibrate;
 pub mod file;
