@@ -172,11 +172,11 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     let typo = ["train", "reward", "--data", &data, "--out", &reward, "--set", "learning_rat=1"];
     kscout(&typo).refused(&["learning_rat", "did you mean `learning_rate`"]);
     let config = job.path("typo.toml");
-    fs::write(&config, "[augment]\nrotate_degree = 3\n").unwrap();
+    fs::write(&config, "[augment.rotate]\ndegree = 3\n").unwrap();
     kscout(&["train", "reward", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
         "typo.toml",
-        "augment.rotate_degree",
-        "augment.rotate_degrees",
+        "augment.rotate.degree`",
+        "augment.rotate.degrees",
     ]);
     kscout(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");

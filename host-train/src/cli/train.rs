@@ -38,7 +38,7 @@ struct Common {
     /// TOML file with the task's keys; without it the defaults hold.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Override one key, such as `--set steps=2000` or `--set augment.flip=0.5`; may be given many times.
+    /// Override one key, such as `--set steps=2000` or `--set augment.flip.probability=0.5`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Where to compute.

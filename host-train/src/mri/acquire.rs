@@ -118,7 +118,7 @@ pub fn acquire(image: &[f32], height: usize, width: usize, protocol: &Protocol, 
     };
     let mut samples = image_to_lines(complex, height, width);
     if protocol.noise_sigma > 0.0 {
-        let sigma = protocol.noise_sigma * percentile(image, 0.995);
+        let sigma = protocol.noise_sigma * noise_unit(image);
         for sample in &mut samples {
             let (re, im) = stream.normal_pair();
             *sample += Complex32::new(sigma * re, sigma * im);
@@ -160,6 +160,11 @@ fn add_wave(field: &mut [f32], height: usize, width: usize, stream: &mut Stream)
             *value += weight * (cos * column_cos - sin * column_sin);
         }
     }
+}
+
+/// What noise is measured in: the 99.5th percentile of the image's magnitude, which a few bright pixels do not move.
+pub fn noise_unit(image: &[f32]) -> f32 {
+    percentile(image, 0.995)
 }
 
 /// The smallest value that at least this fraction of all magnitudes does not exceed.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::train::augment::AugmentConfig;
+use crate::train::augment::affine::Scale;
 
 /// What an episode's steps earn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,7 +106,7 @@ impl Default for PolicyConfig {
             max_minutes: 0.0,
             stop_at: 0,
             reward: RewardConfig::default(),
-            augment: AugmentConfig { scale: 0.1, ..AugmentConfig::default() },
+            augment: AugmentConfig { scale: Scale { amount: 0.1, ..Scale::default() }, ..AugmentConfig::default() },
         }
     }
 }

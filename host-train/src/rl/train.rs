@@ -24,7 +24,7 @@ use crate::data::{Dataset, Slice, Split};
 use crate::eval::run::{MeasuredVolume, Method, RunError, mean_dice, measure, scan_volumes, score};
 use crate::export::blob_writer::{GraphSpec, write_blob};
 use crate::export::{self, ExportError, Observation};
-use crate::mri::{Protocol, acquire};
+use crate::mri::Protocol;
 use crate::net::FloatGraph;
 use crate::progress;
 use crate::segment::{CoreSegmenter, HeapArena};
@@ -90,6 +90,7 @@ impl PolicyConfig {
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
             return error("gamma, gae_lambda", "must be within 0 to 1".into());
         }
+        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
         self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
     }
 }
@@ -286,12 +287,8 @@ impl Trainer<'_> {
 
     /// A varied slice in the scanner, with fresh phase and noise.
     fn begin(&self, slice: usize, budget: usize, seed: u64) -> Start {
-        let slice = self.slices[slice];
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let size = [slice.height, slice.width];
-        let (image, label) = augment(&slice.image, &slice.label, size, &self.config.augment, &mut rng);
-        let kspace = acquire(&image, slice.height, slice.width, &self.protocol, rng.random());
-        Start { label, kspace, budget }
+        let varied = augment(self.slices[slice], &self.protocol, &self.config.augment, seed);
+        Start { label: varied.label, kspace: varied.kspace, budget }
     }
 
     /// Draws a line for each observation; with its log-probability and the critic's value. `None` where the network gives

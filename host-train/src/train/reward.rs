@@ -173,6 +173,7 @@ impl RewardConfig {
         if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
             return error("masks.min_fraction", "must be above 0 and at most 1".into());
         }
+        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
         let fits = |side: usize| side >= 32 && is_fft_length(side);
         if !fits(data.height()) || !fits(data.width()) {
             return Err(TrainError::Size {

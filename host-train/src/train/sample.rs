@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::augment::{AugmentConfig, augment};
 use crate::data::Slice;
+use crate::mri::Protocol;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
-use crate::mri::{Protocol, acquire};
 
 /// Which masks a segmenter is trained on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> Lin
     pattern_mask(pattern, width, lines.clamp(1, width), rng.random())
 }
 
-/// A training sample of `slice`: the same for the same `seed`.
+/// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied.
 pub fn training_sample(
     slice: &Slice,
     seed: u64,
@@ -62,11 +62,8 @@ pub fn training_sample(
     masks: &MaskConfig,
     protocol: &Protocol,
 ) -> Sample {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let size = [slice.height, slice.width];
-    let (image, label) = augment(&slice.image, &slice.label, size, augmentation, &mut rng);
-    let kspace = acquire(&image, slice.height, slice.width, protocol, rng.random());
-    let mask = random_mask(slice.width, masks, &mut rng);
-    let levels = observed_levels(&kspace, &mask);
-    Sample { image: levels_to_real(&levels).collect(), label }
+    let varied = augment(slice, protocol, augmentation, seed);
+    let mask = random_mask(slice.width, masks, &mut ChaCha8Rng::seed_from_u64(seed));
+    let levels = observed_levels(&varied.kspace, &mask);
+    Sample { image: levels_to_real(&levels).collect(), label: varied.label }
 }
