@@ -35,8 +35,9 @@ impl Elastic {
         within("augment.elastic.probability", self.probability, 0.0..=1.0)?;
         within("augment.elastic.spacing", self.spacing, 4.0..=512.0)?;
         let most = WITHOUT_FOLDS * self.spacing;
-        within("augment.elastic.amplitude", self.amplitude, 0.0..=most)
-            .map_err(|(key, message)| (key, format!("{message}, {WITHOUT_FOLDS} of the spacing; more would fold the image")))
+        within("augment.elastic.amplitude", self.amplitude, 0.0..=most).map_err(|(key, message)| {
+            (key, format!("{message}, {WITHOUT_FOLDS} of the spacing; more would fold the image"))
+        })
     }
 
     /// Displacements of all pixels along y and along x, in pixels, if the sample is to be deformed.

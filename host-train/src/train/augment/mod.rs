@@ -155,7 +155,7 @@ pub fn vary_kspace(kspace: &mut KSpace, image: &[f32], config: &AugmentConfig, s
     config.phase.apply(kspace, &mut stream(seed, "phase"));
     config.ghost.apply(kspace, &mut stream(seed, "ghost"));
     config.noise.apply(kspace, image, &mut stream(seed, "noise"));
-    config.spike.apply(kspace, &mut stream(seed, "spike"));
+    config.spike.apply(kspace, image, &mut stream(seed, "spike"));
 }
 
 #[cfg(test)]

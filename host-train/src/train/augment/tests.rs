@@ -155,7 +155,8 @@ fn noise_adds_the_same_whatever_else_goes_wrong_in_k_space() {
     let added = |with: &AugmentConfig, seed| {
         let mut without = with.clone();
         without.noise.probability = 0.0;
-        let [with, without] = [with, &without].map(|config| augment(&slice(), &Protocol::scanner(), config, seed).kspace);
+        let [with, without] =
+            [with, &without].map(|config| augment(&slice(), &Protocol::scanner(), config, seed).kspace);
         with.samples.iter().zip(&without.samples).map(|(a, b)| a - b).collect::<Vec<_>>()
     };
     for seed in 0..5 {
