@@ -178,6 +178,12 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
         "augment.rotate.degree`",
         "augment.rotate.degrees",
     ]);
+    let often = ["--data", &data, "--out", &reward, "--set", "augment.flip.probability=1.5"];
+    let said = ["augment.flip.probability", "1.5 is not within 0 to 1"];
+    kscout(&[&["train", "reward"], &often[..]].concat()).refused(&said);
+    kscout(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
+    let flat = ["train", "reward", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];
+    kscout(&flat).refused(&["augment.flip=0.5", "expected a table with `probability`"]);
     kscout(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
 

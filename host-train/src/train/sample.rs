@@ -67,3 +67,51 @@ pub fn training_sample(
     let levels = observed_levels(&varied.kspace, &mask);
     Sample { image: levels_to_real(&levels).collect(), label: varied.label }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::phantom::{PhantomOptions, patient};
+    use crate::data::{Phase, SliceId, Split};
+
+    fn slice() -> Slice {
+        let mut volume = patient(1, &PhantomOptions { size: 64, ..PhantomOptions::default() }).volumes.swap_remove(0);
+        Slice {
+            id: SliceId { patient: "patient001".into(), n: 1 },
+            phase: Phase::Ed,
+            z: 0,
+            spacing_mm: volume.spacing_mm,
+            group: String::new(),
+            split: Split::Train,
+            height: 64,
+            width: 64,
+            image: volume.images.swap_remove(4),
+            label: volume.labels.swap_remove(4),
+        }
+    }
+
+    fn sample(augmentation: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<u8>) {
+        let sample = training_sample(&slice(), seed, augmentation, &MaskConfig::default(), &Protocol::scanner());
+        (sample.image, sample.label)
+    }
+
+    #[test]
+    fn a_seed_gives_one_sample_and_another_seed_another() {
+        let config = AugmentConfig::default().with_probability(1.0);
+        assert_eq!(sample(&config, 1), sample(&config, 1));
+        assert_ne!(sample(&config, 1), sample(&config, 2));
+    }
+
+    #[test]
+    fn phase_noise_and_mask_do_not_depend_on_what_is_varied() {
+        let off = AugmentConfig::default().with_probability(0.0);
+        let mut idle = off.clone().with_probability(1.0);
+        (idle.flip.probability, idle.phase.probability) = (0.0, 0.0);
+        (idle.rotate.degrees, idle.scale.amount, idle.shift.amount) = (0.0, 0.0, 0.0);
+        (idle.elastic.amplitude, idle.gamma.amount, idle.bias.amount) = (0.0, 0.0, 0.0);
+        (idle.ghost.amplitude, idle.noise.sigma, idle.spike.strength) = (0.0, 0.0, 0.0);
+        for seed in 0..10 {
+            assert_eq!(sample(&off, seed), sample(&idle, seed), "seed {seed}");
+        }
+    }
+}

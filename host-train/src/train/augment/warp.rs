@@ -23,22 +23,29 @@ pub(super) fn warp(
 
 /// Zero outside.
 fn bilinear(image: &[f32], [height, width]: [usize; 2], y: f32, x: f32) -> f32 {
-    let (y0, x0) = (y.floor(), x.floor());
-    let (fy, fx) = (y - y0, x - x0);
-    let at = |y: f32, x: f32| {
-        let inside = y >= 0.0 && x >= 0.0 && (y as usize) < height && (x as usize) < width;
-        if inside { image[y as usize * width + x as usize] } else { 0.0 }
+    let ((y0, fy), (x0, fx)) = (split(y), split(x));
+    let at = |y: i32, x: i32| {
+        let (y, x) = (usize::try_from(y).ok()?, usize::try_from(x).ok()?);
+        (y < height && x < width).then(|| image[y * width + x])
     };
-    let top = at(y0, x0) * (1.0 - fx) + at(y0, x0 + 1.0) * fx;
-    let bottom = at(y0 + 1.0, x0) * (1.0 - fx) + at(y0 + 1.0, x0 + 1.0) * fx;
-    top * (1.0 - fy) + bottom * fy
+    let mix = |y: i32| at(y, x0).unwrap_or(0.0) * (1.0 - fx) + at(y, x0.saturating_add(1)).unwrap_or(0.0) * fx;
+    mix(y0) * (1.0 - fy) + mix(y0.saturating_add(1)) * fy
 }
 
 /// Background outside.
 fn nearest(label: &[u8], [height, width]: [usize; 2], y: f32, x: f32) -> u8 {
-    let (y, x) = (y.round(), x.round());
-    let inside = y >= 0.0 && x >= 0.0 && (y as usize) < height && (x as usize) < width;
-    if inside { label[y as usize * width + x as usize] } else { 0 }
+    let inside = |at: i32, len: usize| usize::try_from(at).ok().filter(|&at| at < len);
+    match (inside(split(y + 0.5).0, height), inside(split(x + 0.5).0, width)) {
+        (Some(y), Some(x)) => label[y * width + x],
+        _ => 0,
+    }
+}
+
+/// The whole number below and what is left; `floor` would be a call a pixel on baseline x86-64.
+fn split(at: f32) -> (i32, f32) {
+    let towards_zero = at as i32;
+    let below = towards_zero - i32::from(towards_zero as f32 > at);
+    (below, at - below as f32)
 }
 
 #[cfg(test)]
