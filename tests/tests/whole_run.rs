@@ -178,7 +178,8 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
         "augment.rotate.degree`",
         "augment.rotate.degrees",
     ]);
-    let often = ["--data", &data, "--out", &reward, "--set", "augment.flip.probability=1.5"];
+    let set = ["--set", "validate_lines=[64]", "--set", "augment.flip.probability=1.5"];
+    let often = [&["--data", &data, "--out", &reward], &set[..]].concat();
     let said = ["augment.flip.probability", "1.5 is not within 0 to 1"];
     kscout(&[&["train", "reward"], &often[..]].concat()).refused(&said);
     kscout(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);

@@ -1,7 +1,7 @@
 //! Elastic deformation: every pixel moved along a smooth random field, the classes with it.
 //!
 //! The field is a free-form deformation by cubic B-splines (Rueckert et al., IEEE TMI 1999). It does not fold while its
-//! grid points move less than 0.48 of their distance (Choi and Lee, Graphical Models 2000), which [`Elastic::check`] asks.
+//! grid points move less than 0.48 of their distance (Choi and Lee, Graphical Models 2000), and more is refused.
 
 use serde::{Deserialize, Serialize};
 
