@@ -10,7 +10,7 @@ use std::vec::Vec;
 use super::blob::{self, CHECKSUM_FIELD, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::*;
-use crate::kernels::{Axis, Channel, Kernels, Reference, Shape};
+use crate::kernels::{Axis, Channel, Corners, Kernels, Reference, Shape};
 use crate::quant::Requant;
 
 const SIZE: usize = 32;
@@ -94,20 +94,46 @@ fn conv(noise: &mut Noise, kernel: usize, stride: usize, pad: usize, weights: us
     }
 }
 
+fn upsample(corners: Corners, total_weight: usize) -> OperatorRepr<Vec<u8>> {
+    let requant = Requant::from_real(1.0 / total_weight as f64).unwrap();
+    OperatorRepr::Upsample2x { corners, requant, clamp: (-128, 100) }
+}
+
 /// Two convolutions around an interpolation.
 pub(super) fn segmenter() -> Draft {
     let mut noise = Noise(1);
     let mut draft = Draft::new(GraphKind::Segmenter);
     let down = OperatorRepr::Conv2d(conv(&mut noise, 3, 2, 1, 27, 3));
     let half = draft.push(down, &[0], Shape::new(16, 16, 3));
-    let up = OperatorRepr::Upsample2x { requant: Requant { multiplier: 1 << 30, shift: -3 }, clamp: (-128, 100) };
-    let full = draft.push(up, &[half], Shape::new(SIZE, SIZE, 3));
+    let full = draft.push(upsample(Corners::HalfPixel, 16), &[half], Shape::new(SIZE, SIZE, 3));
     let head = OperatorRepr::Conv2d(conv(&mut noise, 1, 1, 0, 12, 4));
     draft.push(head, &[full], Shape::new(SIZE, SIZE, 4));
     draft
 }
 
-/// Every operator the segmenter leaves out.
+/// A segmenter with both ways up of a U-Net, joined one after the other to what was on the way down: tensors 1 and 2 lead
+/// down, 3 and 4 up, 5 joins these, 6 joins tensor 1, 7 is the result.
+pub(super) fn decoder() -> Draft {
+    let mut noise = Noise(3);
+    let mut draft = Draft::new(GraphKind::Segmenter);
+    let half = draft.push(OperatorRepr::Conv2d(conv(&mut noise, 3, 2, 1, 18, 2)), &[0], Shape::new(16, 16, 2));
+    let low = draft.push(OperatorRepr::Conv2d(conv(&mut noise, 3, 2, 1, 36, 2)), &[half], Shape::new(8, 8, 2));
+    let smooth = draft.push(upsample(Corners::Aligned, 15 * 15), &[low], Shape::new(16, 16, 2));
+    let painted = draft.push(transposed(&mut noise, 2, 3), &[low], Shape::new(16, 16, 3));
+    let [one, other] = [1.0, 0.75].map(|real| Requant::from_real(real).unwrap());
+    let join = OperatorRepr::Concat { a: one, b: other, clamp: FULL };
+    let both = draft.push(join.clone(), &[smooth, painted], Shape::new(16, 16, 5));
+    let all = draft.push(join, &[half, both], Shape::new(16, 16, 7));
+    draft.push(transposed(&mut noise, 7, 4), &[all], Shape::new(SIZE, SIZE, 4));
+    draft
+}
+
+fn transposed(noise: &mut Noise, input: usize, out: usize) -> OperatorRepr<Vec<u8>> {
+    let ConvRepr { weights, params, .. } = conv(noise, 2, 2, 0, 4 * input * out, out);
+    OperatorRepr::ConvTranspose2x2 { clamp: FULL, weights, params }
+}
+
+/// The rest of the operators.
 pub(super) fn policy() -> Draft {
     let mut noise = Noise(2);
     let mut draft = Draft::new(GraphKind::Policy);
@@ -244,6 +270,8 @@ pub(super) fn by_hand(graph: &Graph<'_>) -> Vec<Vec<i8>> {
             Operator::LayerNorm(op) => Reference.layer_norm(&op, a, &mut out),
             Operator::Table(op) => Reference.table(&op, a, &mut out),
             Operator::Shift(op) => Reference.shift(&op, a, &mut out),
+            Operator::Concat(op) => Reference.concat(&op, a, &tensors[node.inputs.1.unwrap()], &mut out),
+            Operator::ConvTranspose2x2(op) => Reference.conv_transpose2x2(&op, a, &mut out, scratch.bytes()),
         }
         tensors.push(out);
     }

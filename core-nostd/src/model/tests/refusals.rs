@@ -275,3 +275,93 @@ fn sums_that_could_overflow() {
     });
     assert_eq!(error, at_node(8, Problem::OutOfRange { field: "left shift", got: 23, min: 0, max: 22 }));
 }
+
+/// What the checker says of a decoder with one change, at this node.
+fn decoder_with(node: usize, change: impl FnOnce(&mut Draft)) -> Problem {
+    let mut draft = decoder();
+    change(&mut draft);
+    let error = Model::new_checked(&emit(&[&draft])).unwrap_err();
+    assert_eq!(error.location, Location::Node { graph: GraphKind::Segmenter, node });
+    error.problem
+}
+
+#[test]
+fn tensors_that_cannot_be_joined() {
+    let alone = decoder_with(4, |d| d.nodes[4].inputs.1 = None);
+    assert_eq!(alone, Problem::Mismatch { field: "number of inputs", got: 1, expected: 2 });
+    let late = decoder_with(4, |d| d.nodes[4].inputs.1 = Some(5));
+    assert_eq!(late, Problem::OutOfRange { field: "second input", got: 5, min: 0, max: 4 });
+    let small = decoder_with(4, |d| d.nodes[4].inputs.1 = Some(2));
+    assert_eq!(small, Problem::Shape { field: "second input", got: [8, 8, 2], expected: [16, 16, 2] });
+    let narrow = decoder_with(4, |d| d.tensors[5].shape.c = 4);
+    assert_eq!(narrow, Problem::Shape { field: "output", got: [16, 16, 4], expected: [16, 16, 5] });
+    for (scale, field) in ["first scale", "second scale"].into_iter().enumerate() {
+        let change = |d: &mut Draft| match &mut d.nodes[5].op {
+            OperatorRepr::Concat { a, b, .. } => [a, b][scale].shift = 24,
+            other => panic!("{other:?}"),
+        };
+        let large = decoder_with(5, change);
+        assert!(matches!(large, Problem::OutOfRange { field: f, .. } if f == field), "{large}");
+    }
+}
+
+#[test]
+fn joining_is_never_in_place() {
+    let problem = decoder_with(5, |d| d.tensors[6].place = d.tensors[5].place);
+    assert_eq!(problem, Problem::Overlap { field: "output", tensor: 5 });
+}
+
+#[test]
+fn transposed_convolutions_that_do_not_follow() {
+    fn constants(d: &mut Draft) -> (&mut Vec<u8>, &mut Vec<u8>) {
+        match &mut d.nodes[3].op {
+            OperatorRepr::ConvTranspose2x2 { weights, params, .. } => (weights, params),
+            other => panic!("{other:?}"),
+        }
+    }
+    let weights = decoder_with(3, |d| constants(d).0.truncate(23));
+    assert_eq!(weights, Problem::Mismatch { field: "weights", got: 23, expected: 24 });
+    let params = decoder_with(3, |d| constants(d).1.truncate(24));
+    assert_eq!(params, Problem::Mismatch { field: "channel parameters", got: 2, expected: 3 });
+    let bytes = decoder_with(3, |d| constants(d).1.truncate(25));
+    assert!(matches!(bytes, Problem::Misaligned { got: 25, align: 12, .. }), "{bytes}");
+    let size = decoder_with(3, |d| d.tensors[4].shape.h = 15);
+    assert_eq!(size, Problem::Shape { field: "output", got: [15, 16, 3], expected: [16, 16, 3] });
+    let scratch = decoder_with(3, |d| d.nodes[3].scratch_bytes -= 16);
+    assert!(matches!(scratch, Problem::Mismatch { field: "scratch bytes", .. }), "{scratch}");
+    let bias = Channel { bias: i32::MIN, requant: requant() }.to_bytes();
+    let bias = decoder_with(3, |d| constants(d).1[..12].copy_from_slice(&bias));
+    assert!(matches!(bias, Problem::OutOfRange { field: "largest accumulator", .. }), "{bias}");
+}
+
+#[test]
+fn aligned_interpolations_whose_sum_leaves_the_accumulator() {
+    let change = |d: &mut Draft| match &mut d.nodes[2].op {
+        OperatorRepr::Upsample2x { requant, .. } => requant.shift = 16,
+        other => panic!("{other:?}"),
+    };
+    let scale = decoder_with(2, change);
+    assert!(matches!(scale, Problem::OutOfRange { field: "scale", .. }), "{scale}");
+    let mut draft = Draft::new(GraphKind::Segmenter);
+    let mut side = SIZE;
+    while side < 2048 {
+        side *= 2;
+        let last = draft.tensors.len() - 1;
+        draft.push(upsample(Corners::HalfPixel, 16), &[last], Shape::new(side, side, 1));
+    }
+    let last = draft.tensors.len() - 1;
+    draft.push(upsample(Corners::Aligned, 4095 * 4095), &[last], Shape::new(4096, 4096, 1));
+    let problem = Model::new_checked(&emit(&[&draft])).unwrap_err().problem;
+    let (got, max) = (255 * 4095 * 4095, i64::from(i32::MAX) - 256);
+    assert_eq!(problem, Problem::OutOfRange { field: "largest sum", got, min: 0, max });
+}
+
+#[test]
+fn corners_of_an_unknown_kind() {
+    let mut bytes = emit(&[&decoder()]);
+    let nodes = GraphRepr::parse(&bytes[HEADER_BYTES..]).unwrap().nodes.offset as usize;
+    bytes[nodes + NODE_BYTES * 2 + 38] = 2;
+    repair(&mut bytes);
+    let problem = Model::new_checked(&bytes).unwrap_err().problem;
+    assert_eq!(problem, Problem::UnknownCode { field: "corners", got: 2 });
+}

@@ -29,6 +29,19 @@ fn a_blob_says_what_is_in_it() {
 }
 
 #[test]
+fn a_decoder_says_what_is_in_it() {
+    let bytes = emit(&[&decoder()]);
+    let graph = Model::new_checked(&bytes).unwrap().segmenter().unwrap();
+    let kinds: Vec<_> = graph.nodes().map(|n| n.kind().to_string()).collect();
+    let expected = ["Conv2d", "Conv2d", "Upsample2x", "ConvTranspose2x2", "Concat", "Concat", "ConvTranspose2x2"];
+    assert_eq!(kinds, expected);
+    let macs: Vec<_> = graph.nodes().map(|n| n.macs()).collect();
+    assert_eq!(macs[2..], [0, 16 * 16 * 3 * 2, 0, 0, 32 * 32 * 4 * 7]);
+    let constants: Vec<_> = graph.nodes().map(|n| n.constant_bytes()).collect();
+    assert_eq!(constants[2..], [0, 4 * 2 * 3 + 3 * 12, 0, 0, 4 * 7 * 4 + 4 * 12]);
+}
+
+#[test]
 fn one_graph_is_enough() {
     let bytes = emit(&[&segmenter()]);
     let model = Model::new_checked(&bytes).unwrap();
@@ -40,13 +53,14 @@ fn one_graph_is_enough() {
 
 #[test]
 fn a_run_is_its_nodes_called_by_hand() {
-    let bytes = emit(&[&segmenter(), &policy()]);
-    let model = Model::new_checked(&bytes).unwrap();
-    for graph in model.graphs() {
-        let expected = by_hand(&graph);
-        assert_eq!(result(&graph), *expected.last().unwrap());
-        let varied = |values: &[i8]| values.iter().any(|v| *v != values[0]);
-        assert!(expected.iter().all(|t| varied(t)), "a constant tensor tests nothing");
+    for bytes in [emit(&[&segmenter(), &policy()]), emit(&[&decoder()])] {
+        let model = Model::new_checked(&bytes).unwrap();
+        for graph in model.graphs() {
+            let expected = by_hand(&graph);
+            assert_eq!(result(&graph), *expected.last().unwrap());
+            let varied = |values: &[i8]| values.iter().any(|v| *v != values[0]);
+            assert!(expected.iter().all(|t| varied(t)), "a constant tensor tests nothing");
+        }
     }
 }
 
@@ -96,6 +110,30 @@ fn a_tensor_may_be_added_to_itself_in_place() {
 }
 
 #[test]
+fn a_tensor_may_be_joined_to_itself() {
+    let mut draft = decoder();
+    draft.nodes[4].inputs = (3, Some(3));
+    draft.tensors[5].shape.c = 4;
+    draft.tensors[6].shape.c = 6;
+    let OperatorRepr::ConvTranspose2x2 { weights, .. } = &mut draft.nodes[6].op else { panic!() };
+    weights.truncate(4 * 6 * 4);
+    let bytes = emit(&[&draft]);
+    let graph = Model::new_checked(&bytes).unwrap().segmenter().unwrap();
+    assert_eq!(Some(&result(&graph)), by_hand(&graph).last());
+}
+
+#[test]
+fn the_callers_image_may_be_joined_to_itself() {
+    let mut draft = Draft::new(GraphKind::Segmenter);
+    let [one, other] = [1.0, 0.75].map(|real| Requant::from_real(real).unwrap());
+    draft.push(OperatorRepr::Concat { a: one, b: other, clamp: FULL }, &[0, 0], Shape::new(SIZE, SIZE, 2));
+    draft.push(OperatorRepr::Concat { a: one, b: one, clamp: FULL }, &[1, 1], Shape::new(SIZE, SIZE, 4));
+    let bytes = emit(&[&draft]);
+    let graph = Model::new_checked(&bytes).unwrap().segmenter().unwrap();
+    assert_eq!(Some(&result(&graph)), by_hand(&graph).last());
+}
+
+#[test]
 fn inputs_and_arenas_that_do_not_fit_are_named() {
     let bytes = emit(&[&segmenter()]);
     let graph = Model::new_checked(&bytes).unwrap().segmenter().unwrap();
@@ -121,6 +159,8 @@ fn kernels_are_called_through_a_trait_object_too() {
     impl Kernels for Counting {
         fn conv2d(&self, _: &crate::kernels::Conv2d<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
         fn depthwise(&self, _: &crate::kernels::Conv2d<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
+        fn conv_transpose2x2(&self, _: &crate::kernels::ConvTranspose2x2<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
+        fn concat(&self, _: &crate::kernels::Concat, _: &[i8], _: &[i8], _: &mut [i8]) {}
         fn max_pool(&self, _: &crate::kernels::MaxPool, _: &[i8], _: &mut [i8]) {}
         fn add(&self, _: &Add, _: &[i8], _: &[i8], _: &mut [i8]) {
             self.0.set(self.0.get() + 1);

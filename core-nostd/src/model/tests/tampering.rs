@@ -24,7 +24,12 @@ fn exercise(bytes: &[u8]) -> bool {
 
 #[test]
 fn every_truncation_is_refused() {
-    let bytes = emit(&[&segmenter(), &policy()]);
+    for bytes in [emit(&[&segmenter(), &policy()]), emit(&[&decoder()])] {
+        every_truncation_of(&bytes);
+    }
+}
+
+fn every_truncation_of(bytes: &[u8]) {
     for length in 0..bytes.len() {
         let mut cut = bytes[..length].to_vec();
         assert!(Model::new_checked(&cut).is_err(), "cut at {length}");
@@ -39,8 +44,8 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_changed_byte_is_refused() {
-    let (segmenter, policy) = (segmenter(), policy());
-    for drafts in [&[&segmenter][..], &[&segmenter, &policy]] {
+    let (segmenter, policy, decoder) = (segmenter(), policy(), decoder());
+    for drafts in [&[&segmenter][..], &[&segmenter, &policy], &[&decoder]] {
         let mut bytes = emit(drafts);
         let tables = HEADER_BYTES + GRAPH_BYTES * drafts.len();
         for at in 0..bytes.len() {
@@ -57,7 +62,7 @@ fn every_changed_byte_is_refused() {
 #[test]
 fn a_changed_byte_under_a_right_checksum_does_no_harm() {
     let mut accepted = 0;
-    for draft in [segmenter(), policy()] {
+    for draft in [segmenter(), policy(), decoder()] {
         let mut bytes = emit(&[&draft]);
         let constants = GraphRepr::parse(&bytes[HEADER_BYTES..]).unwrap().constants;
         let constants = constants.offset as usize..(constants.offset + constants.length) as usize;
@@ -110,13 +115,15 @@ proptest! {
     fn some_changed_bytes_under_a_right_checksum_do_no_harm(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), telling()), 1..6)
     ) {
-        let mut bytes = emit(&[&segmenter(), &policy()]);
-        let records: Vec<usize> = records(&bytes);
-        for (index, value) in changes {
-            bytes[records[index.index(records.len())]] = value;
+        for segmenter in [segmenter(), decoder()] {
+            let mut bytes = emit(&[&segmenter, &policy()]);
+            let records: Vec<usize> = records(&bytes);
+            for &(index, value) in &changes {
+                bytes[records[index.index(records.len())]] = value;
+            }
+            repair(&mut bytes);
+            exercise(&bytes);
         }
-        repair(&mut bytes);
-        exercise(&bytes);
     }
 }
 

@@ -1,0 +1,123 @@
+//! Small cases worked out by hand: they hold the reference too.
+
+use super::*;
+
+#[test]
+fn a_factor_of_one_upsamples_a_row_to_quarters() {
+    // 16 / 16: in steps of 16, so that quarters show.
+    let op = Upsample2x {
+        input: Shape::new(1, 3, 1),
+        corners: Corners::HalfPixel,
+        in_zero: 0,
+        requant: Requant::from_real(1.0 / 16.0).unwrap(),
+        out_zero: 0,
+        clamp: (-128, 127),
+    };
+    against_reference(12, |kernels, out| {
+        kernels.upsample2x(&op, &[0, 16, 64], out);
+        assert_eq!(out, [0, 4, 12, 28, 52, 64, 0, 4, 12, 28, 52, 64]);
+    });
+}
+
+fn aligned(input: Shape) -> Upsample2x {
+    let requant = Requant::from_real(1.0 / Corners::Aligned.total_weight(input) as f64).unwrap();
+    Upsample2x { input, corners: Corners::Aligned, in_zero: -3, requant, out_zero: -3, clamp: (-128, 127) }
+}
+
+#[test]
+fn aligned_corners_spread_a_row_evenly() {
+    // Six outputs over two steps of 50: 20 from each to the next.
+    against_reference(12, |kernels, out| {
+        kernels.upsample2x(&aligned(Shape::new(1, 3, 1)), &[0, 50, 100], out);
+        assert_eq!(out, [0, 20, 40, 60, 80, 100, 0, 20, 40, 60, 80, 100]);
+    });
+    // Along both axes at once, from 2x2 to 4x4: thirds.
+    against_reference(16, |kernels, out| {
+        kernels.upsample2x(&aligned(Shape::new(2, 2, 1)), &[0, 30, 60, 90], out);
+        assert_eq!(out, [0, 10, 20, 30, 20, 30, 40, 50, 40, 50, 60, 70, 60, 70, 80, 90]);
+    });
+}
+
+#[test]
+fn one_position_with_aligned_corners_is_repeated() {
+    against_reference(12, |kernels, out| {
+        kernels.upsample2x(&aligned(Shape::new(1, 1, 3)), &[-128, 5, 127], out);
+        assert_eq!(out, [-128, 5, 127].repeat(4));
+    });
+}
+
+#[test]
+fn a_transposed_convolution_paints_one_window_a_position() {
+    let params = [7, -1].map(|bias| Channel { bias, requant: Requant::from_real(1.0).unwrap() }.to_bytes());
+    // Two inputs, two outputs: the first sums them with weights that tell the window's positions apart, the second takes
+    // their difference in the lower right alone.
+    let weights = [1, 1, 2, 2, 3, 3, 4, 4, 0, 0, 0, 0, 0, 0, 1, -1];
+    let op = ConvTranspose2x2 {
+        input: Shape::new(1, 2, 2),
+        in_zero: 1,
+        out_zero: 0,
+        clamp: (-128, 100),
+        weights: &weights,
+        params: ChannelParams::new(params.as_flattened()).unwrap(),
+    };
+    against_reference(16, |kernels, out| {
+        let mut scratch = scratch(conv_transpose_scratch_bytes(2));
+        kernels.conv_transpose2x2(&op, &[3, 4, 31, -9], out, bytemuck::cast_slice_mut(&mut scratch));
+        // Sums, zero point taken off: 5 and 20; differences: -1 and 40.
+        assert_eq!(out, [12, -1, 17, -1, 27, -1, 47, -1, 22, -1, 27, -2, 67, -1, 87, 39]);
+    });
+}
+
+#[test]
+fn a_concatenation_keeps_what_has_its_scale_and_rescales_the_rest() {
+    let op = Concat {
+        a: ConcatInput { shape: Shape::new(1, 2, 2), zero: 4, requant: Requant::from_real(1.0).unwrap() },
+        b: ConcatInput { shape: Shape::new(1, 2, 1), zero: -8, requant: Requant::from_real(0.5).unwrap() },
+        out_zero: 4,
+        clamp: (-128, 60),
+    };
+    against_reference(6, |kernels, out| {
+        kernels.concat(&op, &[-128, 0, 4, 61], &[-8, 93], out);
+        // (93 + 8) / 2 rounds up to 51.
+        assert_eq!(out, [-128, 0, 4, 4, 60, 55]);
+    });
+}
+
+#[test]
+fn a_factor_of_one_is_the_identity() {
+    let one = Requant::from_real(1.0).unwrap();
+    for value in i8::MIN..=i8::MAX {
+        for zero in [-128, -5, 0, 127] {
+            assert_eq!(one.apply(i32::from(value) - zero) + zero, i32::from(value));
+        }
+    }
+}
+
+#[test]
+fn five_groups_of_channels_move_by_minus_two_to_two() {
+    let op = Shift { shape: Shape::new(1, 3, 5), axis: Axis::X, zero: -1 };
+    let input: Vec<i8> = (0..15).collect();
+    against_reference(15, |kernels, out| {
+        kernels.shift(&op, &input, out);
+        // Position 0 holds channel 0 of position 2, channel 1 of position 1, channel 2 of itself.
+        assert_eq!(out, [10, 6, 2, -1, -1, -1, 11, 7, 3, -1, -1, -1, 12, 8, 4]);
+    });
+}
+
+#[test]
+fn layer_norm_of_two_values_is_plus_and_minus_one() {
+    let (gamma, beta) = ([10.0f32, 10.0].map(f32::to_le_bytes), [0.5f32, 0.5].map(f32::to_le_bytes));
+    let op = LayerNorm {
+        shape: Shape::new(1, 1, 2),
+        eps_q: 0.0,
+        gamma: gamma.as_flattened(),
+        beta: beta.as_flattened(),
+        out_zero: 3,
+        clamp: (-128, 127),
+    };
+    against_reference(2, |kernels, out| {
+        kernels.layer_norm(&op, &[20, 40], out);
+        // -9.5 and 10.5 round away from zero, then the zero point is added.
+        assert_eq!(out, [-10 + 3, 11 + 3]);
+    });
+}

@@ -1,0 +1,181 @@
+//! Random operators on random data.
+
+use super::*;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn convolutions_agree(
+        g in geometry(), seed: u64, x in values(), w in values(),
+        in_zero in zero_point(), out_zero in zero_point(), clamp in clamp(),
+    ) {
+        let mut source = Source(seed);
+        let terms = g.kernel.0 * g.kernel.1 * g.input.c;
+        let weights = source.tensor(terms * g.out_channels, w);
+        let params = source.params(g.out_channels, terms);
+        let output = g.output(g.out_channels).unwrap();
+        let op = Conv2d {
+            input: g.input, output, kernel: g.kernel, stride: g.stride, pad: g.pad,
+            dilation: g.dilation, in_zero, out_zero, clamp, weights: &weights,
+            params: ChannelParams::new(&params).unwrap(),
+        };
+        prop_assert!(op.is_valid());
+        let input = source.tensor(op.input.len(), x);
+        against_reference(output.len(), |kernels, out| {
+            let mut scratch = scratch(conv_scratch_bytes(op.kernel, op.input.c));
+            kernels.conv2d(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
+        });
+    }
+
+    #[test]
+    fn depthwise_convolutions_agree(
+        g in geometry(), seed: u64, x in values(), w in values(),
+        in_zero in zero_point(), out_zero in zero_point(), clamp in clamp(),
+    ) {
+        let mut source = Source(seed);
+        let taps = g.kernel.0 * g.kernel.1;
+        let weights = source.tensor(taps * g.input.c, w);
+        let params = source.params(g.input.c, taps);
+        let output = g.output(g.input.c).unwrap();
+        let op = Conv2d {
+            input: g.input, output, kernel: g.kernel, stride: g.stride, pad: g.pad,
+            dilation: g.dilation, in_zero, out_zero, clamp, weights: &weights,
+            params: ChannelParams::new(&params).unwrap(),
+        };
+        prop_assert!(op.is_valid_depthwise());
+        let input = source.tensor(op.input.len(), x);
+        against_reference(output.len(), |kernels, out| {
+            let mut scratch = scratch(depthwise_scratch_bytes(op.kernel, op.input.c));
+            kernels.depthwise(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
+        });
+    }
+
+    #[test]
+    fn linear_layers_agree(
+        tokens in 1..=9usize, inputs in 1..=300usize, outputs in 1..=40usize, seed: u64,
+        x in values(), w in values(), in_zero in zero_point(), out_zero in zero_point(),
+    ) {
+        let mut source = Source(seed);
+        let weights = source.tensor(inputs * outputs, w);
+        let params = source.params(outputs, inputs);
+        let op = Conv2d {
+            input: Shape::new(1, tokens, inputs), output: Shape::new(1, tokens, outputs),
+            kernel: (1, 1), stride: 1, pad: 0, dilation: 1, in_zero, out_zero,
+            clamp: (-128, 127), weights: &weights, params: ChannelParams::new(&params).unwrap(),
+        };
+        let input = source.tensor(op.input.len(), x);
+        against_reference(op.output.len(), |kernels, out| {
+            let mut scratch = scratch(conv_scratch_bytes(op.kernel, op.input.c));
+            kernels.conv2d(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
+        });
+    }
+
+    #[test]
+    fn transposed_convolutions_agree(
+        input in shape(9, 40), out_channels in 1..=19usize, seed: u64, x in values(), w in values(),
+        in_zero in zero_point(), out_zero in zero_point(), clamp in clamp(),
+    ) {
+        let mut source = Source(seed);
+        let weights = source.tensor(4 * input.c * out_channels, w);
+        let params = source.params(out_channels, input.c);
+        let op = ConvTranspose2x2 {
+            input, in_zero, out_zero, clamp, weights: &weights, params: ChannelParams::new(&params).unwrap(),
+        };
+        prop_assert!(op.is_valid());
+        let data = source.tensor(input.len(), x);
+        against_reference(op.output().len(), |kernels, out| {
+            let mut scratch = scratch(conv_transpose_scratch_bytes(input.c));
+            kernels.conv_transpose2x2(&op, &data, out, bytemuck::cast_slice_mut(&mut scratch));
+        });
+    }
+
+    #[test]
+    fn poolings_agree(
+        input in shape(12, 40), kernel in 1..=4usize, stride in 1..=4usize, clamp in clamp(),
+        seed: u64, x in values(),
+    ) {
+        let op = MaxPool { input, kernel, stride, clamp };
+        prop_assume!(op.is_valid());
+        let data = Source(seed).tensor(input.len(), x);
+        against_reference(op.output().unwrap().len(), |kernels, out| kernels.max_pool(&op, &data, out));
+    }
+
+    #[test]
+    fn sums_agree(
+        len in 0..=300usize, zeros in (zero_point(), zero_point(), zero_point()),
+        scales in (requant(), requant(), requant()), left_shift in 0..=22u32, clamp in clamp(),
+        seed: u64, x in values(), y in values(),
+    ) {
+        let op = Add {
+            len, a_zero: zeros.0, a: scales.0, b_zero: zeros.1, b: scales.1, left_shift,
+            out: scales.2, out_zero: zeros.2, clamp,
+        };
+        let mut source = Source(seed);
+        let (a, b) = (source.tensor(len, x), source.tensor(len, y));
+        against_reference(len, |kernels, out| kernels.add(&op, &a, &b, out));
+    }
+
+    #[test]
+    fn concatenations_agree(
+        a in shape(9, 40), b_channels in 1..=40usize, zeros in (zero_point(), zero_point(), zero_point()),
+        scales in (requant(), requant()), clamp in clamp(), seed: u64, x in values(), y in values(),
+    ) {
+        let b = Shape { c: b_channels, ..a };
+        let op = Concat {
+            a: ConcatInput { shape: a, zero: zeros.0, requant: scales.0 },
+            b: ConcatInput { shape: b, zero: zeros.1, requant: scales.1 },
+            out_zero: zeros.2, clamp,
+        };
+        prop_assert!(op.is_valid());
+        let mut source = Source(seed);
+        let (a, b) = (source.tensor(a.len(), x), source.tensor(b.len(), y));
+        against_reference(op.output().len(), |kernels, out| kernels.concat(&op, &a, &b, out));
+    }
+
+    #[test]
+    fn interpolations_agree(
+        input in shape(9, 24), corners in corners(), in_zero in zero_point(), gain in 0.01..8.0f64,
+        out_zero in zero_point(), clamp in clamp(), seed: u64, x in values(),
+    ) {
+        let requant = Requant::from_real(gain / corners.total_weight(input) as f64).unwrap();
+        let op = Upsample2x { input, corners, in_zero, requant, out_zero, clamp };
+        prop_assert!(op.is_valid());
+        let data = Source(seed).tensor(input.len(), x);
+        against_reference(op.output().len(), |kernels, out| kernels.upsample2x(&op, &data, out));
+    }
+
+    #[test]
+    fn layer_norms_agree(
+        shape in shape(5, 200), eps in prop_oneof![Just(0.0f32), 1e-6..10.0f32], gain in 0.0..400.0f32,
+        out_zero in zero_point(), clamp in clamp(), seed: u64, x in values(),
+    ) {
+        let mut source = Source(seed);
+        let mut factors = |scale: f32| -> Vec<u8> {
+            let unit = |bits: u64| (bits >> 40) as f32 / 8_388_608.0 - 1.0;
+            (0..shape.c).flat_map(|_| (unit(source.next()) * scale).to_le_bytes()).collect()
+        };
+        let (gamma, beta) = (factors(gain), factors(60.0));
+        let op = LayerNorm { shape, eps_q: eps, gamma: &gamma, beta: &beta, out_zero, clamp };
+        let data = source.tensor(shape.len(), x);
+        against_reference(shape.len(), |kernels, out| kernels.layer_norm(&op, &data, out));
+    }
+
+    #[test]
+    fn tables_agree(len in 0..=300usize, seed: u64) {
+        let mut source = Source(seed);
+        let table: [i8; 256] = source.tensor(256, Values::Any).try_into().unwrap();
+        let data = source.tensor(len, Values::Any);
+        let op = Table { table: &table };
+        against_reference(len, |kernels, out| kernels.table(&op, &data, out));
+    }
+
+    #[test]
+    fn shifts_agree(
+        shape in shape(9, 40), axis in prop_oneof![Just(Axis::X), Just(Axis::Y)], zero: i8, seed: u64,
+    ) {
+        let op = Shift { shape, axis, zero };
+        let data = Source(seed).tensor(shape.len(), Values::Any);
+        against_reference(shape.len(), |kernels, out| kernels.shift(&op, &data, out));
+    }
+}
