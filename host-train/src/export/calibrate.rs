@@ -38,7 +38,8 @@ pub fn calibrate(graph: &FloatGraph, inputs: &[CalibrationInput]) -> Vec<Range> 
     let bar = progress::bar(inputs.len() as u64, 0, "calibration");
     let one = |input: &CalibrationInput| {
         let input: Vec<&[f32]> = input.iter().map(Vec::as_slice).collect();
-        let ranges = graph.run(&input).iter().map(|values| Range::of(values)).collect();
+        let mut ranges = Vec::with_capacity(graph.nodes.len());
+        graph.run_with(&input, |_, values| ranges.push(Range::of(values)));
         bar.inc(1);
         ranges
     };

@@ -95,14 +95,17 @@ fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &Observation) -> Result<C
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
     use kscout_core::kernels::{Corners, Portable};
     use kscout_core::model::{Model, run};
     use kscout_core::scan::STATE_EXTRAS;
 
     use super::*;
+    use crate::export::calibrate::Range;
     use crate::mri::random::Stream;
     use crate::net::graph::{FloatConv, FloatOp};
     use crate::net::scout::image_input;
+    use crate::net::{Arch, Segmenter, SegmenterSpec};
     use crate::segment::HeapArena;
 
     const SIDE: usize = 32;
@@ -111,16 +114,20 @@ mod tests {
         HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() }
     }
 
-    fn conv(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatOp {
+    fn weights(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatConv {
         let taps = kernel * kernel * input;
         let reach = (1.0 / taps as f32).sqrt();
-        FloatOp::Conv(FloatConv {
+        FloatConv {
             weights: (0..out * taps).map(|_| random.range(-reach, reach)).collect(),
             bias: (0..out).map(|_| random.range(-0.5, 0.5)).collect(),
             kernel: (kernel, kernel),
             stride: 1,
             pad: kernel / 2,
-        })
+        }
+    }
+
+    fn conv(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatOp {
+        FloatOp::Conv(weights(random, kernel, input, out))
     }
 
     /// Two convolutions, pooling, interpolation, a skip connection.
@@ -136,6 +143,22 @@ mod tests {
         graph
     }
 
+    /// Down, up in both ways, and all joined to what was on the way down.
+    fn decoder(random: &mut Stream) -> FloatGraph {
+        let mut graph = FloatGraph::default();
+        let image = graph.input(image_input(SIDE, SIDE));
+        let wide = graph.push(conv(random, 3, 1, 8), true, &[image]);
+        let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
+        let deep = graph.push(conv(random, 3, 8, 8), true, &[down]);
+        let paint = FloatConv { stride: 2, pad: 0, ..weights(random, 2, 8, 6) };
+        let painted = graph.push(FloatOp::ConvTranspose2x2(paint), false, &[deep]);
+        let smooth = graph.push(FloatOp::Upsample2x(Corners::Aligned), false, &[deep]);
+        let joined = graph.push(FloatOp::Concat, false, &[wide, painted]);
+        let joined = graph.push(FloatOp::Concat, false, &[joined, smooth]);
+        graph.push(conv(random, 3, 22, 4), false, &[joined]);
+        graph
+    }
+
     fn observations(random: &mut Stream, side: usize) -> Vec<Observation> {
         let mut one = || Observation {
             levels: (0..side * side).map(|_| random.below(256) as u8 as i8).collect(),
@@ -146,15 +169,20 @@ mod tests {
 
     #[test]
     fn int8_logits_are_near_the_real_ones() {
-        let mut random = Stream::new(5);
-        let graph = segmenter(&mut random);
-        let observations = observations(&mut random, SIDE);
-        let blob = pack(Some(&graph), None, &observations, &header()).unwrap();
+        for make in [segmenter, decoder] {
+            let mut random = Stream::new(5);
+            let graph = make(&mut random);
+            int8_is_near(&graph, &observations(&mut random, SIDE));
+        }
+    }
+
+    fn int8_is_near(graph: &FloatGraph, observations: &[Observation]) {
+        let blob = pack(Some(graph), None, observations, &header()).unwrap();
         let int8 = Model::new_checked(&blob).unwrap().segmenter().unwrap();
         let output = int8.output();
         let mut arena = HeapArena::new(int8.arena_bytes());
-        for seen in &observations {
-            let real = real_inputs(GraphKind::Segmenter, &graph, seen).unwrap();
+        for seen in observations {
+            let real = real_inputs(GraphKind::Segmenter, graph, seen).unwrap();
             let expected = graph.run(&[&real[0]]).pop().unwrap();
             let got = run(&int8, &Portable, &[&seen.levels], arena.bytes()).unwrap();
             for (&q, expected) in got.iter().zip(&expected) {
@@ -165,6 +193,25 @@ mod tests {
                     output.scale
                 );
             }
+        }
+    }
+
+    #[test]
+    fn published_networks_fit_the_core_at_256_by_256() {
+        let size = HeaderSpec { height: 256, width: 256, ..header() };
+        let networks = [(Arch::Unet, 48, 16), (Arch::UnetBilinear, 39, 16), (Arch::UnetPp, 29, 24)];
+        for (arch, billion_macs, arena_mib) in networks {
+            let network = Segmenter::new(&SegmenterSpec::published(arch, 4), &Device::flex());
+            let graph = network.graph(256, 256);
+            let int8 = quantise(&graph, &vec![Range { low: -3.0, high: 4.0 }; graph.nodes.len()]).unwrap();
+            let blob = write_blob(&size, Some(&int8), None).unwrap();
+            let written = Model::new_checked(&blob).unwrap().segmenter().unwrap();
+            assert_eq!(written.macs(), graph.macs(), "{arch}");
+            assert_eq!(
+                (written.macs() / 1_000_000_000, written.arena_bytes() >> 20),
+                (billion_macs, arena_mib),
+                "{arch}"
+            );
         }
     }
 

@@ -31,7 +31,8 @@ pub fn quantise(graph: &FloatGraph, ranges: &[Range]) -> Result<GraphSpec, Quant
     for input in &graph.inputs {
         spec.input(TensorSpec { shape: input.shape, scale: input.scale, zero_point: input.zero_point });
     }
-    for (number, (node, range)) in graph.nodes.iter().zip(ranges).enumerate() {
+    let ranges = handed_on(graph, ranges);
+    for (number, (node, range)) in graph.nodes.iter().zip(&ranges).enumerate() {
         let inputs: Vec<TensorId> = node.inputs.iter().map(|&tensor| TensorId(tensor)).collect();
         let read: Vec<TensorSpec> =
             inputs.iter().map(|&id| *spec.tensor(id).expect("nodes read what was written before")).collect();
@@ -41,6 +42,23 @@ pub fn quantise(graph: &FloatGraph, ranges: &[Range]) -> Result<GraphSpec, Quant
         spec.push(op, &inputs, output);
     }
     Ok(spec)
+}
+
+/// The ranges to quantise with: a concatenation that only another one reads takes that one's, so that its values are
+/// rounded once, and handed on as they are by all the others of a chain.
+fn handed_on(graph: &FloatGraph, ranges: &[Range]) -> Vec<Range> {
+    let joins = |node: usize| matches!(graph.nodes[node].op, FloatOp::Concat);
+    let mut ranges = ranges.to_vec();
+    for node in (0..graph.nodes.len()).rev().filter(|&node| joins(node)) {
+        let tensor = graph.inputs.len() + node;
+        let mut readers = (0..graph.nodes.len()).filter(|&reader| graph.nodes[reader].inputs.contains(&tensor));
+        if let (Some(reader), None) = (readers.next(), readers.next())
+            && joins(reader)
+        {
+            ranges[node] = ranges[reader];
+        }
+    }
+    ranges
 }
 
 fn name(op: &FloatOp) -> &'static str {
@@ -202,7 +220,10 @@ fn table(input: &TensorSpec, output: &TensorSpec, f: impl Fn(f32) -> f32) -> [i8
 
 #[cfg(test)]
 mod tests {
+    use kscout_core::kernels::{Corners, Shape};
+
     use super::*;
+    use crate::net::graph::GraphInput;
 
     #[test]
     fn zero_is_exact_in_every_range() {
@@ -211,6 +232,57 @@ mod tests {
             assert!(scale > 0.0 && (-128..=127).contains(&zero_point), "{low} {high}");
             assert!((zero_point as f32 + high / scale) <= 127.6, "{low} {high}");
         }
+    }
+
+    /// Three inputs of the scales 1/2, 1/4 and 2, joined as `reads` says and then read by a GELU.
+    fn joined(reads: &[[usize; 2]], ranges: &[f32]) -> GraphSpec {
+        let mut graph = FloatGraph::default();
+        for scale in [0.5, 0.25, 2.0] {
+            graph.input(GraphInput { shape: Shape::new(2, 2, 1), scale, zero_point: 3 });
+        }
+        let last = reads.iter().fold(0, |_, read| graph.push(FloatOp::Concat, false, read));
+        graph.push(FloatOp::Gelu, false, &[last]);
+        let ranges: Vec<Range> = ranges.iter().copied().map(up_to).collect();
+        quantise(&graph, &ranges).unwrap()
+    }
+
+    fn up_to(high: f32) -> Range {
+        Range { low: -1.0, high }
+    }
+
+    fn factors(spec: &GraphSpec, node: usize) -> [f64; 2] {
+        match spec.nodes[node].op {
+            OperatorRepr::Concat { a, b, .. } => [a.to_real(), b.to_real()],
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn concatenations_in_a_chain_share_the_last_ones_scale_and_round_once() {
+        let spec = joined(&[[0, 1], [3, 2], [2, 4]], &[1.0, 2.0, 254.0, 9.0]);
+        let outputs: Vec<(f32, i32)> = spec.nodes.iter().map(|n| (n.output.scale, n.output.zero_point)).collect();
+        assert_eq!(outputs[..3], [(1.0, -127); 3]);
+        assert_ne!(outputs[3].0, 1.0);
+        assert_eq!([0, 1, 2].map(|node| factors(&spec, node)), [[0.5, 0.25], [1.0, 2.0], [2.0, 1.0]]);
+    }
+
+    #[test]
+    fn a_concatenation_that_two_nodes_read_keeps_its_own_scale() {
+        // Node 0 is read by node 1 and by node 2.
+        let spec = joined(&[[0, 1], [3, 2], [4, 3]], &[126.5, 509.0, 254.0, 9.0]);
+        let scales: Vec<f32> = spec.nodes.iter().map(|n| n.output.scale).collect();
+        assert_eq!(scales[..3], [0.5, 1.0, 1.0]);
+        assert_eq!([0, 1, 2].map(|node| factors(&spec, node)), [[1.0, 0.5], [0.5, 2.0], [1.0, 0.5]]);
+    }
+
+    #[test]
+    fn an_aligned_interpolation_divides_by_all_of_its_weight() {
+        let mut graph = FloatGraph::default();
+        let image = graph.input(GraphInput { shape: Shape::new(3, 5, 1), scale: 0.5, zero_point: 0 });
+        graph.push(FloatOp::Upsample2x(Corners::Aligned), false, &[image]);
+        let spec = quantise(&graph, &[up_to(254.0)]).unwrap();
+        let OperatorRepr::Upsample2x { corners: Corners::Aligned, requant, .. } = spec.nodes[0].op else { panic!() };
+        assert!((requant.to_real() * 5.0 * 9.0 / 0.5 - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -127,29 +127,54 @@ impl FloatGraph {
     pub fn run(&self, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
         let mut results: Vec<Vec<f32>> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let read = |i: usize| match node.inputs[i].checked_sub(self.inputs.len()) {
-                None => inputs[node.inputs[i]],
-                Some(node) => &results[node],
-            };
-            let shape = self.shape(node.inputs[0]);
-            let mut result = match &node.op {
-                FloatOp::Conv(conv) => convolve(conv, read(0), shape, node.shape),
-                FloatOp::Depthwise(conv) => depthwise(conv, read(0), shape, node.shape),
-                FloatOp::MaxPool2 => max_pool2(read(0), shape),
-                FloatOp::Add => read(0).iter().zip(read(1)).map(|(a, b)| a + b).collect(),
-                FloatOp::Concat => concat(read(0), shape.c, read(1), node.shape.c - shape.c),
-                FloatOp::ConvTranspose2x2(conv) => conv_transpose2x2(conv, read(0), shape, node.shape),
-                FloatOp::Upsample2x(corners) => upsample2x(*corners, read(0), shape),
-                FloatOp::LayerNorm { gamma, beta, epsilon } => layer_norm(read(0), gamma, beta, *epsilon),
-                FloatOp::Gelu => read(0).iter().map(|&x| gelu(x)).collect(),
-                FloatOp::Shift(axis) => shift(read(0), shape, *axis),
-            };
-            if node.relu {
-                result.iter_mut().for_each(|x| *x = x.max(0.0));
-            }
-            results.push(result);
+            results.push(self.result(node, inputs, &results));
         }
         results
+    }
+
+    /// Shows `observe` every node's number and result for the real-valued `inputs`. A result is given up once the last
+    /// node that reads it has run: a large network at full size has gigabytes of them.
+    pub fn run_with(&self, inputs: &[&[f32]], mut observe: impl FnMut(usize, &[f32])) {
+        let writer = |tensor: TensorIndex| tensor.checked_sub(self.inputs.len());
+        let mut last_read: Vec<usize> = (0..self.nodes.len()).collect();
+        for (number, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().filter_map(|&tensor| writer(tensor)).for_each(|read| last_read[read] = number);
+        }
+        let mut results: Vec<Vec<f32>> = Vec::with_capacity(self.nodes.len());
+        for (number, node) in self.nodes.iter().enumerate() {
+            results.push(self.result(node, inputs, &results));
+            observe(number, &results[number]);
+            for read in node.inputs.iter().filter_map(|&tensor| writer(tensor)).chain([number]) {
+                if last_read[read] == number {
+                    results[read] = Vec::new();
+                }
+            }
+        }
+    }
+
+    /// What `node` makes of the graph's inputs and of what earlier nodes have written.
+    fn result(&self, node: &FloatNode, inputs: &[&[f32]], results: &[Vec<f32>]) -> Vec<f32> {
+        let read = |i: usize| match node.inputs[i].checked_sub(self.inputs.len()) {
+            None => inputs[node.inputs[i]],
+            Some(node) => &results[node],
+        };
+        let shape = self.shape(node.inputs[0]);
+        let mut result = match &node.op {
+            FloatOp::Conv(conv) => convolve(conv, read(0), shape, node.shape),
+            FloatOp::Depthwise(conv) => depthwise(conv, read(0), shape, node.shape),
+            FloatOp::MaxPool2 => max_pool2(read(0), shape),
+            FloatOp::Add => read(0).iter().zip(read(1)).map(|(a, b)| a + b).collect(),
+            FloatOp::Concat => concat(read(0), shape.c, read(1), node.shape.c - shape.c),
+            FloatOp::ConvTranspose2x2(conv) => conv_transpose2x2(conv, read(0), shape, node.shape),
+            FloatOp::Upsample2x(corners) => upsample2x(*corners, read(0), shape),
+            FloatOp::LayerNorm { gamma, beta, epsilon } => layer_norm(read(0), gamma, beta, *epsilon),
+            FloatOp::Gelu => read(0).iter().map(|&x| gelu(x)).collect(),
+            FloatOp::Shift(axis) => shift(read(0), shape, *axis),
+        };
+        if node.relu {
+            result.iter_mut().for_each(|x| *x = x.max(0.0));
+        }
+        result
     }
 }
 
@@ -299,4 +324,77 @@ fn shift(input: &[f32], from: Shape, axis: Axis) -> Vec<f32> {
 fn map_pixels(h: usize, w: usize, c: usize, f: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
     let f = &f;
     (0..h).flat_map(move |y| (0..w).flat_map(move |x| (0..c).map(move |c| f(y, x, c)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(shapes: &[Shape]) -> FloatGraph {
+        let inputs = shapes.iter().map(|&shape| GraphInput { shape, scale: 1.0, zero_point: 0 });
+        FloatGraph { inputs: inputs.collect(), nodes: Vec::new() }
+    }
+
+    #[test]
+    fn a_concatenation_puts_the_first_tensors_channels_first() {
+        let mut graph = graph(&[Shape::new(1, 2, 2), Shape::new(1, 2, 1)]);
+        let joined = graph.push(FloatOp::Concat, false, &[0, 1]);
+        assert_eq!(graph.shape(joined), Shape::new(1, 2, 3));
+        let results = graph.run(&[&[1.0, 2.0, 3.0, 4.0], &[-5.0, 6.0]]);
+        assert_eq!(results[0], [1.0, 2.0, -5.0, 3.0, 4.0, 6.0]);
+    }
+
+    #[test]
+    fn a_transposed_convolution_paints_one_window_a_pixel() {
+        let mut graph = graph(&[Shape::new(1, 2, 2)]);
+        // Two outputs: the window's corners 1 2 3 4 times the inputs' sum, and their difference in the lower right alone.
+        let weights = vec![1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, -1.0];
+        let conv = FloatConv { weights, bias: vec![0.5, -1.0], kernel: (2, 2), stride: 2, pad: 0 };
+        let painted = graph.push(FloatOp::ConvTranspose2x2(conv), false, &[0]);
+        assert_eq!(graph.shape(painted), Shape::new(2, 4, 2));
+        assert_eq!(graph.macs(), 2 * 4 * 2 * 2);
+        let results = graph.run(&[&[2.0, 3.0, 30.0, -10.0]]);
+        let upper = [5.5, -1.0, 10.5, -1.0, 20.5, -1.0, 40.5, -1.0];
+        let lower = [15.5, -1.0, 20.5, -2.0, 60.5, -1.0, 80.5, 39.0];
+        assert_eq!(results[0], [upper, lower].concat());
+    }
+
+    #[test]
+    fn interpolation_with_half_pixel_centres_repeats_the_edges_and_goes_in_quarters() {
+        let mut graph = graph(&[Shape::new(1, 3, 1)]);
+        graph.push(FloatOp::Upsample2x(Corners::HalfPixel), false, &[0]);
+        let row = [0.0, 4.0, 12.0, 28.0, 52.0, 64.0];
+        assert_eq!(graph.run(&[&[0.0, 16.0, 64.0]])[0], [row, row].concat());
+    }
+
+    #[test]
+    fn interpolation_with_aligned_corners_spreads_evenly() {
+        let mut graph = graph(&[Shape::new(2, 2, 1)]);
+        graph.push(FloatOp::Upsample2x(Corners::Aligned), false, &[0]);
+        let got = &graph.run(&[&[0.0, 3.0, 6.0, 9.0]])[0];
+        for (i, got) in got.iter().enumerate() {
+            let expected = (2 * (i / 4) + i % 4) as f32;
+            assert!((got - expected).abs() < 1e-5, "pixel {i}: {got}, not {expected}");
+        }
+        let mut graph = self::graph(&[Shape::new(1, 1, 2)]);
+        graph.push(FloatOp::Upsample2x(Corners::Aligned), false, &[0]);
+        assert_eq!(graph.run(&[&[3.0, -4.0]])[0], [3.0, -4.0].repeat(4));
+    }
+
+    #[test]
+    fn an_observer_sees_what_a_run_returns() {
+        let mut graph = graph(&[Shape::new(2, 2, 1)]);
+        let a = graph.push(FloatOp::Gelu, false, &[0]);
+        let b = graph.push(FloatOp::Concat, false, &[a, 0]);
+        graph.push(FloatOp::Gelu, false, &[b]);
+        let c = graph.push(FloatOp::Concat, true, &[b, a]);
+        graph.push(FloatOp::Upsample2x(Corners::HalfPixel), false, &[c]);
+        let image: &[f32] = &[0.5, -1.5, 2.0, 0.0];
+        let mut seen = Vec::new();
+        graph.run_with(&[image], |number, values| {
+            assert_eq!(number, seen.len());
+            seen.push(values.to_vec());
+        });
+        assert_eq!(seen, graph.run(&[image]));
+    }
 }
