@@ -174,7 +174,12 @@ fn segmenter(random: &mut Random) -> GraphSpec {
     let x = net.shift(x, Axis::X);
     let x = net.add(x, coarse);
     let x = net.conv(x, 4, (1, 1, 0));
-    let x = net.upsample(x);
+    let smooth = net.upsample(x, Corners::HalfPixel);
+    let spread = net.upsample(x, Corners::Aligned);
+    let painted = net.conv_transpose(x, 3);
+    let x = net.concat(smooth, spread);
+    let x = net.concat(x, painted);
+    let x = net.conv(x, 4, (1, 1, 0));
     let x = net.add(x, fine);
     net.conv(x, 4, (1, 1, 0));
     net.graph
@@ -264,11 +269,26 @@ impl Net<'_> {
         self.push(op, &[a, b], self.tensor(a).shape, 3)
     }
 
-    fn upsample(&mut self, x: TensorId) -> TensorId {
+    fn concat(&mut self, a: TensorId, b: TensorId) -> TensorId {
+        let (first, second) = (self.tensor(a).shape, self.tensor(b).shape);
+        let op = OperatorRepr::Concat { a: requant(1.0), b: requant(0.83), clamp: (-128, 127) };
+        self.push(op, &[a, b], Shape { c: first.c + second.c, ..first }, 7)
+    }
+
+    fn conv_transpose(&mut self, x: TensorId, channels: usize) -> TensorId {
         let Shape { h, w, c } = self.tensor(x).shape;
-        let op =
-            OperatorRepr::Upsample2x { corners: Corners::HalfPixel, requant: requant(1.1 / 16.0), clamp: (-128, 127) };
-        self.push(op, &[x], Shape::new(2 * h, 2 * w, c), -5)
+        // For each output channel a filter of one tap for each of the window's four positions.
+        let per_tap = self.conv_repr(c, 4 * channels, 1, 1, 0);
+        let params = per_tap.params[..channels * Channel::BYTES].to_vec();
+        let op = OperatorRepr::ConvTranspose2x2 { clamp: (-128, 127), weights: per_tap.weights, params };
+        self.push(op, &[x], Shape::new(2 * h, 2 * w, channels), -9)
+    }
+
+    fn upsample(&mut self, x: TensorId, corners: Corners) -> TensorId {
+        let shape = self.tensor(x).shape;
+        let requant = requant(1.1 / corners.total_weight(shape) as f64);
+        let op = OperatorRepr::Upsample2x { corners, requant, clamp: (-128, 127) };
+        self.push(op, &[x], Shape::new(2 * shape.h, 2 * shape.w, shape.c), -5)
     }
 
     fn layer_norm(&mut self, x: TensorId) -> TensorId {
