@@ -6,8 +6,8 @@
 //!
 //! # Layout
 //! Activations are HWC, batch 1. `real = scale * (q - zero_point)`; zero points lie in `-128 ..= 127`. Convolution
-//! weights are symmetric, `[out][kernel y][kernel x][in]`, transposed ones too, depthwise ones `[kernel y][kernel
-//! x][channel]`.
+//! weights are symmetric, `[out][kernel y][kernel x][in]` (transposed convolutions too), depthwise ones `[kernel
+//! y][kernel x][channel]`.
 //! Positions outside the input count as its zero point, i.e. as real zero. A linear layer is a 1x1 convolution,
 //! over one position or over many tokens. Accumulators are `i32` and wrap; sums that a real network makes stay far
 //! from that.
