@@ -1,10 +1,11 @@
 //! Metrics equal the reference implementations: scikit-image for images, MedPy for segmentations.
 //! `golden/metrics` holds their inputs and outputs.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use kscout::eval::metrics::{LabelVolume, Structure};
-use kscout::eval::quality::{nmse, psnr, ssim};
+use kscout::eval::quality::{mse, nmse, psnr, ssim};
 use kscout::eval::scores::score_volume;
 use serde_json::Value;
 
@@ -33,9 +34,16 @@ fn golden() -> Value {
     serde_json::from_slice(&read("metrics.json")).expect("metrics.json is JSON")
 }
 
-fn assert_close(what: &str, found: f64, expected: &Value) {
-    let expected = expected.as_f64().unwrap_or_else(|| panic!("{what}: no number in metrics.json"));
-    assert!((found - expected).abs() < TOLERANCE, "{what}: {found} instead of {expected}");
+/// Every value of `expected` that is a number has a `found` of its name, and equals it.
+fn assert_all_close(what: &str, found: &[(&str, f64)], expected: &Value) {
+    let expected = expected.as_object().unwrap_or_else(|| panic!("{what}: not in metrics.json"));
+    let names: BTreeSet<&str> = expected.keys().map(String::as_str).collect();
+    let compared: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
+    assert_eq!(compared, names, "{what}: metrics of this test and of metrics.json");
+    for &(name, found) in found {
+        let expected = expected[name].as_f64().unwrap_or_else(|| panic!("{what} {name}: no number"));
+        assert!((found - expected).abs() < TOLERANCE, "{what} {name}: {found} instead of {expected}");
+    }
 }
 
 #[test]
@@ -43,9 +51,14 @@ fn image_quality_equals_scikit_image() {
     let expected = &golden()["image"];
     let (reference, image) = (read_image("image.npy"), read_image("noisy.npy"));
     let range = expected["data_range"].as_f64().expect("data range");
-    assert_close("SSIM", ssim(&reference, &image, 24, 20, range).unwrap(), &expected["ssim_7x7_uniform"]);
-    assert_close("PSNR", psnr(&reference, &image, range).unwrap(), &expected["psnr_db"]);
-    assert_close("NMSE", nmse(&reference, &image).unwrap().unwrap(), &expected["nmse"]);
+    let found = [
+        ("data_range", range),
+        ("ssim_7x7_uniform", ssim(&reference, &image, 24, 20, range).unwrap()),
+        ("psnr_db", psnr(&reference, &image, range).unwrap()),
+        ("nmse", nmse(&reference, &image).unwrap().unwrap()),
+        ("mse", mse(&reference, &image).unwrap()),
+    ];
+    assert_all_close("image", &found, expected);
 }
 
 #[test]
@@ -56,19 +69,19 @@ fn segmentation_scores_equal_medpy() {
     let truth = read_npy("labels_true.npy", "'|u1'", "(6, 24, 20)");
     let volume = |labels| LabelVolume::new(labels, [6, 24, 20], spacing).unwrap();
     let scores = score_volume(&volume(&pred), &volume(&truth)).unwrap();
+    let classes: Vec<&String> = expected["classes"].as_object().expect("classes").keys().collect();
+    assert_eq!(classes.len(), Structure::ALL.len(), "{classes:?}");
     for structure in Structure::ALL {
         let (name, scores) = (structure.name(), scores.of(structure));
-        let expected = &expected["classes"][name];
-        for (metric, found) in [
-            ("dice", scores.dice),
-            ("iou", scores.iou),
-            ("hd_mm", scores.hd_mm),
-            ("hd95_mm", scores.hd95_mm),
-            ("assd_mm", scores.assd_mm),
-            ("volume_pred_ml", Some(scores.volume_pred_ml)),
-            ("volume_true_ml", Some(scores.volume_true_ml)),
-        ] {
-            assert_close(&format!("{name} {metric}"), found.expect(metric), &expected[metric]);
-        }
+        let found = [
+            ("dice", scores.dice.expect("Dice")),
+            ("iou", scores.iou.expect("IoU")),
+            ("hd_mm", scores.hd_mm.expect("HD")),
+            ("hd95_mm", scores.hd95_mm.expect("HD95")),
+            ("assd_mm", scores.assd_mm.expect("ASSD")),
+            ("volume_pred_ml", scores.volume_pred_ml),
+            ("volume_true_ml", scores.volume_true_ml),
+        ];
+        assert_all_close(name, &found, &expected["classes"][name]);
     }
 }

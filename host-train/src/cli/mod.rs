@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod export;
 mod inspect;
+mod metrics;
 mod sampler;
 mod scan;
 mod train;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Compare a `.kscout` file with the networks it was made from.
     Verify(verify::VerifyArgs),
+    /// Compare segmentations with the truth: two NIfTI files, or two folders of them.
+    Metrics(metrics::MetricsArgs),
     /// Run one scan and draw it.
     Scan(scan::ScanArgs),
 }
@@ -59,6 +62,7 @@ impl Cli {
             Command::Inspect(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Verify(args) => args.run(),
+            Command::Metrics(args) => args.run(),
             Command::Scan(args) => args.run(),
         }
     }

@@ -9,7 +9,7 @@ use super::nifti_volume::NiftiVolume;
 use super::png_tree::patient_folders;
 use super::resample::Resampler;
 use super::split::patient_number;
-use super::{CLASSES, DataError, Manifest, Phase};
+use super::{DataError, Manifest, Phase};
 
 /// Patients of the training set that an import leaves out, and why.
 pub const DROPPED: [(u32, &str); 2] = [
@@ -55,14 +55,18 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
 }
 
 /// The keys of `Info.cfg` that are used.
-struct InfoCfg {
-    end_diastole: u32,
-    end_systole: u32,
-    group: String,
+pub struct InfoCfg {
+    /// The frame of end-diastole.
+    pub end_diastole: u32,
+    /// The frame of end-systole.
+    pub end_systole: u32,
+    /// The diagnosis, or empty.
+    pub group: String,
 }
 
 impl InfoCfg {
-    fn read(path: &Path) -> Result<Self, DataError> {
+    /// Reads the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
         let bad = |key, reason: String| DataError::InfoCfg { path: path.to_path_buf(), key, reason };
         let value = |key: &'static str| {
@@ -146,7 +150,7 @@ fn prepare_volume(
     if image.voxels.iter().all(|v| *v <= 0.0) {
         return Err(DataError::Blank { path: image_path.to_path_buf() });
     }
-    let classes = classes(label_path, &label)?;
+    let classes = label.classes(label_path)?;
     let [nx, ny, nz] = image.dim;
     let [sx, sy, sz] = image.spacing_mm;
     let resampler = Resampler::new([nx, ny], [sx, sy], options.spacing_mm, options.size);
@@ -157,14 +161,4 @@ fn prepare_volume(
         images: (0..nz).map(|z| resampler.image(image.plane(z))).collect(),
         labels: classes.chunks_exact(nx * ny).map(|plane| resampler.label(plane)).collect(),
     })
-}
-
-fn classes(path: &Path, label: &NiftiVolume) -> Result<Vec<u8>, DataError> {
-    let class = |(index, &value): (usize, &f32)| {
-        if value >= 0.0 && value < CLASSES as f32 && value.fract() == 0.0 {
-            return Ok(value as u8);
-        }
-        Err(DataError::LabelValue { path: path.to_path_buf(), value, position: label.position(index) })
-    };
-    label.voxels.iter().enumerate().map(class).collect()
 }

@@ -112,8 +112,10 @@ impl Csv {
     }
 }
 
-/// The layout of the ACDC challenge's own evaluation script: a volume a row, Dice, volume in ml and error in ml of
-/// LV, RV and MYO.
+/// The layout of the ACDC challenge's own evaluation script (`metrics_acdc.py`): a volume a row; for LV, RV and MYO the 3-D
+/// Dice, the predicted volume in ml, and the predicted minus the true volume in ml. The challenge names a row after the
+/// ground truth's file, up to its first dot. A structure that both segmentations lack has an empty Dice, where the script
+/// writes 0.
 pub fn acdc_csv<'a>(volumes: impl IntoIterator<Item = (&'a str, &'a VolumeScores)>) -> Csv {
     const ORDER: [(Structure, [&str; 3]); 3] = [
         (Structure::Lv, ["Dice LV", "Volume LV", "Err LV(ml)"]),
@@ -125,8 +127,7 @@ pub fn acdc_csv<'a>(volumes: impl IntoIterator<Item = (&'a str, &'a VolumeScores
     let row = |(name, scores): (&str, &VolumeScores)| {
         let values = ORDER.iter().flat_map(|&(structure, _)| {
             let scores = scores.of(structure);
-            let error = scores.volume_pred_ml - scores.volume_true_ml;
-            [scores.dice.into(), scores.volume_pred_ml.into(), error.into()]
+            [scores.dice.into(), scores.volume_pred_ml.into(), scores.volume_error_ml().into()]
         });
         std::iter::once(Cell::from(name)).chain(values).collect()
     };

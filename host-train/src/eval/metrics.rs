@@ -1,7 +1,13 @@
 //! Overlap and volume of segmentations: Dice, IoU, millilitres.
 //!
-//! Conventions, the same everywhere: a structure that one of the two segmentations lacks scores 0; one that both lack
-//! has no score (`None`) and is left out of the mean. Labels are 0 background, 1 RV, 2 MYO, 3 LV.
+//! Labels are 0 background, 1 RV, 2 MYO, 3 LV. Conventions for a structure that a segmentation lacks, the same everywhere:
+//!
+//! | lacking in | Dice, IoU | HD, HD95, ASSD | volume |
+//! |---|---|---|---|
+//! | prediction or truth alone | 0 | `None`: there is no surface to measure to | 0 ml on that side |
+//! | both | `None` | `None` | 0 ml on both |
+//!
+//! What is `None` is left out of a mean, whose number of values is given beside it; in files it is an empty cell or `null`.
 
 /// A structure of the heart, with its label in the segmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,11 +1,15 @@
 //! Evaluation: scans of whole data sets, metrics, statistics, tables and pictures.
 
+pub mod agreement;
 pub mod atomic;
 pub mod canvas;
+pub mod cohort;
+pub mod compare;
 pub mod csv;
 mod font;
 pub mod heatmap;
 pub mod metrics;
+pub mod pairing;
 pub mod panel;
 pub mod plot;
 pub mod quality;

@@ -1,7 +1,14 @@
-//! Image quality against a reference: SSIM, PSNR, NMSE.
+//! Image quality against a reference: SSIM, PSNR, NMSE, and the mean squared error.
 //!
 //! Defined as in scikit-image, so that numbers compare with the literature. Images are row-major `[y][x]`; sums are kept
-//! in `f64`.
+//! in `f64`. Where an image is all zero:
+//!
+//! | reference | image | SSIM | PSNR | NMSE |
+//! |---|---|---|---|---|
+//! | all zero | any | as defined, but the reference has no data range: pass one | as defined, likewise | `None` |
+//! | some | all zero | as defined | as defined | 1 |
+//!
+//! Equal images have an SSIM of 1, an infinite PSNR and an NMSE of 0. Images without a pixel are refused.
 
 use super::metrics::{MetricError, same_length};
 
@@ -87,9 +94,16 @@ impl ColumnSums {
 /// Peak signal-to-noise ratio in dB: `10 log10(data_range^2 / mean squared error)`; infinite for equal images.
 pub fn psnr(reference: &[f32], image: &[f32], data_range: f64) -> Result<f64, MetricError> {
     positive_range(data_range)?;
+    Ok(10.0 * (data_range * data_range / mse(reference, image)?).log10())
+}
+
+/// Mean squared error.
+pub fn mse(reference: &[f32], image: &[f32]) -> Result<f64, MetricError> {
     same_length("image", reference.len(), image.len())?;
-    let mse = squared_error(reference, image) / reference.len() as f64;
-    Ok(10.0 * (data_range * data_range / mse).log10())
+    if reference.is_empty() {
+        return Err(MetricError::TooSmall { height: 0, width: 0, window: 1 });
+    }
+    Ok(squared_error(reference, image) / reference.len() as f64)
 }
 
 /// Normalised mean squared error: `|image - reference|^2 / |reference|^2`; `None` for an all-zero reference.
@@ -179,7 +193,30 @@ mod tests {
     }
 
     #[test]
+    fn an_image_of_zeros_against_one_that_shows_something() {
+        let image = random_image(6, 49);
+        assert_eq!(nmse(&image, &[0.0; 49]), Ok(Some(1.0)));
+        assert_eq!(nmse(&[0.0; 49], &image), Ok(None));
+        // PSNR and the mean squared error do not ask which is which.
+        assert_eq!(psnr(&image, &[0.0; 49], 1.0), psnr(&[0.0; 49], &image, 1.0));
+        assert_eq!(mse(&image, &[0.0; 49]), mse(&[0.0; 49], &image));
+        assert!(psnr(&image, &[0.0; 49], 1.0).unwrap().is_finite());
+        assert!(ssim(&image, &[0.0; 49], 7, 7, 1.0).unwrap() < 0.1);
+    }
+
+    #[test]
+    fn two_images_of_zeros_are_equal() {
+        let zeros = [0.0; 49];
+        assert_eq!(ssim(&zeros, &zeros, 7, 7, 1.0), Ok(1.0));
+        assert_eq!(psnr(&zeros, &zeros, 1.0), Ok(f64::INFINITY));
+        assert_eq!(mse(&zeros, &zeros), Ok(0.0));
+        assert_eq!(nmse(&zeros, &zeros), Ok(None));
+    }
+
+    #[test]
     fn bad_inputs_are_named() {
+        assert!(matches!(mse(&[], &[]), Err(MetricError::TooSmall { .. })));
+        assert!(matches!(psnr(&[], &[], 1.0), Err(MetricError::TooSmall { .. })));
         assert!(matches!(ssim(&[0.0; 36], &[0.0; 36], 6, 6, 1.0), Err(MetricError::TooSmall { .. })));
         assert!(matches!(ssim(&[0.0; 49], &[0.0; 49], 7, 7, 0.0), Err(MetricError::DataRange(_))));
         assert!(matches!(nmse(&[0.0; 4], &[0.0; 3]), Err(MetricError::Length { expected: 4, found: 3, .. })));

@@ -1,4 +1,8 @@
 //! All metrics of a segmented volume together, and the ejection fraction of a patient.
+//!
+//! What a metric is where a structure is lacking: see [`metrics`](super::metrics).
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::metrics::{LabelVolume, MetricError, SliceDice, Structure, overlaps};
 use super::surface::{SurfaceDistances, surface_distances};
@@ -22,8 +26,15 @@ pub struct StructureScores {
     pub volume_true_ml: f64,
 }
 
-/// All metrics of one volume, in the order of [`Structure::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+impl StructureScores {
+    /// Predicted volume minus true volume in ml.
+    pub fn volume_error_ml(&self) -> f64 {
+        self.volume_pred_ml - self.volume_true_ml
+    }
+}
+
+/// All metrics of one volume, in the order of [`Structure::ALL`]; serialised by the structures' names.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VolumeScores(pub [StructureScores; 3]);
 
 impl VolumeScores {
@@ -35,6 +46,16 @@ impl VolumeScores {
     /// Mean 3-D Dice over the structures that have one; `None` if none has.
     pub fn mean_dice(&self) -> Option<f64> {
         SliceDice(self.0.map(|scores| scores.dice)).mean()
+    }
+}
+
+impl Serialize for VolumeScores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(Structure::ALL.len()))?;
+        for structure in Structure::ALL {
+            map.serialize_entry(structure.name(), self.of(structure))?;
+        }
+        map.end()
     }
 }
 
@@ -75,14 +96,56 @@ mod tests {
         assert_eq!(ejection_fraction_percent(0.0, 48.0), None);
     }
 
+    /// The LV's scores, voxels of 1 ml.
+    fn lv(pred: [u8; 4], truth: [u8; 4]) -> StructureScores {
+        let volume = |labels| LabelVolume::new(labels, [1, 2, 2], [10.0; 3]).unwrap();
+        *score_volume(&volume(&pred), &volume(&truth)).unwrap().of(Structure::Lv)
+    }
+
+    /// Scores of a structure without surface distances.
+    fn without_distances(overlap: Option<f64>, volume_pred_ml: f64, volume_true_ml: f64) -> StructureScores {
+        let (hd_mm, hd95_mm, assd_mm) = (None, None, None);
+        StructureScores { dice: overlap, iou: overlap, hd_mm, hd95_mm, assd_mm, volume_pred_ml, volume_true_ml }
+    }
+
     #[test]
-    fn empty_structure_has_no_surface_distance_but_a_dice() {
-        let (pred, truth) = ([0, 0, 1, 1], [3, 0, 1, 1]);
+    fn structure_that_the_prediction_lacks() {
+        assert_eq!(lv([0, 0, 1, 1], [3, 3, 1, 1]), without_distances(Some(0.0), 0.0, 2.0));
+    }
+
+    #[test]
+    fn structure_that_the_truth_lacks() {
+        assert_eq!(lv([3, 0, 1, 1], [0, 0, 1, 1]), without_distances(Some(0.0), 1.0, 0.0));
+    }
+
+    #[test]
+    fn structure_that_both_lack() {
+        assert_eq!(lv([0, 0, 1, 1], [0, 2, 2, 1]), without_distances(None, 0.0, 0.0));
+    }
+
+    #[test]
+    fn structure_that_both_have() {
+        let scores = lv([3, 0, 1, 1], [3, 0, 1, 1]);
+        assert_eq!((scores.dice, scores.iou), (Some(1.0), Some(1.0)));
+        assert_eq!((scores.hd_mm, scores.hd95_mm, scores.assd_mm), (Some(0.0), Some(0.0), Some(0.0)));
+        assert_eq!((scores.volume_pred_ml, scores.volume_true_ml, scores.volume_error_ml()), (1.0, 1.0, 0.0));
+    }
+
+    #[test]
+    fn mean_dice_leaves_out_what_both_lack_and_counts_what_one_lacks_as_zero() {
         let volume = |labels| LabelVolume::new(labels, [1, 2, 2], [1.0; 3]).unwrap();
-        let scores = score_volume(&volume(&pred), &volume(&truth)).unwrap();
-        assert_eq!(scores.of(Structure::Lv).dice, Some(0.0));
-        assert_eq!(scores.of(Structure::Lv).hd95_mm, None);
-        assert_eq!(scores.of(Structure::Rv).hd95_mm, Some(0.0));
+        let scores = score_volume(&volume(&[0, 0, 1, 1]), &volume(&[3, 0, 1, 1])).unwrap();
         assert_eq!(scores.mean_dice(), Some(0.5));
+        let nothing = score_volume(&volume(&[0; 4]), &volume(&[0; 4])).unwrap();
+        assert_eq!(nothing.mean_dice(), None);
+    }
+
+    #[test]
+    fn scores_are_serialised_by_name_and_none_is_null() {
+        let volume = |labels| LabelVolume::new(labels, [1, 2, 2], [1.0; 3]).unwrap();
+        let scores = score_volume(&volume(&[0, 0, 1, 1]), &volume(&[3, 0, 1, 1])).unwrap();
+        let json = serde_json::to_value(scores).unwrap();
+        assert_eq!((&json["LV"]["dice"], &json["RV"]["dice"]), (&0.0.into(), &1.0.into()));
+        assert!(json["LV"]["hd_mm"].is_null());
     }
 }

@@ -1,0 +1,141 @@
+//! Comparing two label volumes on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::metrics::{LabelVolume, MetricError};
+use super::scores::{VolumeScores, score_volume};
+use crate::data::DataError;
+use crate::data::nifti_volume::NiftiVolume;
+
+/// How much voxel sizes may differ, relative to the truth's: programs that rewrite a header round them.
+const SPACING_TOLERANCE: f32 = 1e-4;
+
+/// Why two files could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A file could not be read, holds what is no class, or has another shape than the other.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The files differ in voxel size.
+    #[error(
+        "{}: voxels of {found} mm, but {} has {expected} (x, y, z); write the prediction on the truth's grid",
+        path.display(), other.display()
+    )]
+    Spacing {
+        /// The prediction.
+        path: PathBuf,
+        /// Its voxel size.
+        found: String,
+        /// The truth.
+        other: PathBuf,
+        /// Its voxel size.
+        expected: String,
+    },
+    /// The volumes cannot be scored.
+    #[error("{}: {source}", path.display())]
+    Metric {
+        /// The prediction.
+        path: PathBuf,
+        /// Why.
+        source: MetricError,
+    },
+}
+
+/// What came of comparing two files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compared {
+    /// Voxels along x, y and z.
+    pub dim: [usize; 3],
+    /// Voxel size along x, y and z in mm.
+    pub spacing_mm: [f32; 3],
+    /// The metrics.
+    pub scores: VolumeScores,
+    /// How far a corner of one volume is at most from the other's, in the files' unit of length (mm as a rule), where both
+    /// say where they lie. Voxels are compared by their indices; a large number says that one file is flipped or shifted.
+    pub apart: Option<f64>,
+}
+
+impl Compared {
+    /// Whether the files place the volumes differently: corners more than half a voxel apart.
+    pub fn misplaced(&self) -> bool {
+        let smallest = self.spacing_mm.iter().fold(f32::INFINITY, |a, &b| a.min(b));
+        self.apart.is_some_and(|apart| apart > f64::from(smallest) / 2.0)
+    }
+}
+
+/// Reads two NIfTI files of labels and compares the prediction with the truth.
+pub fn compare_files(truth: &Path, prediction: &Path) -> Result<Compared, CompareError> {
+    let (true_volume, predicted_volume) = (NiftiVolume::read(truth)?, NiftiVolume::read(prediction)?);
+    if true_volume.dim != predicted_volume.dim {
+        return Err(CompareError::Data(DataError::Shape {
+            path: prediction.to_path_buf(),
+            found: predicted_volume.shape(),
+            other: truth.to_path_buf(),
+            expected: true_volume.shape(),
+        }));
+    }
+    let (dim, spacing_mm) = (true_volume.dim, true_volume.spacing_mm);
+    let differs = |(a, b): (&f32, &f32)| (a - b).abs() > SPACING_TOLERANCE * a;
+    if spacing_mm.iter().zip(&predicted_volume.spacing_mm).any(differs) {
+        return Err(CompareError::Spacing {
+            path: prediction.to_path_buf(),
+            found: in_words(predicted_volume.spacing_mm),
+            other: truth.to_path_buf(),
+            expected: in_words(spacing_mm),
+        });
+    }
+    let (labels, predicted) = (true_volume.classes(truth)?, predicted_volume.classes(prediction)?);
+    let shape = [dim[2], dim[1], dim[0]];
+    let spacing = [2, 1, 0].map(|axis| f64::from(spacing_mm[axis]));
+    let volume = |labels| LabelVolume::new(labels, shape, spacing);
+    let scores = volume(&predicted).and_then(|predicted| score_volume(&predicted, &volume(&labels)?));
+    Ok(Compared {
+        dim,
+        spacing_mm,
+        scores: scores.map_err(|source| CompareError::Metric { path: prediction.to_path_buf(), source })?,
+        apart: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(a, b, dim)),
+    })
+}
+
+/// A voxel size in words: `1.5x1.5x10`.
+pub fn in_words(spacing_mm: [f32; 3]) -> String {
+    spacing_mm.map(|mm| mm.to_string()).join("x")
+}
+
+/// The largest distance of a corner voxel under one affine from the same voxel under the other.
+fn corners_apart(a: [[f64; 4]; 3], b: [[f64; 4]; 3], dim: [usize; 3]) -> f64 {
+    let last = dim.map(|n| (n - 1) as f64);
+    let corners = (0..8).map(|bits: u8| std::array::from_fn(|axis| f64::from(bits >> axis & 1) * last[axis]));
+    let apart = |corner: [f64; 3]| {
+        let along = |row: usize| {
+            let difference = |column: usize| a[row][column] - b[row][column];
+            (0..3).map(|axis| difference(axis) * corner[axis]).sum::<f64>() + difference(3)
+        };
+        (0..3).map(|row| along(row).powi(2)).sum::<f64>().sqrt()
+    };
+    corners.map(apart).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: [[f64; 4]; 3] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+
+    #[test]
+    fn equal_affines_put_corners_on_each_other() {
+        assert_eq!(corners_apart(IDENTITY, IDENTITY, [5, 6, 7]), 0.0);
+    }
+
+    #[test]
+    fn a_flipped_axis_puts_corners_apart_by_its_length() {
+        let flipped = [[-1.0, 0.0, 0.0, 4.0], IDENTITY[1], IDENTITY[2]];
+        assert_eq!(corners_apart(IDENTITY, flipped, [5, 6, 7]), 4.0);
+    }
+
+    #[test]
+    fn a_shift_puts_corners_apart_by_its_length() {
+        let shifted = [[1.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 4.0], IDENTITY[2]];
+        assert_eq!(corners_apart(IDENTITY, shifted, [5, 6, 7]), 5.0);
+    }
+}
