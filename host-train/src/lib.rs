@@ -8,6 +8,7 @@
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
+//! * [`predict`]: segmentations of files, on the files' own grids.
 //!
 //! [`config`] and [`device`] serve the command line in [`cli`].
 
@@ -20,6 +21,7 @@ pub mod export;
 pub mod mri;
 pub mod net;
 pub mod play;
+pub mod predict;
 pub mod progress;
 pub mod rl;
 pub mod segment;

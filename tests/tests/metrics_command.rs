@@ -122,9 +122,14 @@ fn folders_pair_by_name_and_else_by_patient_and_phase() {
     let sandbox = cohort();
     let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
     let file = |path: &Value| Path::new(path.as_str().unwrap()).file_name().unwrap().to_string_lossy().into_owned();
-    let pairs: Vec<(String, String, String)> = found["volumes"].as_array().unwrap().iter().map(|volume| {
-        (file(&volume["truth"]), file(&volume["prediction"]), volume["phase"].as_str().unwrap().to_string())
-    }).collect();
+    let pairs: Vec<(String, String, String)> = found["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|volume| {
+            (file(&volume["truth"]), file(&volume["prediction"]), volume["phase"].as_str().unwrap().to_string())
+        })
+        .collect();
     let expected = [
         ("patient1_frame02_gt.nii", "patient1_frame02_seg.nii", "ES"),
         ("patient1_frame09_gt.nii", "patient1_ED.nii", "ED"),

@@ -89,12 +89,22 @@ struct InfoArgs {
 
 /// `--spacing`: a length in mm, or the source's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Spacing {
+pub(super) enum Spacing {
     Native,
     Mm(f32),
 }
 
-fn parse_spacing(text: &str) -> Result<Spacing, String> {
+impl Spacing {
+    /// The length; `None` for the source's own.
+    pub(super) fn mm(self) -> Option<f32> {
+        match self {
+            Self::Native => None,
+            Self::Mm(mm) => Some(mm),
+        }
+    }
+}
+
+pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
     match text {
         "native" => Ok(Spacing::Native),
         _ => text.parse().map(Spacing::Mm).map_err(|_| "expected a length in mm, or `native`".to_string()),
@@ -113,11 +123,8 @@ impl DataArgs {
 }
 
 fn import(args: &ImportArgs) -> Result<(), DataError> {
-    let spacing_mm = match args.spacing {
-        Spacing::Native => None,
-        Spacing::Mm(mm) => Some(mm),
-    };
-    let options = ImportOptions { spacing_mm, size: args.size, split: args.split, force: args.force };
+    let options =
+        ImportOptions { spacing_mm: args.spacing.mm(), size: args.size, split: args.split, force: args.force };
     let bar = progress_bar("importing");
     let (manifest, dropped) = match args.format {
         Format::Acdc => {

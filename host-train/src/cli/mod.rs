@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod inspect;
 mod metrics;
+mod predict;
 mod sampler;
 mod scan;
 mod train;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Compare a `.kscout` file with the networks it was made from.
     Verify(verify::VerifyArgs),
+    /// Segment NIfTI volumes and PNG pictures.
+    Predict(predict::PredictArgs),
     /// Compare segmentations with the truth: two NIfTI files, or two folders of them.
     Metrics(metrics::MetricsArgs),
     /// Run one scan and draw it.
@@ -62,6 +65,7 @@ impl Cli {
             Command::Inspect(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Verify(args) => args.run(),
+            Command::Predict(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Scan(args) => args.run(),
         }

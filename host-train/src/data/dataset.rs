@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::intensity::from_level;
 use super::manifest::MANIFEST_FILE;
 use super::png_tree::Grey;
 use super::{DataError, Manifest, Phase, SliceRecord, Split};
@@ -188,7 +189,7 @@ pub(super) fn load_slice(dir: &Path, manifest: &Manifest, record: &SliceRecord) 
         split: record.split,
         height,
         width,
-        image: image.values.iter().map(|&v| f32::from(v) / 65535.0).collect(),
+        image: image.values.iter().map(|&level| from_level(level)).collect(),
         label: classes,
     })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressStyle;
 use rayon::prelude::*;
 
+use super::intensity::to_levels;
 use super::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_tree};
 
@@ -134,14 +135,9 @@ fn write_patient(root: &Path, patient: &PreparedPatient, size: usize) -> Result<
     }
     let mut records = Vec::new();
     for volume in &patient.volumes {
-        let max = volume.images.iter().flatten().fold(0.0f32, |a, &b| a.max(b));
-        if max <= 0.0 {
-            return Err(DataError::Blank { path: folder });
-        }
-        let level = max / 65535.0;
-        for ((image, label), &z) in volume.images.iter().zip(&volume.labels).zip(&volume.z) {
+        let (pictures, level) = to_levels(&volume.images).ok_or_else(|| DataError::Blank { path: folder.clone() })?;
+        for ((levels, label), &z) in pictures.into_iter().zip(&volume.labels).zip(&volume.z) {
             let slice = records.len() as u32;
-            let levels: Vec<u16> = image.iter().map(|v| (v / level).round().clamp(0.0, 65535.0) as u16).collect();
             png_tree::write_image(&images.join(format!("{slice}.png")), size, size, levels)?;
             png_tree::write_label(&labels.join(format!("{slice}.png")), size, size, label.clone())?;
             records.push(SliceRecord {

@@ -18,11 +18,13 @@ pub mod acdc;
 pub mod dataset;
 pub mod import;
 pub mod info;
+pub mod intensity;
 pub mod manifest;
 pub mod nifti_volume;
 pub mod phantom;
 pub mod png_tree;
 pub mod resample;
+pub mod restore;
 pub mod split;
 
 pub use dataset::{Dataset, Slice, SliceId, Volume};

@@ -170,6 +170,9 @@ fn three_axes(dim: &[u16]) -> Result<[usize; 3], String> {
     match *dim {
         [x, y] => Ok([x.into(), y.into(), 1]),
         [x, y, z, ref rest @ ..] if rest.iter().all(|&n| n == 1) => Ok([x.into(), y.into(), z.into()]),
+        [_, _, _, ..] => {
+            Err(format!("dimensions {dim:?}: a series; expected one volume of three axes (x, y, z): take a frame out"))
+        }
         _ => Err(format!("dimensions {dim:?}; expected one volume of three axes (x, y, z)")),
     }
 }

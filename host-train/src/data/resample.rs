@@ -10,11 +10,28 @@ use super::CLASSES;
 /// or `None` in the padding.
 struct Axis(Vec<Option<(usize, usize, f32)>>);
 
-impl Axis {
-    fn new(source_len: usize, source_mm: f32, target_mm: f32, size: usize) -> Self {
+/// How an axis of the output lies on the source's.
+pub(super) struct Placement {
+    /// Source pixels in one of the output's.
+    pub step: f64,
+    /// Pixels that the whole source has at the output's spacing.
+    pub resampled: i64,
+    /// Which of those is the output's first; negative where the output begins with padding.
+    pub offset: i64,
+}
+
+impl Placement {
+    /// For `source_len` pixels `source_mm` apart and `size` pixels `target_mm` apart.
+    pub fn new(source_len: usize, source_mm: f32, target_mm: f32, size: usize) -> Self {
         let step = f64::from(target_mm) / f64::from(source_mm);
         let resampled = ((source_len as f64 / step).round() as i64).max(1);
-        let offset = (resampled - size as i64).div_euclid(2);
+        Self { step, resampled, offset: (resampled - size as i64).div_euclid(2) }
+    }
+}
+
+impl Axis {
+    fn new(source_len: usize, source_mm: f32, target_mm: f32, size: usize) -> Self {
+        let Placement { step, resampled, offset } = Placement::new(source_len, source_mm, target_mm, size);
         let last = source_len - 1;
         let tap = |pixel: usize| {
             let index = pixel as i64 + offset;

@@ -93,6 +93,21 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
     Ok(canvas.finish())
 }
 
+/// One image with its labels over it, as a panel shows a segmentation; [`panel_scale`] suits most.
+pub fn overlay(magnitude: &[f32], labels: &[u8], width: usize, scale: usize) -> Result<RgbImage, PictureError> {
+    let (height, scale) = (magnitude.len() / width.max(1), scale.max(1));
+    if height == 0 {
+        return Err(PictureError::Empty("overlay"));
+    }
+    if labels.len() != height * width {
+        let (found, expected) = (labels.len(), height * width);
+        return Err(PictureError::Length { what: "labels".to_owned(), found, expected, height, width });
+    }
+    let mut canvas = Canvas::new(width * scale, height * scale, BACKGROUND);
+    Tile { scale, width, grey: &grey_levels(magnitude) }.draw_with_labels(&mut canvas, (0, 0), labels);
+    Ok(canvas.finish())
+}
+
 fn check(input: &PanelInput<'_>) -> Result<(), PictureError> {
     let (height, width) = (input.height, input.width);
     if height * width == 0 || input.rows.is_empty() {
@@ -234,6 +249,18 @@ mod tests {
         assert_eq!(across[left], TILE);
         // The swatch, and nothing else in the pure colour: outlines let a little of the image through.
         assert_eq!(count(structure_colour(Structure::Lv)), 16 * 16);
+    }
+
+    #[test]
+    fn overlay_tints_what_is_labelled_and_nothing_else() {
+        let mut labels = vec![0; 64];
+        labels[8 * 2 + 3] = 1;
+        let picture = overlay(&[1.0; 64], &labels, 8, 2).unwrap();
+        assert_eq!(picture.dimensions(), (16, 16));
+        let tinted: Vec<_> = picture.enumerate_pixels().filter(|(_, _, pixel)| pixel.0[0] != pixel.0[2]).collect();
+        assert!(tinted.iter().all(|(x, y, _)| (6..8).contains(x) && (4..6).contains(y)));
+        assert_eq!(tinted.len(), 4);
+        assert!(overlay(&[1.0; 64], &labels[..8], 8, 2).is_err());
     }
 
     #[test]

@@ -1,0 +1,408 @@
+//! `kscout predict`: segmentations on the files' own grids, equal to what `kscout eval` scores.
+
+#[allow(dead_code)] // other tests use the rest
+mod acdc_tree;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use acdc_tree::{Volume, label};
+use burn::tensor::Device;
+use kscout::data::import::{ImportOptions, Progress};
+use kscout::data::nifti_volume::NiftiVolume;
+use kscout::data::phantom::{self, PhantomOptions};
+use kscout::data::png_tree::Grey;
+use kscout::data::{Dataset, Slice, Split, SplitRule, acdc};
+use kscout::export::{BlobFile, HeaderSpec, observe, pack};
+use kscout::mri::observation::{observed_levels, pattern_mask};
+use kscout::mri::{Protocol, acquire};
+use kscout::net::{Arch, Segmenter, SegmenterSpec};
+use kscout::predict::input::Input;
+use kscout::predict::network::Logits;
+use kscout::predict::{Predictor, Undersampling};
+use kscout::segment::{CoreSegmenter, DeviceSegmenter, Segment};
+use kscout::train::checkpoint;
+use kscout_core::kspace::Pattern;
+use kscout_tests::{Ran, run};
+use serde_json::json;
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+const SIDE: usize = 64;
+
+/// A small U-Net with random weights, the same each time.
+fn network(classes: usize, device: &Device) -> Segmenter {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    device.seed(5);
+    Segmenter::new(&SegmenterSpec { arch: Arch::Unet, width: 4, classes, channels: 1 }, device)
+}
+
+/// A folder with a checkpoint `model`, its blob `model.kscout` and a phantom data set `data`.
+struct Sandbox {
+    tmp: tempfile::TempDir,
+    device: Device,
+}
+
+impl Sandbox {
+    fn new() -> Self {
+        let sandbox = Self { tmp: tempfile::tempdir().unwrap(), device: Device::flex() };
+        sandbox.save("model", 4);
+        let options = PhantomOptions { patients: 1, seed: 3, size: SIDE, split: SplitRule::Auto, force: false };
+        phantom::make(&sandbox.path("data"), &options, &Progress::hidden()).unwrap();
+        let data = Dataset::open(sandbox.path("data")).unwrap();
+        let observations = observe(&data.slices(Split::Train), 8, &Protocol::igs(), 1);
+        let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() };
+        let graph = network(4, &sandbox.device).graph(SIDE, SIDE);
+        let blob = pack(Some(&graph), None, &observations, &header).unwrap();
+        fs::write(sandbox.path("model.kscout"), blob).unwrap();
+        sandbox
+    }
+
+    fn save(&self, name: &str, classes: usize) {
+        let meta = json!({
+            "network": "unet", "segmenter": { "arch": "unet", "width": 4, "classes": classes, "channels": 1 },
+            "height": SIDE, "width": SIDE, "step": 0, "data": "phantom", "config": {}
+        });
+        let meta = serde_json::from_value(meta).unwrap();
+        checkpoint::save(&self.path(name), &network(classes, &self.device), None, &meta).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.tmp.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Runs `kscout predict` with the checkpoint into `out`.
+    fn predict(&self, inputs: &[&str], options: &[&str]) -> Ran {
+        let model = self.path("model").display().to_string();
+        self.predict_with(&["--model", &model], inputs, options)
+    }
+
+    fn predict_with(&self, network: &[&str], inputs: &[&str], options: &[&str]) -> Ran {
+        let out = self.path("out").display().to_string();
+        let inputs: Vec<String> = inputs.iter().map(|name| self.path(name).display().to_string()).collect();
+        let fixed = ["predict", "--out", &out];
+        run(
+            EXE,
+            fixed
+                .into_iter()
+                .chain(network.iter().copied())
+                .chain(options.iter().copied())
+                .chain(inputs.iter().map(String::as_str)),
+        )
+    }
+
+    fn out(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("out")) else { return Vec::new() };
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Predicts, expects a refusal that says `words` and writes nothing.
+    #[track_caller]
+    fn refused(&self, inputs: &[&str], options: &[&str], words: &[&str]) {
+        self.predict(inputs, options).refused(words);
+        assert_eq!(self.out(), [""; 0], "a refused prediction wrote something");
+    }
+
+    /// The classes that `kscout eval` would score of slices, in real numbers and in int8.
+    fn as_evaluated(&self, slices: &[&Slice], lines: usize) -> [Vec<Vec<u8>>; 2] {
+        let mask = pattern_mask(Pattern::CentreOut, SIDE, lines, 0);
+        let levels: Vec<Vec<i8>> = slices
+            .iter()
+            .map(|slice| observed_levels(&acquire(&slice.image, SIDE, SIDE, &Protocol::igs(), 0), &mask))
+            .collect();
+        let levels: Vec<&[i8]> = levels.iter().map(Vec::as_slice).collect();
+        let (network, device) = (network(4, &self.device), self.device.clone());
+        let float = DeviceSegmenter { network, size: [SIDE; 2], device }.segment(&levels);
+        let blob = BlobFile::read(&self.path("model.kscout")).unwrap();
+        let int8 = CoreSegmenter { graph: blob.model().unwrap().segmenter().unwrap() }.segment(&levels);
+        for classes in [&float, &int8] {
+            let first = classes[0][0];
+            assert!(
+                classes.iter().flatten().any(|&class| class != first),
+                "a network that always says {first} tests nothing"
+            );
+        }
+        [float, int8]
+    }
+}
+
+const NX: u16 = 96;
+const NY: u16 = 80;
+
+/// A beating blob of 96x80 pixels of 1.5 mm and two slices, with a place in space.
+fn heart() -> Vec<u8> {
+    let volume = Volume::new([NX, NY, 2], |x, y, z| {
+        let (dx, dy) = (f32::from(x) - 45.0, f32::from(y) - 38.0);
+        let wave = (dx * 0.3).sin() * (dy * 0.23).cos();
+        (600.0 * (-(dx * dx + dy * dy) / 500.0).exp() * (1.3 + wave) + 40.0 * f32::from(z)).round()
+    });
+    let mut bytes = volume.bytes();
+    bytes[123] = 2;
+    bytes[254] = 1;
+    for (at, value) in [(280, -1.5f32), (292, 71.0), (300, 1.5), (308, -52.0), (320, 10.0), (324, 9.0)] {
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes
+}
+
+/// The crop of the plane that the network saw, and whether all else is background.
+fn cropped(plane: &[u8]) -> (Vec<u8>, bool) {
+    let (nx, left, top) = (usize::from(NX), (usize::from(NX) - SIDE) / 2, (usize::from(NY) - SIDE) / 2);
+    let inside =
+        |index: usize| (left..left + SIDE).contains(&(index % nx)) && (top..top + SIDE).contains(&(index / nx));
+    let crop = plane.iter().enumerate().filter(|(index, _)| inside(*index)).map(|(_, &class)| class).collect();
+    (crop, plane.iter().enumerate().all(|(index, &class)| inside(index) || class == 0))
+}
+
+#[test]
+fn a_volume_is_segmented_as_eval_does_on_its_own_grid() {
+    let sandbox = Sandbox::new();
+    // The same volume imported as a data set is what `kscout eval` would run on.
+    let patient = sandbox.path("src/patient007");
+    fs::create_dir_all(&patient).unwrap();
+    fs::write(patient.join("Info.cfg"), "ED: 1\nES: 2\n").unwrap();
+    let truth = Volume { dim: [NX, NY, 2], ..Volume::new([NX, NY, 2], |x, _, _| f32::from(x / 30)) };
+    for frame in [1, 2] {
+        fs::write(patient.join(format!("patient007_frame{frame:02}.nii")), heart()).unwrap();
+        fs::write(patient.join(format!("patient007_frame{frame:02}_gt.nii")), truth.bytes()).unwrap();
+    }
+    let options = ImportOptions { size: SIDE, ..ImportOptions::default() };
+    acdc::import(&sandbox.path("src"), &sandbox.path("imported"), &options, &Progress::hidden()).unwrap();
+    let data = Dataset::open(sandbox.path("imported")).unwrap();
+    let slices: Vec<&Slice> = data.all().iter().take(2).collect();
+
+    sandbox.write("heart.nii", heart());
+    let image = NiftiVolume::read(&sandbox.path("heart.nii")).unwrap();
+    let (blob, out) = (sandbox.path("model.kscout").display().to_string(), sandbox.path("out/heart_seg.nii.gz"));
+    let undersampled = ["--undersample", "centre-out:12"];
+    for (lines, undersample) in [(SIDE, &[][..]), (12, &undersampled[..])] {
+        let [float, int8] = sandbox.as_evaluated(&slices, lines);
+        for (expected, int8) in [(float, false), (int8, true)] {
+            let ran = if int8 {
+                sandbox.predict_with(&["--blob", &blob], &["heart.nii"], undersample)
+            } else {
+                sandbox.predict(&["heart.nii"], undersample)
+            };
+            let said = ran.succeeded();
+            assert!(said.contains("heart_seg.nii.gz: 2 slices of 96x80, RV"), "{said}");
+            let found = NiftiVolume::read(&out).unwrap();
+            assert_eq!((found.dim, found.spacing_mm), (image.dim, image.spacing_mm));
+            assert_eq!(found.affine(), image.affine());
+            let classes = found.classes(&out).unwrap();
+            for (z, (plane, expected)) in classes.chunks_exact(usize::from(NX * NY)).zip(&expected).enumerate() {
+                let (crop, background) = cropped(plane);
+                assert!(background, "outside the crop there is background");
+                assert!(crop == *expected, "slice {z}, {lines} lines, int8 {int8}: other classes than eval's");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_picture_is_segmented_as_eval_does() {
+    let sandbox = Sandbox::new();
+    let data = Dataset::open(sandbox.path("data")).unwrap();
+    let slice = &data.all()[1];
+    let name = format!("data/{}/images/{}.png", slice.id.patient, slice.id.n);
+    let [float, int8] = sandbox.as_evaluated(&[slice], SIDE);
+    let out = sandbox.path(&format!("out/{}_seg.png", slice.id.n));
+    sandbox.predict(&[&name], &[]).succeeded();
+    let (grey, classes) = Grey::read_label(&out).unwrap();
+    assert_eq!((grey.width, grey.height), (SIDE, SIDE));
+    assert!(classes == float[0], "other classes than eval's");
+    let blob = sandbox.path("model.kscout").display().to_string();
+    sandbox.predict_with(&["--blob", &blob], &[&name], &[]).succeeded();
+    assert!(Grey::read_label(&out).unwrap().1 == int8[0], "other classes than eval's in int8");
+}
+
+/// A network that says which of four intensities a pixel has: 0, 1, 2 or 3 times a level.
+struct Plateaus;
+
+impl Logits for Plateaus {
+    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
+        let one = |image: &&[i8]| -> Vec<f32> {
+            let top = f32::from(*image.iter().max().unwrap()) + 128.0;
+            let level = |q: i8| 3.0 * (f32::from(q) + 128.0) / top;
+            image.iter().flat_map(|&q| (0..4u8).map(move |class| -(level(q) - f32::from(class)).abs())).collect()
+        };
+        images.iter().map(one).collect()
+    }
+}
+
+fn plateaus(dim: [u16; 3], spacing_mm: [f32; 3]) -> Volume {
+    let middle = [0, 1].map(|axis| f32::from(dim[axis]) / 2.0);
+    let mm = |at: u16, axis: usize| (f32::from(at) + 0.5 - middle[axis]) * spacing_mm[axis];
+    let volume = Volume::new(dim, |x, y, z| match mm(x, 0).hypot(mm(y, 1)) + f32::from(z) {
+        r if r < 15.0 => 3.0,
+        r if r < 24.0 => 2.0,
+        r if r < 35.0 => 1.0,
+        _ => 0.0,
+    });
+    Volume { spacing_mm, ..volume }
+}
+
+/// The labels of plateaus, and what comes back of them through the predictor at a spacing of the network's.
+fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, Vec<u8>) {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("plateaus.nii");
+    fs::write(&path, volume.bytes()).unwrap();
+    let predictor = Predictor {
+        network: &Plateaus,
+        side: SIDE,
+        spacing_mm,
+        undersampling: None,
+        protocol: Protocol::igs(),
+        seed: 1,
+    };
+    let prediction = predictor.predict(&Input::read(&path).unwrap()).unwrap();
+    (volume.voxels.iter().map(|&v| v as u8).collect(), prediction.classes.concat())
+}
+
+#[test]
+fn a_network_that_reads_the_labels_off_gives_them_back_exactly_at_their_own_spacing() {
+    for dim in [[90, 70, 2], [64, 64, 1], [50, 81, 2]] {
+        let (truth, found) = through_the_predictor(&plateaus(dim, [1.5, 1.5, 8.0]), None);
+        assert!(truth == found, "{dim:?}");
+        let (truth, found) = through_the_predictor(&plateaus(dim, [1.5, 1.5, 8.0]), Some(1.5));
+        assert!(truth == found, "{dim:?}, asked for the spacing that it has");
+    }
+}
+
+#[test]
+fn at_another_spacing_it_gives_them_back_but_for_the_boundaries() {
+    for (dim, spacing) in
+        [([100, 90, 2], [1.1, 1.2, 8.0]), ([60, 70, 1], [1.8, 1.6, 8.0]), ([128, 140, 1], [0.7, 0.7, 8.0])]
+    {
+        let (truth, found) = through_the_predictor(&plateaus(dim, spacing), Some(1.5));
+        let [nx, ny] = [0, 1].map(|axis| usize::from(dim[axis]));
+        let reach = (2.0 * 1.5 / spacing[0].min(spacing[1])).ceil() as usize;
+        let mut moved = 0;
+        for (index, (&own, &class)) in truth.iter().zip(&found).enumerate().filter(|(_, (a, b))| a != b) {
+            let (plane, x, y) = (index / (nx * ny) * nx * ny, index % nx, index / nx % ny);
+            let around = |at: usize, n: usize| at.saturating_sub(reach)..(at + reach + 1).min(n);
+            let boundary = around(y, ny).any(|y| around(x, nx).any(|x| truth[plane + y * nx + x] != own));
+            assert!(boundary, "{dim:?}: {own} became {class} at {x}, {y}, inside its structure");
+            moved += 1;
+        }
+        let inside = truth.iter().filter(|&&class| class > 0).count();
+        assert!(moved * 100 < 15 * inside, "{dim:?}: {moved} of {inside} pixels moved");
+    }
+}
+
+#[test]
+fn fewer_lines_give_another_image_and_the_same_seed_the_same_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    let seen = |undersampling, seed| {
+        let predictor = Predictor {
+            network: &Plateaus,
+            side: SIDE,
+            spacing_mm: None,
+            undersampling,
+            protocol: Protocol::igs(),
+            seed,
+        };
+        predictor.predict(&Input::read(&sandbox.path("heart.nii")).unwrap()).unwrap().seen
+    };
+    let random = |lines| Some(Undersampling { pattern: "random".parse().unwrap(), lines });
+    assert_ne!(seen(None, 1), seen(random(16), 1));
+    assert_ne!(seen(random(16), 1), seen(random(16), 2));
+    assert_eq!(seen(random(16), 1), seen(random(16), 1));
+    assert_eq!(seen(random(SIDE), 1), seen(None, 1), "all lines in any order");
+}
+
+#[test]
+fn overlays_are_a_picture_a_slice() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    fs::copy(sandbox.path("data/patient001/images/0.png"), sandbox.path("slice.png")).unwrap();
+    for _ in 0..2 {
+        sandbox.predict(&["heart.nii", "slice.png"], &["--overlay"]).succeeded();
+        assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz", "slice_overlay.png", "slice_seg.png"]);
+    }
+    let slices = fs::read_dir(sandbox.path("out/heart_overlay")).unwrap();
+    let mut names: Vec<_> = slices.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["0.png", "1.png"]);
+    assert!(fs::metadata(sandbox.path("out/heart_overlay/1.png")).unwrap().len() > 1000);
+}
+
+#[test]
+fn files_that_cannot_be_segmented() {
+    let sandbox = Sandbox::new();
+    sandbox.write("text.nii.gz", "x".repeat(500));
+    sandbox.refused(&["text.nii.gz"], &[], &["text.nii.gz", "not a readable NIfTI volume"]);
+    sandbox.write("cut.nii", &heart()[..9000]);
+    sandbox.refused(&["cut.nii"], &[], &["cut.nii", "cut off"]);
+    let mut series = heart();
+    series[40..50].copy_from_slice(&[4, 0, NX as u8, 0, NY as u8, 0, 1, 0, 2, 0]);
+    sandbox.write("series.nii", series);
+    sandbox.refused(&["series.nii"], &[], &["series.nii", "a series", "take a frame out"]);
+    sandbox.write("nan.nii", Volume::new([40, 40, 1], |x, _, _| if x == 3 { f32::NAN } else { 1.0 }).bytes());
+    sandbox.refused(&["nan.nii"], &[], &["nan.nii", "NaN", "x=3, y=0, z=0"]);
+    sandbox.write("blank.nii", Volume::new([40, 40, 1], |_, _, _| -1.0).bytes());
+    sandbox.refused(&["blank.nii"], &[], &["blank.nii", "no intensity above zero"]);
+    sandbox.write("picture.png", "no picture");
+    sandbox.refused(&["picture.png"], &[], &["picture.png", "not a readable grey PNG"]);
+    sandbox.write("photo.jpg", "a photo");
+    sandbox.refused(&["photo.jpg"], &[], &["photo.jpg", "neither a NIfTI volume", ".png"]);
+}
+
+#[test]
+fn names_are_checked_before_anything_is_segmented() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    sandbox.refused(&["heart.nii", "gone.nii"], &[], &["gone.nii", "no such file"]);
+    fs::create_dir(sandbox.path("again")).unwrap();
+    sandbox.write("again/heart.nii", heart());
+    sandbox.refused(&["heart.nii", "again/heart.nii"], &[], &["again/heart.nii", "both would become heart_seg"]);
+}
+
+#[test]
+fn a_bad_file_does_not_keep_a_good_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.nii", "bad");
+    sandbox.write("heart.nii", heart());
+    sandbox.predict(&["bad.nii", "heart.nii"], &["--overlay"]).refused(&["bad.nii", "1 of 2 inputs"]);
+    assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz"]);
+}
+
+#[test]
+fn networks_and_options_that_do_not_fit() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    sandbox.refused(&["heart.nii"], &["--undersample", "centre-out:65"], &["centre-out:65", "1 to 64 lines"]);
+    sandbox.refused(&["heart.nii"], &["--undersample", "spiral:16"], &["spiral"]);
+    sandbox.refused(&["heart.nii"], &["--spacing", "0"], &["--spacing", "0.1 to 20 mm"]);
+    sandbox.refused(&["heart.nii"], &["--prune", "2"], &["unet", "unetpp"]);
+    sandbox.save("two", 2);
+    let two = sandbox.path("two").display().to_string();
+    sandbox.predict_with(&["--model", &two], &["heart.nii"], &[]).refused(&["two", "tells 2 classes apart", "4"]);
+    sandbox.predict_with(&["--model", "gone"], &["heart.nii"], &[]).refused(&["gone", "no checkpoint"]);
+    let heart = sandbox.path("heart.nii").display().to_string();
+    sandbox.predict_with(&["--blob", &heart], &["heart.nii"], &[]).refused(&["heart.nii", "not a usable"]);
+    assert_eq!(sandbox.out(), [""; 0]);
+}
+
+#[test]
+fn what_predict_writes_metrics_reads() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("truth")).unwrap();
+    let truth = Volume { spacing_mm: [1.5, 1.5, 10.0], ..label() };
+    for name in ["patient001_frame01", "patient001_frame09"] {
+        sandbox.write(&format!("{name}.nii"), Volume::new([40, 32, 2], |x, y, _| f32::from(x * y % 97)).bytes());
+        sandbox.write(&format!("truth/{name}_gt.nii"), truth.bytes());
+    }
+    sandbox.predict(&["patient001_frame01.nii", "patient001_frame09.nii"], &[]).succeeded();
+    let [truth, out] = ["truth", "out"].map(|name| sandbox.path(name).display().to_string());
+    let said = run(EXE, ["metrics", &truth, &out]).succeeded();
+    assert!(said.contains("Paired 2 volumes of 1 patients (1 ED, 1 ES"), "{said}");
+}
