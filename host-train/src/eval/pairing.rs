@@ -97,13 +97,13 @@ pub fn pair_folders(truths: &Path, predictions: &Path) -> Result<Vec<Pair>, Pair
     }
     if !(without_prediction.is_empty() && predictions.is_empty()) {
         let paths = |mut left: Vec<Labels>| {
-            left.sort_by(|a, b| natural(&a.key).cmp(&natural(&b.key)));
+            left.sort_by_cached_key(|labels| natural(&labels.key));
             left.into_iter().map(|labels| labels.path).collect()
         };
         return Err(PairingError::LeftOver { truths: paths(without_prediction), predictions: paths(predictions) });
     }
     let mut pairs: Vec<Pair> = pairs.into_iter().map(|(truth, prediction)| Pair::of(truth, prediction)).collect();
-    pairs.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    pairs.sort_by_cached_key(|pair| natural(&pair.name));
     Ok(pairs)
 }
 
