@@ -8,6 +8,7 @@ use std::path::Path;
 
 use acdc_tree::image;
 use kscout::data::nifti_volume::NiftiVolume;
+use kscout::eval::compare::compare_files;
 
 /// An image of 40x32x2 voxels with a place in space, a unit and a window to show it in.
 fn placed_image() -> Vec<u8> {
@@ -129,4 +130,24 @@ fn what_cannot_be_written_is_named_and_leaves_the_old_file() {
     assert!(error.to_string().contains("image.nii/labels.nii"), "{error}");
     assert_eq!(fs::read(tmp.path().join("labels.nii")).unwrap(), before);
     assert_eq!(fs::read_dir(tmp.path()).unwrap().count(), 2, "nothing is left beside the files");
+}
+
+#[test]
+fn acdc_s_labels_written_on_acdc_s_images_are_equal_in_everything_that_counts() {
+    let Some(acdc) = kscout_tests::acdc_dir() else {
+        eprintln!("skipped: no ACDC training set; name its folder in KSCOUT_ACDC to run this");
+        return;
+    };
+    let tmp = tempfile::tempdir().unwrap();
+    for patient in ["patient001", "patient037"] {
+        let folder = acdc.join(patient);
+        let truth = folder.join(format!("{patient}_frame01_gt.nii.gz"));
+        let written = tmp.path().join(format!("{patient}_seg.nii.gz"));
+        let labels = NiftiVolume::read(&truth).unwrap().classes(&truth).unwrap();
+        let image = NiftiVolume::read(&folder.join(format!("{patient}_frame01.nii.gz"))).unwrap();
+        image.write_classes(&written, &labels).unwrap();
+        let compared = compare_files(&truth, &written).unwrap();
+        assert!(compared.scores.0.iter().all(|scores| scores.dice == Some(1.0) && scores.hd_mm == Some(0.0)));
+        assert!(!compared.misplaced(), "{patient}: corners {:?} apart", compared.apart);
+    }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use acdc_tree::{Volume, label};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::phantom::{self, PhantomOptions};
@@ -35,7 +35,10 @@ fn network(classes: usize, device: &Device, seed: u64) -> Segmenter {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock();
     device.seed(seed);
-    Segmenter::new(&SegmenterSpec { arch: Arch::Unet, width: 4, classes, channels: 1 }, device)
+    let network = Segmenter::new(&SegmenterSpec { arch: Arch::Unet, width: 4, classes, channels: 1 }, device);
+    // Weights are drawn when they are first used: here, while no other test draws any.
+    network.forward(Tensor::<4>::zeros([1, 1, SIDE, SIDE], device));
+    network
 }
 
 /// The first of these networks that does not say the same of nearly all pixels of a picture with structure.
