@@ -1,9 +1,10 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
 //! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
-//! [`graph`]: a network as a list of operators.
+//! [`graph`]: a network as a list of operators. [`import`](mod@import): weights from PyTorch.
 
 pub mod graph;
+pub mod import;
 mod layers;
 mod lower;
 pub mod scout;

@@ -1,0 +1,147 @@
+//! Finds the pickle in the zip archive that `torch.save` writes.
+//!
+//! Only what is needed to look into it before the tensors are read: the archive's table of contents, and entries that are
+//! stored as they are. Layout: PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+const END: &[u8] = b"PK\x05\x06";
+const END_BYTES: usize = 22;
+const ENTRY: &[u8] = b"PK\x01\x02";
+const ENTRY_BYTES: usize = 46;
+const LOCAL_BYTES: usize = 30;
+
+/// A comment of 65535 bytes may follow the end record.
+const MAX_TAIL: u64 = END_BYTES as u64 + 0xffff;
+
+/// No table of contents here is larger: a network has a few hundred tensors.
+const MAX_TABLE: usize = 64 << 20;
+
+/// What an archive says of its pickle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pickle {
+    /// Where its bytes are in the file.
+    Stored {
+        /// First byte.
+        offset: u64,
+        /// Number of bytes.
+        length: u64,
+    },
+    /// It is compressed, which `torch.save` never does.
+    Compressed,
+    /// There is none.
+    None,
+}
+
+/// Looks for `data.pkl` in the archive `file`.
+///
+/// # Errors
+/// `UnexpectedEof` where the table of contents is not where it has to be: the archive is cut short.
+pub(super) fn find_pickle(file: &mut (impl Read + Seek)) -> io::Result<Pickle> {
+    let table = table_of_contents(file)?;
+    let mut rest = table.as_slice();
+    let mut best: Option<(usize, Pickle)> = None;
+    while rest.starts_with(ENTRY) && rest.len() >= ENTRY_BYTES {
+        let (name, extra, comment) = (half(rest, 28), half(rest, 30), half(rest, 32));
+        let end = ENTRY_BYTES + name + extra + comment;
+        let Some(path) = rest.get(ENTRY_BYTES..ENTRY_BYTES + name) else { return Err(cut_short()) };
+        let is_pickle = path == b"data.pkl" || path.ends_with(b"/data.pkl");
+        // The outermost one, as the reader of the tensors chooses.
+        if is_pickle && best.is_none_or(|(length, _)| name < length) {
+            let pickle = match half(rest, 10) {
+                0 => stored(file, u64::from(word(rest, 20)), u64::from(word(rest, 42)))?,
+                _ => Pickle::Compressed,
+            };
+            best = Some((name, pickle));
+        }
+        rest = rest.get(end..).ok_or_else(cut_short)?;
+    }
+    Ok(best.map_or(Pickle::None, |(_, pickle)| pickle))
+}
+
+fn table_of_contents(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let tail_start = length.saturating_sub(MAX_TAIL);
+    file.seek(SeekFrom::Start(tail_start))?;
+    let mut tail = Vec::new();
+    file.take(MAX_TAIL).read_to_end(&mut tail)?;
+    let end = (0..=tail.len().saturating_sub(END_BYTES))
+        .rev()
+        .find(|&at| tail[at..].starts_with(END) && tail.len() - at >= END_BYTES)
+        .ok_or_else(cut_short)?;
+    let (bytes, start) = (word(&tail, end + 12), word(&tail, end + 16));
+    if bytes as usize > MAX_TABLE || u64::from(start) + u64::from(bytes) > length {
+        return Err(cut_short());
+    }
+    file.seek(SeekFrom::Start(u64::from(start)))?;
+    let mut table = vec![0; bytes as usize];
+    file.read_exact(&mut table)?;
+    Ok(table)
+}
+
+/// The place of an entry's bytes, behind its local header, whose extra field may differ from the table's.
+fn stored(file: &mut (impl Read + Seek), length: u64, header: u64) -> io::Result<Pickle> {
+    file.seek(SeekFrom::Start(header))?;
+    let mut local = [0; LOCAL_BYTES];
+    file.read_exact(&mut local)?;
+    let names = half(&local, 26) + half(&local, 28);
+    Ok(Pickle::Stored { offset: header + (LOCAL_BYTES + names) as u64, length })
+}
+
+/// The little-endian number of two bytes at `at`, which the caller knows to be inside.
+fn half(bytes: &[u8], at: usize) -> usize {
+    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+}
+
+/// The little-endian number of four bytes at `at`, which the caller knows to be inside.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(word)
+}
+
+fn cut_short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the zip archive has no table of contents at its end")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// An archive of entries that are stored as they are (their checksums left 0: nothing here reads them).
+    fn archive(entries: &[(&str, &[u8], u16)]) -> Vec<u8> {
+        let (mut bytes, mut table) = (Vec::new(), Vec::new());
+        for (name, data, method) in entries {
+            let header = bytes.len() as u32;
+            let sizes = [(data.len() as u32).to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+            let start = [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8], &sizes, &(name.len() as u16).to_le_bytes()];
+            bytes.extend([&b"PK\x03\x04"[..], &start.concat(), &[0; 2], name.as_bytes(), data].concat());
+            table.extend([ENTRY, &[20, 0], &start.concat(), &[0; 12], &header.to_le_bytes(), name.as_bytes()].concat());
+        }
+        let place = [(table.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+        [bytes, table, END.to_vec(), vec![0; 8], place, vec![0; 2]].concat()
+    }
+
+    #[test]
+    fn the_outermost_pickle_is_found() {
+        let bytes = archive(&[("m/a/data.pkl", b"inner", 0), ("m/data.pkl", b"outer", 0), ("m/data/0", b"1234", 0)]);
+        let Pickle::Stored { offset, length } = find_pickle(&mut Cursor::new(&bytes)).unwrap() else { panic!("stored") };
+        assert_eq!(&bytes[offset as usize..][..length as usize], b"outer");
+    }
+
+    #[test]
+    fn an_archive_without_one_says_so() {
+        assert_eq!(find_pickle(&mut Cursor::new(archive(&[("a.txt", b"x", 0)]))).unwrap(), Pickle::None);
+        assert_eq!(find_pickle(&mut Cursor::new(archive(&[("m/data.pkl", b"x", 8)]))).unwrap(), Pickle::Compressed);
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_short_is_an_error_at_every_length() {
+        let bytes = archive(&[("m/data.pkl", b"pickle", 0)]);
+        for length in 0..bytes.len() {
+            assert!(find_pickle(&mut Cursor::new(&bytes[..length])).is_err(), "{length} of {} bytes", bytes.len());
+        }
+    }
+}

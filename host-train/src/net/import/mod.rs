@@ -1,0 +1,20 @@
+//! Weights from PyTorch.
+//!
+//! A [`StateDict`] holds a network's weights by their PyTorch names, read from a file or made in memory; a module takes them
+//! over with [`load_state_dict`], given a rule that turns the paths of its fields into those names. Files are untrusted:
+//! nothing in a pickle is ever run, and what asks to be is refused by name.
+//!
+//! * `format`: what kind of file it is. `archive`, `pickle`: a look into it for code. `names`: prefixes and wrappings.
+//! * `state_dict`: tensors of any floating-point type, as f32. `apply`: into the module.
+
+mod apply;
+mod archive;
+mod error;
+mod format;
+mod names;
+mod pickle;
+mod state_dict;
+
+pub use apply::load_state_dict;
+pub use error::{ImportError, Mismatch, WrongShape};
+pub use state_dict::{StateDict, Weights};

@@ -1,0 +1,278 @@
+//! Which functions and classes a pickle asks for, without doing what it says.
+//!
+//! A pickle is a program for a small stack machine, and its `GLOBAL` and `REDUCE` opcodes make Python call any function.
+//! The reader of the tensors calls none whatever it reads; it passes over what it does not know, though, and people should
+//! hear of a file that tries. So this walks the opcodes before, keeps no objects, and notes every global that is named.
+//! Opcodes: Python's `pickletools`.
+
+use std::io::{self, BufRead, Read};
+
+use super::error::shortened;
+
+/// Longest line of a text opcode.
+const MAX_LINE: u64 = 1 << 16;
+
+/// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them.
+const HARMLESS: [(&str, &[&str]); 13] = [
+    ("collections", &["OrderedDict", "defaultdict"]),
+    (
+        "torch._utils",
+        &[
+            "_rebuild_tensor",
+            "_rebuild_tensor_v2",
+            "_rebuild_tensor_v3",
+            "_rebuild_parameter",
+            "_rebuild_parameter_with_state",
+        ],
+    ),
+    ("torch._tensor", &["_rebuild_from_type_v2"]),
+    ("torch.nn.parameter", &["Parameter"]),
+    ("torch.storage", &["UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage"]),
+    (
+        "torch",
+        &[
+            "FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage",
+            "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage", "Tensor", "Size", "device", "float32", "float64",
+            "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+        ],
+    ),
+    ("numpy", &["dtype", "ndarray"]),
+    ("numpy.core.multiarray", &["scalar", "_reconstruct"]),
+    ("numpy._core.multiarray", &["scalar", "_reconstruct"]),
+    ("_codecs", &["encode"]),
+    ("builtins", &["set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str"]),
+    ("__builtin__", &["set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str", "unicode"]),
+    ("argparse", &["Namespace"]),
+];
+
+/// A function or class that a pickle names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Global {
+    module: String,
+    name: String,
+}
+
+impl Global {
+    fn is_harmless(&self) -> bool {
+        HARMLESS.iter().any(|(module, names)| self.module == *module && names.contains(&self.name.as_str()))
+    }
+
+    /// A layer of PyTorch's: where one is pickled, a whole model is.
+    fn is_layer(&self) -> bool {
+        self.module.starts_with("torch.nn.modules.")
+    }
+}
+
+/// The globals of a file that no state dict has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Foreign(Vec<Global>);
+
+impl Foreign {
+    /// Walks `pickles` pickles, one behind the other. Where they break off or hold what is no opcode, it ends: the reader of
+    /// the tensors says what is wrong there.
+    pub fn in_pickles(reader: &mut impl BufRead, pickles: usize) -> Self {
+        let mut found = Vec::new();
+        for _ in 0..pickles {
+            if Walk::default().run(reader, &mut found).is_err() {
+                break;
+            }
+        }
+        let mut foreign: Vec<Global> = Vec::new();
+        for global in found {
+            if !global.is_harmless() && !foreign.contains(&global) {
+                foreign.push(global);
+            }
+        }
+        Self(foreign)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether they are the classes of a pickled model.
+    pub fn is_whole_model(&self) -> bool {
+        self.0.iter().any(Global::is_layer)
+    }
+
+    /// Their names in words, layers last: what stands out comes first.
+    pub fn in_words(&self) -> String {
+        let (layers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|global| global.is_layer());
+        let names: Vec<String> = others.into_iter().chain(layers).map(|g| format!("`{}.{}`", g.module, g.name)).collect();
+        shortened(&names, 3)
+    }
+}
+
+/// What has to be remembered to know the two strings that `STACK_GLOBAL` takes off the stack.
+#[derive(Default)]
+struct Walk {
+    /// The last values pushed, newest last, as far as they are strings.
+    pushed: [Option<String>; 2],
+    /// Strings by memo number.
+    memo: std::collections::HashMap<u64, Option<String>>,
+}
+
+impl Walk {
+    fn run(mut self, r: &mut impl BufRead, found: &mut Vec<Global>) -> io::Result<()> {
+        loop {
+            let opcode = byte(r)?;
+            match opcode {
+                b'.' => return Ok(()),
+                b'c' | b'i' => {
+                    found.push(Global { module: line(r)?, name: line(r)? });
+                    self.push(None);
+                }
+                0x93 => {
+                    let [module, name] = std::mem::take(&mut self.pushed).map(|s| s.unwrap_or_else(|| "?".into()));
+                    found.push(Global { module, name });
+                    self.push(None);
+                }
+                b'S' | b'V' => {
+                    let text = line(r)?;
+                    let quotes: &[char] = if opcode == b'S' { &['\'', '"'] } else { &[] };
+                    self.push(Some(text.trim_matches(quotes).to_owned()));
+                }
+                0x8c | b'U' => self.string(r, 1)?,
+                b'X' | b'T' => self.string(r, 4)?,
+                0x8d => self.string(r, 8)?,
+                0x94 => self.memoize(self.memo.len() as u64),
+                b'q' => self.put(r, 1)?,
+                b'r' => self.put(r, 4)?,
+                b'p' => self.memoize(line(r)?.parse().unwrap_or(u64::MAX)),
+                b'h' => self.get(r, 1)?,
+                b'j' => self.get(r, 4)?,
+                b'g' => self.recall(line(r)?.parse().unwrap_or(u64::MAX)),
+                _ => {
+                    skip_argument(opcode, r)?;
+                    self.push(None);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, value: Option<String>) {
+        self.pushed.swap(0, 1);
+        self.pushed[1] = value;
+    }
+
+    fn string(&mut self, r: &mut impl BufRead, length_bytes: usize) -> io::Result<()> {
+        let length = number(r, length_bytes)?;
+        let mut bytes = Vec::new();
+        r.take(length.min(MAX_LINE)).read_to_end(&mut bytes)?;
+        skip(r, length - bytes.len() as u64)?;
+        self.push(Some(String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(())
+    }
+
+    fn put(&mut self, r: &mut impl BufRead, bytes: usize) -> io::Result<()> {
+        let index = number(r, bytes)?;
+        self.memoize(index);
+        Ok(())
+    }
+
+    fn get(&mut self, r: &mut impl BufRead, bytes: usize) -> io::Result<()> {
+        let index = number(r, bytes)?;
+        self.recall(index);
+        Ok(())
+    }
+
+    fn memoize(&mut self, index: u64) {
+        self.memo.insert(index, self.pushed[1].clone());
+    }
+
+    fn recall(&mut self, index: u64) {
+        self.push(self.memo.get(&index).cloned().flatten());
+    }
+}
+
+/// Passes over what stands behind an opcode that pushes no string.
+fn skip_argument(opcode: u8, r: &mut impl BufRead) -> io::Result<()> {
+    let fixed = match opcode {
+        b'I' | b'L' | b'F' | b'P' => return line(r).map(drop),
+        b'K' | 0x80 | 0x82 => 1,
+        b'M' | 0x83 => 2,
+        b'J' | 0x84 => 4,
+        b'G' | 0x95 => 8,
+        b'C' | 0x8a => number(r, 1)?,
+        b'B' | 0x8b => number(r, 4)?,
+        0x8e | 0x96 => number(r, 8)?,
+        b'(' | b'0' | b'1' | b'2' | b'N' | b'R' | b'b' | b'd' | b'l' | b't' | b's' | b'o' | b'a' | b'e' | b'u' | b')'
+        | b']' | b'}' | b'Q' | 0x81 | 0x85..=0x89 | 0x8f..=0x92 | 0x97 | 0x98 => 0,
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    skip(r, fixed)
+}
+
+fn byte(r: &mut impl BufRead) -> io::Result<u8> {
+    let mut byte = [0];
+    r.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// A little-endian number of `bytes` bytes, at most 8.
+fn number(r: &mut impl BufRead, bytes: usize) -> io::Result<u64> {
+    let mut buffer = [0; 8];
+    r.read_exact(&mut buffer[..bytes])?;
+    Ok(u64::from_le_bytes(buffer))
+}
+
+fn line(r: &mut impl BufRead) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    r.take(MAX_LINE).read_until(b'\n', &mut bytes)?;
+    if bytes.pop() != Some(b'\n') {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned())
+}
+
+fn skip(r: &mut impl BufRead, bytes: u64) -> io::Result<()> {
+    match io::copy(&mut r.take(bytes), &mut io::sink())? {
+        copied if copied == bytes => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreign(pickle: &[u8]) -> String {
+        Foreign::in_pickles(&mut &pickle[..], 1).in_words()
+    }
+
+    #[test]
+    fn a_call_is_named_whether_its_result_is_kept_or_dropped() {
+        assert_eq!(foreign(b"cposix\nsystem\n(S'true'\ntR."), "`posix.system`");
+        assert_eq!(foreign(b"\x80\x02cposix\nsystem\n(S'true'\ntR0}."), "`posix.system`");
+        assert_eq!(foreign(b"(S'true'\nios\nsystem\n."), "`os.system`");
+    }
+
+    #[test]
+    fn a_global_built_on_the_stack_is_named() {
+        assert_eq!(foreign(b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93."), "`os.system`");
+        let through_the_memo = b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94}h\x00h\x01\x93.";
+        assert_eq!(foreign(through_the_memo), "`os.system`");
+        assert_eq!(foreign(b"\x80\x04}}\x93."), "`?.?`", "what cannot be known is not harmless");
+    }
+
+    #[test]
+    fn what_a_state_dict_is_made_of_is_harmless() {
+        let pickle = b"\x80\x02ccollections\nOrderedDict\n)Rctorch._utils\n_rebuild_tensor_v2\nctorch\nFloatStorage\n.";
+        assert!(Foreign::in_pickles(&mut &pickle[..], 1).is_empty());
+    }
+
+    #[test]
+    fn a_pickled_model_is_told_by_its_layers() {
+        let pickle = b"ctorch.nn.modules.conv\nConv2d\n)\x81c__main__\nUNet\n)\x81.";
+        let foreign = Foreign::in_pickles(&mut &pickle[..], 1);
+        assert!(foreign.is_whole_model());
+        assert_eq!(foreign.in_words(), "`__main__.UNet`, `torch.nn.modules.conv.Conv2d`");
+    }
+
+    #[test]
+    fn a_pickle_that_breaks_off_still_names_what_came_before() {
+        assert_eq!(foreign(b"cos\nsystem\nX\xff\xff\xff\xffabc"), "`os.system`");
+        assert_eq!(foreign(b""), "");
+    }
+}

@@ -1,0 +1,236 @@
+//! Named weights, from a file or from memory.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use burn::tensor::{DType as BurnType, TensorData};
+use pytorch_reader::{DType, PickleError, PytorchError, PytorchReader};
+use safetensors::{Dtype, SafeTensors};
+
+use super::archive::{self, Pickle};
+use super::error::ImportError;
+use super::format::{Container, container};
+use super::names::unwrap;
+use super::pickle::Foreign;
+
+/// Most bytes of weights, as f32; the largest network here has an eighth of it.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Pickles in a file of PyTorch before 1.6: magic number, version, system, the object, keys of the storages.
+const LEGACY_PICKLES: usize = 5;
+
+/// A tensor of weights in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// The values, as many as the extents say.
+    pub data: Vec<f32>,
+}
+
+/// A network's weights and buffers by their PyTorch names, as f32.
+///
+/// What is no floating-point tensor (batch norm's `num_batches_tracked`, for one) is left out and listed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateDict {
+    origin: String,
+    entries: BTreeMap<String, Weights>,
+    left_out: Vec<String>,
+}
+
+impl StateDict {
+    /// A state dict from memory, under the same rules as one from a file. `origin` is how errors call it.
+    ///
+    /// # Errors
+    /// [`ImportError`] if nothing is left, or a value is not finite.
+    pub fn new(
+        origin: impl Into<String>,
+        entries: impl IntoIterator<Item = (String, Weights)>,
+    ) -> Result<Self, ImportError> {
+        let mut given: BTreeMap<String, Weights> = entries.into_iter().collect();
+        let take = |name: &str, _: &str| Ok(given.remove(name));
+        let names: Vec<String> = given.keys().cloned().collect();
+        Self::collect(origin.into(), names, take)
+    }
+
+    /// The weights in the file `path`: a PyTorch file (the zip of PyTorch 1.6 and later, or the one before) or safetensors.
+    ///
+    /// # Errors
+    /// [`ImportError`] names the file and what is wrong with it. Whatever the file holds, nothing of it is run.
+    pub fn read(path: &Path) -> Result<Self, ImportError> {
+        match container(path)? {
+            Container::Safetensors => read_safetensors(path),
+            Container::Zip => {
+                refuse_code(path, zip_globals(path)?)?;
+                read_pytorch(path)
+            }
+            Container::Pickle => {
+                let file = File::open(path).map_err(io(path))?;
+                refuse_code(path, Foreign::in_pickles(&mut BufReader::new(file), LEGACY_PICKLES))?;
+                read_pytorch(path)
+            }
+        }
+    }
+
+    /// Takes what `take(name in the file, own name)` gives for each name; `None` is left out.
+    fn collect(
+        origin: String,
+        names: Vec<String>,
+        mut take: impl FnMut(&str, &str) -> Result<Option<Weights>, ImportError>,
+    ) -> Result<Self, ImportError> {
+        let (mut entries, mut left_out, mut bytes) = (BTreeMap::new(), Vec::new(), 0u64);
+        for name in unwrap(names) {
+            let Some(weights) = take(&name.full, &name.own)? else {
+                left_out.push(name.own);
+                continue;
+            };
+            bytes += weights.data.len() as u64 * 4;
+            if bytes > MAX_BYTES {
+                return Err(ImportError::TooLarge { origin, bytes, max: MAX_BYTES });
+            }
+            if let Some(&value) = weights.data.iter().find(|value| !value.is_finite()) {
+                return Err(ImportError::NotFinite { origin, name: name.own, value });
+            }
+            entries.insert(name.own, weights);
+        }
+        if entries.is_empty() {
+            return Err(ImportError::NoWeights(origin));
+        }
+        Ok(Self { origin, entries, left_out })
+    }
+
+    /// Where the weights come from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The entry called `name`.
+    pub fn get(&self, name: &str) -> Option<&Weights> {
+        self.entries.get(name)
+    }
+
+    /// The shape of the entry called `name`.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.get(name).map(|weights| weights.shape.as_slice())
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Names of what is not in floating point, and so no weight.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> ImportError {
+    |source| ImportError::Io { path: path.to_owned(), source }
+}
+
+fn damaged(path: &Path, message: impl ToString) -> ImportError {
+    ImportError::Damaged { path: path.to_owned(), message: message.to_string() }
+}
+
+fn refuse_code(path: &Path, foreign: Foreign) -> Result<(), ImportError> {
+    let (path, globals) = (path.to_owned(), foreign.in_words());
+    match (foreign.is_empty(), foreign.is_whole_model()) {
+        (true, _) => Ok(()),
+        (_, true) => Err(ImportError::WholeModel { path, globals }),
+        _ => Err(ImportError::Code { path, globals }),
+    }
+}
+
+fn zip_globals(path: &Path) -> Result<Foreign, ImportError> {
+    let mut file = File::open(path).map_err(io(path))?;
+    let not = |found: &str| ImportError::NotWeights {
+        path: path.to_owned(),
+        found: found.into(),
+        advice: "give the file that torch.save wrote",
+    };
+    match archive::find_pickle(&mut file) {
+        Ok(Pickle::Stored { offset, length }) => {
+            file.seek(SeekFrom::Start(offset)).map_err(io(path))?;
+            Ok(Foreign::in_pickles(&mut BufReader::new(file.take(length)), 1))
+        }
+        Ok(Pickle::Compressed) => Err(not("a zip archive that was packed again")),
+        Ok(Pickle::None) => Err(not("a zip archive without PyTorch's data.pkl")),
+        Err(error) => Err(damaged(path, error)),
+    }
+}
+
+fn read_pytorch(path: &Path) -> Result<StateDict, ImportError> {
+    let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error))?;
+    let mut tensors = reader.into_tensors();
+    let names = tensors.keys().cloned().collect();
+    StateDict::collect(path.display().to_string(), names, |name, _| {
+        let Some(tensor) = tensors.remove(name) else { return Ok(None) };
+        let dtype = match tensor.dtype() {
+            DType::F64 => BurnType::F64,
+            DType::F32 => BurnType::F32,
+            DType::F16 => BurnType::F16,
+            DType::BF16 => BurnType::BF16,
+            _ => return Ok(None),
+        };
+        check_size(path, tensor.num_elements())?;
+        let bytes = tensor.read().map_err(|error| damaged(path, error))?;
+        weights(bytes, tensor.shape().to_vec(), dtype).map(Some).map_err(|message| damaged(path, message))
+    })
+}
+
+fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
+    let unusable = |found: String| ImportError::NotWeights {
+        path: path.to_owned(),
+        found,
+        advice: "give a file with the network's state_dict, as torch.save writes it",
+    };
+    match error {
+        PytorchError::Pickle(PickleError::UnsupportedType(name)) => {
+            unusable(format!("a file with tensors of the kind `{name}`"))
+        }
+        PytorchError::Pickle(PickleError::NoDataSource) => unusable("a bare pickle".into()),
+        PytorchError::InvalidFormat(message) if message.starts_with("Expected a dictionary") => {
+            unusable("a pickle that is no dictionary".into())
+        }
+        error => damaged(path, error),
+    }
+}
+
+fn read_safetensors(path: &Path) -> Result<StateDict, ImportError> {
+    let bytes = fs::read(path).map_err(io(path))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?;
+    let names = file.names().into_iter().map(str::to_owned).collect();
+    StateDict::collect(path.display().to_string(), names, |name, _| {
+        let tensor = file.tensor(name).map_err(|error| damaged(path, error))?;
+        let dtype = match tensor.dtype() {
+            Dtype::F64 => BurnType::F64,
+            Dtype::F32 => BurnType::F32,
+            Dtype::F16 => BurnType::F16,
+            Dtype::BF16 => BurnType::BF16,
+            _ => return Ok(None),
+        };
+        let read = weights(tensor.data().to_vec(), tensor.shape().to_vec(), dtype);
+        read.map(Some).map_err(|message| damaged(path, message))
+    })
+}
+
+/// Refuses a tensor before it is read: a view may claim far more elements than the file has bytes.
+fn check_size(path: &Path, elements: usize) -> Result<(), ImportError> {
+    match (elements as u64).checked_mul(4) {
+        Some(bytes) if bytes <= MAX_BYTES => Ok(()),
+        bytes => {
+            let origin = path.display().to_string();
+            Err(ImportError::TooLarge { origin, bytes: bytes.unwrap_or(u64::MAX), max: MAX_BYTES })
+        }
+    }
+}
+
+fn weights(bytes: Vec<u8>, shape: Vec<usize>, dtype: BurnType) -> Result<Weights, String> {
+    let bytes = burn::tensor::Bytes::from_bytes_vec(bytes);
+    let data = TensorData::try_from_bytes(bytes, shape.clone(), dtype).map_err(|error| error.to_string())?;
+    let data = data.convert::<f32>().try_into_vec::<f32>().map_err(|error| error.to_string())?;
+    Ok(Weights { shape, data })
+}
