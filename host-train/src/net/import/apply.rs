@@ -25,7 +25,8 @@ pub fn load_state_dict<M: Module>(
     dict: &StateDict,
     rename: impl Fn(&str) -> String,
 ) -> Result<M, ImportError> {
-    let mut check = Check { place: Place::default(), dict, rename: &rename, known: BTreeSet::new(), found: Mismatch::default() };
+    let mut check =
+        Check { place: Place::default(), dict, rename: &rename, known: BTreeSet::new(), found: Mismatch::default() };
     module.visit(&mut check);
     let Check { known, found: mut mismatch, .. } = check;
     mismatch.left_over = dict.names().filter(|name| !known.contains(*name)).map(str::to_owned).collect();
@@ -148,10 +149,7 @@ mod tests {
 
     fn small() -> Small {
         let device = Device::flex();
-        Small {
-            r#final: LinearConfig::new(3, 2).init(&device),
-            norms: vec![BatchNormConfig::new(2).init(&device)],
-        }
+        Small { r#final: LinearConfig::new(3, 2).init(&device), norms: vec![BatchNormConfig::new(2).init(&device)] }
     }
 
     fn entry(shape: &[usize], first: f32) -> Weights {

@@ -116,7 +116,8 @@ mod tests {
         for (name, data, method) in entries {
             let header = bytes.len() as u32;
             let sizes = [(data.len() as u32).to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
-            let start = [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8], &sizes, &(name.len() as u16).to_le_bytes()];
+            let start =
+                [&[20, 0, 0, 0][..], &method.to_le_bytes(), &[0; 8], &sizes, &(name.len() as u16).to_le_bytes()];
             bytes.extend([&b"PK\x03\x04"[..], &start.concat(), &[0; 2], name.as_bytes(), data].concat());
             table.extend([ENTRY, &[20, 0], &start.concat(), &[0; 12], &header.to_le_bytes(), name.as_bytes()].concat());
         }
@@ -127,7 +128,9 @@ mod tests {
     #[test]
     fn the_outermost_pickle_is_found() {
         let bytes = archive(&[("m/a/data.pkl", b"inner", 0), ("m/data.pkl", b"outer", 0), ("m/data/0", b"1234", 0)]);
-        let Pickle::Stored { offset, length } = find_pickle(&mut Cursor::new(&bytes)).unwrap() else { panic!("stored") };
+        let Pickle::Stored { offset, length } = find_pickle(&mut Cursor::new(&bytes)).unwrap() else {
+            panic!("stored")
+        };
         assert_eq!(&bytes[offset as usize..][..length as usize], b"outer");
     }
 

@@ -67,7 +67,10 @@ fn by_content(head: &[u8]) -> Result<Container, (&'static str, &'static str)> {
         return Err(("an HDF5 file, as Keras writes it", "convert it to a PyTorch state_dict first"));
     }
     if head.get(TAR.0..).is_some_and(|rest| rest.starts_with(TAR.1)) {
-        return Err(("a tar archive", "unpack it and give the file inside; if it is PyTorch's own of before 2017, save it again with a newer one"));
+        return Err((
+            "a tar archive",
+            "unpack it and give the file inside; if it is PyTorch's own of before 2017, save it again with a newer one",
+        ));
     }
     if head.starts_with(b"PK") {
         return Ok(Container::Zip);

@@ -8,7 +8,19 @@ const LIKELY_WRAPPERS: [&str; 2] = ["model", "net"];
 
 /// How the keys begin that training scripts put beside the weights.
 const BOOKKEEPING: [&str; 13] = [
-    "optim", "sched", "lr_", "ema", "scaler", "amp", "epoch", "iter", "loss", "rng", "callbacks", "loops", "mask_values",
+    "optim",
+    "sched",
+    "lr_",
+    "ema",
+    "scaler",
+    "amp",
+    "epoch",
+    "iter",
+    "loss",
+    "rng",
+    "callbacks",
+    "loops",
+    "mask_values",
 ];
 
 /// Prefixes that PyTorch itself puts before every name: `DataParallel`'s, and `torch.compile`'s.

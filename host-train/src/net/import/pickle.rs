@@ -31,9 +31,29 @@ const HARMLESS: [(&str, &[&str]); 13] = [
     (
         "torch",
         &[
-            "FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage",
-            "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage", "Tensor", "Size", "device", "float32", "float64",
-            "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+            "FloatStorage",
+            "DoubleStorage",
+            "HalfStorage",
+            "BFloat16Storage",
+            "LongStorage",
+            "IntStorage",
+            "ShortStorage",
+            "CharStorage",
+            "ByteStorage",
+            "BoolStorage",
+            "Tensor",
+            "Size",
+            "device",
+            "float32",
+            "float64",
+            "float16",
+            "bfloat16",
+            "int64",
+            "int32",
+            "int16",
+            "int8",
+            "uint8",
+            "bool",
         ],
     ),
     ("numpy", &["dtype", "ndarray"]),
@@ -99,7 +119,8 @@ impl Foreign {
     /// Their names in words, layers last: what stands out comes first.
     pub fn in_words(&self) -> String {
         let (layers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|global| global.is_layer());
-        let names: Vec<String> = others.into_iter().chain(layers).map(|g| format!("`{}.{}`", g.module, g.name)).collect();
+        let names: Vec<String> =
+            others.into_iter().chain(layers).map(|g| format!("`{}.{}`", g.module, g.name)).collect();
         shortened(&names, 3)
     }
 }
@@ -197,8 +218,30 @@ fn skip_argument(opcode: u8, r: &mut impl BufRead) -> io::Result<()> {
         b'C' | 0x8a => number(r, 1)?,
         b'B' | 0x8b => number(r, 4)?,
         0x8e | 0x96 => number(r, 8)?,
-        b'(' | b'0' | b'1' | b'2' | b'N' | b'R' | b'b' | b'd' | b'l' | b't' | b's' | b'o' | b'a' | b'e' | b'u' | b')'
-        | b']' | b'}' | b'Q' | 0x81 | 0x85..=0x89 | 0x8f..=0x92 | 0x97 | 0x98 => 0,
+        b'('
+        | b'0'
+        | b'1'
+        | b'2'
+        | b'N'
+        | b'R'
+        | b'b'
+        | b'd'
+        | b'l'
+        | b't'
+        | b's'
+        | b'o'
+        | b'a'
+        | b'e'
+        | b'u'
+        | b')'
+        | b']'
+        | b'}'
+        | b'Q'
+        | 0x81
+        | 0x85..=0x89
+        | 0x8f..=0x92
+        | 0x97
+        | 0x98 => 0,
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     skip(r, fixed)

@@ -50,9 +50,8 @@ impl StateDict {
         entries: impl IntoIterator<Item = (String, Weights)>,
     ) -> Result<Self, ImportError> {
         let mut given: BTreeMap<String, Weights> = entries.into_iter().collect();
-        let take = |name: &str, _: &str| Ok(given.remove(name));
-        let names: Vec<String> = given.keys().cloned().collect();
-        Self::collect(origin.into(), names, take)
+        let names = given.keys().cloned().collect();
+        Self::collect(origin.into(), names, |name| Ok(given.remove(name)))
     }
 
     /// The weights in the file `path`: a PyTorch file (the zip of PyTorch 1.6 and later, or the one before) or safetensors.
@@ -74,15 +73,15 @@ impl StateDict {
         }
     }
 
-    /// Takes what `take(name in the file, own name)` gives for each name; `None` is left out.
+    /// Takes what `take` gives for each name in the file; `None` is left out.
     fn collect(
         origin: String,
         names: Vec<String>,
-        mut take: impl FnMut(&str, &str) -> Result<Option<Weights>, ImportError>,
+        mut take: impl FnMut(&str) -> Result<Option<Weights>, ImportError>,
     ) -> Result<Self, ImportError> {
         let (mut entries, mut left_out, mut bytes) = (BTreeMap::new(), Vec::new(), 0u64);
         for name in unwrap(names) {
-            let Some(weights) = take(&name.full, &name.own)? else {
+            let Some(weights) = take(&name.full)? else {
                 left_out.push(name.own);
                 continue;
             };
@@ -166,7 +165,7 @@ fn read_pytorch(path: &Path) -> Result<StateDict, ImportError> {
     let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error))?;
     let mut tensors = reader.into_tensors();
     let names = tensors.keys().cloned().collect();
-    StateDict::collect(path.display().to_string(), names, |name, _| {
+    StateDict::collect(path.display().to_string(), names, |name| {
         let Some(tensor) = tensors.remove(name) else { return Ok(None) };
         let dtype = match tensor.dtype() {
             DType::F64 => BurnType::F64,
@@ -203,7 +202,7 @@ fn read_safetensors(path: &Path) -> Result<StateDict, ImportError> {
     let bytes = fs::read(path).map_err(io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?;
     let names = file.names().into_iter().map(str::to_owned).collect();
-    StateDict::collect(path.display().to_string(), names, |name, _| {
+    StateDict::collect(path.display().to_string(), names, |name| {
         let tensor = file.tensor(name).map_err(|error| damaged(path, error))?;
         let dtype = match tensor.dtype() {
             Dtype::F64 => BurnType::F64,
