@@ -6,6 +6,7 @@
 //!
 //! * `format`: what kind of file it is. `archive`, `pickle`: a look into it for code. `names`: prefixes and wrappings.
 //! * `state_dict`: tensors of any floating-point type, as f32. `apply`: into the module.
+//! * `segmenters`: the published names of the segmenters.
 
 mod apply;
 mod archive;
@@ -13,8 +14,10 @@ mod error;
 mod format;
 mod names;
 mod pickle;
+mod segmenters;
 mod state_dict;
 
 pub use apply::load_state_dict;
 pub use error::{ImportError, Mismatch, WrongShape};
+pub use segmenters::{import_segmenter, infer_spec, pytorch_name, recognise};
 pub use state_dict::{StateDict, Weights};

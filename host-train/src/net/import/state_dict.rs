@@ -120,6 +120,17 @@ impl StateDict {
         self.entries.keys().map(String::as_str)
     }
 
+    /// Takes the bias `bias` out and off the running mean `mean` of the batch norm behind it, if both are there and agree.
+    pub(super) fn fold_bias(&mut self, bias: &str, mean: &str) {
+        if self.shape(bias) != self.shape(mean) {
+            return;
+        }
+        let Some(bias) = self.entries.remove(bias) else { return };
+        if let Some(mean) = self.entries.get_mut(mean) {
+            mean.data.iter_mut().zip(&bias.data).for_each(|(mean, bias)| *mean -= bias);
+        }
+    }
+
     /// Names of what is not in floating point, and so no weight.
     pub fn left_out(&self) -> &[String] {
         &self.left_out

@@ -1,0 +1,242 @@
+//! The segmenters' published names: which network a state dict is of, how wide, and how its parameters are called.
+//!
+//! Names and shapes are those of checkpoints of Pytorch-UNet, UNet++ and UNeXt-pytorch; nothing of their code is here.
+
+use std::borrow::Cow;
+
+use burn::tensor::Device;
+
+use super::apply::load_state_dict;
+use super::error::{ImportError, shortened};
+use super::state_dict::StateDict;
+use crate::net::{Arch, Segmenter, SegmenterSpec};
+
+/// Beyond these a shape is no width, number of classes or number of channels, and a network of it would fill the memory.
+const MOST: [(&str, usize); 3] = [("width", 512), ("classes", 256), ("channels", 256)];
+
+/// The segmenter of the architecture `arch` with the weights of `dict`; width, classes and channels are the weights' own.
+///
+/// # Errors
+/// [`ImportError::OtherArch`] if the weights are of something else, [`ImportError::Mismatch`] if they nearly fit.
+pub fn import_segmenter(
+    arch: Arch,
+    dict: &StateDict,
+    device: &Device,
+) -> Result<(Segmenter, SegmenterSpec), ImportError> {
+    let spec = infer_spec(arch, dict)?;
+    let dict = without_folded_biases(arch, dict);
+    let network = load_state_dict(Segmenter::new(&spec, device), &dict, |path| pytorch_name(arch, path))?;
+    Ok((network, spec))
+}
+
+/// Width, classes and channels of the weights `dict` of an `arch`, by the shapes of its first and last layer.
+///
+/// # Errors
+/// [`ImportError::OtherArch`] names the architecture that would fit, where one does.
+pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportError> {
+    let other = |why: String| other_arch(arch, dict, why);
+    if let Some(found) = recognise(dict).filter(|&found| found != arch.name()) {
+        return Err(other(format!("the names and shapes are those of `{found}`")));
+    }
+    let (first, last) = ends(arch);
+    let shape = |name: &str| match dict.shape(name) {
+        Some(&[out, input, _, _]) => Ok((out, input)),
+        Some(shape) => Err(other(format!("`{name}` is {shape:?} and should have four dimensions"))),
+        None => Err(other(format!("`{name}` is not there"))),
+    };
+    let ((width, channels), (classes, _)) = (shape(first)?, shape(last)?);
+    for ((what, most), got) in MOST.into_iter().zip([width, classes, channels]) {
+        if !(1..=most).contains(&got) {
+            return Err(other(format!("a {what} of {got} is not within 1 to {most}")));
+        }
+    }
+    Ok(SegmenterSpec { arch, width, classes, channels })
+}
+
+/// The architecture that the weights are of, as `--arch` calls it; `None` if no network here has such names.
+pub fn recognise(dict: &StateDict) -> Option<&'static str> {
+    let first = |name: &str| dict.shape(name).and_then(|shape| shape.first().copied());
+    if first("inc.double_conv.0.weight").is_some() {
+        let arch = if first("up1.up.weight").is_some() { Arch::Unet } else { Arch::UnetBilinear };
+        return Some(arch.name());
+    }
+    if first("x0_0.conv1.weight").is_some() {
+        return Some(Arch::UnetPp.name());
+    }
+    if first("patch_embed3.proj.weight").is_some() {
+        // UNeXt's third stage is eight times as wide as the first, UNeXt-S's four times.
+        return match (first("encoder1.weight")?, first("encoder3.weight")?) {
+            (one, three) if three == 8 * one => Some(Arch::Unext.name()),
+            (one, three) if three == 4 * one => Some(Arch::UnextS.name()),
+            _ => None,
+        };
+    }
+    None
+}
+
+fn other_arch(arch: Arch, dict: &StateDict, why: String) -> ImportError {
+    let advice = match recognise(dict) {
+        Some(found) if found != arch.name() => format!("Give --arch {found}"),
+        _ => {
+            let names: Vec<String> = dict.names().map(str::to_owned).collect();
+            format!("The names are {}", shortened(&names, 4))
+        }
+    };
+    ImportError::OtherArch { origin: dict.origin().to_owned(), asked: arch.name().into(), why, advice }
+}
+
+/// The names of the first layer's weights, `[width, channels, 3, 3]`, and of the last one's, `[classes, width, 1, 1]`.
+fn ends(arch: Arch) -> (&'static str, &'static str) {
+    match arch {
+        Arch::Unet | Arch::UnetBilinear => ("inc.double_conv.0.weight", "outc.conv.weight"),
+        Arch::UnetPp => ("x0_0.conv1.weight", "head1.weight"),
+        Arch::Unext | Arch::UnextS => ("encoder1.weight", "final.weight"),
+    }
+}
+
+/// What the published network calls the parameter at `path` of the module here (see [`load_state_dict`]).
+pub fn pytorch_name(arch: Arch, path: &str) -> String {
+    match arch {
+        Arch::Unet | Arch::UnetBilinear => unet_name(path),
+        Arch::UnetPp => unetpp_name(path),
+        Arch::Unext | Arch::UnextS => path.to_owned(),
+    }
+}
+
+/// `down1.bn2.weight`: the fifth of a block's layers, which lies behind the pooling.
+fn unet_name(path: &str) -> String {
+    let parts: Vec<&str> = path.split('.').collect();
+    match parts[..] {
+        ["outc", leaf] => format!("outc.conv.{leaf}"),
+        [block, layer, leaf] if block.starts_with("down") => {
+            format!("{block}.maxpool_conv.1.double_conv.{}.{leaf}", place_in_block(layer))
+        }
+        ["inc", layer, leaf] => format!("inc.double_conv.{}.{leaf}", place_in_block(layer)),
+        [block, "conv", layer, leaf] => format!("{block}.conv.double_conv.{}.{leaf}", place_in_block(layer)),
+        _ => path.to_owned(),
+    }
+}
+
+/// A block is convolution, norm, ReLU, and the same again.
+fn place_in_block(layer: &str) -> &str {
+    match layer {
+        "conv1" => "0",
+        "bn1" => "1",
+        "conv2" => "3",
+        "bn2" => "4",
+        other => other,
+    }
+}
+
+/// `column.0.node.2.conv1.weight`: node 2 of the column behind the encoder, `x2_1`.
+fn unetpp_name(path: &str) -> String {
+    let parts: Vec<&str> = path.split('.').collect();
+    let behind = |column: &str| column.parse::<usize>().map_or(0, |before| before + 1);
+    match parts[..] {
+        ["encoder", i, layer, leaf] => format!("x{i}_0.{layer}.{leaf}"),
+        ["column", j, "node", i, layer, leaf] => format!("x{i}_{}.{layer}.{leaf}", behind(j)),
+        ["column", j, "up", i, leaf] => format!("up{i}_{}.{leaf}", behind(j)),
+        ["column", j, "head", leaf] => format!("head{}.{leaf}", behind(j)),
+        _ => path.to_owned(),
+    }
+}
+
+/// U-Net weights without biases before batch norms, which older checkpoints have and the network here has not: the norm
+/// takes the mean off, so a bias is the same as a smaller running mean.
+fn without_folded_biases(arch: Arch, dict: &StateDict) -> Cow<'_, StateDict> {
+    if !matches!(arch, Arch::Unet | Arch::UnetBilinear) {
+        return Cow::Borrowed(dict);
+    }
+    let mut folded = Cow::Borrowed(dict);
+    for (conv, norm) in [("0", "1"), ("3", "4")] {
+        let ending = format!("double_conv.{conv}.bias");
+        let biases: Vec<String> = dict.names().filter(|name| name.ends_with(&ending)).map(str::to_owned).collect();
+        for name in biases {
+            let block = name.strip_suffix(&format!("{conv}.bias")).unwrap_or(&name);
+            folded.to_mut().fold_bias(&name, &format!("{block}{norm}.running_mean"));
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state_dict::Weights;
+    use super::*;
+
+    /// A state dict of zeros.
+    fn dict(entries: &[(&str, &[usize])]) -> StateDict {
+        let zeros = |shape: &[usize]| Weights { shape: shape.to_vec(), data: vec![0.0; shape.iter().product()] };
+        StateDict::new("a.pth", entries.iter().map(|(name, shape)| ((*name).to_owned(), zeros(shape)))).unwrap()
+    }
+
+    #[test]
+    fn paths_become_the_published_names() {
+        for (arch, path, name) in [
+            (Arch::Unet, "inc.conv1.weight", "inc.double_conv.0.weight"),
+            (Arch::Unet, "down4.bn2.running_var", "down4.maxpool_conv.1.double_conv.4.running_var"),
+            (Arch::Unet, "up1.up.bias", "up1.up.bias"),
+            (Arch::UnetBilinear, "up3.conv.conv2.weight", "up3.conv.double_conv.3.weight"),
+            (Arch::UnetBilinear, "outc.bias", "outc.conv.bias"),
+            (Arch::UnetPp, "encoder.4.conv2.bias", "x4_0.conv2.bias"),
+            (Arch::UnetPp, "column.1.node.2.conv1.weight", "x2_2.conv1.weight"),
+            (Arch::UnetPp, "column.3.up.0.weight", "up0_4.weight"),
+            (Arch::UnetPp, "column.0.head.bias", "head1.bias"),
+            (Arch::UnextS, "block1.0.mlp.fc1.weight", "block1.0.mlp.fc1.weight"),
+        ] {
+            assert_eq!(pytorch_name(arch, path), name);
+        }
+    }
+
+    #[test]
+    fn width_classes_and_channels_are_the_weights_own() {
+        let weights = dict(&[("x0_0.conv1.weight", &[16, 2, 3, 3]), ("head1.weight", &[5, 16, 1, 1])]);
+        let expected = SegmenterSpec { arch: Arch::UnetPp, width: 16, classes: 5, channels: 2 };
+        assert_eq!(infer_spec(Arch::UnetPp, &weights).unwrap(), expected);
+    }
+
+    #[test]
+    fn weights_of_another_network_name_it() {
+        let unext = |third| {
+            dict(&[
+                ("encoder1.weight", &[8, 3, 3, 3]),
+                ("encoder3.weight", &[third, 16, 3, 3]),
+                ("patch_embed3.proj.weight", &[64, 32, 3, 3]),
+                ("final.weight", &[4, 8, 1, 1]),
+            ])
+        };
+        let error = infer_spec(Arch::Unet, &unext(32)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("a.pth: these are not weights of `unet`") && error.ends_with("--arch unext-s"),
+            "{error}"
+        );
+        let error = infer_spec(Arch::UnextS, &unext(64)).unwrap_err().to_string();
+        assert!(error.ends_with("--arch unext"), "{error}");
+        let error = infer_spec(Arch::Unet, &dict(&[("layer1.weight", &[1, 1, 1, 1])])).unwrap_err().to_string();
+        assert!(
+            error.contains("`inc.double_conv.0.weight` is not there") && error.contains("layer1.weight"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn shapes_that_no_network_has_are_refused() {
+        for (first, last) in [([0, 1, 3, 3], [4, 1, 1, 1]), ([1, 1, 3, 3], [300, 1, 1, 1])] {
+            let weights = dict(&[("x0_0.conv1.weight", &first), ("head1.weight", &last)]);
+            assert!(infer_spec(Arch::UnetPp, &weights).unwrap_err().to_string().contains("is not within 1 to"));
+        }
+        let flat = dict(&[("x0_0.conv1.weight", &[16]), ("head1.weight", &[4, 16, 1, 1])]);
+        assert!(infer_spec(Arch::UnetPp, &flat).unwrap_err().to_string().contains("four dimensions"));
+    }
+
+    #[test]
+    fn a_bias_before_a_batch_norm_moves_into_its_running_mean() {
+        let weights = |data: &[f32]| Weights { shape: vec![data.len()], data: data.to_vec() };
+        let entries = [("inc.double_conv.0.bias", [1.0, 2.0]), ("inc.double_conv.1.running_mean", [10.0, 10.0])];
+        let entries = entries.iter().map(|(name, data)| ((*name).to_owned(), weights(data)));
+        let dict = StateDict::new("memory", entries).unwrap();
+        let folded = without_folded_biases(Arch::Unet, &dict);
+        assert_eq!(folded.names().collect::<Vec<_>>(), ["inc.double_conv.1.running_mean"]);
+        assert_eq!(folded.get("inc.double_conv.1.running_mean").unwrap().data, [9.0, 8.0]);
+    }
+}
