@@ -4,8 +4,10 @@ mod bench;
 mod data;
 mod eval;
 mod export;
+mod import;
 mod inspect;
 mod metrics;
+mod net;
 mod predict;
 mod sampler;
 mod scan;
@@ -33,6 +35,10 @@ enum Command {
     Data(data::DataArgs),
     /// Train a segmenter (the reward model) or a sampling policy.
     Train(train::TrainArgs),
+    /// Take over a segmenter's weights from PyTorch.
+    Import(import::ImportArgs),
+    /// Run a network on arrays, or list its layers and what they cost.
+    Net(net::NetArgs),
     /// Show the weights of the sampler that draws slices by the classes they hold.
     Sampler(sampler::SamplerArgs),
     /// Compare a policy with the fixed patterns over a range of budgets: tables, statistics, pictures.
@@ -59,6 +65,8 @@ impl Cli {
         match self.command {
             Command::Data(args) => Ok(args.run()?),
             Command::Train(args) => args.run(),
+            Command::Import(args) => args.run(),
+            Command::Net(args) => args.run(),
             Command::Sampler(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Export(args) => args.run(),

@@ -3,6 +3,7 @@
 //! * [`observe`](mod@observe): what the networks see at every stage of a scan, to calibrate on.
 //! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
+//! * [`cost`](mod@cost): layers, parameters and memory of a network that need not be trained.
 //! * [`file`](mod@file): reading a blob from disk.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
 //!   [`bench`](mod@bench): how long it takes.
@@ -10,6 +11,7 @@
 pub mod bench;
 pub mod blob_writer;
 pub mod calibrate;
+pub mod cost;
 pub mod file;
 pub mod inspect;
 pub mod observe;

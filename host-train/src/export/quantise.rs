@@ -61,7 +61,8 @@ fn handed_on(graph: &FloatGraph, ranges: &[Range]) -> Vec<Range> {
     ranges
 }
 
-fn name(op: &FloatOp) -> &'static str {
+/// What an operator is called.
+pub(super) fn name(op: &FloatOp) -> &'static str {
     match op {
         FloatOp::Conv(_) => "convolution",
         FloatOp::Depthwise(_) => "depthwise convolution",

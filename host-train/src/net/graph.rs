@@ -79,6 +79,20 @@ pub struct FloatNode {
     pub shape: Shape,
 }
 
+impl FloatNode {
+    /// Multiply-accumulates of one run.
+    pub fn macs(&self) -> u64 {
+        let macs = match &self.op {
+            FloatOp::Conv(conv) => self.shape.h * self.shape.w * conv.weights.len(),
+            FloatOp::Depthwise(conv) => self.shape.len() * conv.kernel.0 * conv.kernel.1,
+            // Each output is a sum over the input channels alone.
+            FloatOp::ConvTranspose2x2(conv) => self.shape.h * self.shape.w * conv.weights.len() / 4,
+            _ => 0,
+        };
+        macs as u64
+    }
+}
+
 /// A network. The last node writes the output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FloatGraph {
@@ -113,14 +127,7 @@ impl FloatGraph {
 
     /// Multiply-accumulates of one run: those of the convolutions.
     pub fn macs(&self) -> u64 {
-        let of = |node: &FloatNode| match &node.op {
-            FloatOp::Conv(conv) => node.shape.h * node.shape.w * conv.weights.len(),
-            FloatOp::Depthwise(conv) => node.shape.len() * conv.kernel.0 * conv.kernel.1,
-            // Each output is a sum over the input channels alone.
-            FloatOp::ConvTranspose2x2(conv) => node.shape.h * node.shape.w * conv.weights.len() / 4,
-            _ => 0,
-        };
-        self.nodes.iter().map(|node| of(node) as u64).sum()
+        self.nodes.iter().map(FloatNode::macs).sum()
     }
 
     /// Every node's result for the real-valued `inputs`.

@@ -1,0 +1,150 @@
+//! `kscout net forward`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use clap::Args;
+
+use super::super::Failure;
+use super::npy::Array;
+use crate::device::DeviceChoice;
+use crate::net::import::{StateDict, import_segmenter};
+use crate::net::{Arch, Segmenter, SegmenterSpec};
+use crate::train::reward::load_segmenter;
+
+/// `kscout net forward`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  kscout net forward --arch unext-s --weights model.pth --input images.npy --output logits.npy"
+)]
+pub struct ForwardArgs {
+    /// The network: unet, unet-bilinear, unetpp, unext or unext-s; a checkpoint knows its own
+    #[arg(long, value_name = "NAME", required_unless_present = "model")]
+    arch: Option<Arch>,
+    /// Weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
+    #[arg(long, value_name = "FILE", required_unless_present = "model", conflicts_with = "model")]
+    weights: Option<PathBuf>,
+    /// A checkpoint, from `kscout import` or `kscout train reward`, instead of weights
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Images [B, C, H, W] as float32 or float64, C being 1 or the network's channels
+    #[arg(long, value_name = "FILE.npy")]
+    input: PathBuf,
+    /// Where to write the logits [B, classes, H, W] as float32; of U-Net++ those of its heads, [4, B, classes, H, W]
+    #[arg(long, value_name = "FILE.npy")]
+    output: PathBuf,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceChoice,
+}
+
+impl ForwardArgs {
+    /// Runs the network.
+    pub fn run(self) -> Result<(), Failure> {
+        let device = self.device.open()?;
+        let (network, spec) = self.network(&device)?;
+        let images = Array::read(&self.input)?;
+        let [batch, channels, height, width] = check_input(&self.input, &images, &spec)?;
+        // One image at a time, so that memory does not grow with their number; batch norms do not mix images either.
+        let heads: Vec<Vec<f32>> = images
+            .data
+            .chunks_exact(channels * height * width)
+            .map(|image| {
+                let image = TensorData::new(image.to_vec(), [1, channels, height, width]);
+                network.heads(Tensor::<4>::from_data(image, &device)).into_iter().flat_map(values).collect()
+            })
+            .collect();
+        let levels = spec.arch.levels();
+        let logits = Array {
+            shape: [&[levels][usize::from(levels == 1)..], &[batch, spec.classes, height, width]].concat(),
+            data: heads_first(&heads, levels),
+        };
+        logits.write(&self.output)?;
+        println!("{}: {:?}, float32", self.output.display(), logits.shape);
+        Ok(())
+    }
+
+    fn network(&self, device: &Device) -> Result<(Segmenter, SegmenterSpec), Failure> {
+        if let (Some(weights), Some(arch)) = (&self.weights, self.arch) {
+            return Ok(import_segmenter(arch, &StateDict::read(weights)?, device)?);
+        }
+        let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
+        let (network, meta) = load_segmenter(dir, None, device)?;
+        let spec = meta.segmenter(dir)?;
+        match self.arch {
+            Some(arch) if arch != spec.arch => {
+                Err(format!("{}: a checkpoint of `{}`, but --arch says `{arch}`", dir.display(), spec.arch).into())
+            }
+            _ => Ok((network, spec)),
+        }
+    }
+}
+
+/// `[B, C, H, W]` of the images, if the network takes them.
+fn check_input(path: &Path, images: &Array, spec: &SegmenterSpec) -> Result<[usize; 4], Failure> {
+    let refuse = |what: String| Err(format!("{}: {what}", path.display()).into());
+    let &[batch, channels, height, width] = images.shape.as_slice() else {
+        return refuse(format!("an array of {:?}; images are [B, C, H, W]", images.shape));
+    };
+    if channels != 1 && channels != spec.channels {
+        let own = if spec.channels == 1 { "1".into() } else { format!("1 or {}", spec.channels) };
+        return refuse(format!("images of {channels} channels; this {} takes {own}", spec.arch));
+    }
+    let least = spec.arch.size_multiple();
+    // The U-Nets pad what does not halve evenly, UNeXt's tokens cannot.
+    let even = matches!(spec.arch, Arch::Unext | Arch::UnextS);
+    let fits = |side: usize| side >= least && (!even || side.is_multiple_of(least));
+    if batch == 0 || !fits(height) || !fits(width) {
+        let rule = if even { format!("multiples of {least}") } else { format!("at least {least}") };
+        return refuse(format!("{batch} images of {height}x{width}; {} takes one or more, of sides {rule}", spec.arch));
+    }
+    Ok([batch, channels, height, width])
+}
+
+fn values(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
+}
+
+/// From every image's heads, one behind the other, to every head's images.
+fn heads_first(images: &[Vec<f32>], levels: usize) -> Vec<f32> {
+    let head = |level: usize| {
+        images.iter().flat_map(move |image| {
+            let length = image.len() / levels;
+            image[level * length..][..length].iter().copied()
+        })
+    };
+    (0..levels).flat_map(head).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arch: Arch, shape: &[usize]) -> Result<[usize; 4], String> {
+        let images = Array { shape: shape.to_vec(), data: Vec::new() };
+        let spec = SegmenterSpec::published(arch, 4);
+        check_input(Path::new("in.npy"), &images, &spec).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn images_that_a_network_cannot_take_are_refused_in_words() {
+        assert_eq!(check(Arch::Unet, &[2, 1, 50, 37]), Ok([2, 1, 50, 37]));
+        assert_eq!(check(Arch::UnextS, &[1, 3, 32, 64]), Ok([1, 3, 32, 64]));
+        let says = |arch, shape: &[usize], words: &str| {
+            let error = check(arch, shape).unwrap_err();
+            assert!(error.starts_with("in.npy: ") && error.contains(words), "{error}");
+        };
+        says(Arch::Unet, &[64, 64], "images are [B, C, H, W]");
+        says(Arch::Unet, &[1, 3, 64, 64], "3 channels; this unet takes 1");
+        says(Arch::Unext, &[1, 2, 64, 64], "2 channels; this unext takes 1 or 3");
+        says(Arch::UnextS, &[1, 1, 50, 64], "multiples of 32");
+        says(Arch::UnetPp, &[1, 1, 8, 64], "at least 16");
+        says(Arch::Unet, &[0, 1, 64, 64], "0 images");
+    }
+
+    #[test]
+    fn heads_come_first() {
+        let images = vec![vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0, 7.0, 8.0]];
+        assert_eq!(heads_first(&images, 2), [1.0, 2.0, 5.0, 6.0, 3.0, 4.0, 7.0, 8.0]);
+    }
+}

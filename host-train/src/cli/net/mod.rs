@@ -1,0 +1,34 @@
+//! `kscout net`: a look at a network by itself.
+
+mod forward;
+mod info;
+mod npy;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+
+/// `kscout net`.
+#[derive(Args)]
+pub struct NetArgs {
+    #[command(subcommand)]
+    command: NetCommand,
+}
+
+#[derive(Subcommand)]
+enum NetCommand {
+    /// Run a network on images in an .npy file and write its logits.
+    Forward(forward::ForwardArgs),
+    /// List layers, parameters, multiply-accumulates and memory of a network.
+    Info(info::InfoArgs),
+}
+
+impl NetArgs {
+    /// Runs the subcommand.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            NetCommand::Forward(args) => args.run(),
+            NetCommand::Info(args) => args.run(),
+        }
+    }
+}
