@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::net::{Arch, SegmenterSpec};
@@ -131,10 +133,7 @@ pub fn save<M: Module>(
     let (new, old) = (sibling(dir, "new"), sibling(dir, "old"));
     remove(&new)?;
     fs::create_dir_all(&new).map_err(io_error(&new))?;
-    let weights = |error: burn::store::RecordError| CheckpointError::Weights {
-        path: new.join(WEIGHTS),
-        message: error.to_string(),
-    };
+    let weights = |error: RecordError| CheckpointError::Weights { path: new.join(WEIGHTS), message: error.to_string() };
     module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
     if let Some(optimizer) = optimizer {
         optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
@@ -179,14 +178,18 @@ fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
 
 /// Loads the weights of the checkpoint folder `dir` into `module`.
 pub fn load_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointError> {
-    let path = dir.join(WEIGHTS);
-    module.try_load_file(&path).map_err(|error| CheckpointError::Weights { path, message: error.to_string() })
+    load(&dir.join(WEIGHTS), |bytes| module.try_load_record(ModuleRecord::from_bytes(bytes)?))
 }
 
 /// Loads the optimizer's state of the checkpoint folder `dir`.
 pub fn load_optimizer(dir: &Path, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer, CheckpointError> {
-    let path = dir.join(OPTIMIZER);
-    optimizer.load(&path).map_err(|error| CheckpointError::Weights { path, message: error.to_string() })
+    load(&dir.join(OPTIMIZER), |bytes| optimizer.from_bytes(bytes))
+}
+
+/// Hands over all of a file. burn's own way reads a tensor when it is first used, by when a run may have replaced the file.
+fn load<T>(path: &Path, into: impl FnOnce(Bytes) -> Result<T, RecordError>) -> Result<T, CheckpointError> {
+    let bytes = Bytes::from_bytes_vec(fs::read(path).map_err(io_error(path))?);
+    into(bytes).map_err(|error| CheckpointError::Weights { path: path.to_owned(), message: error.to_string() })
 }
 
 impl Meta {
