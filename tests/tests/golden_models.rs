@@ -97,20 +97,9 @@ fn logits(network: &Segmenter, input: Tensor<4>) -> Vec<f32> {
     network.heads(input).into_iter().flat_map(values).collect()
 }
 
-/// Writes a checkpoint and reads it back.
+/// Writes a checkpoint, reads it back and removes it.
 fn saved_and_loaded(network: &Segmenter, spec: SegmenterSpec) -> Segmenter {
-    let meta = Meta {
-        network: spec.arch.name().into(),
-        segmenter: Some(spec),
-        height: 64,
-        width: 64,
-        step: 0,
-        seconds: 0.0,
-        score: None,
-        best: None,
-        data: "golden".into(),
-        config: Value::Null,
-    };
+    let meta = Meta::untrained(spec, [64, 64], "golden".into());
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("checkpoint");
     checkpoint::save(&dir, network, None, &meta).unwrap();

@@ -45,7 +45,7 @@ impl ImportArgs {
         }
         let dict = StateDict::read(&weights)?;
         let (network, spec) = import_segmenter(arch, &dict, &Device::flex())?;
-        let meta = meta(spec, size, &format!("imported from {}", weights.display()));
+        let meta = Meta::untrained(spec, [size, size], format!("imported from {}", weights.display()));
         checkpoint::save(&out, &network, None, &meta)?;
         let SegmenterSpec { width, classes, channels, .. } = spec;
         println!(
@@ -67,21 +67,6 @@ impl ImportArgs {
         }
         println!("licence: {}", licence(arch));
         Ok(())
-    }
-}
-
-fn meta(spec: SegmenterSpec, size: usize, data: &str) -> Meta {
-    Meta {
-        network: spec.arch.name().into(),
-        segmenter: Some(spec),
-        height: size,
-        width: size,
-        step: 0,
-        seconds: 0.0,
-        score: None,
-        best: None,
-        data: data.into(),
-        config: serde_json::json!({}),
     }
 }
 

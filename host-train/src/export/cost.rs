@@ -15,7 +15,7 @@ use super::plan::{self, Buffer};
 use super::quantise::{QuantiseError, quantise};
 use crate::net::graph::{FloatConv, FloatGraph, FloatNode, FloatOp};
 use crate::net::import::pytorch_name;
-use crate::net::{Segmenter, SegmenterSpec};
+use crate::net::{Arch, Segmenter, SegmenterSpec};
 
 /// The costs of a segmenter for images of one size.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,7 +72,7 @@ pub fn cost(spec: &SegmenterSpec, prune: Option<usize>, height: usize, width: us
         let (path, own) = claim(layer).unwrap_or_default();
         let (_, norms) = claim(norm).unwrap_or_default();
         layers.push(Layer {
-            name: if path.is_empty() { path } else { pytorch_name(spec.arch, &path) },
+            name: if path.is_empty() { path } else { layer_name(spec.arch, &path) },
             operator: operator(node, norm.is_some()),
             output: [node.shape.h, node.shape.w, node.shape.c],
             parameters: own + norms,
@@ -81,7 +81,7 @@ pub fn cost(spec: &SegmenterSpec, prune: Option<usize>, height: usize, width: us
         });
     }
     layers.extend(owners.iter().filter(|owner| owner.parameters > 0).map(|owner| Layer {
-        name: pytorch_name(spec.arch, &owner.path),
+        name: layer_name(spec.arch, &owner.path),
         operator: "in training only".into(),
         output: [0; 3],
         parameters: owner.parameters,
@@ -97,6 +97,12 @@ pub fn cost(spec: &SegmenterSpec, prune: Option<usize>, height: usize, width: us
         peak_f32_bytes: peak_f32(&graph),
         arena_int8_bytes: plan_memory(&int8).bytes,
     })
+}
+
+/// What PyTorch calls the layer at `path`: a parameter's name without the parameter.
+fn layer_name(arch: Arch, path: &str) -> String {
+    let name = pytorch_name(arch, &format!("{path}.weight"));
+    name.strip_suffix(".weight").unwrap_or(&name).to_owned()
 }
 
 /// Parameters of `network`, running statistics of batch norms not among them.
@@ -239,7 +245,6 @@ fn peak_f32(graph: &FloatGraph) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Arch;
 
     #[test]
     fn every_parameter_is_at_a_layer_of_its_name() {

@@ -193,6 +193,22 @@ fn load<T>(path: &Path, into: impl FnOnce(Bytes) -> Result<T, RecordError>) -> R
 }
 
 impl Meta {
+    /// A segmenter for images of `height` by `width` that no run here has trained; `data` says where it is from.
+    pub fn untrained(spec: SegmenterSpec, [height, width]: [usize; 2], data: String) -> Self {
+        Self {
+            network: spec.arch.name().into(),
+            segmenter: Some(spec),
+            height,
+            width,
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            data,
+            config: serde_json::json!({}),
+        }
+    }
+
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
     /// Another network or image size is refused; keys of the configuration that differ are said on standard error.

@@ -66,15 +66,16 @@ fn text(spec: &SegmenterSpec, prune: Option<usize>, size: usize, cost: &Cost) ->
     let left = ["layer", "operator"].map(|title| (title, Align::Left));
     let right = ["output", "parameters", "MACs", "f32 bytes"].map(|title| (title, Align::Right));
     let mut table = Table::new(left.into_iter().chain(right));
+    let number = |n: u64| if n == 0 { String::new() } else { n.to_string() };
     for layer in &cost.layers {
         let [h, w, c] = layer.output;
         table.push([
             layer.name.clone(),
             layer.operator.clone(),
             if c == 0 { String::new() } else { format!("{h}x{w}x{c}") },
-            if layer.parameters == 0 { String::new() } else { layer.parameters.to_string() },
-            layer.macs.to_string(),
-            layer.activation_bytes.to_string(),
+            number(layer.parameters as u64),
+            number(layer.macs),
+            number(layer.activation_bytes as u64),
         ]);
     }
     format!(
