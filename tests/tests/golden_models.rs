@@ -97,7 +97,7 @@ fn logits(network: &Segmenter, input: Tensor<4>) -> Vec<f32> {
     network.heads(input).into_iter().flat_map(values).collect()
 }
 
-/// Writes a checkpoint, reads it back and removes it.
+/// Writes a checkpoint, reads it back and removes it: what was loaded must not need the file any more.
 fn saved_and_loaded(network: &Segmenter, spec: SegmenterSpec) -> Segmenter {
     let meta = Meta::untrained(spec, [64, 64], "golden".into());
     let folder = tempfile::tempdir().unwrap();

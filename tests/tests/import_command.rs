@@ -131,7 +131,7 @@ fn every_floating_point_type_becomes_f32() {
     let entry: Entry = ("a.weight".into(), vec![2, 3], vec![1.0, -0.5, 0.0, 1.5, -96.0, 0.25]);
     for storage in [Storage::Float, Storage::Double, Storage::Half, Storage::BFloat16] {
         let bytes = zipped(&Value::Dict(pickled(std::slice::from_ref(&entry), "", storage)));
-        assert_eq!(read(&sandbox, "a.pt", &bytes), [entry.clone()]);
+        assert_eq!(read(&sandbox, "a.pt", &bytes), std::slice::from_ref(&entry));
     }
     let long = Value::Dict(pickled(std::slice::from_ref(&entry), "", Storage::Long));
     sandbox.refuses("unet", &sandbox.file("long.pt", &zipped(&long)), &["no weights in it"]);
@@ -234,6 +234,25 @@ fn a_file_cut_short_anywhere_is_an_error_and_never_a_panic() {
         for length in 0..bytes.len() {
             let file = sandbox.file(name, &bytes[..length]);
             assert!(StateDict::read(&file).is_err(), "{name}: {length} of {} bytes", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn a_file_with_any_byte_changed_is_read_or_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let value = || Value::dict([("a.weight", tensor(&[1.0, 2.0])), ("b.weight", tensor(&[3.0]))]);
+    let entry = ("a.weight".to_owned(), vec![1], vec![2.0]);
+    let files = [("a.pth", zipped(&value())), ("a.pt", legacy(&value())), ("a.safetensors", safetensors(&[entry]))];
+    for (name, bytes) in files {
+        for at in 0..bytes.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[at] ^= change;
+                if let Err(error) = StateDict::read(&sandbox.file(name, &changed)) {
+                    assert!(error.to_string().contains(name), "byte {at} of {name}: {error}");
+                }
+            }
         }
     }
 }

@@ -9,8 +9,14 @@ use std::io::{self, BufRead, Read};
 
 use super::error::shortened;
 
-/// Longest line of a text opcode.
-const MAX_LINE: u64 = 1 << 16;
+/// Longest text that is kept; names are shorter.
+const MAX_TEXT: u64 = 1 << 10;
+
+/// Most texts kept in the memo: a pickle may name one again and again in a byte each.
+const MAX_MEMO: usize = 1 << 16;
+
+/// Most globals kept; an error names three.
+const MAX_FOREIGN: usize = 64;
 
 /// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them.
 const HARMLESS: [(&str, &[&str]); 13] = [
@@ -91,19 +97,19 @@ impl Foreign {
     /// Walks `pickles` pickles, one behind the other. Where they break off or hold what is no opcode, it ends: the reader of
     /// the tensors says what is wrong there.
     pub fn in_pickles(reader: &mut impl BufRead, pickles: usize) -> Self {
-        let mut found = Vec::new();
+        let mut foreign = Self::default();
         for _ in 0..pickles {
-            if Walk::default().run(reader, &mut found).is_err() {
+            if Walk::default().run(reader, &mut foreign).is_err() {
                 break;
             }
         }
-        let mut foreign: Vec<Global> = Vec::new();
-        for global in found {
-            if !global.is_harmless() && !foreign.contains(&global) {
-                foreign.push(global);
-            }
+        foreign
+    }
+
+    fn note(&mut self, global: Global) {
+        if !global.is_harmless() && self.0.len() < MAX_FOREIGN && !self.0.contains(&global) {
+            self.0.push(global);
         }
-        Self(foreign)
     }
 
     /// Whether there are none.
@@ -135,18 +141,18 @@ struct Walk {
 }
 
 impl Walk {
-    fn run(mut self, r: &mut impl BufRead, found: &mut Vec<Global>) -> io::Result<()> {
+    fn run(mut self, r: &mut impl BufRead, found: &mut Foreign) -> io::Result<()> {
         loop {
             let opcode = byte(r)?;
             match opcode {
                 b'.' => return Ok(()),
                 b'c' | b'i' => {
-                    found.push(Global { module: line(r)?, name: line(r)? });
+                    found.note(Global { module: line(r)?, name: line(r)? });
                     self.push(None);
                 }
                 0x93 => {
                     let [module, name] = std::mem::take(&mut self.pushed).map(|s| s.unwrap_or_else(|| "?".into()));
-                    found.push(Global { module, name });
+                    found.note(Global { module, name });
                     self.push(None);
                 }
                 b'S' | b'V' => {
@@ -180,7 +186,7 @@ impl Walk {
     fn string(&mut self, r: &mut impl BufRead, length_bytes: usize) -> io::Result<()> {
         let length = number(r, length_bytes)?;
         let mut bytes = Vec::new();
-        r.take(length.min(MAX_LINE)).read_to_end(&mut bytes)?;
+        r.take(length.min(MAX_TEXT)).read_to_end(&mut bytes)?;
         skip(r, length - bytes.len() as u64)?;
         self.push(Some(String::from_utf8_lossy(&bytes).into_owned()));
         Ok(())
@@ -199,7 +205,10 @@ impl Walk {
     }
 
     fn memoize(&mut self, index: u64) {
-        self.memo.insert(index, self.pushed[1].clone());
+        // Beyond the limit a text is unknown, and a global built of it foreign.
+        if self.memo.len() < MAX_MEMO || self.memo.contains_key(&index) {
+            self.memo.insert(index, self.pushed[1].clone());
+        }
     }
 
     fn recall(&mut self, index: u64) {
@@ -260,10 +269,15 @@ fn number(r: &mut impl BufRead, bytes: usize) -> io::Result<u64> {
     Ok(u64::from_le_bytes(buffer))
 }
 
+/// A line, of which no more than [`MAX_TEXT`] bytes are kept.
 fn line(r: &mut impl BufRead) -> io::Result<String> {
     let mut bytes = Vec::new();
-    r.take(MAX_LINE).read_until(b'\n', &mut bytes)?;
-    if bytes.pop() != Some(b'\n') {
+    r.take(MAX_TEXT).read_until(b'\n', &mut bytes)?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    } else if bytes.len() as u64 == MAX_TEXT {
+        r.skip_until(b'\n')?;
+    } else {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned())
@@ -292,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_hides_nothing() {
+        for text in [[b"V", &[b'x'; 5000][..], b"\n"].concat(), [&b"X\x88\x13\x00\x00"[..], &[b'x'; 5000]].concat()] {
+            assert_eq!(foreign(&[&text[..], b"cos\nsystem\n."].concat()), "`os.system`");
+        }
+    }
+
+    #[test]
     fn a_global_built_on_the_stack_is_named() {
         assert_eq!(foreign(b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93."), "`os.system`");
         let through_the_memo = b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94}h\x00h\x01\x93.";
@@ -311,6 +332,14 @@ mod tests {
         let foreign = Foreign::in_pickles(&mut &pickle[..], 1);
         assert!(foreign.is_whole_model());
         assert_eq!(foreign.in_words(), "`__main__.UNet`, `torch.nn.modules.conv.Conv2d`");
+    }
+
+    #[test]
+    fn a_name_far_down_the_memo_is_not_taken_for_a_harmless_one() {
+        let harmless = b"\x80\x04\x8c\x05torch\x94\x8c\x04Size\x94\x93.";
+        assert_eq!(foreign(harmless), "");
+        let many = [&b"\x80\x04\x8c\x05torch"[..], &[0x94; 70_000], b"j\x00\x11\x01\x00\x8c\x04Size\x93."].concat();
+        assert_eq!(foreign(&many), "`?.Size`");
     }
 
     #[test]
