@@ -5,7 +5,9 @@ mod pytorch_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kscout::net::import::StateDict;
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout::net::Arch;
+use kscout::net::import::{StateDict, import_segmenter};
 use kscout_tests::{Ran, run};
 use pytorch_file::{Storage, Value, bare, legacy, safetensors, zipped};
 
@@ -154,6 +156,56 @@ fn an_imported_checkpoint_computes_what_the_weights_do() {
 
     sandbox.import("unext-s", &unext_s()).refused(&["out", "there already"]);
     sandbox.forward(&["--arch", "unet", "--model", &model], &images).refused(&["unext-s", "--arch says `unet`"]);
+}
+
+/// A U-Net++ of width 2 for 1 channel and 3 classes, of numbers made from their place.
+fn small_unetpp() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut layer = |name: String, out_in: [usize; 2], kernel: usize, out: usize| {
+        let count = out_in[0] * out_in[1] * kernel * kernel;
+        let value = |i: usize| ((i * 37 + 11) % 101) as f32 / 300.0 - 0.15;
+        entries.push((format!("{name}.weight"), [out_in, [kernel, kernel]].concat(), (0..count).map(value).collect()));
+        entries.push((format!("{name}.bias"), vec![out], (0..out).map(value).collect()));
+    };
+    for i in 0..=4usize {
+        for j in 0..=4 - i {
+            let (width, above) = (2 << i, if i == 0 { 1 } else { 1 << i });
+            let from = if j == 0 { above } else { (j + 1) * width };
+            layer(format!("x{i}_{j}.conv1"), [width, from], 3, width);
+            layer(format!("x{i}_{j}.conv2"), [width, width], 3, width);
+            if j > 0 {
+                layer(format!("up{i}_{j}"), [2 * width, width], 2, width);
+            }
+        }
+    }
+    (1..=4).for_each(|j| layer(format!("head{j}"), [3, 2], 1, 3));
+    entries
+}
+
+#[test]
+fn the_heads_of_unetpp_are_stacked_first() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("pp.safetensors", &safetensors(&small_unetpp()));
+    let weights = file.display().to_string();
+    let images = sandbox.images(1, 32);
+    let said = sandbox.forward(&["--arch", "unetpp", "--weights", &weights], &images).succeeded();
+    assert!(said.contains("[4, 2, 3, 32, 64]"), "{said}");
+
+    let device = Device::flex();
+    let (network, _) = import_segmenter(Arch::UnetPp, &StateDict::read(&file).unwrap(), &device).unwrap();
+    let values = |path: &Path| -> Vec<f32> {
+        let bytes = fs::read(path).unwrap();
+        let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        bytes[start..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    let images = Tensor::<4>::from_data(TensorData::new(values(&images), [2, 1, 32, 64]), &device);
+    let heads = network.heads(images).into_iter().flat_map(|head| head.into_data().try_into_vec::<f32>().unwrap());
+    let (written, expected) = (values(&sandbox.path("out.npy")), heads.collect::<Vec<_>>());
+    assert_eq!(written.len(), expected.len());
+    let difference = written.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-6, "{difference}");
+    let spread = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
+    assert!(spread > 0.01, "the heads must say something: {spread}");
 }
 
 #[test]
