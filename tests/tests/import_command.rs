@@ -209,6 +209,19 @@ fn the_heads_of_unetpp_are_stacked_first() {
 }
 
 #[test]
+fn a_network_for_other_classes_is_imported_and_runs_and_does_not_go_further() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("pp.safetensors", &safetensors(&small_unetpp()));
+    let said = sandbox.import("unetpp", &file).succeeded();
+    assert!(said.contains("width 2, 3 classes") && said.contains("data sets have 4 classes"), "{said}");
+    assert!(said.contains("non-commercial"), "{said}");
+    let (model, blob) = (sandbox.path("out").display().to_string(), sandbox.path("a.kscout").display().to_string());
+    sandbox.forward(&["--model", &model], &sandbox.images(1, 32)).succeeded();
+    let export = run(EXE, ["export", "--reward", &model, "--data", "nowhere", "--out", &blob]);
+    export.refused(&["out", "a network of 3 classes", "needs 4"]);
+}
+
+#[test]
 fn images_that_the_network_cannot_take_leave_no_output() {
     let sandbox = Sandbox::new();
     let weights = unext_s().display().to_string();

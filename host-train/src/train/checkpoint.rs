@@ -12,6 +12,7 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::data::CLASSES;
 use crate::net::{Arch, SegmenterSpec};
 
 const WEIGHTS: &str = "weights.bpk";
@@ -90,6 +91,16 @@ pub enum CheckpointError {
         level: usize,
         /// Its heads.
         levels: usize,
+    },
+    /// The segmenter is for other classes than the data sets have.
+    #[error(
+        "{path}: a network of {classes} classes, and this needs {CLASSES}, as the data sets have; `kscout net forward` runs it"
+    )]
+    Classes {
+        /// The folder.
+        path: PathBuf,
+        /// The network's classes.
+        classes: usize,
     },
     /// The run was made for images of another size.
     #[error("{path}: made for images of {of:?}, the data has {got:?} (rows, columns)")]

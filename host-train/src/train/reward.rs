@@ -95,6 +95,9 @@ pub fn load_segmenter(
 ) -> Result<(Segmenter, Meta), CheckpointError> {
     let (dir, meta) = checkpoint::read_meta(path)?;
     let spec = meta.segmenter(&dir)?;
+    if spec.classes != CLASSES {
+        return Err(CheckpointError::Classes { path: dir, classes: spec.classes });
+    }
     let network = checkpoint::load_weights(&dir, Segmenter::new(&spec, device))?;
     let Some(level) = prune else { return Ok((network, meta)) };
     let levels = spec.arch.levels();

@@ -10,7 +10,7 @@ use super::npy::Array;
 use crate::device::DeviceChoice;
 use crate::net::import::{StateDict, import_segmenter};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
-use crate::train::reward::load_segmenter;
+use crate::train::checkpoint;
 
 /// `kscout net forward`.
 #[derive(Args)]
@@ -69,13 +69,13 @@ impl ForwardArgs {
             return Ok(import_segmenter(arch, &StateDict::read(weights)?, device)?);
         }
         let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
-        let (network, meta) = load_segmenter(dir, None, device)?;
-        let spec = meta.segmenter(dir)?;
+        let (dir, meta) = checkpoint::read_meta(dir)?;
+        let spec = meta.segmenter(&dir)?;
         match self.arch {
             Some(arch) if arch != spec.arch => {
                 Err(format!("{}: a checkpoint of `{}`, but --arch says `{arch}`", dir.display(), spec.arch).into())
             }
-            _ => Ok((network, spec)),
+            _ => Ok((checkpoint::load_weights(&dir, Segmenter::new(&spec, device))?, spec)),
         }
     }
 }
