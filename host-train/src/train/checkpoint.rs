@@ -94,7 +94,7 @@ pub enum CheckpointError {
     },
     /// The segmenter is for other classes than the data sets have.
     #[error(
-        "{path}: a network of {classes} classes, and this needs {CLASSES}, as the data sets have; `kscout net forward` runs it"
+        "{path}: tells {classes} classes apart, and this needs {CLASSES}, as the data sets have; `kscout net forward` runs it"
     )]
     Classes {
         /// The folder.
