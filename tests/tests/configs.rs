@@ -52,3 +52,12 @@ fn the_demo_configs_are_accepted() {
     let policy: PolicyConfig = config::load(Some(&file("demo-policy.toml")), &[]).unwrap();
     assert!(reward.max_minutes + policy.max_minutes <= 10.0, "the demo is to take a quarter of an hour in all");
 }
+
+#[test]
+fn the_recipes_of_the_published_projects_are_accepted() {
+    for (name, network) in [("unet", "unet"), ("unetpp", "unetpp"), ("unext", "unext")] {
+        let config: RewardConfig = config::load(Some(&file(&format!("{name}.toml"))), &[]).unwrap();
+        config.check_values().unwrap_or_else(|error| panic!("{name}.toml: {error}"));
+        assert_eq!(config.network.to_string(), network);
+    }
+}

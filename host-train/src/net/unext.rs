@@ -217,7 +217,7 @@ fn move_along(x: Tensor<4>, dim: usize, by: isize) -> Tensor<4> {
     let mut shape = x.dims();
     let length = shape[dim];
     shape[dim] = steps.min(length);
-    let zeros = Tensor::zeros(shape, &x.device());
+    let zeros = Tensor::zeros(shape, (&x.device(), x.dtype()));
     if steps >= length {
         return zeros;
     }

@@ -30,8 +30,9 @@ use crate::progress;
 use crate::segment::{CoreSegmenter, HeapArena};
 use crate::train::TrainError;
 use crate::train::augment::augment;
-use crate::train::checkpoint::{self, CheckpointError, Meta};
-use crate::train::reward::{append, load_segmenter};
+use crate::train::checkpoint::{self, CheckpointError, Meta, Progress};
+use crate::train::log::append;
+use crate::train::reward::load_segmenter;
 use crate::train::schedule::{Clock, cosine};
 
 /// Slices that calibrate the reward model.
@@ -229,6 +230,7 @@ impl Trainer<'_> {
             seconds: 0.0,
             score: None,
             best: None,
+            progress: Progress::default(),
             data: source,
             config,
         };

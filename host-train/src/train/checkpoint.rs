@@ -12,10 +12,14 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::patience::Patience;
+use super::schedule::Plateau;
 use crate::data::CLASSES;
 use crate::net::{Arch, SegmenterSpec};
 
 const WEIGHTS: &str = "weights.bpk";
+/// Beside the weights' average, the weights themselves, which training goes on with.
+const TRAINING: &str = "training.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const META: &str = "checkpoint.json";
 
@@ -40,10 +44,25 @@ pub struct Meta {
     pub score: Option<f64>,
     /// The best validation score of the run so far.
     pub best: Option<f64>,
+    /// What schedule, early stopping and averaging have to remember.
+    #[serde(default)]
+    pub progress: Progress,
     /// The kind of data, as the manifest says: `acdc`, `png` or `phantom`.
     pub data: String,
     /// The configuration of the run.
     pub config: serde_json::Value,
+}
+
+/// What a run's schedule, early stopping and averaging have to remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// The schedule `plateau`.
+    pub plateau: Plateau,
+    /// Early stopping.
+    pub stopping: Patience,
+    /// Steps that the weights' average has taken in; 0: there is no average.
+    pub averaged: usize,
 }
 
 /// Why a checkpoint could not be written or read.
@@ -141,11 +160,35 @@ pub fn save<M: Module>(
     optimizer: Option<&ModuleOptimizer>,
     meta: &Meta,
 ) -> Result<(), CheckpointError> {
+    save_with(dir, module, None, optimizer, meta)
+}
+
+/// Writes the checkpoint `dir` of a run that averages its weights: the average for use, `training` to go on with.
+pub fn save_averaged<M: Module>(
+    dir: &Path,
+    average: &M,
+    training: &M,
+    optimizer: &ModuleOptimizer,
+    meta: &Meta,
+) -> Result<(), CheckpointError> {
+    save_with(dir, average, Some(training), Some(optimizer), meta)
+}
+
+fn save_with<M: Module>(
+    dir: &Path,
+    module: &M,
+    training: Option<&M>,
+    optimizer: Option<&ModuleOptimizer>,
+    meta: &Meta,
+) -> Result<(), CheckpointError> {
     let (new, old) = (sibling(dir, "new"), sibling(dir, "old"));
     remove(&new)?;
     fs::create_dir_all(&new).map_err(io_error(&new))?;
     let weights = |error: RecordError| CheckpointError::Weights { path: new.join(WEIGHTS), message: error.to_string() };
     module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
+    if let Some(training) = training {
+        training.clone().save_file(new.join(TRAINING)).map_err(weights)?;
+    }
     if let Some(optimizer) = optimizer {
         optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
     }
@@ -189,7 +232,17 @@ fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
 
 /// Loads the weights of the checkpoint folder `dir` into `module`.
 pub fn load_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointError> {
-    load(&dir.join(WEIGHTS), |bytes| module.try_load_record(ModuleRecord::from_bytes(bytes)?))
+    load_from(&dir.join(WEIGHTS), module)
+}
+
+/// Loads the weights that training goes on with: not their average, where the run had one.
+pub fn load_training_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointError> {
+    let training = dir.join(TRAINING);
+    load_from(&if training.is_file() { training } else { dir.join(WEIGHTS) }, module)
+}
+
+fn load_from<M: Module>(path: &Path, module: M) -> Result<M, CheckpointError> {
+    load(path, |bytes| module.try_load_record(ModuleRecord::from_bytes(bytes)?))
 }
 
 /// Loads the optimizer's state of the checkpoint folder `dir`.
@@ -215,6 +268,7 @@ impl Meta {
             seconds: 0.0,
             score: None,
             best: None,
+            progress: Progress::default(),
             data,
             config: serde_json::json!({}),
         }

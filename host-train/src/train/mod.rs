@@ -2,11 +2,23 @@
 
 pub mod augment;
 pub mod checkpoint;
+pub mod config;
+pub mod ema;
+pub mod error;
+pub mod gradients;
+pub mod log;
 pub mod loss;
+pub mod lovasz;
+pub mod optimizer;
+pub mod patience;
+pub mod precision;
 pub mod reward;
+mod run;
 pub mod sample;
 pub mod schedule;
 pub mod validate;
 
 pub use checkpoint::{CheckpointError, Meta};
-pub use reward::{RewardConfig, TrainError, train_reward};
+pub use config::RewardConfig;
+pub use error::TrainError;
+pub use reward::train_reward;

@@ -1,0 +1,358 @@
+//! The segmenter's training in keys.
+
+use kscout_core::kspace::fft::is_fft_length;
+use serde::{Deserialize, Serialize};
+
+use super::augment::{AugmentConfig, Refusal};
+use super::error::TrainError;
+use super::loss::{Loss, LossName};
+use super::optimizer::{OptimizerName, OptimizerSpec};
+use super::precision::Precision;
+use super::sample::MaskConfig;
+use super::schedule::{Schedule, ScheduleName};
+use crate::data::{CLASSES, Dataset, Split};
+use crate::mri::Protocol;
+use crate::net::{Arch, SegmenterSpec};
+
+/// The configuration of a reward-model training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardConfig {
+    /// The segmenter: `unet`, `unet-bilinear`, `unetpp`, `unext` or `unext-s`.
+    pub network: Arch,
+    /// Channels of its first stage, the others following; 0: as published.
+    pub network_width: usize,
+    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
+    pub protocol: String,
+    /// Training steps.
+    pub steps: usize,
+    /// Slices a step.
+    pub batch: usize,
+    /// Parts that go through the network one after the other in a step, to save memory; the step takes the mean of their
+    /// gradients. Batch norm and the losses over a batch (Dice, Lovasz) see one part at a time.
+    pub accumulate: usize,
+    /// The loss: `ce`, `bce`, `focal` or `lovasz`, each also with `-dice`.
+    pub loss: LossName,
+    /// Weight of the Dice term of the losses with `-dice`.
+    pub dice_weight: f64,
+    /// Weights of background, RV, MYO and LV in the loss.
+    pub class_weights: [f64; CLASSES],
+    /// Exponent of the focal loss.
+    pub focal_gamma: f64,
+    /// U-Net++: train all heads; otherwise the last one alone, and then the network cannot be pruned.
+    pub deep_supervision: bool,
+    /// Weights of the heads under deep supervision, the shallowest first; empty: all alike.
+    pub head_weights: Vec<f64>,
+    /// The optimizer: `sgd`, `adam`, `adamw` or `rmsprop`.
+    pub optimizer: OptimizerName,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Weight decay: decoupled in `adamw`, part of the gradient in the others.
+    pub weight_decay: f64,
+    /// Momentum of `sgd` and `rmsprop`.
+    pub momentum: f64,
+    /// Nesterov's look ahead in `sgd`.
+    pub nesterov: bool,
+    /// Largest norm of all gradients together; 0: no limit.
+    pub clip_norm: f64,
+    /// Largest gradient of a single weight; 0: no limit.
+    pub clip_value: f64,
+    /// The learning rate's course: `constant`, `cosine`, `step` or `plateau`.
+    pub schedule: ScheduleName,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// The lowest learning rate after the warm-up.
+    pub min_learning_rate: f64,
+    /// `step`: steps between two falls of the learning rate.
+    pub decay_every: usize,
+    /// `step` and `plateau`: what the learning rate is multiplied by in a fall.
+    pub decay_factor: f64,
+    /// `plateau`: validations in a row without a better score until the learning rate falls.
+    pub plateau_patience: usize,
+    /// Validations in a row without a better score until the run ends; 0: it does not.
+    pub stop_patience: usize,
+    /// How much more than the best score so far counts as better, for `plateau_patience` and `stop_patience`.
+    pub min_delta: f64,
+    /// Decay of the weights' moving average, which is then what validates and is saved for use; 0: no average.
+    pub ema_decay: f64,
+    /// What forward and backward calculate in: `f32`, `bf16` or `f16`.
+    pub precision: Precision,
+    /// `f16`: what the loss is multiplied by before the backward pass.
+    pub loss_scale: f64,
+    /// Seed of weights, order, augmentation, masks, phase and noise.
+    pub seed: u64,
+    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
+    pub max_minutes: f64,
+    /// End the session at this step, to go on later with `--resume`; 0: at the last one.
+    pub stop_at: usize,
+    /// Steps between validations (and checkpoints).
+    pub validate_every: usize,
+    /// Numbers of centre lines at which validation scores; the mean over them picks the best checkpoint.
+    pub validate_lines: Vec<usize>,
+    /// Random masks.
+    pub masks: MaskConfig,
+    /// Augmentation.
+    pub augment: AugmentConfig,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self {
+            network: Arch::UnextS,
+            network_width: 0,
+            protocol: "scanner".into(),
+            steps: 12_000,
+            batch: 16,
+            accumulate: 1,
+            loss: LossName::CeDice,
+            dice_weight: 1.0,
+            class_weights: [1.0; CLASSES],
+            focal_gamma: 2.0,
+            deep_supervision: true,
+            head_weights: Vec::new(),
+            optimizer: OptimizerName::AdamW,
+            learning_rate: 2e-3,
+            weight_decay: 0.01,
+            momentum: 0.9,
+            nesterov: false,
+            clip_norm: 0.0,
+            clip_value: 0.0,
+            schedule: ScheduleName::Cosine,
+            warmup: 300,
+            min_learning_rate: 0.0,
+            decay_every: 3000,
+            decay_factor: 0.1,
+            plateau_patience: 3,
+            stop_patience: 0,
+            min_delta: 0.0,
+            ema_decay: 0.0,
+            precision: Precision::F32,
+            loss_scale: 1024.0,
+            seed: 1,
+            max_minutes: 0.0,
+            stop_at: 0,
+            validate_every: 1000,
+            validate_lines: vec![128, 16, 8],
+            masks: MaskConfig::default(),
+            augment: AugmentConfig::default(),
+        }
+    }
+}
+
+/// Refuses the keys where `allowed` does not hold.
+fn expect(allowed: bool, key: &'static str, expected: &str) -> Result<(), Refusal> {
+    if allowed { Ok(()) } else { Err((key, format!("must be {expected}"))) }
+}
+
+fn is_weight(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+impl RewardConfig {
+    /// The network that is trained.
+    pub fn spec(&self) -> SegmenterSpec {
+        let published = SegmenterSpec::published(self.network, CLASSES);
+        if self.network_width == 0 { published } else { SegmenterSpec { width: self.network_width, ..published } }
+    }
+
+    /// What is minimised.
+    pub fn loss(&self) -> Loss {
+        let levels = self.network.levels();
+        let last_alone = || (1..=levels).map(|level| f64::from(u8::from(level == levels))).collect();
+        Loss {
+            name: self.loss,
+            dice_weight: self.dice_weight,
+            class_weights: self.class_weights,
+            focal_gamma: self.focal_gamma,
+            head_weights: if self.deep_supervision { self.head_weights.clone() } else { last_alone() },
+        }
+    }
+
+    /// The optimizer.
+    pub fn optimizer(&self) -> OptimizerSpec {
+        let &Self { optimizer: name, weight_decay, momentum, nesterov, .. } = self;
+        OptimizerSpec { name, weight_decay, momentum, nesterov }
+    }
+
+    /// The learning rate's course.
+    pub fn schedule(&self) -> Schedule {
+        Schedule {
+            name: self.schedule,
+            peak: self.learning_rate,
+            floor: self.min_learning_rate,
+            steps: self.steps,
+            warmup: self.warmup,
+            every: self.decay_every,
+            factor: self.decay_factor,
+            patience: self.plateau_patience,
+            min_delta: self.min_delta,
+        }
+    }
+
+    /// Refuses values that cannot work, whatever the data are.
+    pub fn check_values(&self) -> Result<(), TrainError> {
+        let checks = [Self::check_loss, Self::check_optimizer, Self::check_schedule];
+        let refused = checks.iter().try_for_each(|check| check(self));
+        refused.map_err(|(key, message)| TrainError::Config { key, message })
+    }
+
+    fn check_loss(&self) -> Result<(), Refusal> {
+        let some = |weights: &[f64]| weights.iter().all(|&w| is_weight(w)) && weights.iter().any(|&w| w > 0.0);
+        expect(some(&self.class_weights), "class_weights", "four numbers from 0 up, one of them above 0")?;
+        let has_foreground = self.class_weights[1..].iter().any(|&weight| weight > 0.0);
+        expect(
+            has_foreground || matches!(self.loss, LossName::Ce | LossName::Bce | LossName::Focal | LossName::Lovasz),
+            "class_weights",
+            "above 0 for one of RV, MYO and LV, which the Dice term is about",
+        )?;
+        expect(is_weight(self.dice_weight), "dice_weight", "0 or more")?;
+        expect(is_weight(self.focal_gamma), "focal_gamma", "0 or more")?;
+        let (heads, levels) = (self.head_weights.len(), self.network.levels());
+        expect(
+            heads == 0 || (heads == levels && some(&self.head_weights)),
+            "head_weights",
+            &format!("empty, or a number from 0 up for each of the {levels} heads of {}, one above 0", self.network),
+        )?;
+        expect(heads == 0 || self.deep_supervision, "head_weights", "empty where deep_supervision is false")
+    }
+
+    fn check_optimizer(&self) -> Result<(), Refusal> {
+        expect(self.learning_rate.is_finite() && self.learning_rate > 0.0, "learning_rate", "above 0")?;
+        expect(is_weight(self.weight_decay), "weight_decay", "0 or more")?;
+        expect((0.0..1.0).contains(&self.momentum), "momentum", "from 0 up and below 1")?;
+        let can_look_ahead = self.optimizer == OptimizerName::Sgd && self.momentum > 0.0;
+        expect(!self.nesterov || can_look_ahead, "nesterov", "false but for sgd with momentum")?;
+        expect(is_weight(self.clip_norm), "clip_norm", "0 (no limit) or more")?;
+        expect(is_weight(self.clip_value), "clip_value", "0 (no limit) or more")?;
+        let parts = self.accumulate;
+        expect(parts > 0 && self.batch.is_multiple_of(parts), "accumulate", "a divisor of batch")?;
+        expect((0.0..1.0).contains(&self.ema_decay), "ema_decay", "from 0 (no average) up and below 1")?;
+        expect(self.loss_scale.is_finite() && self.loss_scale > 0.0, "loss_scale", "above 0")
+    }
+
+    fn check_schedule(&self) -> Result<(), Refusal> {
+        let floor = self.min_learning_rate;
+        expect((0.0..=self.learning_rate).contains(&floor), "min_learning_rate", "from 0 to learning_rate")?;
+        expect(self.decay_every > 0, "decay_every", "at least 1")?;
+        expect(self.decay_factor > 0.0 && self.decay_factor < 1.0, "decay_factor", "between 0 and 1")?;
+        expect(self.plateau_patience > 0, "plateau_patience", "at least 1")?;
+        expect(is_weight(self.min_delta), "min_delta", "0 or more")
+    }
+
+    /// Refuses values that cannot work.
+    pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
+        let error = |key, message: String| Err(TrainError::Config { key, message });
+        if self.steps == 0 || self.batch == 0 || self.validate_every == 0 {
+            return error("steps, batch, validate_every", "must be at least 1".into());
+        }
+        self.check_values()?;
+        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > data.width()) {
+            return error("validate_lines", format!("{lines} is not within 1 to {} lines", data.width()));
+        }
+        let waits = if self.schedule == ScheduleName::Plateau { "schedule" } else { "stop_patience" };
+        if (waits == "schedule" || self.stop_patience > 0)
+            && (self.validate_lines.is_empty() || data.volumes(Split::Val).is_empty())
+        {
+            return error(waits, "waits for a better score, so it needs validation slices and validate_lines".into());
+        }
+        if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
+            return error("masks.min_fraction", "must be above 0 and at most 1".into());
+        }
+        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
+        let fits = |side: usize| side >= 32 && is_fft_length(side);
+        if !fits(data.height()) || !fits(data.width()) {
+            return Err(TrainError::Size {
+                path: data.dir().to_owned(),
+                height: data.height(),
+                width: data.width(),
+                network: self.network.to_string(),
+            });
+        }
+        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// What the configuration with these keys is refused with.
+    fn refused(keys: &[&str]) -> String {
+        let keys: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
+        match config::load::<RewardConfig>(None, &keys) {
+            Ok(config) => config.check_values().expect_err(&keys.join(" ")).to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_fine() {
+        RewardConfig::default().check_values().unwrap();
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_refused_by_its_key() {
+        let wrong = [
+            ("class_weights", "class_weights=[0,0,0,0]"),
+            ("class_weights", "class_weights=[1,-1,1,1]"),
+            ("class_weights", "class_weights=[1,0,0,0]"),
+            ("dice_weight", "dice_weight=-1"),
+            ("focal_gamma", "focal_gamma=-0.5"),
+            ("head_weights", "head_weights=[1,1]"),
+            ("learning_rate", "learning_rate=0"),
+            ("weight_decay", "weight_decay=-1"),
+            ("momentum", "momentum=1"),
+            ("nesterov", "nesterov=true"),
+            ("clip_norm", "clip_norm=-1"),
+            ("clip_value", "clip_value=-1"),
+            ("accumulate", "accumulate=3"),
+            ("accumulate", "accumulate=0"),
+            ("ema_decay", "ema_decay=1"),
+            ("loss_scale", "loss_scale=0"),
+            ("min_learning_rate", "min_learning_rate=1"),
+            ("decay_every", "decay_every=0"),
+            ("decay_factor", "decay_factor=1"),
+            ("plateau_patience", "plateau_patience=0"),
+            ("min_delta", "min_delta=-1"),
+        ];
+        for (key, assignment) in wrong {
+            let message = refused(&[assignment]);
+            assert!(message.starts_with(&format!("config key `{key}`: must be ")), "{assignment}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_is_refused_with_those_that_are() {
+        for (assignment, known) in [
+            ("loss=dice", "bce-dice"),
+            ("optimizer=lamb", "rmsprop"),
+            ("schedule=linear", "plateau"),
+            ("precision=f8", "bf16"),
+        ] {
+            let (key, name) = assignment.split_once('=').unwrap();
+            let message = refused(&[assignment]);
+            assert!(message.contains(key) && message.contains(name) && message.contains(known), "{message}");
+        }
+        assert!(refused(&["class_weights=[1,1]"]).contains("class_weights"));
+    }
+
+    #[test]
+    fn keys_that_need_each_other_are_refused_alone() {
+        assert!(
+            refused(&["network=unetpp", "deep_supervision=false", "head_weights=[1,1,1,1]"]).contains("head_weights")
+        );
+        assert!(refused(&["optimizer=sgd", "momentum=0", "nesterov=true"]).contains("nesterov"));
+    }
+
+    #[test]
+    fn without_deep_supervision_the_last_head_learns_alone() {
+        let config = |keys: &[&str]| {
+            let keys: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
+            config::load::<RewardConfig>(None, &keys).unwrap()
+        };
+        assert_eq!(config(&["deep_supervision=false", "network=unetpp"]).loss().head_weights, [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(config(&["deep_supervision=false"]).loss().head_weights, [1.0]);
+        assert!(config(&["network=unetpp"]).loss().head_weights.is_empty());
+    }
+}

@@ -1,0 +1,65 @@
+//! Why a training could not run.
+
+use std::path::PathBuf;
+
+use super::checkpoint::CheckpointError;
+
+/// Why a training could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A configuration value out of range.
+    #[error("config key `{key}`: {message}")]
+    Config {
+        /// The key.
+        key: &'static str,
+        /// What was expected.
+        message: String,
+    },
+    /// The data set has no slices to train on.
+    #[error("{0}: no training slices; import with --split auto or --split train")]
+    NoSlices(PathBuf),
+    /// The images do not suit the network.
+    #[error(
+        "{path}: images of {height}x{width}; {network} and the core take sides of 32, 64, 128, 256 or 512 (import with --size 128)"
+    )]
+    Size {
+        /// The data set.
+        path: PathBuf,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// The network.
+        network: String,
+    },
+    /// A run is there already.
+    #[error("{0}: holds a run already; add --resume to go on with it, or choose another --out")]
+    Exists(PathBuf),
+    /// A checkpoint problem.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loss is not a number any more.
+    #[error("step {step}: the loss is not finite; lower `learning_rate` and start again from the last checkpoint")]
+    Diverged {
+        /// The step.
+        step: usize,
+    },
+    /// The gradients do not fit f16 any more.
+    #[error(
+        "step {step}: for {steps} steps in a row the gradients were too large for f16; lower `loss_scale`, or use bf16 or f32"
+    )]
+    Overflow {
+        /// The step.
+        step: usize,
+        /// Steps that were left out.
+        steps: usize,
+    },
+    /// A file could not be written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

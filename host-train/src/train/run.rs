@@ -1,0 +1,238 @@
+//! A training under way: its steps, its validations, its checkpoints.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use indicatif::ProgressBar;
+
+use super::checkpoint::{self, Meta, Progress};
+use super::config::RewardConfig;
+use super::ema::Ema;
+use super::error::TrainError;
+use super::gradients;
+use super::log::append;
+use super::loss::Loss;
+use super::precision::{Precision, narrowed, take_statistics};
+use super::sample::Sample;
+use super::schedule::{Schedule, ScheduleName};
+use super::validate::Validation;
+use crate::data::{CLASSES, Dataset};
+use crate::net::Segmenter;
+
+/// Steps in a row that f16 may leave out before the run ends.
+const MOST_OVERFLOWS: usize = 20;
+
+/// A training under way.
+pub(super) struct Run<'a> {
+    out: &'a Path,
+    config: &'a RewardConfig,
+    loss: Loss,
+    schedule: Schedule,
+    device: Device,
+    network: Segmenter,
+    ema: Option<Ema<Segmenter>>,
+    optimizer: ModuleOptimizer,
+    overflows: usize,
+    /// What the checkpoints say of it.
+    pub(super) meta: Meta,
+}
+
+impl<'a> Run<'a> {
+    /// A run that begins, or goes on from `found`.
+    pub(super) fn new(
+        data: &Dataset,
+        out: &'a Path,
+        config: &'a RewardConfig,
+        device: &Device,
+        found: Option<(PathBuf, Meta)>,
+    ) -> Result<Self, TrainError> {
+        let training = device.clone().autodiff();
+        training.seed(config.seed);
+        let spec = config.spec();
+        let mut network = Segmenter::new(&spec, &training);
+        let mut optimizer = config.optimizer().init();
+        let mut meta = Meta {
+            network: config.network.to_string(),
+            segmenter: Some(spec),
+            height: data.height(),
+            width: data.width(),
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            progress: Progress::default(),
+            data: data.manifest().source.clone(),
+            config: serde_json::to_value(config).expect("a configuration serialises"),
+        };
+        let mut from = None;
+        if let Some((dir, found)) = found {
+            meta = found.resume(&dir, meta)?;
+            network = checkpoint::load_training_weights(&dir, network)?;
+            optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
+            from = Some(dir);
+        }
+        let mut ema = (config.ema_decay > 0.0).then(|| Ema::new(&network, config.ema_decay));
+        match (&mut ema, from) {
+            (Some(ema), Some(dir)) => ema.restore(|average| checkpoint::load_weights(&dir, average))?,
+            (Some(_), None) => {}
+            (None, _) => meta.progress.averaged = 0,
+        }
+        let (loss, schedule) = (config.loss(), config.schedule());
+        Ok(Self { out, config, loss, schedule, device: training, network, ema, optimizer, overflows: 0, meta })
+    }
+
+    /// Whether early stopping has ended the run.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.meta.progress.stopping.is_over(self.config.stop_patience)
+    }
+
+    /// Learns from `samples`, with the learning rate of step `position` of the schedule; returns the loss.
+    pub(super) fn step(&mut self, samples: Vec<Sample>, position: usize) -> Result<f64, TrainError> {
+        let (loss, gradients) = self.gradients(&samples);
+        self.meta.step += 1;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step: self.meta.step });
+        }
+        if let Some(gradients) = self.limited(gradients)? {
+            let rate = self.schedule.rate(position, &self.meta.progress.plateau);
+            self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+            if let Some(ema) = &mut self.ema {
+                ema.update(&self.network, self.meta.progress.averaged);
+                self.meta.progress.averaged += 1;
+            }
+        }
+        Ok(loss)
+    }
+
+    /// Loss and gradients of `samples`, the means over the parts of the batch.
+    fn gradients(&mut self, samples: &[Sample]) -> (f64, GradientsParams) {
+        let (narrow, parts) = (self.config.precision.narrow(), self.config.accumulate);
+        let copy = narrow.map(|dtype| narrowed(&self.network, dtype));
+        let network = copy.as_ref().unwrap_or(&self.network);
+        let scale = if self.config.precision == Precision::F16 { self.config.loss_scale } else { 1.0 };
+        let mut accumulator = GradientsAccumulator::new();
+        let mut losses: Vec<Tensor<1>> = Vec::with_capacity(parts);
+        for part in samples.chunks(samples.len() / parts) {
+            let (images, targets) = self.tensors(part);
+            let images = match narrow {
+                Some(dtype) => images.cast(dtype),
+                None => images,
+            };
+            let heads = network.heads(images).into_iter().map(|logits| logits.cast(FloatDType::F32));
+            let loss = self.loss.of_heads(heads.collect(), &targets);
+            losses.push(loss.clone().inner());
+            let factor = scale / parts as f64;
+            let scaled = if factor == 1.0 { loss } else { loss.mul_scalar(factor) };
+            let mut gradients = GradientsParams::from_grads(scaled.backward(), network);
+            if narrow.is_some() {
+                gradients::widen(network, &mut gradients, 1.0 / scale);
+            }
+            accumulator.accumulate(network, gradients);
+        }
+        if let Some(copy) = copy {
+            self.network = take_statistics(self.network.clone(), &copy, parts);
+        }
+        let loss = losses.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum::<f64>() / parts as f64;
+        (loss, accumulator.grads())
+    }
+
+    /// Images `[B, 1, H, W]` and one-hot truths `[B, CLASSES, H, W]`.
+    fn tensors(&self, samples: &[Sample]) -> (Tensor<4>, Tensor<4>) {
+        let (batch, height, width) = (samples.len(), self.meta.height, self.meta.width);
+        let plane = height * width;
+        let mut images = Vec::with_capacity(batch * plane);
+        let mut targets = vec![0f32; batch * CLASSES * plane];
+        for (sample, target) in samples.iter().zip(targets.chunks_exact_mut(CLASSES * plane)) {
+            images.extend_from_slice(&sample.image);
+            for (pixel, &class) in sample.label.iter().enumerate() {
+                target[usize::from(class) * plane + pixel] = 1.0;
+            }
+        }
+        let images = TensorData::new(images, [batch, 1, height, width]);
+        let targets = TensorData::new(targets, [batch, CLASSES, height, width]);
+        (Tensor::from_data(images, &self.device), Tensor::from_data(targets, &self.device))
+    }
+
+    /// The gradients within the limits that are set; `None` for a step that f16 has to leave out.
+    fn limited(&mut self, mut gradients: GradientsParams) -> Result<Option<GradientsParams>, TrainError> {
+        let (config, network) = (self.config, &self.network);
+        if config.precision == Precision::F16 {
+            if !gradients::norm(network, &gradients).is_finite() {
+                self.overflows += 1;
+                let (step, steps) = (self.meta.step, self.overflows);
+                return if steps < MOST_OVERFLOWS { Ok(None) } else { Err(TrainError::Overflow { step, steps }) };
+            }
+            self.overflows = 0;
+        }
+        if config.clip_value > 0.0 {
+            gradients::clip_value(network, &mut gradients, config.clip_value);
+        }
+        if config.clip_norm > 0.0 {
+            gradients::clip_norm(network, &mut gradients, config.clip_norm);
+        }
+        Ok(Some(gradients))
+    }
+
+    /// Scores the network, or its average, writes the log and the checkpoints; `loss` is the mean since the last time.
+    pub(super) fn validate_and_save(
+        &mut self,
+        validation: &Validation<'_>,
+        loss: f64,
+        bar: &ProgressBar,
+    ) -> Result<(), TrainError> {
+        let (step, seconds) = (self.meta.step, self.meta.seconds);
+        // Also brings the running statistics of the last step in, before anything is saved.
+        let raw = self.network.valid();
+        let network = self.ema.as_ref().map_or(&raw, Ema::network);
+        let mut row = format!("{step},{seconds:.0},{loss:.4}");
+        let mut header = String::from("step,seconds,loss");
+        let mut line = format!("step {step}: loss {loss:.4}");
+        if !validation.is_empty() {
+            let device = self.device.clone().inner();
+            let mut scores = Vec::new();
+            for &lines in &self.config.validate_lines {
+                let dice = validation.dice(network, lines, &device);
+                let mean = dice.iter().sum::<f64>() / 3.0;
+                scores.push(mean);
+                header += &format!(",dice_rv_{lines},dice_myo_{lines},dice_lv_{lines}");
+                row += &format!(",{:.4},{:.4},{:.4}", dice[0], dice[1], dice[2]);
+                line += &format!(", Dice at {lines} lines {mean:.4}");
+            }
+            self.meta.score = Some(scores.iter().sum::<f64>() / scores.len().max(1) as f64);
+        }
+        self.observe();
+        if self.schedule.name == ScheduleName::Plateau {
+            line += &format!(", learning rate {:.1e}", self.schedule.rate(step, &self.meta.progress.plateau));
+        }
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        append(&self.out.join("log.csv"), &header, &row)?;
+        self.save()
+    }
+
+    /// Lets the schedule and early stopping see the score: only at the validations that every run has, not at one that a
+    /// session's end has brought, so that a run in parts is the same run.
+    fn observe(&mut self) {
+        let Some(score) = self.meta.score else { return };
+        if self.meta.step.is_multiple_of(self.config.validate_every) {
+            self.schedule.observe(&mut self.meta.progress.plateau, score);
+            self.meta.progress.stopping.observe(score, self.config.min_delta);
+        }
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let improved = self.meta.score > self.meta.best;
+        let (average, raw) = (self.ema.as_ref().map(Ema::network), &self.network);
+        if improved {
+            self.meta.best = self.meta.score;
+            checkpoint::save(&self.out.join("best"), average.unwrap_or(raw), None, &self.meta)?;
+        }
+        let last = self.out.join("last");
+        match average {
+            Some(average) => checkpoint::save_averaged(&last, average, raw, &self.optimizer, &self.meta)?,
+            None => checkpoint::save(&last, raw, Some(&self.optimizer), &self.meta)?,
+        }
+        Ok(())
+    }
+}
