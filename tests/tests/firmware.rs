@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
+use burn::tensor::Device;
 use kscout::export::blob_writer::{
     ConvRepr, GraphSpec, HeaderSpec, OperatorRepr, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes, write_blob,
 };
+use kscout::export::{Observation, quantised};
+use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::Complex32;
 use kscout_core::arena::StaticArena;
 use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kernels::{Axis, Channel, Corners, Shape};
-use kscout_core::model::Model;
+use kscout_core::model::{GraphKind, Model};
 use kscout_core::quant::Requant;
 use kscout_core::scan::Scan;
 
@@ -30,9 +33,18 @@ static ARENA: Mutex<StaticArena<{ 512 * 1024 }>> = Mutex::new(StaticArena::new()
 
 #[test]
 fn a_scan_on_the_emulated_microcontroller_has_the_hosts_digest() {
-    let blob = random_blob();
-    let (repr, lines, kspace) = host_scan(&blob);
-    let files = write("same", &blob, &Repr { lines: &lines, kspace: &kspace, ..repr });
+    agrees_with_the_host("same", &random_blob());
+}
+
+#[test]
+fn a_pruned_unetpp_on_the_emulated_microcontroller_has_the_hosts_digest() {
+    agrees_with_the_host("pruned", &pruned_unetpp_blob());
+}
+
+/// The self-test of `blob` passes, with the lines and the digest of the scan on the host.
+fn agrees_with_the_host(name: &str, blob: &[u8]) {
+    let (repr, lines, kspace) = host_scan(blob);
+    let files = write(name, blob, &Repr { lines: &lines, kspace: &kspace, ..repr });
     let Some(output) = run(&["selftest", &files.0, &files.1]) else {
         return;
     };
@@ -158,6 +170,18 @@ fn random_blob() -> Vec<u8> {
     let random = &mut Random(1);
     let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "random weights".into() };
     write_blob(&header, Some(&segmenter(random)), Some(&policy(random))).unwrap()
+}
+
+/// A narrow U-Net++ of random weights, cut down to its second head, beside the same policy.
+fn pruned_unetpp_blob() -> Vec<u8> {
+    let spec = SegmenterSpec { arch: Arch::UnetPp, width: 4, classes: 4, channels: 1 };
+    let network = Segmenter::new(&spec, &Device::flex()).pruned(2);
+    let random = &mut Random(3);
+    let levels = (0..SIDE * SIDE).map(|_| random.i8()).collect();
+    let seen = Observation { levels, state: Vec::new() };
+    let segmenter = quantised(GraphKind::Segmenter, &network.graph(SIDE, SIDE), &[seen]).unwrap();
+    let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "random weights".into() };
+    write_blob(&header, Some(&segmenter), Some(&policy(random))).unwrap()
 }
 
 fn segmenter(random: &mut Random) -> GraphSpec {
