@@ -144,6 +144,34 @@ fn unext_s_gives_the_logits_of_the_published_network() {
     expect_published("unext_s", Arch::UnextS);
 }
 
+/// What the exporter quantises: operators with batch norms folded in, on an image of one channel, cut down to one head.
+#[track_caller]
+fn expect_published_graph(name: &'static str, arch: Arch, level: usize) {
+    let golden = Golden::of(name);
+    let (network, _) = import_segmenter(arch, &golden.state_dict(), &Device::flex()).unwrap();
+    let [.., height, width] = golden.input().dims();
+    let image = golden.input().into_data().try_into_vec::<f32>().unwrap();
+    let got = network.pruned(level).graph(height, width).run(&[&image]).pop().unwrap();
+    let (plane, heads) = (height * width, golden.output());
+    let classes = got.len() / plane;
+    let expected = &heads[(level - 1) * got.len()..level * got.len()];
+    for (i, expected) in expected.iter().enumerate() {
+        let got = got[i % plane * classes + i / plane];
+        assert!((got - expected).abs() < TOLERANCE, "{name}, head {level}, logit {i}: {got}, published {expected}");
+    }
+}
+
+#[test]
+fn the_exported_operators_give_the_published_logits() {
+    expect_published_graph("unet", Arch::Unet, 1);
+    expect_published_graph("unet_bilinear", Arch::UnetBilinear, 1);
+}
+
+#[test]
+fn the_exported_operators_of_each_level_give_the_published_logits_of_its_head() {
+    (1..=4).for_each(|level| expect_published_graph("unetpp", Arch::UnetPp, level));
+}
+
 /// A file that PyTorch wrote gives the logits that its weights by name give.
 fn expect_published_file(path: &Path, name: &'static str, arch: Arch) {
     let golden = Golden::of(name);
