@@ -59,14 +59,7 @@ where
     let mut table = Table::try_from(C::default()).expect("a configuration serialises to a TOML table");
     let known = keys_of(&table);
     if let Some(path) = file {
-        let origin = format!("config {}", path.display());
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let given: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-            origin: origin.clone(),
-            message: error.to_string(),
-        })?;
-        apply::<C>(&mut table, given, &known, &origin)?;
+        apply::<C>(&mut table, read(path)?, &known, &format!("config {}", path.display()))?;
     }
     for argument in assignments {
         let origin = format!("--set {argument}");
@@ -74,6 +67,18 @@ where
         apply::<C>(&mut table, given, &known, &origin)?;
     }
     typed(&table, "defaults")
+}
+
+/// Whether the file or an assignment gives the top-level key `key`: it may say which task the rest is for.
+pub fn names_key(file: Option<&Path>, assignments: &[String], key: &str) -> Result<bool, ConfigError> {
+    let in_file = file.map(read).transpose()?.is_some_and(|given| given.contains_key(key));
+    Ok(in_file || assignments.iter().any(|argument| argument.split('=').next().is_some_and(|name| name.trim() == key)))
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let origin = format!("config {}", path.display());
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax { origin, message: error.to_string() })
 }
 
 /// Lays the keys of `given` over `table`; what is wrong is said of `origin`.

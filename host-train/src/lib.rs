@@ -4,8 +4,9 @@
 //!
 //! * [`data`]: slices with labels, from ACDC, a PNG tree or a phantom.
 //! * [`mri`]: what a scanner would measure of a slice.
-//! * [`net`]: the networks. [`train`]: the segmenter's training.
+//! * [`net`]: the networks. [`train`]: the reward models' training.
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
+//! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans.
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod diagnose;
 pub mod eval;
 pub mod export;
 pub mod mri;

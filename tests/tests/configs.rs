@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kscout::config;
 use kscout::rl::PolicyConfig;
-use kscout::train::RewardConfig;
+use kscout::train::{ClassifierConfig, RewardConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -39,6 +39,11 @@ fn compare(name: &str, path: &str, given: &Table, defaults: &Table) {
 #[test]
 fn reward_toml_documents_every_key() {
     documents_every_key::<RewardConfig>("reward.toml");
+}
+
+#[test]
+fn classifier_toml_documents_every_key() {
+    documents_every_key::<ClassifierConfig>("classifier.toml");
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::Failure;
 use crate::data::import::{ImportOptions, progress_bar};
 use crate::data::phantom::{self, PhantomOptions};
-use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, png_tree};
+use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, png_tree};
+use crate::eval::atomic::write_atomically;
 
 /// Make a data set from ACDC, from PNG files or out of nothing, or look at one.
 #[derive(Debug, Args)]
@@ -23,6 +25,27 @@ enum DataCommand {
     Phantom(PhantomArgs),
     /// Count patients, slices and classes, and list what is wrong.
     Info(InfoArgs),
+    /// Write the labels that a classifier learns, as a CSV file.
+    Labels(LabelsArgs),
+}
+
+/// What labels are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LabelSource {
+    /// A patient's diagnosis (ACDC: NOR, MINF, DCM, HCM, RV), one column a group
+    Group,
+}
+
+#[derive(Debug, Args)]
+struct LabelsArgs {
+    /// The data set.
+    dir: PathBuf,
+    /// What to make them of.
+    #[arg(long, value_enum, default_value = "group")]
+    from: LabelSource,
+    /// The file to write.
+    #[arg(long, value_name = "FILE.csv")]
+    out: PathBuf,
 }
 
 /// The layout of a source folder.
@@ -113,13 +136,26 @@ pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
 
 impl DataArgs {
     /// Runs the subcommand.
-    pub fn run(self) -> Result<(), DataError> {
+    pub fn run(self) -> Result<(), Failure> {
         match self.command {
-            DataCommand::Import(args) => import(&args),
-            DataCommand::Phantom(args) => make_phantoms(&args),
-            DataCommand::Info(args) => info(&args),
+            DataCommand::Import(args) => Ok(import(&args)?),
+            DataCommand::Phantom(args) => Ok(make_phantoms(&args)?),
+            DataCommand::Info(args) => Ok(info(&args)?),
+            DataCommand::Labels(args) => write_labels(&args),
         }
     }
+}
+
+fn write_labels(args: &LabelsArgs) -> Result<(), Failure> {
+    let manifest = Manifest::read(&args.dir)?;
+    let text = match args.from {
+        LabelSource::Group => labels::from_groups(&manifest, &args.dir)?,
+    };
+    let out = args.out.display();
+    write_atomically(&args.out, text.as_bytes()).map_err(|error| format!("{out}: {error}"))?;
+    let columns = text.lines().next().unwrap_or_default();
+    println!("{out}: {columns}; {} patients", text.lines().count() - 1);
+    Ok(())
 }
 
 fn import(args: &ImportArgs) -> Result<(), DataError> {

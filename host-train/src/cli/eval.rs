@@ -1,21 +1,27 @@
 //! `kscout eval`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 
 use super::Failure;
 use super::export::expect_size;
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
+use crate::diagnose::Diagnoser;
+use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::{Method, measure};
 use crate::export::{self, BlobFile};
 use crate::mri::Protocol;
-use crate::rl::agent::load_policy;
+use crate::net::asmr::MOST_LINES;
+use crate::rl::agent::{Policy, load_any_policy};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
+use crate::train::Meta;
+use crate::train::classifier::{is_classifier, load_classifier};
 use crate::train::reward::load_segmenter;
 
 /// Slices that calibrate the in-memory model of an evaluation in real numbers; it only runs the scan loop.
@@ -27,9 +33,12 @@ pub struct EvalArgs {
     /// Exported `.kscout` file: evaluates what a device would compute, in int8.
     #[arg(long, conflicts_with_all = ["reward", "policy"], required_unless_present = "reward")]
     model: Option<PathBuf>,
-    /// Segmenter checkpoint: evaluates in real numbers instead.
+    /// Checkpoint of a segmenter or classifier: evaluates in real numbers instead.
     #[arg(long)]
     reward: Option<PathBuf>,
+    /// What is true of the slices, for a classifier.
+    #[arg(long, value_name = "FILE.csv", requires = "reward")]
+    labels: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4.
     #[arg(long, value_name = "K", requires = "reward")]
     prune: Option<usize>,
@@ -89,24 +98,68 @@ impl EvalArgs {
         let device = self.device.open()?;
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
-        let (network, meta) = load_segmenter(reward, self.prune, &device)?;
-        meta.note_protocol(&self.protocol.to_string());
-        expect_size(reward, [meta.height, meta.width], size, &self.data.display().to_string())?;
-        let policy = match &self.policy {
-            Some(path) => {
-                let (policy, meta) = load_policy(path, &device)?;
-                expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
-                Some(policy.graph(size[0], size[1]))
-            }
-            None => None,
+        let policy = self.policy.as_deref().map(|path| self.load_policy(path, size, &device)).transpose()?;
+        let scout = match &policy {
+            Some(Policy::Scout(scout)) => Some(scout.graph(size[0], size[1])),
+            _ => None,
         };
-        let graph = network.graph(size[0], size[1]);
+        let policy = match (&policy, &scout) {
+            (Some(Policy::Asmr(policy)), _) => Some(Method::Chooser(policy.as_ref())),
+            (_, scout) => scout.as_ref().map(Method::FloatPolicy),
+        };
         let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
-        let blob = export::pack(Some(&graph), None, &observations, &export::header(data))?;
+        let blob = export::scan_loop(data, &observations)?;
         let model = Model::new_checked(&blob)?;
+        if is_classifier(reward)? {
+            let (diagnoser, meta) = load_classifier(reward, &device)?;
+            self.check_reward(reward, &meta, size)?;
+            return self.diagnose(data, &model, &diagnoser, policy);
+        }
+        if let Some(labels) = &self.labels {
+            let labels = labels.display();
+            return Err(format!("--labels {labels}: --reward is a segmenter, which judges by the masks").into());
+        }
+        let (network, meta) = load_segmenter(reward, self.prune, &device)?;
+        self.check_reward(reward, &meta, size)?;
         let title = format!("{} (f32), {} protocol", reward.display(), self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
-        self.finish(data, &model, &segmenter, policy.as_ref().map(Method::FloatPolicy), &title)
+        self.finish(data, &model, &segmenter, policy, &title)
+    }
+
+    fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
+        meta.note_protocol(&self.protocol.to_string());
+        expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())
+    }
+
+    fn diagnose(
+        &self,
+        data: &Dataset,
+        model: &Model<'_>,
+        diagnoser: &Diagnoser,
+        policy: Option<Method<'_>>,
+    ) -> Result<(), Failure> {
+        let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
+        let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
+        let volumes = measure(data, self.split, &self.protocol, self.seed);
+        let methods = methods(policy);
+        let budgets = &self.budgets;
+        let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
+        let table = evaluate_diagnoses(&task, &self.out)?;
+        println!("ROC-AUC over patients and mean log-probability of the truth, {} protocol:", self.protocol);
+        print!("{}", table.to_text());
+        println!("As a file: {}", self.out.join("diagnosis.csv").display());
+        Ok(())
+    }
+
+    fn load_policy(&self, path: &Path, size: [usize; 2], device: &Device) -> Result<Policy, Failure> {
+        let (policy, meta) = load_any_policy(path, device)?;
+        expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
+        let most = self.budgets.iter().max().copied().unwrap_or_default();
+        if matches!(policy, Policy::Asmr(_)) && most > MOST_LINES {
+            let path = path.display();
+            return Err(format!("--budgets: {most} lines, but the policy in {path} counts to {MOST_LINES}").into());
+        }
+        Ok(policy)
     }
 
     fn finish(
@@ -119,8 +172,7 @@ impl EvalArgs {
     ) -> Result<(), Failure> {
         expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
         let volumes = measure(data, self.split, &self.protocol, self.seed);
-        let methods: Vec<Method<'_>> =
-            policy.into_iter().chain(Pattern::ALL.into_iter().map(Method::Pattern)).collect();
+        let methods = methods(policy);
         let task = Task {
             model,
             segmenter,
@@ -137,4 +189,9 @@ impl EvalArgs {
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
     }
+}
+
+/// The policy, if any, and every pattern.
+fn methods(policy: Option<Method<'_>>) -> Vec<Method<'_>> {
+    policy.into_iter().chain(Pattern::ALL.into_iter().map(Method::Pattern)).collect()
 }

@@ -33,7 +33,7 @@ pub struct Cli {
 enum Command {
     /// Make or look at data sets.
     Data(data::DataArgs),
-    /// Train a segmenter (the reward model) or a sampling policy.
+    /// Train a reward model (a segmenter or a classifier) or a sampling policy.
     Train(train::TrainArgs),
     /// Take over a segmenter's weights from PyTorch.
     Import(import::ImportArgs),
@@ -63,7 +63,7 @@ impl Cli {
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
-            Command::Data(args) => Ok(args.run()?),
+            Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Net(args) => args.run(),

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 use crate::config;
-use crate::data::Dataset;
+use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
 use crate::rl::{PolicyConfig, train_policy};
-use crate::train::{Meta, RewardConfig, train_reward};
+use crate::train::classifier::Kind;
+use crate::train::{ClassifierConfig, Meta, RewardConfig, train_classifier, train_reward};
 
 /// `kscout train`.
 #[derive(Args)]
@@ -20,9 +21,10 @@ pub struct TrainArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// Train a segmenter on randomly undersampled slices; every stage of a scan is among them.
+    /// Train a reward model on randomly undersampled slices, so that it knows every stage of a scan: a segmenter, or, with
+    /// `kind = "classification"` in the config, a classifier of labels from a CSV file.
     Reward(RewardArgs),
-    /// Train a sampling policy by PPO, over the core's scan loop, with a trained segmenter as the reward model.
+    /// Train a sampling policy by PPO, over the core's scan loop, with a trained reward model.
     Policy(PolicyArgs),
 }
 
@@ -53,33 +55,61 @@ struct Common {
 struct RewardArgs {
     #[command(flatten)]
     common: Common,
+    /// CSV file with what a classifier learns: `patient,LABEL,...` or `patient,slice,LABEL,...`; 0, 1, or empty where it is
+    /// not known. `kscout data labels` makes one of a data set's groups.
+    #[arg(long, value_name = "FILE.csv")]
+    labels: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct PolicyArgs {
     #[command(flatten)]
     common: Common,
-    /// Checkpoint of the segmenter that judges the scans.
+    /// Checkpoint of the segmenter or classifier that judges the scans.
     #[arg(long)]
     reward: PathBuf,
+    /// What is true of the slices, for a classifier: the CSV file that it was trained on.
+    #[arg(long, value_name = "FILE.csv")]
+    labels: Option<PathBuf>,
 }
 
 impl TrainArgs {
     /// Trains.
     pub fn run(self) -> Result<(), Failure> {
         match self.what {
-            What::Reward(args) => reward(args.common),
+            What::Reward(args) => reward(args),
             What::Policy(args) => policy(args),
         }
     }
 }
 
-fn reward(args: Common) -> Result<(), Failure> {
+fn reward(args: RewardArgs) -> Result<(), Failure> {
+    let RewardArgs { common: args, labels } = args;
+    if config::names_key(args.config.as_deref(), &args.set, "kind")? {
+        return classifier(args, labels);
+    }
+    if let Some(labels) = labels {
+        let labels = labels.display();
+        return Err(format!("--labels {labels}: a segmenter learns from masks; set kind = \"classification\"").into());
+    }
     let config: RewardConfig = config::load(args.config.as_deref(), &args.set)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let meta = train_reward(&data, &args.out, &config, &device, args.resume)?;
-    say_done(&args.out, &meta);
+    say_done(&args.out, &meta, "mean Dice");
+    Ok(())
+}
+
+fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
+    let config: ClassifierConfig = config::load(args.config.as_deref(), &args.set)?;
+    let Kind::Classification = config.kind;
+    let labels =
+        labels.ok_or("a classifier needs --labels FILE.csv; `kscout data labels` makes one of ACDC's groups")?;
+    let labels = Labels::read(&labels)?;
+    let device = args.device.open()?;
+    let data = Dataset::open(&args.data)?;
+    let meta = train_classifier(&data, &labels, &args.out, &config, &device, args.resume)?;
+    say_done(&args.out, &meta, "mean AUC");
     Ok(())
 }
 
@@ -87,13 +117,15 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let common = args.common;
     let config: PolicyConfig = config::load(common.config.as_deref(), &common.set)?;
     let device = common.device.open()?;
+    let labels = args.labels.as_deref().map(Labels::read).transpose()?;
     let data = Dataset::open(&common.data)?;
-    let meta = train_policy(&data, &args.reward, &common.out, &config, &device, common.resume)?;
-    say_done(&common.out, &meta);
+    let reward = (args.reward.as_path(), labels.as_ref());
+    let meta = train_policy(&data, reward, &common.out, &config, &device, common.resume)?;
+    say_done(&common.out, &meta, if labels.is_some() { "mean AUC" } else { "mean Dice" });
     Ok(())
 }
 
-fn say_done(out: &Path, meta: &Meta) {
-    let score = meta.score.map_or("no validation slices".into(), |score| format!("mean Dice {score:.4}"));
+fn say_done(out: &Path, meta: &Meta, measure: &str) {
+    let score = meta.score.map_or("no validation slices".into(), |score| format!("{measure} {score:.4}"));
     println!("{}: step {}, {score}", out.join("last").display(), meta.step);
 }

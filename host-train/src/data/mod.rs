@@ -19,6 +19,7 @@ pub mod dataset;
 pub mod import;
 pub mod info;
 pub mod intensity;
+pub mod labels;
 pub mod manifest;
 pub mod nifti_volume;
 pub mod phantom;
@@ -30,6 +31,7 @@ pub mod split;
 pub use dataset::{Dataset, Slice, SliceId, Volume};
 pub use error::DataError;
 pub use info::Info;
+pub use labels::{Diagnosis, Labels, LabelsError};
 pub use manifest::{Manifest, Phase, SliceRecord};
 pub use split::{Split, SplitRule};
 

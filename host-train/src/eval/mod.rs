@@ -2,10 +2,12 @@
 
 pub mod agreement;
 pub mod atomic;
+pub mod auc;
 pub mod canvas;
 pub mod cohort;
 pub mod compare;
 pub mod csv;
+pub mod diagnosis;
 mod font;
 pub mod heatmap;
 pub mod metrics;

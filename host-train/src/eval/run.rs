@@ -12,7 +12,7 @@ use super::scores::{VolumeScores, score_volume};
 use crate::data::{Dataset, Slice, Split};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::FloatGraph;
-use crate::play::{float_choice, play};
+use crate::play::{Chooser, chosen_lines, float_choice, play};
 use crate::segment::{HeapArena, Segment};
 
 /// How lines are chosen.
@@ -22,6 +22,8 @@ pub enum Method<'a> {
     Policy,
     /// A policy in real numbers.
     FloatPolicy(&'a FloatGraph),
+    /// A policy in real numbers that is asked about many scans at once.
+    Chooser(&'a dyn Chooser),
     /// A fixed order.
     Pattern(Pattern),
 }
@@ -30,7 +32,7 @@ impl Method<'_> {
     /// The name in tables.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Policy | Self::FloatPolicy(_) => "policy",
+            Self::Policy | Self::FloatPolicy(_) | Self::Chooser(_) => "policy",
             Self::Pattern(pattern) => pattern.name(),
         }
     }
@@ -47,6 +49,9 @@ pub enum RunError {
         /// Why.
         source: ScanError,
     },
+    /// The core refused a step of scans side by side.
+    #[error("scans side by side: {0}")]
+    SideBySide(#[from] ScanError),
     /// A pattern cannot give that many lines.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -127,37 +132,57 @@ pub fn scan_volumes(
     method: Method<'_>,
     budget: usize,
 ) -> Result<Vec<Vec<Scanned>>, RunError> {
-    let slices: Vec<&Measured<'_>> = volumes.iter().flat_map(|volume| &volume.slices).collect();
-    let arena = || HeapArena::new(arena_bytes(model));
-    let mut scans = slices
-        .par_iter()
-        .map_init(arena, |arena, slice| scan_slice(model, arena, slice, method, budget))
-        .collect::<Result<Vec<_>, _>>()?;
-    let levels: Vec<Vec<i8>> = scans.iter_mut().map(|scan| std::mem::take(&mut scan.levels)).collect();
-    let images: Vec<&[i8]> = levels.iter().map(Vec::as_slice).collect();
-    let classes = segmenter.segment(&images);
-    let mut done =
-        scans.into_iter().zip(levels).zip(classes).map(|((scan, levels), classes)| Scanned { levels, classes, ..scan });
-    Ok(volumes.iter().map(|volume| done.by_ref().take(volume.slices.len()).collect()).collect())
+    Ok(segmented(segmenter, scan_slices(model, volumes, method, budget)?))
 }
 
-/// The lines and the image of one scan; no classes yet.
+/// Scans every slice of every volume, in parallel; no classes yet.
+pub fn scan_slices(
+    model: &Model<'_>,
+    volumes: &[MeasuredVolume<'_>],
+    method: Method<'_>,
+    budget: usize,
+) -> Result<Vec<Vec<Scanned>>, RunError> {
+    let slices: Vec<&Measured<'_>> = volumes.iter().flat_map(|volume| &volume.slices).collect();
+    let chosen = match method {
+        Method::Chooser(chooser) => {
+            let kspaces: Vec<&KSpace> = slices.iter().map(|measured| &measured.kspace).collect();
+            chosen_lines(model, &kspaces, chooser, budget)?
+        }
+        _ => vec![Vec::new(); slices.len()],
+    };
+    let arena = || HeapArena::new(arena_bytes(model));
+    let mut scans = (slices.par_iter().zip(chosen))
+        .map_init(arena, |arena, (slice, chosen)| scan_slice(model, arena, slice, (method, chosen), budget))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter();
+    Ok(volumes.iter().map(|volume| scans.by_ref().take(volume.slices.len()).collect()).collect())
+}
+
+/// The scans with their classes.
+pub fn segmented(segmenter: &dyn Segment, mut scans: Vec<Vec<Scanned>>) -> Vec<Vec<Scanned>> {
+    let images: Vec<&[i8]> = scans.iter().flatten().map(|scan| scan.levels.as_slice()).collect();
+    let classes = segmenter.segment(&images);
+    scans.iter_mut().flatten().zip(classes).for_each(|(scan, classes)| scan.classes = classes);
+    scans
+}
+
+/// The lines and the image of one scan; no classes yet. `chosen` are the lines of a [`Method::Chooser`].
 fn scan_slice(
     model: &Model<'_>,
     arena: &mut HeapArena,
     measured: &Measured<'_>,
-    method: Method<'_>,
+    (method, chosen): (Method<'_>, Vec<u16>),
     budget: usize,
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
     let mut scan = Scan::new(model, arena.bytes()).map_err(refused)?;
     let order = match method {
-        Method::Pattern(pattern) => pattern.lines(measured.slice.width, budget, measured.seed)?,
-        _ => Default::default(),
+        Method::Pattern(pattern) => pattern.lines(measured.slice.width, budget, measured.seed)?.to_vec(),
+        _ => chosen,
     };
     let mut order = order.iter().map(|&line| usize::from(line));
     let choose = |scan: &mut Scan<'_, '_>| match method {
-        Method::Pattern(_) => Ok(order.next()),
+        Method::Pattern(_) | Method::Chooser(_) => Ok(order.next()),
         Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
         Method::Policy => scan.propose(),
     };

@@ -23,4 +23,4 @@ pub mod verify;
 pub use blob_writer::HeaderSpec;
 pub use file::{BlobFile, BlobFileError};
 pub use observe::{Observation, observe};
-pub use pack::{ExportError, header, pack, quantised};
+pub use pack::{ExportError, header, pack, quantised, scan_loop};

@@ -1,5 +1,6 @@
 //! Trained networks to the bytes of a blob, in one call.
 
+use burn::tensor::Device;
 use kscout_core::model::{BlobError, GraphKind};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
@@ -7,8 +8,8 @@ use super::calibrate::{CalibrationInput, calibrate};
 use super::observe::Observation;
 use super::quantise::{QuantiseError, quantise};
 use crate::data::{CLASSES, Dataset};
-use crate::net::FloatGraph;
 use crate::net::graph::GraphInput;
+use crate::net::{FloatGraph, Scout};
 
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,13 @@ pub enum ExportError {
 /// The header of a blob that stays in memory.
 pub fn header(data: &Dataset) -> HeaderSpec {
     HeaderSpec { height: data.height(), width: data.width(), classes: CLASSES, provenance: "in memory".into() }
+}
+
+/// A blob that runs the scan loop and nothing else. A blob holds at least one network; this one's is an untrained policy that
+/// nobody is to ask.
+pub fn scan_loop(data: &Dataset, observations: &[Observation]) -> Result<Vec<u8>, ExportError> {
+    let untrained = Scout::new(data.height(), data.width(), &Device::flex()).graph(data.height(), data.width());
+    pack(None, Some(&untrained), observations, &header(data))
 }
 
 /// The blob of a segmenter, a policy, or both, calibrated on `observations`.

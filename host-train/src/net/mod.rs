@@ -1,12 +1,15 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
 //! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
-//! [`graph`]: a network as a list of operators. [`import`](mod@import): weights from PyTorch.
+//! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. [`graph`]: a network as a list of operators.
+//! [`import`](mod@import): weights from PyTorch.
 
+pub mod asmr;
 pub mod graph;
 pub mod import;
 mod layers;
 mod lower;
+pub mod resnet;
 pub mod scout;
 pub mod segmenter;
 pub mod unet;

@@ -91,12 +91,9 @@ impl Trunk {
 impl Scout {
     /// A policy for images of `height` by `width` pixels, multiples of 32, that starts out as centre-out.
     pub fn new(height: usize, width: usize, device: &Device) -> Self {
-        let place = |line| centre_out_place(line, width).min(CENTRE_REACH);
-        let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * place(line) as f32).collect();
         let small = Initializer::Normal { mean: 0.0, std: 0.01 };
         let mut lines = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
-        let bias = Tensor::from_data(TensorData::new(slope, [width]), device);
-        lines.bias = Some(Param::from_tensor(bias));
+        lines.bias = Some(Param::from_tensor(centre_slope(width, device)));
         Self { trunk: Trunk::new(height, width, device), lines }
     }
 
@@ -130,6 +127,13 @@ impl Critic {
     pub fn forward(&self, image: Tensor<4>, state: Tensor<2>) -> Tensor<2> {
         self.value.forward(self.trunk.forward(image, state))
     }
+}
+
+/// Logits `[W]` that fall gently away from the centre: a bias with which a policy starts out as centre-out.
+pub fn centre_slope(width: usize, device: &Device) -> Tensor<1> {
+    let place = |line| centre_out_place(line, width).min(CENTRE_REACH);
+    let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * place(line) as f32).collect();
+    Tensor::from_data(TensorData::new(slope, [width]), device)
 }
 
 /// The place of a line in centre-out order: `W/2`, `W/2 - 1`, `W/2 + 1`, ...

@@ -1,11 +1,44 @@
 //! The policy's training in keys.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
 
-/// What an episode's steps earn.
+/// Which policy is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PolicyNetwork {
+    /// Small, for devices; sees the quantised image.
+    #[default]
+    Scout,
+    /// ASMR's two ResNets, for the host; sees the complex image.
+    Asmr,
+}
+
+impl PolicyNetwork {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Scout, Self::Asmr];
+
+    /// The name in configs and checkpoints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scout => "scout",
+            Self::Asmr => "asmr",
+        }
+    }
+}
+
+impl fmt::Display for PolicyNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What an episode's steps earn. The first three keys are a segmenter's; a classifier pays the mean scaled log-probability
+/// of the true labels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardConfig {
@@ -15,9 +48,10 @@ pub struct RewardConfig {
     pub lambda2: f64,
     /// Weights of RV, MYO and LV in the slice's Dice.
     pub class_weights: [f64; 3],
-    /// Pay nothing on the way and the whole gain at the last line.
+    /// Pay nothing on the way, only with the last line.
     pub final_only: bool,
-    /// Steps at the start of an episode that pay nothing; what they gained is paid with the first step after them.
+    /// Steps at the start of an episode that pay nothing. With a segmenter, what they gained is paid with the first step after
+    /// them, and never later than with the last line.
     pub delay_step: usize,
     /// Factor on every reward.
     pub scale: f64,
@@ -33,6 +67,8 @@ impl Default for RewardConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyConfig {
+    /// The policy: `scout` or `asmr`.
+    pub network: PolicyNetwork,
     /// How slices are measured: `scanner` or `igs`.
     pub protocol: String,
     /// Updates: each plays `episodes` scans, then improves policy and critic on them.
@@ -63,7 +99,7 @@ pub struct PolicyConfig {
     pub max_gradient: f64,
     /// An update ends early when the policy has moved this far (KL divergence).
     pub target_kl: f64,
-    /// Draw slices by the inverse frequency of their set of classes, instead of evenly.
+    /// Draw slices by the inverse frequency of their set of classes (with a classifier: of labels), instead of evenly.
     pub weighted_sampler: bool,
     /// Seed of weights, slices, budgets, phase, noise and choices.
     pub seed: u64,
@@ -84,6 +120,7 @@ pub struct PolicyConfig {
 impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
+            network: PolicyNetwork::Scout,
             protocol: "scanner".into(),
             updates: 300,
             episodes: 32,

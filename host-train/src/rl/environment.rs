@@ -1,17 +1,15 @@
-//! Scans as an environment: many at once, each over the core's scan loop, segmented together.
+//! Scans as an environment: many at once, each over the core's scan loop, judged together.
 
 use kscout_core::kernels::Portable;
-use kscout_core::kspace::recon::magnitude;
 use kscout_core::model::Model;
 use kscout_core::scan::{Scan, ScanError, arena_bytes};
-use rayon::prelude::*;
 
 use super::config::RewardConfig;
-use crate::eval::metrics::slice_dice;
-use crate::eval::quality::ssim;
-use crate::export::Observation;
+use super::reward::{Glance, Pays, RewardModel, Truth};
+use crate::data::Diagnosis;
 use crate::mri::KSpace;
-use crate::segment::{HeapArena, Segment};
+use crate::play::Sight;
+use crate::segment::HeapArena;
 
 /// The memory of `count` scans over `model`.
 pub fn arenas(model: &Model<'_>, count: usize) -> Vec<HeapArena> {
@@ -21,27 +19,24 @@ pub fn arenas(model: &Model<'_>, count: usize) -> Vec<HeapArena> {
 /// A scan of one slice under way.
 struct Episode<'a> {
     scan: Scan<'a, 'a, Portable>,
-    label: Vec<u8>,
     kspace: KSpace,
-    /// Magnitude of the fully sampled, noisy image: what reconstruction can reach.
-    reference: Vec<f32>,
-    /// Largest value of `reference`: the data range of SSIM.
-    range: f64,
+    truth: Truth,
     worth: f64,
-    unpaid: f64,
 }
 
 /// Scans that run side by side. Those whose budget is spent rest.
 pub struct Environment<'a> {
     episodes: Vec<Episode<'a>>,
-    segmenter: &'a dyn Segment,
-    reward: &'a RewardConfig,
+    reward: &'a dyn RewardModel,
+    config: &'a RewardConfig,
 }
 
 /// What a scan starts with.
 pub struct Start {
     /// The slice's classes, row-major.
     pub label: Vec<u8>,
+    /// Its labels; empty without a classifier.
+    pub diagnosis: Diagnosis,
     /// What the scanner would measure of it.
     pub kspace: KSpace,
     /// Lines to measure.
@@ -54,19 +49,17 @@ impl<'a> Environment<'a> {
         model: &'a Model<'a>,
         arenas: &'a mut [HeapArena],
         starts: Vec<Start>,
-        segmenter: &'a dyn Segment,
-        reward: &'a RewardConfig,
+        reward: &'a dyn RewardModel,
+        config: &'a RewardConfig,
     ) -> Result<Self, ScanError> {
         let start = |(arena, start): (&'a mut HeapArena, Start)| {
             let mut scan = Scan::new(model, arena.bytes())?;
             scan.start(start.budget)?;
-            let reference: Vec<f32> = start.kspace.image().iter().map(|value| value.norm()).collect();
-            let range = f64::from(reference.iter().fold(0f32, |a, &b| a.max(b)));
-            let (label, kspace) = (start.label, start.kspace);
-            Ok::<_, ScanError>(Episode { scan, label, kspace, reference, range, worth: 0.0, unpaid: 0.0 })
+            let truth = Truth::new(start.label, start.diagnosis, &start.kspace);
+            Ok::<_, ScanError>(Episode { scan, kspace: start.kspace, truth, worth: 0.0 })
         };
         let episodes = arenas.iter_mut().zip(starts).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { episodes, segmenter, reward })
+        Ok(Self { episodes, reward, config })
     }
 
     /// The scans that may measure another line.
@@ -74,38 +67,51 @@ impl<'a> Environment<'a> {
         (0..self.episodes.len()).filter(|&i| self.episodes[i].scan.remaining() > 0).collect()
     }
 
-    /// What the policy sees of scan `index`.
-    pub fn observe(&mut self, index: usize) -> Observation {
-        let scan = &mut self.episodes[index].scan;
-        Observation { levels: scan.image().to_vec(), state: scan.state().to_vec() }
+    /// What a policy that `sees_phase`, or does not, sees of scan `index`.
+    pub fn observe(&mut self, index: usize, sees_phase: bool) -> Sight {
+        Sight::of(&mut self.episodes[index].scan, sees_phase)
     }
 
     /// Measures line `lines[i]` in scan `active[i]`; returns the rewards.
     pub fn step(&mut self, active: &[usize], lines: &[usize]) -> Result<Vec<f64>, ScanError> {
         for (&index, &line) in active.iter().zip(lines) {
             let episode = &mut self.episodes[index];
-            let height = episode.kspace.height;
-            episode.scan.push_line(line, &episode.kspace.samples[line * height..(line + 1) * height])?;
+            episode.scan.push_line(line, episode.kspace.line(line))?;
         }
-        let paying: Vec<usize> = active.iter().copied().filter(|&i| self.pays(i)).collect();
-        let images: Vec<Vec<i8>> = paying.iter().map(|&i| self.episodes[i].scan.image().to_vec()).collect();
-        let images: Vec<&[i8]> = images.iter().map(Vec::as_slice).collect();
-        let classes = self.segmenter.segment(&images);
-        let worth: Vec<f64> =
-            paying.par_iter().zip(&classes).map(|(&i, classes)| self.episodes[i].worth(classes, self.reward)).collect();
-        for (&index, worth) in paying.iter().zip(worth) {
+        // Only these are judged: a paid step, and the last one, for what the scan was worth in the end.
+        let judged: Vec<usize> =
+            active.iter().copied().filter(|&i| self.pays(i) || self.episodes[i].scan.remaining() == 0).collect();
+        let levels: Vec<Vec<i8>> = judged.iter().map(|&i| self.episodes[i].scan.image().to_vec()).collect();
+        let glance = |(&index, levels): (&usize, Vec<i8>)| {
+            let episode = &self.episodes[index];
+            Glance { levels, image: episode.scan.complex_image(), truth: &episode.truth }
+        };
+        let glances: Vec<Glance<'_>> = judged.iter().zip(levels).map(glance).collect();
+        let worth = self.reward.worth(&glances);
+        drop(glances);
+        let mut rewards = vec![0.0; self.episodes.len()];
+        for (&index, worth) in judged.iter().zip(worth) {
+            let pays = self.pays(index);
             let episode = &mut self.episodes[index];
-            episode.unpaid = (worth - episode.worth) * self.reward.scale;
+            let earned = match self.reward.pays() {
+                Pays::Gain => worth - episode.worth,
+                Pays::Level => worth,
+            };
             episode.worth = worth;
+            rewards[index] = if pays { earned * self.config.scale } else { 0.0 };
         }
-        Ok(active.iter().map(|&index| std::mem::take(&mut self.episodes[index].unpaid)).collect())
+        Ok(active.iter().map(|&index| rewards[index]).collect())
     }
 
-    /// Whether the step that scan `index` has just made is paid: the others save the segmentation.
+    /// Whether the step that scan `index` has just made is paid. Of gains nothing is lost: the last step pays what is left.
     fn pays(&self, index: usize) -> bool {
         let scan = &self.episodes[index].scan;
         let last = scan.remaining() == 0;
-        last || !self.reward.final_only && scan.lines().len() > self.reward.delay_step
+        let late = scan.lines().len() > self.config.delay_step;
+        match self.reward.pays() {
+            Pays::Gain => last || !self.config.final_only && late,
+            Pays::Level => late && (last || !self.config.final_only),
+        }
     }
 
     /// What the scans are worth as they stand, in units of the unscaled reward.
@@ -114,18 +120,70 @@ impl<'a> Environment<'a> {
     }
 }
 
-impl Episode<'_> {
-    /// `lambda1 * SSIM + lambda2 * Dice` of the image and the segmentation as they stand.
-    fn worth(&self, classes: &[u8], reward: &RewardConfig) -> f64 {
-        let mut worth = 0.0;
-        if reward.lambda1 != 0.0 {
-            let mut image = vec![0.0; self.reference.len()];
-            magnitude(self.scan.complex_image(), &mut image).expect("images of one size");
-            let (height, width) = (self.kspace.height, self.kspace.width);
-            worth += reward.lambda1 * ssim(&self.reference, &image, height, width, self.range).unwrap_or(0.0);
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use kscout_core::Complex32;
+    use kscout_core::scan::STATE_EXTRAS;
+
+    use super::*;
+    use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+    use crate::export::{HeaderSpec, Observation, pack};
+    use crate::net::Scout;
+    use crate::rl::reward::Measure;
+
+    const SIDE: usize = 32;
+    const BUDGET: usize = 4;
+
+    /// Worth is the energy of the image, which is the number of lines where every line has the energy 1.
+    struct Lines(Pays);
+
+    impl RewardModel for Lines {
+        fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
+            scans.iter().map(|scan| scan.image.iter().map(|v| f64::from(v.norm_sqr())).sum()).collect()
         }
-        let dice = slice_dice(classes, &self.label).expect("labels of one size");
-        // A slice without a heart, left empty, is segmented as well as can be.
-        worth + reward.lambda2 * dice.weighted_mean(reward.class_weights).unwrap_or(1.0)
+
+        fn pays(&self) -> Pays {
+            self.0
+        }
+
+        fn score(&self, _: &[MeasuredVolume<'_>], _: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// The rewards of a scan of four lines.
+    fn rewards(pays: Pays, delay_step: usize, final_only: bool) -> Vec<f64> {
+        let scout = Scout::new(SIDE, SIDE, &Device::flex()).graph(SIDE, SIDE);
+        let seen = Observation { levels: vec![0; SIDE * SIDE], state: vec![127; SIDE + STATE_EXTRAS] };
+        let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: String::new() };
+        let blob = pack(None, Some(&scout), &[seen], &header).unwrap();
+        let model = Model::new_checked(&blob).unwrap();
+        let mut memory = arenas(&model, 1);
+        let samples = vec![Complex32::new((1.0 / SIDE as f32).sqrt(), 0.0); SIDE * SIDE];
+        let kspace = KSpace { height: SIDE, width: SIDE, samples };
+        let start = Start { label: vec![0; SIDE * SIDE], diagnosis: Vec::new(), kspace, budget: BUDGET };
+        let config = RewardConfig { delay_step, final_only, scale: 2.0, ..RewardConfig::default() };
+        let reward = Lines(pays);
+        let mut environment = Environment::new(&model, &mut memory, vec![start], &reward, &config).unwrap();
+        let rewards = (0..BUDGET).map(|line| environment.step(&[0], &[line]).unwrap()[0].round()).collect();
+        assert!((environment.worth()[0] - BUDGET as f64).abs() < 1e-4, "what it was worth in the end is known");
+        rewards
+    }
+
+    #[test]
+    fn gains_are_paid_step_by_step_and_none_is_lost_to_a_delay() {
+        assert_eq!(rewards(Pays::Gain, 0, false), [2.0, 2.0, 2.0, 2.0]);
+        assert_eq!(rewards(Pays::Gain, 2, false), [0.0, 0.0, 6.0, 2.0]);
+        assert_eq!(rewards(Pays::Gain, 9, false), [0.0, 0.0, 0.0, 8.0]);
+        assert_eq!(rewards(Pays::Gain, 0, true), [0.0, 0.0, 0.0, 8.0]);
+    }
+
+    #[test]
+    fn levels_are_paid_as_they_stand_after_the_delay_as_asmr_does() {
+        assert_eq!(rewards(Pays::Level, 0, false), [2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(rewards(Pays::Level, 2, false), [0.0, 0.0, 6.0, 8.0]);
+        assert_eq!(rewards(Pays::Level, 9, false), [0.0; 4]);
+        assert_eq!(rewards(Pays::Level, 2, true), [0.0, 0.0, 0.0, 8.0]);
     }
 }

@@ -5,14 +5,14 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::agent::{ActorCritic, Batch, pick};
+use super::agent::{Agent, pick};
 use super::config::PolicyConfig;
-use crate::export::Observation;
+use crate::play::Sight;
 
 /// One decision and what came of it.
 pub struct Step {
     /// What the policy saw.
-    pub observation: Observation,
+    pub sight: Sight,
     /// The line it chose.
     pub line: usize,
     /// Log-probability of that line then.
@@ -68,12 +68,12 @@ pub struct Lesson<'a> {
 }
 
 /// Improves `agent` on a lesson.
-pub fn update(
-    mut agent: ActorCritic,
+pub fn update<A: Agent>(
+    mut agent: A,
     optimizer: &mut ModuleOptimizer,
     lesson: &Lesson<'_>,
     rng: &mut impl Rng,
-) -> (ActorCritic, UpdateReport) {
+) -> (A, UpdateReport) {
     let &Lesson { episodes, size, rate, config, device } = lesson;
     let judged: Vec<(f32, f32)> =
         episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
@@ -110,19 +110,19 @@ struct Targets {
     returns: Tensor<1>,
 }
 
-fn loss(
-    agent: &ActorCritic,
+fn loss<A: Agent>(
+    agent: &A,
     steps: &[&Step],
     targets: Targets,
     size: [usize; 2],
     config: &PolicyConfig,
     device: &Device,
 ) -> (Tensor<1>, UpdateReport) {
-    let observations: Vec<&Observation> = steps.iter().map(|step| &step.observation).collect();
+    let sights: Vec<&Sight> = steps.iter().map(|step| &step.sight).collect();
     let lines: Vec<usize> = steps.iter().map(|step| step.line).collect();
     let old: Vec<f32> = steps.iter().map(|step| step.log_probability).collect();
     let old = Tensor::<1>::from_data(TensorData::new(old, [steps.len()]), device);
-    let (log_p, values) = agent.forward(&Batch::new(&observations, size, device));
+    let (log_p, values) = agent.judge(&sights, size, device);
 
     let log_ratio = pick(log_p.clone(), &lines, device) - old;
     let ratio = log_ratio.clone().exp();
@@ -154,8 +154,7 @@ mod tests {
     use super::*;
 
     fn step(value: f32, reward: f64) -> Step {
-        let observation = Observation { levels: vec![], state: vec![] };
-        Step { observation, line: 0, log_probability: 0.0, value, reward }
+        Step { sight: Sight::default(), line: 0, log_probability: 0.0, value, reward }
     }
 
     #[test]

@@ -28,9 +28,13 @@ pub struct WeightedSampler {
 impl WeightedSampler {
     /// A sampler over `slices`, of which there is at least one.
     pub fn new(slices: &[&Slice]) -> Self {
-        let sets: Vec<String> = slices.iter().map(|slice| class_set(slice)).collect();
+        Self::of_sets(&slices.iter().map(|slice| class_set(slice)).collect::<Vec<_>>())
+    }
+
+    /// A sampler over slices that hold these sets, at least one, whatever they are sets of.
+    pub fn of_sets(sets: &[String]) -> Self {
         let mut counts = BTreeMap::new();
-        for set in &sets {
+        for set in sets {
             *counts.entry(set.clone()).or_insert(0) += 1;
         }
         let weights: Vec<f64> = sets.iter().map(|set| 1.0 / (counts[set] * counts.len()) as f64).collect();

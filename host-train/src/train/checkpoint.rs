@@ -31,6 +31,9 @@ pub struct Meta {
     /// What kind of segmenter it is, if it is one.
     #[serde(default)]
     pub segmenter: Option<SegmenterSpec>,
+    /// The labels it tells, if it is a classifier.
+    #[serde(default)]
+    pub labels: Vec<String>,
     /// Rows of the images that it was trained on.
     pub height: usize,
     /// Columns of the images, which is the number of lines.
@@ -40,7 +43,7 @@ pub struct Meta {
     /// Seconds of training so far, over all the sessions of the run.
     #[serde(default)]
     pub seconds: f64,
-    /// What it scored on validation when it was written: mean 3-D Dice, or `None` before the first validation.
+    /// What it scored on validation when it was written: mean 3-D Dice (mean AUC of a classifier), or `None` before the first validation.
     pub score: Option<f64>,
     /// The best validation score of the run so far.
     pub best: Option<f64>,
@@ -257,11 +260,17 @@ fn load<T>(path: &Path, into: impl FnOnce(Bytes) -> Result<T, RecordError>) -> R
 }
 
 impl Meta {
-    /// A segmenter for images of `height` by `width` that no run here has trained; `data` says where it is from.
-    pub fn untrained(spec: SegmenterSpec, [height, width]: [usize; 2], data: String) -> Self {
+    /// A segmenter for images of `size` (rows, columns) that no run here has trained; `data` says where it is from.
+    pub fn untrained(spec: SegmenterSpec, size: [usize; 2], data: String) -> Self {
+        Self { segmenter: Some(spec), ..Self::imported(spec.arch.name().into(), size, data) }
+    }
+
+    /// A network of any kind that no run here has trained.
+    pub fn imported(network: String, [height, width]: [usize; 2], data: String) -> Self {
         Self {
-            network: spec.arch.name().into(),
-            segmenter: Some(spec),
+            network,
+            segmenter: None,
+            labels: Vec::new(),
             height,
             width,
             step: 0,

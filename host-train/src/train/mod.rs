@@ -1,7 +1,8 @@
-//! Training of the segmenter: samples, augmentation, loss, schedule, checkpoints.
+//! Training of the reward models, segmenter and [`classifier`]: samples, augmentation, loss, schedule, checkpoints.
 
 pub mod augment;
 pub mod checkpoint;
+pub mod classifier;
 pub mod config;
 pub mod ema;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod schedule;
 pub mod validate;
 
 pub use checkpoint::{CheckpointError, Meta};
+pub use classifier::{ClassifierConfig, ClassifierError, train_classifier};
 pub use config::RewardConfig;
 pub use error::TrainError;
 pub use reward::train_reward;

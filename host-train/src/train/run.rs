@@ -56,6 +56,7 @@ impl<'a> Run<'a> {
         let mut meta = Meta {
             network: config.network.to_string(),
             segmenter: Some(spec),
+            labels: Vec::new(),
             height: data.height(),
             width: data.width(),
             step: 0,

@@ -1,0 +1,151 @@
+//! Diagnosing complex images with a trained classifier, and scoring what it says.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use burn::tensor::activation::log_softmax;
+use kscout_core::Complex32;
+use rayon::prelude::*;
+
+use crate::data::{Diagnosis, Labels};
+use crate::eval::auc::roc_auc;
+use crate::eval::run::{Measured, MeasuredVolume, Scanned};
+use crate::net::asmr::{KspaceClassifier, complex_planes};
+
+/// Images that the device evaluates at once.
+const BATCH: usize = 16;
+
+/// Images that are held at once.
+const HELD: usize = 64;
+
+/// A classifier, without gradients, ready to be asked.
+pub struct Diagnoser {
+    /// The network.
+    pub network: KspaceClassifier,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    /// Rows and columns of an image.
+    pub size: [usize; 2],
+    /// Where it runs.
+    pub device: Device,
+}
+
+/// Log-probabilities of no and of yes, for each label.
+pub type Opinion = Vec<[f64; 2]>;
+
+impl Diagnoser {
+    /// What it thinks of each complex image (row-major).
+    pub fn opinions(&self, images: &[&[Complex32]]) -> Vec<Opinion> {
+        images.chunks(BATCH).flat_map(|batch| self.batch(batch)).collect()
+    }
+
+    /// Scores what it thinks of finished scans, of the slices of which `labels` know something.
+    pub fn score(&self, labels: &Labels, volumes: &[MeasuredVolume<'_>], scans: &[Vec<Scanned>]) -> DiagnosisScore {
+        let slices = volumes.iter().flat_map(|volume| &volume.slices);
+        let pairs: Vec<_> = slices.zip(scans.iter().flatten()).collect();
+        let mut verdicts = Vec::with_capacity(pairs.len());
+        for part in pairs.chunks(HELD) {
+            let image = |(measured, scan): &(&Measured<'_>, &Scanned)| {
+                measured.kspace.zero_filled(|line| scan.lines.iter().any(|&other| usize::from(other) == line))
+            };
+            let images: Vec<Vec<Complex32>> = part.par_iter().map(image).collect();
+            let images: Vec<&[Complex32]> = images.iter().map(Vec::as_slice).collect();
+            for ((measured, _), opinion) in part.iter().zip(self.opinions(&images)) {
+                let id = &measured.slice.id;
+                verdicts.push(Verdict { case: labels.case(id), opinion, truth: labels.of(id) });
+            }
+        }
+        DiagnosisScore::of(&verdicts)
+    }
+
+    fn batch(&self, images: &[&[Complex32]]) -> Vec<Opinion> {
+        let logits = self.network.forward(complex_planes(images, self.size, &self.device));
+        let log_p = log_softmax(logits, 2).into_data().try_into_vec::<f32>().expect("logits are f32");
+        let pair = |pair: &[f32]| [f64::from(pair[0]), f64::from(pair[1])];
+        log_p.chunks_exact(2 * self.labels.len()).map(|image| image.chunks_exact(2).map(pair).collect()).collect()
+    }
+}
+
+/// Log-probabilities of what is true, for the labels that are known.
+pub fn of_the_truth<'a>(opinion: &'a Opinion, truth: &'a Diagnosis) -> impl Iterator<Item = f64> + 'a {
+    opinion.iter().zip(truth).filter_map(|(log_p, truth)| truth.map(|yes| log_p[usize::from(yes)]))
+}
+
+/// One image's opinion beside what is true of it.
+pub struct Verdict<'a> {
+    /// Whom the labels are about: images of one case are averaged.
+    pub case: (&'a str, Option<u32>),
+    /// What the classifier says.
+    pub opinion: Opinion,
+    /// What is true.
+    pub truth: Diagnosis,
+}
+
+/// How good opinions were.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiagnosisScore {
+    /// Area under the ROC curve of each label, over cases; `None` where not both answers occur.
+    pub auc: Vec<Option<f64>>,
+    /// Mean log-probability of the truth, over images and their known labels; 0 where nothing is known.
+    pub log_probability: f64,
+}
+
+impl DiagnosisScore {
+    /// Scores the verdicts. The probabilities of a case's images are averaged before cases are ranked.
+    pub fn of(verdicts: &[Verdict<'_>]) -> Self {
+        let labels = verdicts.first().map_or(0, |verdict| verdict.truth.len());
+        let auc = (0..labels).map(|label| roc_auc(&cases(verdicts, label))).collect();
+        let known: Vec<f64> = verdicts.iter().flat_map(|v| of_the_truth(&v.opinion, &v.truth)).collect();
+        let log_probability = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        Self { auc, log_probability }
+    }
+
+    /// Mean over the labels that have an AUC; a half, which is chance, where none has.
+    pub fn mean_auc(&self) -> f64 {
+        let known: Vec<f64> = self.auc.iter().copied().flatten().collect();
+        if known.is_empty() { 0.5 } else { known.iter().sum::<f64>() / known.len() as f64 }
+    }
+}
+
+/// Mean probability of a label and its truth, for each case in which it is known.
+fn cases(verdicts: &[Verdict<'_>], label: usize) -> Vec<(f64, bool)> {
+    let mut cases: BTreeMap<(&str, Option<u32>), (f64, usize, bool)> = BTreeMap::new();
+    for verdict in verdicts {
+        let Some(truth) = verdict.truth[label] else { continue };
+        let case = cases.entry(verdict.case).or_insert((0.0, 0, truth));
+        case.0 += verdict.opinion[label][1].exp();
+        case.1 += 1;
+    }
+    cases.into_values().map(|(sum, count, truth)| (sum / count as f64, truth)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(case: &str, yes: f64, truth: Option<bool>) -> Verdict<'_> {
+        Verdict { case: (case, None), opinion: vec![[(1.0 - yes).ln(), yes.ln()]], truth: vec![truth] }
+    }
+
+    #[test]
+    fn the_images_of_a_case_are_averaged_before_cases_are_ranked() {
+        // Slice by slice, 0.9 of the healthy one ranks first; patient by patient, 0.5 against 0.6 does not.
+        let verdicts = [
+            verdict("healthy", 0.9, Some(false)),
+            verdict("healthy", 0.1, Some(false)),
+            verdict("ill", 0.6, Some(true)),
+            verdict("unknown", 0.99, None),
+        ];
+        let score = DiagnosisScore::of(&verdicts);
+        assert_eq!(score.auc, [Some(1.0)]);
+        let expected = (0.1f64.ln() + 0.9f64.ln() + 0.6f64.ln()) / 3.0;
+        assert!((score.log_probability - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_both_answers_a_label_counts_as_chance() {
+        let score = DiagnosisScore::of(&[verdict("ill", 0.6, Some(true))]);
+        assert_eq!((score.auc.clone(), score.mean_auc()), (vec![None], 0.5));
+        assert_eq!(DiagnosisScore::of(&[]).log_probability, 0.0);
+    }
+}

@@ -1,0 +1,84 @@
+//! What scans earn: a reward model judges them as they stand.
+//!
+//! * [`segmentation`]: how well a segmenter sees the heart. A step earns what it gains.
+//! * [`classification`]: how sure a classifier is of the truth. A step earns that itself, as ASMR's.
+
+pub mod classification;
+pub mod segmentation;
+
+use kscout_core::Complex32;
+
+use crate::data::Diagnosis;
+use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+use crate::mri::KSpace;
+
+pub use classification::ClassificationReward;
+pub use segmentation::SegmentationReward;
+
+/// What is true of a slice.
+pub struct Truth {
+    /// Its classes, row-major.
+    pub label: Vec<u8>,
+    /// Its labels; empty without a classifier.
+    pub diagnosis: Diagnosis,
+    /// Magnitude of the fully sampled, noisy image: what reconstruction can reach.
+    pub reference: Vec<f32>,
+    /// Largest value of `reference`: the data range of SSIM.
+    pub range: f64,
+    /// Rows and columns.
+    pub size: [usize; 2],
+}
+
+impl Truth {
+    /// The truth of a slice that measures as `kspace`.
+    pub fn new(label: Vec<u8>, diagnosis: Diagnosis, kspace: &KSpace) -> Self {
+        let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
+        let range = f64::from(reference.iter().fold(0f32, |a, &b| a.max(b)));
+        Self { label, diagnosis, reference, range, size: [kspace.height, kspace.width] }
+    }
+}
+
+/// A scan as it stands.
+pub struct Glance<'a> {
+    /// The quantised zero-filled image.
+    pub levels: Vec<i8>,
+    /// The complex zero-filled image.
+    pub image: &'a [Complex32],
+    /// What is true of the slice.
+    pub truth: &'a Truth,
+}
+
+/// What a step earns of a scan's worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pays {
+    /// What the worth has grown by since a step was last paid, so that an episode's rewards sum up to what it was worth.
+    Gain,
+    /// The worth as it stands.
+    Level,
+}
+
+/// One number of a validation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// The name in tables' columns.
+    pub column: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// The number.
+    pub value: f64,
+}
+
+/// Judges scans.
+pub trait RewardModel: Sync {
+    /// What each scan is worth as it stands, in units of the unscaled reward.
+    fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64>;
+
+    /// What a step earns of it.
+    fn pays(&self) -> Pays;
+
+    /// Scores finished scans; the first measure is the one that picks the best policy, more being better.
+    ///
+    /// # Errors
+    /// [`RunError`] where images and labels do not fit together.
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError>;
+}

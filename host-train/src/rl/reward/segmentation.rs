@@ -1,0 +1,51 @@
+//! The segmenter as reward model.
+
+use kscout_core::kspace::recon::magnitude;
+use rayon::prelude::*;
+
+use super::{Glance, Measure, Pays, RewardModel};
+use crate::eval::metrics::slice_dice;
+use crate::eval::quality::ssim;
+use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
+use crate::rl::config::RewardConfig;
+use crate::segment::Segment;
+
+/// `lambda1 * SSIM + lambda2 * Dice`.
+pub struct SegmentationReward<'a> {
+    /// Makes the segmentations.
+    pub segmenter: &'a (dyn Segment + Sync),
+    /// The weights.
+    pub config: &'a RewardConfig,
+}
+
+impl RewardModel for SegmentationReward<'_> {
+    fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
+        let images: Vec<&[i8]> = scans.iter().map(|scan| scan.levels.as_slice()).collect();
+        let classes = self.segmenter.segment(&images);
+        scans.par_iter().zip(&classes).map(|(scan, classes)| worth(scan, classes, self.config)).collect()
+    }
+
+    fn pays(&self) -> Pays {
+        Pays::Gain
+    }
+
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError> {
+        let scores = score(volumes, &segmented(self.segmenter, scans))?;
+        let value = mean_dice(&scores).iter().sum::<f64>() / 3.0;
+        Ok(vec![Measure { column: "dice", title: "Dice", value }])
+    }
+}
+
+fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {
+    let truth = scan.truth;
+    let mut worth = 0.0;
+    if config.lambda1 != 0.0 {
+        let mut image = vec![0.0; truth.reference.len()];
+        magnitude(scan.image, &mut image).expect("images of one size");
+        let [height, width] = truth.size;
+        worth += config.lambda1 * ssim(&truth.reference, &image, height, width, truth.range).unwrap_or(0.0);
+    }
+    let dice = slice_dice(classes, &truth.label).expect("labels of one size");
+    // A slice without a heart, left empty, is segmented as well as can be.
+    worth + config.lambda2 * dice.weighted_mean(config.class_weights).unwrap_or(1.0)
+}

@@ -1,0 +1,162 @@
+//! The loop of a policy's training: play, learn, validate, save.
+
+use std::path::{Path, PathBuf};
+
+use burn::optim::{AdamWConfig, ModuleOptimizer};
+use burn::tensor::Device;
+use kscout_core::model::Model;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::agent::Agent;
+use super::config::PolicyConfig;
+use super::environment::arenas;
+use super::ppo::{self, Lesson};
+use super::reward::RewardModel;
+use super::sampler::{WeightedSampler, class_set};
+use super::train::PolicyError;
+use crate::data::{Dataset, Diagnosis, Slice, Split};
+use crate::eval::run::measure;
+use crate::export::Observation;
+use crate::export::blob_writer::GraphSpec;
+use crate::mri::Protocol;
+use crate::progress;
+use crate::train::checkpoint::{self, Meta, Progress};
+use crate::train::schedule::{Clock, cosine};
+
+/// A slice to train on.
+pub(super) struct Pupil<'a> {
+    /// The slice.
+    pub slice: &'a Slice,
+    /// Its labels; empty with a segmenter.
+    pub diagnosis: Diagnosis,
+}
+
+impl Pupil<'_> {
+    /// What the sampler balances: the set of classes, or of labels.
+    fn set(&self) -> String {
+        if self.diagnosis.is_empty() { class_set(self.slice) } else { format!("{:?}", self.diagnosis) }
+    }
+}
+
+/// Draws training slices, evenly or by the sampler's weights.
+pub(super) enum Slices {
+    Even(usize),
+    Weighted(WeightedSampler),
+}
+
+impl Slices {
+    pub fn new(pupils: &[Pupil<'_>], config: &PolicyConfig) -> Self {
+        if !config.weighted_sampler {
+            return Self::Even(pupils.len());
+        }
+        Self::Weighted(WeightedSampler::of_sets(&pupils.iter().map(Pupil::set).collect::<Vec<_>>()))
+    }
+
+    pub fn draw(&self, rng: &mut impl Rng) -> usize {
+        match self {
+            Self::Even(count) => rng.random_range(0..*count),
+            Self::Weighted(sampler) => sampler.draw(rng),
+        }
+    }
+}
+
+/// Everything that a training does not change.
+pub(super) struct Trainer<'a> {
+    pub data: &'a Dataset,
+    pub protocol: Protocol,
+    pub config: &'a PolicyConfig,
+    pub slices: Vec<Pupil<'a>>,
+    pub sampler: Slices,
+    /// The segmenter in int8, if that is the reward model, to validate as it would be deployed.
+    pub segmenter: Option<GraphSpec>,
+    /// What a policy's int8 is calibrated on.
+    pub observations: Vec<Observation>,
+    /// Runs the scan loop.
+    pub model: &'a Model<'a>,
+    pub reward: &'a dyn RewardModel,
+    pub out: &'a Path,
+}
+
+/// Networks, optimizer, and what is known of them.
+pub(super) struct State<A> {
+    pub agent: A,
+    pub optimizer: ModuleOptimizer,
+    pub meta: Meta,
+}
+
+impl Trainer<'_> {
+    /// Rows and columns of an image.
+    pub fn size(&self) -> [usize; 2] {
+        [self.data.height(), self.data.width()]
+    }
+
+    /// Trains, from where `found` was left.
+    pub fn run<A: Agent + Sync>(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<Meta, PolicyError> {
+        let config = self.config;
+        let training = device.clone().autodiff();
+        let mut state: State<A> = self.start(&training, found)?;
+        let mut memory = arenas(self.model, config.episodes);
+        let validation = measure(self.data, Split::Val, &self.protocol, config.seed);
+        let clock = Clock::new(state.meta.seconds, config.max_minutes);
+        let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
+        let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
+        if state.meta.step == 0 {
+            self.report_baseline(&validation, &bar)?;
+        }
+        let mut recent = Vec::new();
+        while state.meta.step < end && !clock.is_over() {
+            let update = state.meta.step;
+            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+            rng.set_stream(update as u64 + 1);
+            let (episodes, worth) = self.play(&state.agent.valid(), update, &mut memory, &mut rng, device)?;
+            let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
+            let lesson = Lesson { episodes: &episodes, size: self.size(), rate, config, device: &training };
+            let (agent, report) = ppo::update(state.agent, &mut state.optimizer, &lesson, &mut rng);
+            state.agent = agent;
+            state.meta.step += 1;
+            recent.push((worth, report));
+            bar.set_position(state.meta.step as u64);
+            bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
+            state.meta.seconds = clock.seconds();
+            if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
+                self.validate_and_save(&mut state, &validation, &std::mem::take(&mut recent), &bar, device)?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(state.meta)
+    }
+
+    fn start<A: Agent>(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<State<A>, PolicyError> {
+        device.seed(self.config.seed);
+        let mut agent = A::new(self.size(), device);
+        let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
+        let adamw = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5);
+        let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
+        let mut meta = Meta {
+            network: A::NETWORK.name().into(),
+            height: self.data.height(),
+            width: self.data.width(),
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            progress: Progress::default(),
+            data: self.data.manifest().source.clone(),
+            config: serde_json::to_value(self.config).expect("a configuration serialises"),
+            segmenter: None,
+            labels: Vec::new(),
+        };
+        let first = match found {
+            Some((dir, found)) => {
+                meta = found.resume(&dir, meta)?;
+                agent = checkpoint::load_weights(&dir, agent)?;
+                optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
+                None
+            }
+            None => Some(self.first_sights::<A>()),
+        };
+        let agent = agent.ready(first.as_deref(), self.size(), device);
+        Ok(State { agent, optimizer, meta })
+    }
+}

@@ -1,0 +1,104 @@
+//! The classifier's training in keys.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Dataset;
+use crate::mri::Protocol;
+use crate::net::resnet::Depth;
+use crate::train::TrainError;
+use crate::train::augment::AugmentConfig;
+use crate::train::sample::MaskConfig;
+
+/// The kind of reward model that these keys are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A classifier, trained on labels of patients or slices.
+    #[default]
+    Classification,
+}
+
+/// The configuration of a classifier's training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierConfig {
+    /// `classification`; without this key, `kscout train reward` trains a segmenter.
+    pub kind: Kind,
+    /// The backbone: `resnet18` or `resnet50`.
+    pub network: Depth,
+    /// The label columns to learn; none: every column of the file.
+    pub labels: Vec<String>,
+    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
+    pub protocol: String,
+    /// Training steps.
+    pub steps: usize,
+    /// Slices a step: a patient is drawn, then one of its slices.
+    pub batch: usize,
+    /// The peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up; a cosine to zero follows.
+    pub warmup: usize,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// The share of features that training leaves out at random.
+    pub dropout: f64,
+    /// Seed of weights, order, augmentation, masks, phase and noise.
+    pub seed: u64,
+    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
+    pub max_minutes: f64,
+    /// End the session at this step, to go on later with `--resume`; 0: at the last one.
+    pub stop_at: usize,
+    /// Steps between validations (and checkpoints).
+    pub validate_every: usize,
+    /// Numbers of centre lines at which validation scores; the mean AUC over them picks the best checkpoint.
+    pub validate_lines: Vec<usize>,
+    /// Random masks.
+    pub masks: MaskConfig,
+    /// Augmentation.
+    pub augment: AugmentConfig,
+}
+
+impl Default for ClassifierConfig {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Classification,
+            network: Depth::Resnet18,
+            labels: Vec::new(),
+            protocol: "scanner".into(),
+            steps: 4000,
+            batch: 16,
+            learning_rate: 5e-4,
+            warmup: 100,
+            weight_decay: 0.1,
+            dropout: 0.1,
+            seed: 1,
+            max_minutes: 0.0,
+            stop_at: 0,
+            validate_every: 500,
+            validate_lines: vec![128, 16, 8],
+            masks: MaskConfig::default(),
+            augment: AugmentConfig::default(),
+        }
+    }
+}
+
+impl ClassifierConfig {
+    /// Refuses values that cannot work.
+    pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
+        let error = |key, message: String| Err(TrainError::Config { key, message });
+        if self.steps == 0 || self.batch == 0 || self.validate_every == 0 {
+            return error("steps, batch, validate_every", "must be at least 1".into());
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return error("dropout", format!("{} is not within 0 to below 1", self.dropout));
+        }
+        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > data.width()) {
+            return error("validate_lines", format!("{lines} is not within 1 to {} lines", data.width()));
+        }
+        if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
+            return error("masks.min_fraction", "must be above 0 and at most 1".into());
+        }
+        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
+        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
+    }
+}

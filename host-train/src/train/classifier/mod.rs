@@ -1,0 +1,272 @@
+//! `kscout train reward` of kind `classification`: ASMR's classifier of undersampled k-space.
+//!
+//! Each label has two logits, trained by cross-entropy over the slices where it is known, through random masks as the
+//! segmenter's (Yen et al., ICML 2024, arXiv 2406.04318, whose masks have 5 % of the lines up to all of them).
+
+mod config;
+mod sample;
+mod validate;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use indicatif::ProgressBar;
+use kscout_core::Complex32;
+use rayon::prelude::*;
+
+pub use config::{ClassifierConfig, Kind};
+
+use self::sample::{KspaceSample, LabelledSlices};
+use self::validate::Validation;
+use super::checkpoint::{self, CheckpointError, Meta, Progress};
+use super::error::TrainError;
+use super::log::append;
+use super::schedule::{Clock, cosine};
+use crate::data::{Dataset, Labels, LabelsError, Split};
+use crate::diagnose::Diagnoser;
+use crate::mri::random::mix;
+use crate::net::asmr::{KspaceClassifier, complex_planes};
+use crate::net::resnet::Depth;
+use crate::progress;
+
+/// Why a classifier could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifierError {
+    /// What any training can fail with.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A checkpoint problem.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// No training slice has a label.
+    #[error("{}: says nothing of the training patients of {}; are the patients named as in the data set?", labels.display(), data.display())]
+    NothingKnown {
+        /// The labels.
+        labels: PathBuf,
+        /// The data set.
+        data: PathBuf,
+    },
+    /// A checkpoint that learned other labels is to go on.
+    #[error("{}: learned {}, but now {} are asked for; choose another --out", path.display(), old.join(", "), new.join(", "))]
+    OtherLabels {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What it learned.
+        old: Vec<String>,
+        /// What is asked for.
+        new: Vec<String>,
+    },
+}
+
+/// The classifier in the checkpoint that `path` names.
+pub fn load_classifier(path: &Path, device: &Device) -> Result<(Diagnoser, Meta), CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    let names = Depth::ALL.map(|depth| depth.to_string());
+    meta.expect_network(&dir, &names.each_ref().map(String::as_str))?;
+    let depth = meta.network.parse().expect("one of the expected networks");
+    let network = KspaceClassifier::new(depth, meta.labels.len(), 0.0, device);
+    let network = checkpoint::load_weights(&dir, network)?;
+    let size = [meta.height, meta.width];
+    Ok((Diagnoser { network, labels: meta.labels.clone(), size, device: device.clone() }, meta))
+}
+
+/// Whether the checkpoint that `path` names is a classifier.
+pub fn is_classifier(path: &Path) -> Result<bool, CheckpointError> {
+    Ok(checkpoint::read_meta(path)?.1.network.parse::<Depth>().is_ok())
+}
+
+/// Trains a classifier of `labels` on `data` and leaves the checkpoints `last` and `best` and `log.csv` in `out`.
+///
+/// `resume` goes on from `out/last` where there is one.
+pub fn train_classifier(
+    data: &Dataset,
+    labels: &Labels,
+    out: &Path,
+    config: &ClassifierConfig,
+    device: &Device,
+    resume: bool,
+) -> Result<Meta, ClassifierError> {
+    let protocol = config.check(data)?;
+    let labels = labels.only(&config.labels)?;
+    let slices = LabelledSlices::new(&data.slices(Split::Train), &labels);
+    if slices.is_empty() {
+        let (labels, data) = (labels.path().to_owned(), data.dir().to_owned());
+        return Err(ClassifierError::NothingKnown { labels, data });
+    }
+    let found = checkpoint::find_run(out)?;
+    if !resume && found.is_some() {
+        return Err(TrainError::Exists(out.to_owned()).into());
+    }
+    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
+    let mut run = Run::new(data, &labels, out, config, device, found)?;
+    let validation = Validation::new(data, &labels, &protocol, config.seed);
+    let clock = Clock::new(run.meta.seconds, config.max_minutes);
+    let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
+    let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
+    let mut losses = Vec::new();
+    while run.meta.step < end && !clock.is_over() {
+        let step = run.meta.step;
+        let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
+        let first = (step * config.batch) as u64;
+        let numbers = (first..first + config.batch as u64).into_par_iter();
+        let samples: Vec<_> = numbers.map(|number| slices.sample(number, config, &protocol)).collect();
+        let loss = run.step(&samples, rate)?;
+        losses.push(loss);
+        bar.set_position(run.meta.step as u64);
+        bar.set_message(format!("loss {loss:.3}"));
+        run.meta.seconds = clock.seconds();
+        if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
+            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+            run.validate_and_save(&validation, mean, &bar)?;
+            losses.clear();
+        }
+    }
+    bar.finish_and_clear();
+    Ok(run.meta)
+}
+
+/// A training under way.
+struct Run<'a> {
+    out: &'a Path,
+    config: &'a ClassifierConfig,
+    device: Device,
+    network: KspaceClassifier,
+    optimizer: ModuleOptimizer,
+    meta: Meta,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        data: &Dataset,
+        labels: &Labels,
+        out: &'a Path,
+        config: &'a ClassifierConfig,
+        device: &Device,
+        found: Option<(PathBuf, Meta)>,
+    ) -> Result<Self, ClassifierError> {
+        let training = device.clone().autodiff();
+        training.seed(config.seed);
+        let names = labels.names().to_vec();
+        let mut network = KspaceClassifier::new(config.network, names.len(), config.dropout, &training);
+        let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
+        let mut meta = Meta {
+            network: config.network.to_string(),
+            height: data.height(),
+            width: data.width(),
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            progress: Progress::default(),
+            data: data.manifest().source.clone(),
+            config: serde_json::to_value(config).expect("a configuration serialises"),
+            segmenter: None,
+            labels: names.clone(),
+        };
+        if let Some((dir, found)) = found {
+            if found.labels != names {
+                return Err(ClassifierError::OtherLabels { path: dir, old: found.labels, new: names });
+            }
+            meta = found.resume(&dir, meta)?;
+            network = checkpoint::load_weights(&dir, network)?;
+            optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
+        }
+        Ok(Self { out, config, device: training, network, optimizer, meta })
+    }
+
+    fn step(&mut self, samples: &[KspaceSample], rate: f64) -> Result<f64, TrainError> {
+        // Dropout follows the step, not the session, so that a run that was stopped goes on as if it had not.
+        self.device.seed(mix(self.config.seed) ^ self.meta.step as u64);
+        let images: Vec<&[Complex32]> = samples.iter().map(|sample| sample.image.as_slice()).collect();
+        let logits = self.network.forward(complex_planes(&images, [self.meta.height, self.meta.width], &self.device));
+        let loss = cross_entropy(logits, samples, &self.device);
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        self.meta.step += 1;
+        let loss = f64::from(loss.into_scalar::<f32>());
+        if loss.is_finite() { Ok(loss) } else { Err(TrainError::Diverged { step: self.meta.step }) }
+    }
+
+    fn validate_and_save(
+        &mut self,
+        validation: &Validation<'_>,
+        loss: f64,
+        bar: &ProgressBar,
+    ) -> Result<(), TrainError> {
+        let (step, seconds) = (self.meta.step, self.meta.seconds);
+        let mut row = format!("{step},{seconds:.0},{loss:.4}");
+        let mut header = String::from("step,seconds,loss");
+        let mut line = format!("step {step}: loss {loss:.4}");
+        if !validation.is_empty() {
+            let diagnoser = Diagnoser {
+                network: self.network.valid(),
+                labels: self.meta.labels.clone(),
+                size: [self.meta.height, self.meta.width],
+                device: self.device.clone().inner(),
+            };
+            let mut scores = Vec::new();
+            for &lines in &self.config.validate_lines {
+                let score = validation.score(&diagnoser, lines);
+                for (name, auc) in self.meta.labels.iter().zip(&score.auc) {
+                    header += &format!(",auc_{name}_{lines}");
+                    row += &auc.map_or(",".into(), |auc| format!(",{auc:.4}"));
+                }
+                header += &format!(",log_p_{lines}");
+                row += &format!(",{:.4}", score.log_probability);
+                line += &format!(", AUC at {lines} lines {:.3} (log p {:.3})", score.mean_auc(), score.log_probability);
+                scores.push(score.mean_auc());
+            }
+            self.meta.score = Some(scores.iter().sum::<f64>() / scores.len().max(1) as f64);
+        }
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        append(&self.out.join("log.csv"), &header, &row)?;
+        if self.meta.score > self.meta.best {
+            self.meta.best = self.meta.score;
+            checkpoint::save(&self.out.join("best"), &self.network, None, &self.meta)?;
+        }
+        Ok(checkpoint::save(&self.out.join("last"), &self.network, Some(&self.optimizer), &self.meta)?)
+    }
+}
+
+/// Mean of `-log p(truth)` over the known labels; `logits` are `[B, labels, 2]`.
+fn cross_entropy(logits: Tensor<3>, samples: &[KspaceSample], device: &Device) -> Tensor<1> {
+    let shape = logits.dims();
+    let mut truth = vec![0f32; shape.iter().product()];
+    let mut known = 0;
+    for (pair, diagnosis) in truth.chunks_exact_mut(2).zip(samples.iter().flat_map(|sample| &sample.diagnosis)) {
+        if let Some(yes) = *diagnosis {
+            pair[usize::from(yes)] = 1.0;
+            known += 1;
+        }
+    }
+    let truth = Tensor::<3>::from_data(TensorData::new(truth, shape), device);
+    (log_softmax(logits, 2) * truth).sum().neg().div_scalar(f64::from(known.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_labels_teach_nothing() {
+        let device = Device::flex().autodiff();
+        let logits = [1.0f32, 2.0, 5.0, -5.0, 0.0, 0.0, 3.0, -1.0];
+        let logits = Tensor::<3>::from_data(TensorData::new(logits.to_vec(), [2, 2, 2]), &device).require_grad();
+        let sample = |diagnosis: [Option<bool>; 2]| KspaceSample { image: vec![], diagnosis: diagnosis.to_vec() };
+        let samples = [sample([Some(true), None]), sample([None, Some(false)])];
+        let loss = cross_entropy(logits.clone(), &samples, &device);
+        let expected = ((1.0 + (-1.0f32).exp()).ln() + (1.0 + (-4.0f32).exp()).ln()) / 2.0;
+        let gradient = logits.grad(&loss.backward()).expect("a gradient");
+        let gradient = gradient.into_data().try_into_vec::<f32>().unwrap();
+        assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-6);
+        assert_eq!(gradient[2..6], [0.0; 4], "of the unknown labels");
+        assert!(gradient[0] > 0.0 && gradient[1] < 0.0 && gradient[6] < 0.0);
+    }
+}

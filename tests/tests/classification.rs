@@ -1,0 +1,219 @@
+//! Classifiers as reward models, and ASMR's policy, through the binary, on small phantoms.
+
+use std::fs;
+use std::path::Path;
+
+use kscout_tests::{Ran, run};
+use serde_json::Value;
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+/// Phantoms of 32 by 32 pixels in a folder of their own, and the patients' groups as labels.
+struct Job {
+    tmp: tempfile::TempDir,
+}
+
+impl Job {
+    fn new(patients: &str) -> Self {
+        let job = Self { tmp: tempfile::tempdir().unwrap() };
+        let (data, labels) = (job.path("data"), job.path("labels.csv"));
+        run(EXE, ["data", "phantom", &data, "--patients", patients, "--size", "32"]).succeeded();
+        run(EXE, ["data", "labels", &data, "--from", "group", "--out", &labels]).succeeded();
+        job
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.tmp.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn train(&self, what: &str, out: &str, more: &[&str], set: &[&str]) -> Ran {
+        let (data, out) = (self.path("data"), self.path(out));
+        let mut args = vec!["train", what, "--data", &data, "--out", &out];
+        args.extend(more);
+        set.iter().for_each(|set| args.extend(["--set", set]));
+        run(EXE, args)
+    }
+
+    /// A classifier of `labels`, in the folder `out`.
+    fn classifier(&self, out: &str, labels: &str, set: &[&str]) -> Ran {
+        let labels = self.path(labels);
+        let fixed = ["kind=classification", "batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
+        self.train("reward", out, &["--labels", &labels, "--resume"], &[&fixed, set].concat())
+    }
+
+    fn segmenter(&self, out: &str) {
+        let set = ["steps=2", "batch=2", "validate_lines=[32]"];
+        self.train("reward", out, &[], &set).succeeded();
+    }
+
+    /// A policy that learns next to nothing.
+    fn policy(&self, out: &str, more: &[&str], set: &[&str]) -> Ran {
+        let fixed = ["updates=1", "episodes=2", "min_budget=3", "max_budget=4", "epochs=1", "validate_lines=[3]"];
+        self.train("policy", out, more, &[&fixed, set].concat())
+    }
+}
+
+fn checkpoint(folder: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(Path::new(folder).join("checkpoint.json")).unwrap()).unwrap()
+}
+
+/// The header and the last row of a run's log.
+fn log(folder: &str) -> (String, Vec<String>) {
+    let text = fs::read_to_string(Path::new(folder).join("log.csv")).unwrap();
+    let header = text.lines().next().unwrap().to_owned();
+    (header, text.lines().last().unwrap().split(',').map(str::to_owned).collect())
+}
+
+#[test]
+fn the_groups_of_a_data_set_become_binary_labels() {
+    let job = Job::new("5");
+    let text = fs::read_to_string(job.path("labels.csv")).unwrap();
+    assert_eq!(text.lines().next(), Some("patient,DCM,HCM,MINF,NOR,RV"));
+    assert_eq!(text.lines().count(), 6);
+    for line in text.lines().skip(1) {
+        let ones = line.split(',').skip(1).filter(|&cell| cell == "1").count();
+        assert_eq!(ones, 1, "{line}: one group a patient");
+    }
+}
+
+#[test]
+fn a_classifier_learns_what_can_be_seen() {
+    let job = Job::new("10");
+    // Whether a slice is near the base, where the heart is wide, or near the apex.
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(job.path("data/manifest.json")).unwrap()).unwrap();
+    let slices = manifest["slices"].as_array().unwrap();
+    let most = slices.iter().map(|slice| slice["z"].as_u64().unwrap()).max().unwrap();
+    let row = |slice: &Value| {
+        let high = u8::from(slice["z"].as_u64().unwrap() > most / 2);
+        format!("{},{},{high}\n", slice["patient"].as_str().unwrap(), slice["slice"])
+    };
+    let rows: String = slices.iter().map(row).collect();
+    job.write("ends.csv", &format!("patient,slice,high\n{rows}"));
+    let plain = ["rotate", "scale", "shift", "gamma"].map(|kind| format!("augment.{kind}.probability=0"));
+    let easy = [&["masks.full=1"][..], &plain.each_ref().map(String::as_str)].concat();
+    job.classifier("classifier", "ends.csv", &[&easy[..], &["steps=60", "learning_rate=1e-3"]].concat()).succeeded();
+    let (header, last) = log(&job.path("classifier"));
+    assert_eq!(header, "step,seconds,loss,auc_high_32,log_p_32,auc_high_6,log_p_6");
+    let [loss, auc] = [2, 3].map(|column| last[column].parse::<f64>().unwrap());
+    assert!(loss < 0.6 && auc > 0.7, "loss {loss}, AUC {auc}; a guess has ln 2 and 0.5");
+    let meta = checkpoint(&job.path("classifier/last"));
+    assert_eq!((&meta["network"], &meta["labels"][0]), (&Value::from("resnet18"), &Value::from("high")));
+}
+
+#[test]
+fn a_classifier_that_was_stopped_goes_on_as_if_it_had_not() {
+    let job = Job::new("5");
+    let set = ["steps=4", "labels=[\"NOR\",\"RV\"]"];
+    job.classifier("whole", "labels.csv", &set).succeeded();
+    job.classifier("parts", "labels.csv", &[&set[..], &["stop_at=2"]].concat()).succeeded();
+    job.classifier("parts", "labels.csv", &set).succeeded();
+    let ((header, whole), (_, parts)) = (log(&job.path("whole")), log(&job.path("parts")));
+    // The loss is a mean since the last validation, of which the stopped run had one more.
+    let scores = header.split(',').position(|name| name == "auc_NOR_32").unwrap();
+    assert_eq!(whole[scores..], parts[scores..]);
+    let other = job.classifier("whole", "labels.csv", &["steps=8", "labels=[\"DCM\"]"]);
+    other.refused(&["learned NOR, RV", "DCM", "--out"]);
+}
+
+#[test]
+fn a_policy_learns_from_a_classifier() {
+    let job = Job::new("5");
+    job.classifier("classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
+    let (classifier, labels) = (job.path("classifier"), job.path("labels.csv"));
+    let reward = ["--reward", &classifier, "--labels", &labels];
+    for network in ["scout", "asmr"] {
+        let set = [&format!("network={network}"), "reward.delay_step=2", "reward.scale=1"];
+        job.policy(network, &reward, &set).succeeded();
+        let (header, last) = log(&job.path(network));
+        assert_eq!(header, "update,seconds,worth,entropy,kl,value_loss,auc_3,log_p_3");
+        let log_p: f64 = last[7].parse().unwrap();
+        assert!(log_p < 0.0, "{log_p} is a log-probability");
+        assert_eq!(checkpoint(&job.path(&format!("{network}/last")))["network"], network);
+    }
+    let (data, policy, eval) = (job.path("data"), job.path("scout"), job.path("eval"));
+    let what = ["eval", "--policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
+    let table = run(EXE, [&what[..], &reward].concat()).succeeded();
+    assert!(table.contains("AUC NOR") && table.contains("centre-out"), "{table}");
+    let rows = fs::read_to_string(job.path("eval/diagnosis.csv")).unwrap();
+    assert!(rows.starts_with("method,lines_per_slice,mean_auc,log_probability,auc_NOR\nfull,32,"), "{rows}");
+    assert_eq!(rows.lines().count(), 1 + 1 + 5, "a header, full sampling, the policy and four patterns");
+    run(EXE, [&what[..], &reward[..2]].concat()).refused(&["--labels"]);
+
+    job.policy("other", &reward, &["reward.delay_step=4"]).refused(&["reward.delay_step", "max_budget = 4"]);
+    job.policy("other", &["--reward", &classifier], &[]).refused(&["--labels"]);
+    let renamed = job.write("renamed.csv", "patient,normal\nphantom001,1\n");
+    job.policy("other", &["--reward", &classifier, "--labels", &renamed], &[]).refused(&["no column `NOR`", "normal"]);
+    assert!(!Path::new(&job.path("other")).exists(), "nothing is left of what was refused");
+}
+
+#[test]
+fn asmrs_policy_is_for_the_host_alone() {
+    let job = Job::new("5");
+    job.segmenter("segmenter");
+    let (data, segmenter, policy) = (job.path("data"), job.path("segmenter"), job.path("policy"));
+    job.policy("policy", &["--reward", &segmenter], &["network=asmr"]).succeeded();
+    assert!(log(&job.path("policy")).0.ends_with("dice_3"));
+
+    let (eval, networks) = (job.path("eval"), ["--reward", &segmenter, "--policy", &policy, "--data", &data]);
+    let evaluate = |budgets| run(EXE, [&["eval"][..], &networks, &["--out", &eval, "--budgets", budgets]].concat());
+    let table = evaluate("3,4").succeeded();
+    assert!(table.contains("policy") && table.contains("centre-out"), "{table}");
+
+    let blob = job.path("heart.kscout");
+    let export = run(EXE, [&["export"][..], &networks, &["--out", &blob]].concat());
+    export.refused(&["`asmr` policy runs on the host only", "`scout` is the one that can be exported"]);
+    assert!(!Path::new(&blob).exists());
+    run(EXE, ["export", "--reward", &segmenter, "--data", &data, "--out", &blob]).succeeded();
+    run(EXE, [&["verify", &blob][..], &networks].concat()).refused(&["`scout` is the one that can be exported"]);
+}
+
+#[test]
+fn a_training_of_asmrs_policy_that_was_stopped_goes_on_as_if_it_had_not() {
+    let job = Job::new("5");
+    job.segmenter("segmenter");
+    let reward = ["--reward", &job.path("segmenter"), "--resume"];
+    let set = ["network=asmr", "updates=2", "validate_every=1"];
+    job.policy("whole", &reward, &set).succeeded();
+    job.policy("parts", &reward, &[&set[..], &["stop_at=1"]].concat()).succeeded();
+    job.policy("parts", &reward, &set).succeeded();
+    let (whole, parts) = (log(&job.path("whole")).1, log(&job.path("parts")).1);
+    // All but the seconds, which come second.
+    assert_eq!((&whole[0], &whole[2..]), (&parts[0], &parts[2..]));
+}
+
+#[test]
+fn asmrs_policy_counts_to_59_lines() {
+    let job = Job::new("5");
+    let (wide, segmenter) = (job.path("wide"), job.path("segmenter"));
+    run(EXE, ["data", "phantom", &wide, "--patients", "5", "--size", "64"]).succeeded();
+    for set in ["max_budget=60", "validate_lines=[60]"] {
+        let args = ["train", "policy", "--data", &wide, "--reward", &segmenter, "--out", &job.path("out")];
+        run(EXE, [&args[..], &["--set", "network=asmr", "--set", set]].concat()).refused(&[
+            "max_budget, validate_lines",
+            "60 lines",
+            "counts to 59",
+        ]);
+    }
+}
+
+#[test]
+fn what_a_classifier_cannot_use_is_refused() {
+    let job = Job::new("5");
+    let data = job.path("data");
+    let kind = "kind=classification";
+    job.train("reward", "out", &[], &[kind]).refused(&["--labels", "kscout data labels"]);
+    job.train("reward", "out", &["--labels", &job.path("labels.csv")], &[]).refused(&["kind = \"classification\""]);
+    job.train("reward", "out", &["--labels", &job.path("labels.csv")], &["kind=regression"]).refused(&["kind"]);
+    job.write("bad.csv", "patient,ill\nphantom001,1\nphantom002,perhaps\n");
+    job.classifier("out", "bad.csv", &[]).refused(&["bad.csv, line 3", "`perhaps`", "expected 0, 1 or nothing"]);
+    job.write("others.csv", "patient,ill\nsomebody,1\n");
+    job.classifier("out", "others.csv", &[]).refused(&["others.csv", &data, "named as in the data set"]);
+    job.classifier("out", "labels.csv", &["labels=[\"ill\"]"]).refused(&["no column `ill`", "DCM"]);
+    job.classifier("out", "labels.csv", &["validate_lines=[64]"]).refused(&["validate_lines", "32"]);
+    assert!(!Path::new(&job.path("out")).exists(), "nothing is left of what was refused");
+}
