@@ -1,6 +1,7 @@
 //! `kscout import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use burn::tensor::Device;
 use clap::Args;
@@ -9,8 +10,10 @@ use kscout_core::kspace::fft::is_fft_length;
 use super::Failure;
 use crate::data::CLASSES;
 use crate::export::cost::parameters;
-use crate::net::import::{StateDict, import_segmenter};
+use crate::net::import::{StateDict, import_asmr, import_classifier, import_segmenter};
+use crate::net::resnet::Depth;
 use crate::net::{Arch, SegmenterSpec};
+use crate::rl::PolicyNetwork;
 use crate::train::{Meta, checkpoint};
 
 /// `kscout import`.
@@ -19,13 +22,17 @@ use crate::train::{Meta, checkpoint};
     after_help = "Example:\n  kscout import --arch unext-s --weights model.pth --out runs/unext\n\nTakes state dicts with the original projects' own names, with or without DataParallel's `module.` prefix or a wrapping\n`state_dict`. Nothing in the file is ever run."
 )]
 pub struct ImportArgs {
-    /// The network: unet, unet-bilinear, unetpp, unext or unext-s; width, classes and channels are the weights' own
+    /// The network: unet, unet-bilinear, unetpp, unext or unext-s, ASMR's policy (asmr) or its classifier (resnet18,
+    /// resnet50); width, classes and channels are the weights' own
     #[arg(long, value_name = "NAME")]
-    arch: Arch,
+    arch: Network,
     /// The weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Height and width in pixels of the images it is for: 32, 64, 128, 256 or 512
+    /// Names of a classifier's labels, in the order of its layers, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// Height and width in pixels of the images it is for: 32, 64, 128, 256 or 512; asmr's are the weights' own
     #[arg(long, default_value_t = 128)]
     size: usize,
     /// The checkpoint to write; it must not be there yet
@@ -36,7 +43,7 @@ pub struct ImportArgs {
 impl ImportArgs {
     /// Imports.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { arch, weights, size, out } = self;
+        let Self { arch, weights, size, out, labels } = self;
         if !(is_fft_length(size) && size >= 32) {
             return Err(format!("--size {size}: images have sides of 32, 64, 128, 256 or 512").into());
         }
@@ -44,15 +51,12 @@ impl ImportArgs {
             return Err(format!("{}: there already; choose another --out, or remove it", out.display()).into());
         }
         let dict = StateDict::read(&weights)?;
-        let (network, spec) = import_segmenter(arch, &dict, &Device::flex())?;
-        let meta = Meta::untrained(spec, [size, size], format!("imported from {}", weights.display()));
-        checkpoint::save(&out, &network, None, &meta)?;
-        let SegmenterSpec { width, classes, channels, .. } = spec;
-        println!(
-            "{}: {arch}, width {width}, {classes} classes, {channels} image channels, {} parameters",
-            out.display(),
-            parameters(&network)
-        );
+        let origin = format!("imported from {}", weights.display());
+        match arch {
+            Network::Segmenter(arch) => segmenter(arch, &dict, [size; 2], origin, &out)?,
+            Network::Asmr => policy(&dict, origin, &out)?,
+            Network::Classifier(depth) => classifier(depth, &dict, ([size; 2], labels), origin, &out)?,
+        }
         if !dict.left_out().is_empty() {
             println!(
                 "left out as no weights: {} integer entries, such as {}",
@@ -60,13 +64,83 @@ impl ImportArgs {
                 dict.left_out()[0]
             );
         }
-        if classes != CLASSES {
-            println!(
-                "note: kscout's data sets have {CLASSES} classes; `kscout net` runs this network, training and evaluation do not"
-            );
-        }
-        println!("licence: {}", licence(arch));
+        println!("licence: {}", arch.licence());
         Ok(())
+    }
+}
+
+fn segmenter(arch: Arch, dict: &StateDict, size: [usize; 2], origin: String, out: &Path) -> Result<(), Failure> {
+    let (network, spec) = import_segmenter(arch, dict, &Device::flex())?;
+    checkpoint::save(out, &network, None, &Meta::untrained(spec, size, origin))?;
+    let SegmenterSpec { width, classes, channels, .. } = spec;
+    println!(
+        "{}: {arch}, width {width}, {classes} classes, {channels} image channels, {} parameters",
+        out.display(),
+        parameters(&network)
+    );
+    if classes != CLASSES {
+        println!(
+            "note: kscout's data sets have {CLASSES} classes; `kscout net` runs this network, training and evaluation do not"
+        );
+    }
+    Ok(())
+}
+
+fn policy(dict: &StateDict, origin: String, out: &Path) -> Result<(), Failure> {
+    let (network, [height, width]) = import_asmr(dict, &Device::flex())?;
+    let meta = Meta::imported(PolicyNetwork::Asmr.name().into(), [height, width], origin);
+    checkpoint::save(out, &network, None, &meta)?;
+    let (out, parameters) = (out.display(), parameters(&network));
+    println!("{out}: policy asmr for images of {height}x{width}, {parameters} parameters");
+    Ok(())
+}
+
+fn classifier(
+    depth: Depth,
+    dict: &StateDict,
+    (size, labels): ([usize; 2], Vec<String>),
+    origin: String,
+    out: &Path,
+) -> Result<(), Failure> {
+    let network = import_classifier(depth, dict, &Device::flex())?;
+    let (needed, given) = (network.label_layers.len(), labels.len());
+    if needed != given {
+        return Err(format!("--labels: {given} names, but the weights have {needed} labels; name each").into());
+    }
+    let known = labels.join(", ");
+    checkpoint::save(out, &network, None, &Meta { labels, ..Meta::imported(depth.to_string(), size, origin) })?;
+    println!("{}: {depth} for the labels {known}, {} parameters", out.display(), parameters(&network));
+    Ok(())
+}
+
+/// What can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    Segmenter(Arch),
+    Asmr,
+    Classifier(Depth),
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == PolicyNetwork::Asmr.name() {
+            return Ok(Self::Asmr);
+        }
+        if let Ok(depth) = text.parse() {
+            return Ok(Self::Classifier(depth));
+        }
+        text.parse().map(Self::Segmenter).map_err(|error| format!("{error}, asmr, resnet18 or resnet50"))
+    }
+}
+
+impl Network {
+    fn licence(self) -> &'static str {
+        match self {
+            Self::Segmenter(arch) => licence(arch),
+            Self::Asmr | Self::Classifier(_) => "ASMR is under the MIT licence; keep its notice with its weights",
+        }
     }
 }
 

@@ -106,7 +106,7 @@ fn layer_name(arch: Arch, path: &str) -> String {
 }
 
 /// Parameters of `network`, running statistics of batch norms not among them.
-pub fn parameters(network: &Segmenter) -> usize {
+pub fn parameters<M: Module>(network: &M) -> usize {
     layers_of(network).iter().map(|owner| owner.parameters).sum()
 }
 
@@ -117,7 +117,7 @@ struct Owner {
 }
 
 /// A layer's number is its place here.
-fn layers_of(network: &Segmenter) -> Vec<Owner> {
+fn layers_of<M: Module>(network: &M) -> Vec<Owner> {
     let mut layers = Layers::default();
     network.visit(&mut layers);
     layers.found

@@ -125,8 +125,12 @@ impl<F: Fn(&str) -> String> ModuleMapper for Load<'_, F> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(weights) = self.dict.get(&(self.rename)(&self.place.path())) else { return param };
         let data = TensorData::new(weights.data.clone(), weights.shape.clone());
-        let tensor = Tensor::<D>::from_data(data, &param.lazy_device());
-        let tensor = if self.place.is_transposed() { tensor.transpose() } else { tensor };
+        let device = param.lazy_device();
+        let mut tensor = Tensor::<D>::from_data(data, &device);
+        if self.place.is_transposed() {
+            // Laid out anew: a view would add up in another order than the same matrix from a checkpoint.
+            tensor = Tensor::from_data(tensor.transpose().into_data(), &device);
+        }
         let id = param.id;
         param.transform_for_load(tensor, id)
     }

@@ -6,10 +6,11 @@
 //!
 //! * `format`: what kind of file it is. `archive`, `pickle`: a look into it for code. `names`: prefixes and wrappings.
 //! * `state_dict`: tensors of any floating-point type, as f32. `apply`: into the module.
-//! * `segmenters`: the published names of the segmenters.
+//! * `segmenters`: the published names of the segmenters. `asmr`: those of ASMR's policy and classifier.
 
 mod apply;
 mod archive;
+mod asmr;
 mod error;
 mod format;
 mod names;
@@ -18,6 +19,7 @@ mod segmenters;
 mod state_dict;
 
 pub use apply::load_state_dict;
+pub use asmr::{import_asmr, import_classifier};
 pub use error::{ImportError, Mismatch, WrongShape};
 pub use segmenters::{import_segmenter, infer_spec, pytorch_name, recognise};
 pub use state_dict::{StateDict, Weights};

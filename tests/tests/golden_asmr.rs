@@ -1,0 +1,193 @@
+//! ASMR's actor-critic, computed by its own PyTorch code on weights and inputs that anyone can make again from their names
+//! (the rules are those of `golden_models`), and the way of its weights into a checkpoint.
+
+use std::fs;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout::export::cost::parameters;
+use kscout::mri::fourier::lines_to_image;
+use kscout::net::asmr::{AsmrActorCritic, KspaceClassifier, one_hot_remaining};
+use kscout::net::import::{StateDict, Weights, import_asmr, import_classifier};
+use kscout::net::resnet::Depth;
+use kscout::train::{Meta, checkpoint};
+use kscout_core::Complex32;
+use kscout_tests::{golden_dir, run};
+use serde_json::{Map, Value, json};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+const SIDE: usize = 64;
+
+fn uniform(name: &str, count: usize) -> Vec<f32> {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let base = format!("kscout/{name}").bytes().fold(0xcbf2_9ce4_8422_2325, hash);
+    let mut stream = kscout_core::kspace::SplitMix64::new(base);
+    (0..count).map(|_| ((stream.next_u64() >> 40) as f64 / f64::from(1 << 23) - 1.0) as f32).collect()
+}
+
+fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
+    let u = uniform(name, shape.iter().product());
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    let spread = |f: &dyn Fn(f32) -> f32| u.iter().map(|&u| f(u)).collect();
+    match leaf {
+        "running_var" => spread(&|u| 1.0 + 0.5 * u),
+        "running_mean" | "bias" => spread(&|u| 0.1 * u),
+        "weight" if shape.len() == 1 || name.contains("layernorm") => spread(&|u| 1.0 + 0.1 * u),
+        _ => {
+            let scale = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
+            spread(&|u| scale * u)
+        }
+    }
+}
+
+/// What `models.json` says of the actor-critic.
+fn golden() -> Value {
+    let text = fs::read_to_string(golden_dir().join("models/models.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()["models"]["asmr_policy"].clone()
+}
+
+fn extents(shape: &Value) -> Vec<usize> {
+    shape.as_array().unwrap().iter().map(|d| d.as_u64().unwrap() as usize).collect()
+}
+
+/// Names and weights, as they come out of PyTorch.
+fn entries(golden: &Value) -> Vec<(String, Weights)> {
+    let weights = |(name, shape): (&String, &Value)| {
+        let shape = extents(shape);
+        (name.clone(), Weights { data: parameter(name, &shape), shape })
+    };
+    golden["state_dict"].as_object().unwrap().iter().map(weights).collect()
+}
+
+/// The values of a little-endian f32 `.npy` file.
+fn npy(name: &str) -> Vec<f32> {
+    let bytes = fs::read(golden_dir().join("models").join(name)).unwrap();
+    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    bytes[start..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// Two masked k-spaces as complex images with ASMR's factor of 1/(HW) in the inverse transform: `[2, 2, 64, 64]`.
+fn images(device: &Device) -> Tensor<4> {
+    let plane = SIDE * SIDE;
+    let (re, im) = (uniform("input/asmr_re", 2 * plane), uniform("input/asmr_im", 2 * plane));
+    let mask = uniform("input/asmr_mask", SIDE);
+    let mut planes = Vec::new();
+    for batch in 0..2 {
+        let sample = |line: usize, y: usize| {
+            let at = batch * plane + y * SIDE + line;
+            if mask[line] > 0.0 { Complex32::new(re[at], im[at]) } else { Complex32::ZERO }
+        };
+        let lines = (0..plane).map(|i| sample(i / SIDE, i % SIDE)).collect();
+        let image = lines_to_image(lines, SIDE, SIDE);
+        planes.extend(image.iter().map(|v| v.re / SIDE as f32));
+        planes.extend(image.iter().map(|v| v.im / SIDE as f32));
+    }
+    Tensor::from_data(TensorData::new(planes, [2, 2, SIDE, SIDE]), device)
+}
+
+fn outputs(network: &AsmrActorCritic, golden: &Value) -> [Vec<f32>; 2] {
+    let device = Device::flex();
+    let remaining = extents(&golden["input"]["mt"]);
+    let (logits, values) = network.forward(images(&device), one_hot_remaining(&remaining, &device));
+    [logits.into_data(), values.into_data()].map(|data| data.try_into_vec::<f32>().unwrap())
+}
+
+#[test]
+fn golden_asmr_policy_gives_the_logits_and_values_of_the_published_networks() {
+    let (golden, device) = (golden(), Device::flex());
+    let dict = StateDict::new("golden", entries(&golden)).unwrap();
+    let (network, size) = import_asmr(&dict, &device).unwrap();
+    assert_eq!(size, [SIDE, SIDE]);
+    assert_eq!(parameters(&network), golden["params"].as_u64().unwrap() as usize);
+
+    let got = outputs(&network, &golden);
+    for (got, file) in got.iter().zip(["asmr_policy_logits.npy", "asmr_policy_value.npy"]) {
+        let expected = npy(file);
+        assert_eq!(got.len(), expected.len());
+        for (i, (a, b)) in got.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() < 2e-4, "{file}, {i}: {a}, published {b}");
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("checkpoint");
+    checkpoint::save(&dir, &network, None, &Meta::imported("asmr".into(), size, "golden".into())).unwrap();
+    let loaded = checkpoint::load_weights(&dir, AsmrActorCritic::new(size, &device)).unwrap();
+    assert_eq!(outputs(&loaded, &golden), got, "the same to the bit after a checkpoint");
+}
+
+#[test]
+fn weights_of_a_policy_that_leaves_lines_out_are_refused() {
+    let mut entries = entries(&golden());
+    for (name, weights) in &mut entries {
+        if name == "pi.logits_net.out_layer.2.weight" {
+            *weights = Weights { shape: vec![40, 256], data: vec![0.0; 40 * 256] };
+        }
+    }
+    let error = import_asmr(&StateDict::new("narrow.pth", entries).unwrap(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.starts_with("narrow.pth: ") && error.contains("among 40 lines of images with 64 columns"), "{error}");
+}
+
+/// The state dict of ASMR's classifier for `labels` labels: one of the golden policy's backbones, renamed.
+fn classifier_entries(labels: usize) -> Vec<(String, Weights)> {
+    let ours = |name: &str| {
+        let rest = name.strip_prefix("v.")?;
+        let part = rest.split('.').next()?;
+        ["conv_kspace", "backbone"].contains(&part).then(|| format!("model.{rest}"))
+    };
+    let entries = entries(&golden()).into_iter();
+    let backbone = entries.filter_map(|(name, weights)| Some((ours(&name)?, weights)));
+    let layer = |i: usize| {
+        let entry = |leaf: &str, shape: Vec<usize>| {
+            let name = format!("model.label_layers.{i}.{leaf}");
+            (name.clone(), Weights { data: parameter(&name, &shape), shape })
+        };
+        [entry("weight", vec![2, 512]), entry("bias", vec![2])]
+    };
+    backbone.chain((0..labels).flat_map(layer)).collect()
+}
+
+#[test]
+fn the_weights_of_a_classifier_find_their_places() {
+    let device = Device::flex();
+    let dict = StateDict::new("classifier", classifier_entries(2)).unwrap();
+    let network: KspaceClassifier = import_classifier(Depth::Resnet18, &dict, &device).unwrap();
+    assert_eq!(network.label_layers.len(), 2);
+    let bias = network.label_layers[1].bias.as_ref().unwrap().val().into_data().try_into_vec::<f32>().unwrap();
+    assert_eq!(bias, dict.get("label_layers.1.bias").unwrap().data);
+    let logits = network.forward(images(&device)).into_data().try_into_vec::<f32>().unwrap();
+    assert!(logits.iter().all(|logit| logit.is_finite()), "{logits:?}");
+
+    let error = import_classifier(Depth::Resnet50, &dict, &device).unwrap_err().to_string();
+    assert!(error.contains("backbone.4.0.conv3.weight"), "{error}");
+}
+
+/// A safetensors file: header length, header, data.
+fn safetensors(entries: &[(String, Weights)]) -> Vec<u8> {
+    let (mut header, mut data) = (Map::new(), Vec::new());
+    for (name, Weights { shape, data: values }) in entries {
+        let start = data.len();
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
+    }
+    let header = Value::Object(header).to_string().into_bytes();
+    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
+}
+
+#[test]
+fn a_classifier_is_imported_with_the_names_of_its_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("knee.safetensors"), safetensors(&classifier_entries(2))).unwrap();
+    let args = ["import", "--arch", "resnet18", "--weights", &path("knee.safetensors"), "--out", &path("knee")];
+    let with_labels = |labels| run(EXE, args.iter().copied().chain(["--labels", labels]));
+    with_labels("acl").refused(&["--labels", "1 names", "2 labels"]);
+    run(EXE, ["import", "--arch", "asmr", "--weights", args[4], "--out", args[6]]).refused(&["not weights of `asmr`"]);
+    run(EXE, ["import", "--arch", "resnet34", "--weights", args[4], "--out", args[6]])
+        .refused(&["resnet34", "resnet18"]);
+    assert!(!folder.path().join("knee").exists(), "nothing is left of what was refused");
+
+    let said = with_labels("acl,mtear").succeeded();
+    assert!(said.contains("resnet18 for the labels acl, mtear, 11178614 parameters") && said.contains("MIT"), "{said}");
+    let meta: Value = serde_json::from_str(&fs::read_to_string(path("knee/checkpoint.json")).unwrap()).unwrap();
+    assert_eq!((&meta["network"], &meta["labels"]), (&json!("resnet18"), &json!(["acl", "mtear"])));
+}
