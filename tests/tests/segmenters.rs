@@ -91,6 +91,32 @@ fn a_network_that_cannot_be_pruned_so_is_refused() {
     }
 }
 
+/// The validation scores in the last row of a run's log.
+fn scores(out: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(format!("{out}/log.csv")).unwrap();
+    text.lines().last().unwrap().split(',').skip(3).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_training_begins_with_the_weights_it_is_given() {
+    let bench = Bench::new();
+    bench.train("unetpp", "4").succeeded();
+    let (data, init, out) = (bench.path("data"), bench.path("unetpp"), bench.path("tuned"));
+    let train = ["train", "reward", "--data", &data, "--out", &out, "--init", &init];
+    let with = |set: &[&'static str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        kscout(&train.iter().copied().chain(set).collect::<Vec<_>>())
+    };
+    // A step too small to change anything, on a network without running statistics.
+    let still = ["steps=1", "batch=4", "learning_rate=1e-12", "weight_decay=0", "validate_lines=[32]"];
+    with(&[&["network=unetpp"], &still[..]].concat()).refused(&["unetpp of width 4", "unetpp of width 32"]);
+    with(&[&["network=unet", "network_width=4"], &still[..]].concat())
+        .refused(&["unetpp of width 4", "unet of width 4"]);
+    assert!(!std::path::Path::new(&out).exists(), "refused before anything was written");
+    with(&[&["network=unetpp", "network_width=4"], &still[..]].concat()).succeeded();
+    assert_eq!(scores(&out), scores(&init));
+}
+
 #[test]
 fn a_network_that_is_not_known_is_refused_with_those_that_are() {
     let bench = Bench::new();

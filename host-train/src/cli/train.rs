@@ -59,6 +59,9 @@ struct RewardArgs {
     /// not known. `kscout data labels` makes one of a data set's groups.
     #[arg(long, value_name = "FILE.csv")]
     labels: Option<PathBuf>,
+    /// Begin with the weights of this segmenter, from a training or from `kscout import`, instead of random ones.
+    #[arg(long, value_name = "DIR")]
+    init: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -84,8 +87,11 @@ impl TrainArgs {
 }
 
 fn reward(args: RewardArgs) -> Result<(), Failure> {
-    let RewardArgs { common: args, labels } = args;
+    let RewardArgs { common: args, labels, init } = args;
     if config::names_key(args.config.as_deref(), &args.set, "kind")? {
+        if let Some(init) = init {
+            return Err(format!("--init {}: a classifier begins with random weights", init.display()).into());
+        }
         return classifier(args, labels);
     }
     if let Some(labels) = labels {
@@ -95,7 +101,7 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
     let config: RewardConfig = config::load(args.config.as_deref(), &args.set)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let meta = train_reward(&data, &args.out, &config, &device, args.resume)?;
+    let meta = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()))?;
     say_done(&args.out, &meta, "mean Dice");
     Ok(())
 }

@@ -107,6 +107,12 @@ pub struct SegmenterSpec {
     pub channels: usize,
 }
 
+impl fmt::Display for SegmenterSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of width {} for {} classes", self.arch, self.width, self.classes)
+    }
+}
+
 impl SegmenterSpec {
     /// The published network for `classes` classes.
     pub fn published(arch: Arch, classes: usize) -> Self {

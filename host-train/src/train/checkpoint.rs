@@ -124,6 +124,16 @@ pub enum CheckpointError {
         /// The network's classes.
         classes: usize,
     },
+    /// The weights are of the right kind of network, but of another width or number of classes.
+    #[error("{path}: {found}, but the configuration says {expected}; set `network` and `network_width` to match")]
+    Spec {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: SegmenterSpec,
+        /// What the run is for.
+        expected: SegmenterSpec,
+    },
     /// The run was made for images of another size.
     #[error("{path}: made for images of {of:?}, the data has {got:?} (rows, columns)")]
     Size {
@@ -154,6 +164,17 @@ fn prune_help(network: &str, levels: usize) -> String {
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
     let path = path.to_owned();
     |source| CheckpointError::Io { path, source }
+}
+
+impl SegmenterSpec {
+    /// Refuses the weights of `self`, found in `dir`, where `expected` are needed. The image's channels do not matter: one
+    /// is repeated over them.
+    pub(super) fn expect_same(self, expected: Self, dir: &Path) -> Result<(), CheckpointError> {
+        if (Self { channels: expected.channels, ..self }) == expected {
+            return Ok(());
+        }
+        Err(CheckpointError::Spec { path: dir.to_owned(), found: self, expected })
+    }
 }
 
 /// Writes the checkpoint `dir`, replacing the one that is there.
@@ -288,6 +309,9 @@ impl Meta {
     /// Another network or image size is refused; keys of the configuration that differ are said on standard error.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
+        if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
+            found.expect_same(expected, dir)?;
+        }
         let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });

@@ -42,13 +42,14 @@ pub fn load_segmenter(
 
 /// Trains a segmenter on `data` and leaves the checkpoints `last` and `best` and `log.csv` in `out`.
 ///
-/// `resume` goes on from `out/last` where there is one.
+/// `resume` goes on from `out/last` where there is one. Otherwise the weights begin as those of the checkpoint `init`, or at
+/// random.
 pub fn train_reward(
     data: &Dataset,
     out: &Path,
     config: &RewardConfig,
     device: &Device,
-    resume: bool,
+    (resume, init): (bool, Option<&Path>),
 ) -> Result<Meta, TrainError> {
     let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
@@ -60,8 +61,8 @@ pub fn train_reward(
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()));
     }
+    let mut run = Run::new(data, out, config, device, (found, init))?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
-    let mut run = Run::new(data, out, config, device, found)?;
     let validation = Validation::new(data, &protocol, config.seed);
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");

@@ -7,7 +7,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use super::checkpoint::{self, Meta, Progress};
+use super::checkpoint::{self, CheckpointError, Meta, Progress};
 use super::config::RewardConfig;
 use super::ema::Ema;
 use super::error::TrainError;
@@ -19,7 +19,7 @@ use super::sample::Sample;
 use super::schedule::{Schedule, ScheduleName};
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset};
-use crate::net::Segmenter;
+use crate::net::{Segmenter, SegmenterSpec};
 
 /// Steps in a row that f16 may leave out before the run ends.
 const MOST_OVERFLOWS: usize = 20;
@@ -39,19 +39,34 @@ pub(super) struct Run<'a> {
     pub(super) meta: Meta,
 }
 
+/// The checkpoint that `path` names, if its weights are those of `expected` but for the image's channels.
+fn weights_of(path: &Path, expected: SegmenterSpec) -> Result<(PathBuf, SegmenterSpec), CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    let spec = meta.segmenter(&dir)?;
+    spec.expect_same(expected, &dir)?;
+    Ok((dir, spec))
+}
+
 impl<'a> Run<'a> {
-    /// A run that begins, or goes on from `found`.
+    /// A run that goes on from `found`, or begins with the weights of the checkpoint `init`, or with random ones.
     pub(super) fn new(
         data: &Dataset,
         out: &'a Path,
         config: &'a RewardConfig,
         device: &Device,
-        found: Option<(PathBuf, Meta)>,
+        (found, init): (Option<(PathBuf, Meta)>, Option<&Path>),
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
         training.seed(config.seed);
-        let spec = config.spec();
+        let init = init.filter(|_| found.is_none()).map(|path| weights_of(path, config.spec())).transpose()?;
+        let from_found = found.as_ref().and_then(|(_, meta)| meta.segmenter);
+        let channels =
+            from_found.or(init.as_ref().map(|(_, spec)| *spec)).map_or(config.spec().channels, |s| s.channels);
+        let spec = SegmenterSpec { channels, ..config.spec() };
         let mut network = Segmenter::new(&spec, &training);
+        if let Some((dir, _)) = init {
+            network = checkpoint::load_weights(&dir, network)?;
+        }
         let mut optimizer = config.optimizer().init();
         let mut meta = Meta {
             network: config.network.to_string(),
