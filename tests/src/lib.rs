@@ -1,8 +1,12 @@
-//! What the whole-system tests share: the binary, run as a user would, and where golden vectors lie.
+//! What the whole-system tests share: the binary, run as a user would, golden vectors, and where ACDC lies.
+
+pub mod golden;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+pub use golden::golden_dir;
 
 /// What a run of `kscout` said.
 #[derive(Debug)]
@@ -42,12 +46,6 @@ impl Ran {
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
     }
-}
-
-/// The folder of golden vectors: `KSCOUT_GOLDEN` where it is set, else `tests/golden`.
-pub fn golden_dir() -> PathBuf {
-    std::env::var_os("KSCOUT_GOLDEN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
 }
 
 /// ACDC's training folder: `KSCOUT_ACDC` where it is set, else `../shared/data/acdc/training` from the checkout; `None`

@@ -1,5 +1,5 @@
-//! ASMR's actor-critic, computed by its own PyTorch code on weights and inputs that anyone can make again from their names
-//! (the rules are those of `golden_models`), and the way of its weights into a checkpoint.
+//! ASMR's actor-critic, computed by its own PyTorch code on weights and inputs that anyone can make again from their names,
+//! and the way of its weights into a checkpoint.
 
 use std::fs;
 
@@ -11,33 +11,14 @@ use kscout::net::import::{StateDict, Weights, import_asmr, import_classifier};
 use kscout::net::resnet::Depth;
 use kscout::train::{Meta, checkpoint};
 use kscout_core::Complex32;
-use kscout_tests::{golden_dir, run};
+use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
+use kscout_tests::run;
 use serde_json::{Map, Value, json};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIDE: usize = 64;
-
-fn uniform(name: &str, count: usize) -> Vec<f32> {
-    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let base = format!("kscout/{name}").bytes().fold(0xcbf2_9ce4_8422_2325, hash);
-    let mut stream = kscout_core::kspace::SplitMix64::new(base);
-    (0..count).map(|_| ((stream.next_u64() >> 40) as f64 / f64::from(1 << 23) - 1.0) as f32).collect()
-}
-
-fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
-    let u = uniform(name, shape.iter().product());
-    let leaf = name.rsplit('.').next().unwrap_or(name);
-    let spread = |f: &dyn Fn(f32) -> f32| u.iter().map(|&u| f(u)).collect();
-    match leaf {
-        "running_var" => spread(&|u| 1.0 + 0.5 * u),
-        "running_mean" | "bias" => spread(&|u| 0.1 * u),
-        "weight" if shape.len() == 1 || name.contains("layernorm") => spread(&|u| 1.0 + 0.1 * u),
-        _ => {
-            let scale = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
-            spread(&|u| scale * u)
-        }
-    }
-}
+/// What stands before the names that weights and inputs are made from.
+const SALT: &str = "kscout";
 
 /// What `models.json` says of the actor-critic.
 fn golden() -> Value {
@@ -53,23 +34,16 @@ fn extents(shape: &Value) -> Vec<usize> {
 fn entries(golden: &Value) -> Vec<(String, Weights)> {
     let weights = |(name, shape): (&String, &Value)| {
         let shape = extents(shape);
-        (name.clone(), Weights { data: parameter(name, &shape), shape })
+        (name.clone(), Weights { data: parameter(SALT, name, &shape), shape })
     };
     golden["state_dict"].as_object().unwrap().iter().map(weights).collect()
-}
-
-/// The values of a little-endian f32 `.npy` file.
-fn npy(name: &str) -> Vec<f32> {
-    let bytes = fs::read(golden_dir().join("models").join(name)).unwrap();
-    let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    bytes[start..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 /// Two masked k-spaces as complex images with ASMR's factor of 1/(HW) in the inverse transform: `[2, 2, 64, 64]`.
 fn images(device: &Device) -> Tensor<4> {
     let plane = SIDE * SIDE;
-    let (re, im) = (uniform("input/asmr_re", 2 * plane), uniform("input/asmr_im", 2 * plane));
-    let mask = uniform("input/asmr_mask", SIDE);
+    let (re, im) = (uniform(SALT, "input/asmr_re", 2 * plane), uniform(SALT, "input/asmr_im", 2 * plane));
+    let mask = uniform(SALT, "input/asmr_mask", SIDE);
     let mut planes = Vec::new();
     for batch in 0..2 {
         let sample = |line: usize, y: usize| {
@@ -101,7 +75,7 @@ fn golden_asmr_policy_gives_the_logits_and_values_of_the_published_networks() {
 
     let got = outputs(&network, &golden);
     for (got, file) in got.iter().zip(["asmr_policy_logits.npy", "asmr_policy_value.npy"]) {
-        let expected = npy(file);
+        let expected = Npy::read(&golden_dir().join("models").join(file)).f32s();
         assert_eq!(got.len(), expected.len());
         for (i, (a, b)) in got.iter().zip(&expected).enumerate() {
             assert!((a - b).abs() < 2e-4, "{file}, {i}: {a}, published {b}");
@@ -139,7 +113,7 @@ fn classifier_entries(labels: usize) -> Vec<(String, Weights)> {
     let layer = |i: usize| {
         let entry = |leaf: &str, shape: Vec<usize>| {
             let name = format!("model.label_layers.{i}.{leaf}");
-            (name.clone(), Weights { data: parameter(&name, &shape), shape })
+            (name.clone(), Weights { data: parameter(SALT, &name, &shape), shape })
         };
         [entry("weight", vec![2, 512]), entry("bias", vec![2])]
     };

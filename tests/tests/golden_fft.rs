@@ -3,20 +3,16 @@
 
 use kscout_core::Complex32;
 use kscout_core::kspace::{Twiddles, fft_centred, grow_image, ifft_centred};
+use kscout_tests::golden::{Npy, golden_dir};
 
 const HEIGHT: usize = 16;
 const WIDTH: usize = 32;
 const TOLERANCE: f32 = 2e-6;
 
-/// The values of a little-endian f32 `.npy` file, version 1: magic and version (8 bytes), header length (2), header.
 fn read_npy(name: &str) -> Vec<f32> {
-    let path = kscout_tests::golden_dir().join("metrics").join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();
-    assert!(header.contains("'<f4'") && header.contains("(16, 32)"), "{}: {header}", path.display());
-    let values = bytes[10 + header_len..].chunks_exact(4);
-    values.map(|value| f32::from_le_bytes([value[0], value[1], value[2], value[3]])).collect()
+    let npy = Npy::read(&golden_dir().join("metrics").join(name));
+    assert!(npy.header.contains("(16, 32)"), "{name}: {}", npy.header);
+    npy.f32s()
 }
 
 fn read_complex(name: &str) -> Vec<Complex32> {

@@ -7,31 +7,31 @@ use std::fs;
 use kscout::eval::metrics::{LabelVolume, Structure};
 use kscout::eval::quality::{mse, nmse, psnr, ssim};
 use kscout::eval::scores::score_volume;
+use kscout_tests::golden::{Npy, golden_dir};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
 
-fn read(name: &str) -> Vec<u8> {
-    let path = kscout_tests::golden_dir().join("metrics").join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// The data of a version 1 `.npy` file, after checking its element type and shape.
-fn read_npy(name: &str, element: &str, shape: &str) -> Vec<u8> {
-    let bytes = read(name);
-    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = String::from_utf8_lossy(&bytes[10..data]).into_owned();
-    assert!(header.contains(element) && header.contains(shape), "{name}: {header}");
-    bytes[data..].to_vec()
+/// An array of `golden/metrics`, of this shape.
+fn npy(name: &str, shape: &str) -> Npy {
+    let npy = Npy::read(&golden_dir().join("metrics").join(name));
+    assert!(npy.header.contains(shape), "{name}: {}", npy.header);
+    npy
 }
 
 fn read_image(name: &str) -> Vec<f32> {
-    let bytes = read_npy(name, "'<f4'", "(24, 20)");
-    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
+    npy(name, "(24, 20)").f32s()
+}
+
+fn read_labels(name: &str) -> Vec<u8> {
+    let npy = npy(name, "(6, 24, 20)");
+    assert!(npy.header.contains("'|u1'"), "{name}: {}", npy.header);
+    npy.data
 }
 
 fn golden() -> Value {
-    serde_json::from_slice(&read("metrics.json")).expect("metrics.json is JSON")
+    let text = fs::read(golden_dir().join("metrics/metrics.json")).expect("metrics.json");
+    serde_json::from_slice(&text).expect("metrics.json is JSON")
 }
 
 /// Every value of `expected` that is a number has a `found` of its name, and equals it.
@@ -65,8 +65,8 @@ fn image_quality_equals_scikit_image() {
 fn segmentation_scores_equal_medpy() {
     let expected = &golden()["labels"];
     let spacing = [0, 1, 2].map(|axis| expected["spacing_mm_zyx"][axis].as_f64().expect("spacing"));
-    let pred = read_npy("labels_pred.npy", "'|u1'", "(6, 24, 20)");
-    let truth = read_npy("labels_true.npy", "'|u1'", "(6, 24, 20)");
+    let pred = read_labels("labels_pred.npy");
+    let truth = read_labels("labels_true.npy");
     let volume = |labels| LabelVolume::new(labels, [6, 24, 20], spacing).unwrap();
     let scores = score_volume(&volume(&pred), &volume(&truth)).unwrap();
     let classes: Vec<&String> = expected["classes"].as_object().expect("classes").keys().collect();

@@ -1,8 +1,6 @@
 //! The published networks, computed by their own PyTorch code on weights that anyone can make again from their names.
 //!
-//! `uniform(name)`: state = FNV-1a 64 of `salt/name`, then SplitMix64; the top 24 bits of each output as a number in
-//! [-1, 1). Each parameter is a scale and an offset of it, by the last part of its name. The weights come in the way a
-//! user's do, as a state dict.
+//! The weights come in the way a user's do, as a state dict.
 
 use std::fs;
 use std::path::Path;
@@ -13,33 +11,11 @@ use kscout::net::import::{StateDict, Weights, import_segmenter};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout::train::reward::load_segmenter;
 use kscout::train::{Meta, checkpoint};
-use kscout_tests::golden_dir;
+use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
 use serde_json::Value;
 
 /// Largest difference of a logit.
 const TOLERANCE: f32 = 2e-4;
-
-fn uniform(salt: &str, name: &str, count: usize) -> Vec<f32> {
-    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let base = format!("{salt}/{name}").bytes().fold(0xcbf2_9ce4_8422_2325, hash);
-    let mut stream = kscout_core::kspace::SplitMix64::new(base);
-    (0..count).map(|_| ((stream.next_u64() >> 40) as f64 / f64::from(1 << 23) - 1.0) as f32).collect()
-}
-
-fn parameter(salt: &str, name: &str, shape: &[usize]) -> Vec<f32> {
-    let u = uniform(salt, name, shape.iter().product());
-    let leaf = name.rsplit('.').next().unwrap_or(name);
-    let spread = |f: &dyn Fn(f32) -> f32| u.iter().map(|&u| f(u)).collect();
-    match leaf {
-        "running_var" => spread(&|u| 1.0 + 0.5 * u),
-        "running_mean" | "bias" => spread(&|u| 0.1 * u),
-        "weight" if shape.len() == 1 || name.contains("layernorm") => spread(&|u| 1.0 + 0.1 * u),
-        _ => {
-            let scale = (3.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
-            spread(&|u| scale * u)
-        }
-    }
-}
 
 fn shape(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(|extent| extent.as_u64().unwrap() as usize).collect()
@@ -74,11 +50,8 @@ impl Golden {
         Tensor::from_data(TensorData::new(data, shape), &Device::flex())
     }
 
-    /// The values of the little-endian f32 file of this network's output.
     fn output(&self) -> Vec<f32> {
-        let bytes = fs::read(golden_dir().join(format!("models/{}_out.npy", self.name))).unwrap();
-        let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-        bytes[start..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        Npy::read(&golden_dir().join(format!("models/{}_out.npy", self.name))).f32s()
     }
 
     #[track_caller]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout::net::Arch;
 use kscout::net::import::{StateDict, import_segmenter};
+use kscout_tests::golden::Npy;
 use kscout_tests::{Ran, run};
 use pytorch_file::{Storage, Value, bare, legacy, safetensors, zipped};
 
@@ -193,11 +194,7 @@ fn the_heads_of_unetpp_are_stacked_first() {
 
     let device = Device::flex();
     let (network, _) = import_segmenter(Arch::UnetPp, &StateDict::read(&file).unwrap(), &device).unwrap();
-    let values = |path: &Path| -> Vec<f32> {
-        let bytes = fs::read(path).unwrap();
-        let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-        bytes[start..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-    };
+    let values = |path: &Path| Npy::read(path).f32s();
     let images = Tensor::<4>::from_data(TensorData::new(values(&images), [2, 1, 32, 64]), &device);
     let heads = network.heads(images).into_iter().flat_map(|head| head.into_data().try_into_vec::<f32>().unwrap());
     let (written, expected) = (values(&sandbox.path("out.npy")), heads.collect::<Vec<_>>());

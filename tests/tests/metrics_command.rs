@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use acdc_tree::Volume;
-use kscout_tests::{Ran, golden_dir, run};
+use kscout_tests::golden::{Npy, golden_dir};
+use kscout_tests::{Ran, run};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -69,9 +70,8 @@ fn json(text: &str) -> Value {
 
 /// A golden label array as a NIfTI file: NumPy's `[z][y][x]` is NIfTI's order.
 fn golden_volume(name: &str) -> Vec<u8> {
-    let bytes = fs::read(golden_dir().join("metrics").join(name)).unwrap();
-    let data = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let at = |x: u16, y: u16, z: u16| f32::from(bytes[data + usize::from(x + 20 * y + 480 * z)]);
+    let labels = Npy::read(&golden_dir().join("metrics").join(name)).data;
+    let at = |x: u16, y: u16, z: u16| f32::from(labels[usize::from(x + 20 * y + 480 * z)]);
     Volume { spacing_mm: [1.25, 1.5, 8.0], ..Volume::new([20, 24, 6], at) }.bytes()
 }
 
