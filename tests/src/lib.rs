@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the binary, run as a user would, golden vectors, and where ACDC lies.
 
 pub mod golden;
+pub mod pytorch_file;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

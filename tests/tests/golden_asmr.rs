@@ -12,8 +12,9 @@ use kscout::net::resnet::Depth;
 use kscout::train::{Meta, checkpoint};
 use kscout_core::Complex32;
 use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
+use kscout_tests::pytorch_file::safetensors;
 use kscout_tests::run;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIDE: usize = 64;
@@ -135,23 +136,12 @@ fn the_weights_of_a_classifier_find_their_places() {
     assert!(error.contains("backbone.4.0.conv3.weight"), "{error}");
 }
 
-/// A safetensors file: header length, header, data.
-fn safetensors(entries: &[(String, Weights)]) -> Vec<u8> {
-    let (mut header, mut data) = (Map::new(), Vec::new());
-    for (name, Weights { shape, data: values }) in entries {
-        let start = data.len();
-        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]}));
-    }
-    let header = Value::Object(header).to_string().into_bytes();
-    [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
-}
-
 #[test]
 fn a_classifier_is_imported_with_the_names_of_its_labels() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    fs::write(path("knee.safetensors"), safetensors(&classifier_entries(2))).unwrap();
+    let entries: Vec<_> = classifier_entries(2).into_iter().map(|(name, w)| (name, w.shape, w.data)).collect();
+    fs::write(path("knee.safetensors"), safetensors(&entries)).unwrap();
     let args = ["import", "--arch", "resnet18", "--weights", &path("knee.safetensors"), "--out", &path("knee")];
     let with_labels = |labels| run(EXE, args.iter().copied().chain(["--labels", labels]));
     with_labels("acl").refused(&["--labels", "1 names", "2 labels"]);

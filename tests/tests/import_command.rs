@@ -1,7 +1,5 @@
 //! `kscout import` and `kscout net`: weights from PyTorch in every wrapping, and files that are not weights.
 
-mod pytorch_file;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout::net::Arch;
 use kscout::net::import::{StateDict, import_segmenter};
 use kscout_tests::golden::Npy;
+use kscout_tests::pytorch_file::{Storage, Value, bare, legacy, safetensors, zipped};
 use kscout_tests::{Ran, run};
-use pytorch_file::{Storage, Value, bare, legacy, safetensors, zipped};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 

@@ -1,5 +1,9 @@
 //! Every segmenter through the binary: a training of a few steps, the int8 file, and that file against what it was made of.
 
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use kscout::train::reward::load_segmenter;
 use kscout_tests::{Ran, run};
 use serde_json::Value;
 
@@ -28,7 +32,8 @@ impl Bench {
         let (data, out) = (self.path("data"), self.path(network));
         let (network, steps) = (format!("network={network}"), format!("steps={steps}"));
         let mut args = vec!["train", "reward", "--data", &data, "--out", &out];
-        for set in [&network, &steps, "network_width=4", "batch=4", "warmup=2", "validate_lines=[32]"] {
+        let fixed = ["network_width=4", "batch=4", "learning_rate=1e-2", "warmup=2", "validate_lines=[32]"];
+        for set in [network.as_str(), &steps].into_iter().chain(fixed) {
             args.extend(["--set", set]);
         }
         kscout(&args)
@@ -48,15 +53,25 @@ impl Bench {
     }
 }
 
+/// Fast and naive kernels agree to the bit, and int8 finds what real numbers find, which is more than the background.
+#[track_caller]
+fn expect_agreement(what: &str, verified: &Value) {
+    assert_eq!(verified["kernel_difference"], Value::Null, "{what}: {verified}");
+    let budget = &verified["budgets"][0];
+    let found = |dice: &Value| dice.as_array().unwrap().iter().filter_map(Value::as_f64).sum::<f64>();
+    let (float, int8) = (found(&budget["dice_float"]), found(&budget["dice_int8"]));
+    assert!(float > 0.3, "{what}: has learned to tell classes apart: {budget}");
+    assert!((float - int8).abs() < 0.1, "{what}: {budget}");
+    assert!(budget["classes_equal"].as_f64().unwrap() > 0.95, "{what}: {budget}");
+}
+
 #[test]
 fn every_segmenter_trains_exports_and_agrees_with_its_file() {
     let bench = Bench::new();
     for network in ["unet", "unet-bilinear", "unetpp", "unext", "unext-s"] {
-        bench.train(network, "6").succeeded();
+        bench.train(network, "60").succeeded();
         let (inspected, verified) = bench.through_int8(network, &[]);
-        assert_eq!(verified["kernel_difference"], Value::Null, "{network}: {verified}");
-        let equal = verified["budgets"][0]["classes_equal"].as_f64().unwrap();
-        assert!(equal > 0.9, "{network}: int8 and real numbers agree on {equal} of the pixels");
+        expect_agreement(network, &verified);
         assert!(inspected["provenance"].as_str().unwrap().contains(network), "{inspected}");
     }
 }
@@ -64,12 +79,12 @@ fn every_segmenter_trains_exports_and_agrees_with_its_file() {
 #[test]
 fn a_pruned_file_is_smaller_and_agrees_with_its_head() {
     let bench = Bench::new();
-    bench.train("unetpp", "4").succeeded();
+    bench.train("unetpp", "60").succeeded();
     let mut before = 0;
     for level in ["1", "2", "3", "4"] {
         let (inspected, verified) = bench.through_int8("unetpp", &["--prune", level]);
-        assert_eq!(verified["kernel_difference"], Value::Null, "level {level}: {verified}");
-        assert!(verified["budgets"][0]["classes_equal"].as_f64().unwrap() > 0.9, "level {level}: {verified}");
+        expect_agreement(&format!("level {level}"), &verified);
+        assert!(inspected["provenance"].as_str().unwrap().contains(&format!("pruned to head {level}")), "{inspected}");
         let macs = inspected["graphs"][0]["macs"].as_u64().unwrap();
         assert!(macs > before, "level {level}: {macs} multiply-accumulates, {before} one level up");
         before = macs;
@@ -91,10 +106,15 @@ fn a_network_that_cannot_be_pruned_so_is_refused() {
     }
 }
 
-/// The validation scores in the last row of a run's log.
-fn scores(out: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(format!("{out}/log.csv")).unwrap();
-    text.lines().last().unwrap().split(',').skip(3).map(str::to_owned).collect()
+/// What the segmenter in a run's folder says to an image of ones.
+fn logits(run: &str) -> Vec<f32> {
+    let device = Device::flex();
+    let (network, _) = load_segmenter(Path::new(run), None, &device).unwrap();
+    network.forward(Tensor::<4>::ones([1, 1, 32, 32], &device)).into_data().try_into_vec().unwrap()
+}
+
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]
@@ -102,19 +122,57 @@ fn a_training_begins_with_the_weights_it_is_given() {
     let bench = Bench::new();
     bench.train("unetpp", "4").succeeded();
     let (data, init, out) = (bench.path("data"), bench.path("unetpp"), bench.path("tuned"));
-    let train = ["train", "reward", "--data", &data, "--out", &out, "--init", &init];
-    let with = |set: &[&'static str]| {
+    let fresh = bench.path("fresh");
+    let train = |out: &str, extra: &[&str], set: &[&str]| {
         let set = set.iter().flat_map(|set| ["--set", set]);
-        kscout(&train.iter().copied().chain(set).collect::<Vec<_>>())
+        let train = ["train", "reward", "--data", &data, "--out", out];
+        kscout(&train.into_iter().chain(extra.iter().copied()).chain(set).collect::<Vec<_>>())
     };
+    let with = |set: &[&str]| train(&out, &["--init", &init], set);
     // A step too small to change anything, on a network without running statistics.
     let still = ["steps=1", "batch=4", "learning_rate=1e-12", "weight_decay=0", "validate_lines=[32]"];
     with(&[&["network=unetpp"], &still[..]].concat()).refused(&["unetpp of width 4", "unetpp of width 32"]);
     with(&[&["network=unet", "network_width=4"], &still[..]].concat())
         .refused(&["unetpp of width 4", "unet of width 4"]);
     assert!(!std::path::Path::new(&out).exists(), "refused before anything was written");
-    with(&[&["network=unetpp", "network_width=4"], &still[..]].concat()).succeeded();
-    assert_eq!(scores(&out), scores(&init));
+    let own = [&["network=unetpp", "network_width=4"], &still[..]].concat();
+    with(&own).succeeded();
+    train(&fresh, &[], &own).succeeded();
+    let given = logits(&init);
+    assert!(difference(&logits(&out), &given) < 1e-5, "the given weights");
+    assert!(difference(&logits(&fresh), &given) > 1e-3, "without --init, others");
+}
+
+#[test]
+fn a_checkpoint_takes_no_run_into_its_folder() {
+    let bench = Bench::new();
+    bench.train("unext-s", "1").succeeded();
+    let (data, checkpoint) = (bench.path("data"), bench.path("unext-s/last"));
+    let train = ["train", "reward", "--data", &data, "--init", &checkpoint, "--out", &checkpoint];
+    let set = ["--set", "network_width=4", "--set", "validate_lines=[32]"];
+    kscout(&[&train[..], &set].concat()).refused(&["unext-s/last", "choose another --out"]);
+}
+
+#[test]
+fn a_head_that_has_not_learned_is_not_exported() {
+    let bench = Bench::new();
+    let (data, out, blob) = (bench.path("data"), bench.path("alone"), bench.path("x.kscout"));
+    let train = ["train", "reward", "--data", &data, "--out", &out];
+    let set =
+        ["network=unetpp", "network_width=2", "deep_supervision=false", "steps=1", "batch=2", "validate_lines=[8]"];
+    kscout(&train.into_iter().chain(set.iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()).succeeded();
+    let export = ["export", "--reward", &out, "--data", &data, "--out", &blob];
+    kscout(&[&export[..], &["--prune", "2"]].concat()).refused(&["--prune 2", "deep_supervision"]);
+    kscout(&[&export[..], &["--prune", "4"]].concat()).succeeded();
+}
+
+#[test]
+fn a_file_that_was_made_of_another_network_is_not_verified() {
+    let bench = Bench::new();
+    bench.train("unetpp", "1").succeeded();
+    bench.through_int8("unetpp", &["--prune", "2"]);
+    let (data, reward, blob) = (bench.path("data"), bench.path("unetpp"), bench.path("unetpp--prune2.kscout"));
+    kscout(&["verify", &blob, "--reward", &reward, "--data", &data]).refused(&["--reward", "--prune"]);
 }
 
 #[test]

@@ -121,7 +121,8 @@ impl EvalArgs {
         }
         let (network, meta) = load_segmenter(reward, self.prune, &device)?;
         self.check_reward(reward, &meta, size)?;
-        let title = format!("{} (f32), {} protocol", reward.display(), self.protocol);
+        let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
+        let title = format!("{} (f32{pruned}), {} protocol", reward.display(), self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
         self.finish(data, &model, &segmenter, policy, &title)
     }

@@ -70,7 +70,7 @@ impl ExportArgs {
             height: reward.height,
             width: reward.width,
             classes: CLASSES,
-            provenance: provenance(&reward, policy.as_ref().map(|(_, meta)| meta), observations.len()),
+            provenance: provenance(&reward, self.prune, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
         let segmenter = segmenter.graph(reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
@@ -102,14 +102,20 @@ pub(super) fn expect_size(path: &Path, found: [usize; 2], expected: [usize; 2], 
 }
 
 /// Where the networks come from, in one line.
-fn provenance(reward: &Meta, policy: Option<&Meta>, slices: usize) -> String {
-    let network = |meta: &Meta| {
-        let score = meta.score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
-        format!("{} trained on {} for {} steps{score}", meta.network, meta.data, meta.step)
+fn provenance(reward: &Meta, prune: Option<usize>, policy: Option<&Meta>, slices: usize) -> String {
+    let network = |meta: &Meta, prune: Option<usize>| {
+        let pruned = prune.map_or(String::new(), |level| format!(" pruned to head {level}"));
+        // The score is that of the whole network.
+        let score = meta.score.filter(|_| prune.is_none());
+        let score = score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
+        match meta.step {
+            0 => format!("{}{pruned} {}", meta.network, meta.data),
+            steps => format!("{}{pruned} trained on {} for {steps} steps{score}", meta.network, meta.data),
+        }
     };
-    let policy = policy.map_or(String::new(), |meta| format!("; {}", network(meta)));
-    let mut text =
-        format!("kscout {}: {}{policy}; calibrated on {slices} slices", env!("CARGO_PKG_VERSION"), network(reward));
+    let policy = policy.map_or(String::new(), |meta| format!("; {}", network(meta, None)));
+    let reward = network(reward, prune);
+    let mut text = format!("kscout {}: {reward}{policy}; calibrated on {slices} slices", env!("CARGO_PKG_VERSION"));
     let end = text.floor_char_boundary(kscout_core::model::blob::MAX_PROVENANCE);
     text.truncate(end);
     text

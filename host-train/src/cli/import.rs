@@ -44,6 +44,9 @@ impl ImportArgs {
     /// Imports.
     pub fn run(self) -> Result<(), Failure> {
         let Self { arch, weights, size, out, labels } = self;
+        if !labels.is_empty() && !matches!(arch, Network::Classifier(_)) {
+            return Err("--labels: only the classifiers resnet18 and resnet50 have labels".into());
+        }
         if !(is_fft_length(size) && size >= 32) {
             return Err(format!("--size {size}: images have sides of 32, 64, 128, 256 or 512").into());
         }
@@ -51,7 +54,8 @@ impl ImportArgs {
             return Err(format!("{}: there already; choose another --out, or remove it", out.display()).into());
         }
         let dict = StateDict::read(&weights)?;
-        let origin = format!("imported from {}", weights.display());
+        // The name alone: it ends up in exported files, and folders are nobody else's business.
+        let origin = format!("imported from {}", weights.file_name().unwrap_or_default().display());
         match arch {
             Network::Segmenter(arch) => segmenter(arch, &dict, [size; 2], origin, &out)?,
             Network::Asmr => policy(&dict, origin, &out)?,
@@ -92,6 +96,9 @@ fn policy(dict: &StateDict, origin: String, out: &Path) -> Result<(), Failure> {
     checkpoint::save(out, &network, None, &meta)?;
     let (out, parameters) = (out.display(), parameters(&network));
     println!("{out}: policy asmr for images of {height}x{width}, {parameters} parameters");
+    if ![height, width].iter().all(|&side| is_fft_length(side) && side >= 32) {
+        println!("note: kscout's data sets have images with sides of 32, 64, 128, 256 or 512; none fits this policy");
+    }
     Ok(())
 }
 
@@ -104,6 +111,10 @@ fn classifier(
 ) -> Result<(), Failure> {
     let network = import_classifier(depth, dict, &Device::flex())?;
     let (needed, given) = (network.label_layers.len(), labels.len());
+    let distinct = labels.iter().filter(|label| !label.is_empty()).collect::<std::collections::BTreeSet<_>>();
+    if distinct.len() != given {
+        return Err(format!("--labels {}: each label needs a name of its own", labels.join(",")).into());
+    }
     if needed != given {
         return Err(format!("--labels: {given} names, but the weights have {needed} labels; name each").into());
     }

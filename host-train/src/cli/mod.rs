@@ -35,7 +35,7 @@ enum Command {
     Data(data::DataArgs),
     /// Train a reward model (a segmenter or a classifier) or a sampling policy.
     Train(train::TrainArgs),
-    /// Take over a segmenter's weights from PyTorch.
+    /// Take over weights from PyTorch: a segmenter's, ASMR's policy's or its classifier's.
     Import(import::ImportArgs),
     /// Run a network on arrays, or list its layers and what they cost.
     Net(net::NetArgs),

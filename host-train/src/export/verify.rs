@@ -62,6 +62,16 @@ pub enum VerifyError {
     /// A policy was given, but the blob holds none.
     #[error("--policy was given, but the blob has no policy; export it with --policy, or leave the option out here")]
     NoPolicy,
+    /// The blob was made of another segmenter.
+    #[error(
+        "--reward is a segmenter of {got} multiply-accumulates, the blob's has {expected}; give the checkpoint that it was exported from, with the same --prune"
+    )]
+    OtherSegmenter {
+        /// Multiply-accumulates of the given one.
+        got: u64,
+        /// Those of the blob's.
+        expected: u64,
+    },
     /// The blob and the data set differ in size.
     #[error("{}: slices of {}x{}, but the blob is for {}x{}", dir.display(), found[0], found[1], expected[0], expected[1])]
     Size {
@@ -232,8 +242,12 @@ fn check(
     options: &VerifyOptions,
 ) -> Result<(), VerifyError> {
     let dir = data.dir().to_owned();
-    if model.segmenter().is_none() {
+    let Some(segmenter) = model.segmenter() else {
         return Err(VerifyError::NoSegmenter);
+    };
+    let (got, expected) = (originals.segmenter.graph(model.height(), model.width()).macs(), segmenter.macs());
+    if got != expected {
+        return Err(VerifyError::OtherSegmenter { got, expected });
     }
     if originals.policy.is_some() && model.policy().is_none() {
         return Err(VerifyError::NoPolicy);

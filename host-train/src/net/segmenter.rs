@@ -30,6 +30,9 @@ pub enum Arch {
     UnextS,
 }
 
+/// The widest first stage that the core can run: sixteen times as many channels further down are the most it takes.
+pub const WIDEST: usize = kscout_core::kernels::MAX_CHANNELS / 16;
+
 impl Arch {
     /// Every network.
     pub const ALL: [Self; 5] = [Self::Unet, Self::UnetBilinear, Self::UnetPp, Self::Unext, Self::UnextS];
@@ -63,12 +66,18 @@ impl Arch {
         }
     }
 
-    /// The image's sides are multiples of this.
-    pub fn size_multiple(self) -> usize {
+    /// The least height and width of an image.
+    pub fn least_side(self) -> usize {
         match self {
             Self::Unet | Self::UnetBilinear | Self::UnetPp => 16,
             Self::Unext | Self::UnextS => 32,
         }
+    }
+
+    /// Whether height and width must be multiples of [`Arch::least_side`]. The U-Nets pad what does not halve evenly,
+    /// UNeXt's tokens cannot.
+    pub fn needs_multiples(self) -> bool {
+        matches!(self, Self::Unext | Self::UnextS)
     }
 
     /// Heads that learn under deep supervision, and so levels that the network can be pruned to.

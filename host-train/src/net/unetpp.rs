@@ -1,7 +1,8 @@
 //! U-Net++: a U-Net whose skip connections are filled with nodes, so that it holds U-Nets of every depth.
 //!
 //! Source: Zhou et al., "UNet++: A Nested U-Net Architecture for Medical Image Segmentation", DLMIA 2018, and its
-//! successor in IEEE TMI 39(6), 2020. Written from the papers; widths, names and outputs are those of published checkpoints.
+//! successor in IEEE TMI 39(6), 2020. Written from the papers: widths 32 to
+//! 512, no norm, doubling by transposed convolution. Public ports to PyTorch differ (batch norm, bilinear doubling).
 //!
 //! Node `x(i, j)` is i halvings down and j nodes along its row. It reads all nodes before it in its row and, doubled, the
 //! node below, `x(i+1, j-1)`. A head on each node `x(0, j)` of the first row gives logits; with deep supervision all of

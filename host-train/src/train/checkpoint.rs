@@ -50,7 +50,7 @@ pub struct Meta {
     /// What schedule, early stopping and averaging have to remember.
     #[serde(default)]
     pub progress: Progress,
-    /// The kind of data, as the manifest says: `acdc`, `png` or `phantom`.
+    /// The kind of data, as the manifest says (`acdc`, `png` or `phantom`), or what file the weights were imported from.
     pub data: String,
     /// The configuration of the run.
     pub config: serde_json::Value,
@@ -76,6 +76,9 @@ pub enum CheckpointError {
         "{0}: no checkpoint here (expected {META} and {WEIGHTS}); give the folder that `kscout train` wrote, or its `best` or `last`"
     )]
     Missing(PathBuf),
+    /// A run's folder that is a checkpoint already.
+    #[error("{0}: is itself a checkpoint, such as `kscout import` writes; choose another --out for the run")]
+    Occupied(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -101,6 +104,16 @@ pub enum CheckpointError {
         found: String,
         /// The networks that would do.
         expected: String,
+    },
+    /// A level that has not learned anything.
+    #[error(
+        "{path}: --prune {level}: head {level} was not trained (`deep_supervision` off, or its entry in `head_weights` 0)"
+    )]
+    Untrained {
+        /// The folder.
+        path: PathBuf,
+        /// The level asked for.
+        level: usize,
     },
     /// A level that the network cannot be pruned to.
     #[error("{path}: --prune {level}: {}", prune_help(network, *levels))]
@@ -218,8 +231,9 @@ fn save_with<M: Module>(
     }
     let text = serde_json::to_string_pretty(meta).expect("a description serialises");
     fs::write(new.join(META), text).map_err(io_error(&new.join(META)))?;
-    remove(&old)?;
+    // What a kill between the two renames has left as `old` stays until there is something to put in its place.
     if dir.exists() {
+        remove(&old)?;
         fs::rename(dir, &old).map_err(io_error(dir))?;
     }
     fs::rename(&new, dir).map_err(io_error(dir))?;
@@ -236,8 +250,11 @@ pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
     Ok((dir, meta))
 }
 
-/// The last checkpoint of the run in `out`; `None` if there is no run.
+/// The last checkpoint of the run in `out`; `None` if there is no run. A folder that is a checkpoint itself takes no run.
 pub fn find_run(out: &Path) -> Result<Option<(PathBuf, Meta)>, CheckpointError> {
+    if out.join(META).is_file() {
+        return Err(CheckpointError::Occupied(out.to_owned()));
+    }
     match read_meta(&out.join("last")) {
         Ok(found) => Ok(Some(found)),
         Err(CheckpointError::Missing(_)) => Ok(None),
@@ -324,7 +341,7 @@ impl Meta {
                 _ => {}
             }
         }
-        Ok(Self { config: fresh.config, ..self })
+        Ok(Self { config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
     }
 
     /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
@@ -338,11 +355,22 @@ impl Meta {
 
     /// The kind of segmenter in the folder `dir`; refuses a checkpoint of anything else.
     pub fn segmenter(&self, dir: &Path) -> Result<SegmenterSpec, CheckpointError> {
-        self.segmenter.ok_or_else(|| CheckpointError::Network {
+        // Before there were others, checkpoints did not say more than the name.
+        let is_first = self.network == Arch::UnextS.name();
+        let first = is_first.then(|| SegmenterSpec::published(Arch::UnextS, CLASSES));
+        self.segmenter.or(first).ok_or_else(|| CheckpointError::Network {
             path: dir.to_owned(),
             found: self.network.clone(),
             expected: Arch::ALL.map(Arch::name).join("` or `"),
         })
+    }
+
+    /// Whether the training let head `level` of a segmenter learn; of imported weights nothing else is known.
+    pub fn has_trained_head(&self, level: usize) -> bool {
+        let supervised = self.config.get("deep_supervision").and_then(|value| value.as_bool()).unwrap_or(true);
+        let weights = self.config.get("head_weights").and_then(|value| value.as_array());
+        let weight = weights.and_then(|weights| weights.get(level - 1)).and_then(|weight| weight.as_f64());
+        supervised && weight != Some(0.0)
     }
 
     /// Refuses a checkpoint of another network than one of `names`.

@@ -12,6 +12,7 @@ use super::sample::MaskConfig;
 use super::schedule::{Schedule, ScheduleName};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
+use crate::net::segmenter::WIDEST;
 use crate::net::{Arch, SegmenterSpec};
 
 /// The configuration of a reward-model training.
@@ -191,9 +192,14 @@ impl RewardConfig {
 
     /// Refuses values that cannot work, whatever the data are.
     pub fn check_values(&self) -> Result<(), TrainError> {
-        let checks = [Self::check_loss, Self::check_optimizer, Self::check_schedule];
+        let checks = [Self::check_network, Self::check_loss, Self::check_optimizer, Self::check_schedule];
         let refused = checks.iter().try_for_each(|check| check(self));
         refused.map_err(|(key, message)| TrainError::Config { key, message })
+    }
+
+    fn check_network(&self) -> Result<(), Refusal> {
+        let most = format!("at most {WIDEST} (0: as published), which is what the core can run");
+        expect(self.network_width <= WIDEST, "network_width", &most)
     }
 
     fn check_loss(&self) -> Result<(), Refusal> {
@@ -308,6 +314,7 @@ mod tests {
             ("clip_value", "clip_value=-1"),
             ("accumulate", "accumulate=3"),
             ("accumulate", "accumulate=0"),
+            ("network_width", "network_width=129"),
             ("ema_decay", "ema_decay=1"),
             ("loss_scale", "loss_scale=0"),
             ("min_learning_rate", "min_learning_rate=1"),

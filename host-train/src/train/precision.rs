@@ -14,7 +14,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// How much of a batch's statistics goes into the running ones: what PyTorch and burn have unless told otherwise, and all
-/// networks here keep.
+/// segmenters here keep.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
 /// The type that forward and backward calculate in.

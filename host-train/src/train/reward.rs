@@ -37,6 +37,9 @@ pub fn load_segmenter(
     if levels == 1 || !(1..=levels).contains(&level) {
         return Err(CheckpointError::Prune { path: dir, network: meta.network, level, levels });
     }
+    if level < levels && !meta.has_trained_head(level) {
+        return Err(CheckpointError::Untrained { path: dir, level });
+    }
     Ok((network.pruned(level), meta))
 }
 

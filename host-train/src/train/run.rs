@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
                 row += &format!(",{:.4},{:.4},{:.4}", dice[0], dice[1], dice[2]);
                 line += &format!(", Dice at {lines} lines {mean:.4}");
             }
-            self.meta.score = Some(scores.iter().sum::<f64>() / scores.len().max(1) as f64);
+            self.meta.score = (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64);
         }
         self.observe();
         if self.schedule.name == ScheduleName::Plateau {

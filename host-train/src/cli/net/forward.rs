@@ -90,9 +90,7 @@ fn check_input(path: &Path, images: &Array, spec: &SegmenterSpec) -> Result<[usi
         let own = if spec.channels == 1 { "1".into() } else { format!("1 or {}", spec.channels) };
         return refuse(format!("images of {channels} channels; this {} takes {own}", spec.arch));
     }
-    let least = spec.arch.size_multiple();
-    // The U-Nets pad what does not halve evenly, UNeXt's tokens cannot.
-    let even = matches!(spec.arch, Arch::Unext | Arch::UnextS);
+    let (least, even) = (spec.arch.least_side(), spec.arch.needs_multiples());
     let fits = |side: usize| side >= least && (!even || side.is_multiple_of(least));
     if batch == 0 || !fits(height) || !fits(width) {
         let rule = if even { format!("multiples of {least}") } else { format!("at least {least}") };

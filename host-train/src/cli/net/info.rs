@@ -7,6 +7,7 @@ use super::super::Failure;
 use crate::data::CLASSES;
 use crate::eval::table::{Align, Table};
 use crate::export::cost::{Cost, cost};
+use crate::net::segmenter::WIDEST;
 use crate::net::{Arch, SegmenterSpec};
 
 /// `kscout net info`.
@@ -19,7 +20,7 @@ pub struct InfoArgs {
     #[arg(long, default_value_t = 128)]
     size: usize,
     /// Channels of the first stage; as published if not given
-    #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u16).range(1..=WIDEST as i64))]
     width: Option<u16>,
     /// Classes told apart, background among them
     #[arg(long, default_value_t = CLASSES as u8, value_parser = clap::value_parser!(u8).range(1..))]

@@ -170,6 +170,8 @@ impl Walk {
                 b'h' => self.get(r, 1)?,
                 b'j' => self.get(r, 4)?,
                 b'g' => self.recall(line(r)?.parse().unwrap_or(u64::MAX)),
+                // Protocol and frame push nothing.
+                0x80 | 0x95 => skip_argument(opcode, r)?,
                 _ => {
                     skip_argument(opcode, r)?;
                     self.push(None);

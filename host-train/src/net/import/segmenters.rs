@@ -1,6 +1,7 @@
 //! The segmenters' published names: which network a state dict is of, how wide, and how its parameters are called.
 //!
-//! Names and shapes are those of checkpoints of Pytorch-UNet, UNet++ and UNeXt-pytorch; nothing of their code is here.
+//! Names and shapes are those of checkpoints of Pytorch-UNet and UNeXt-pytorch, and for the paper's U-Net++ `x{i}_{j}.conv1`,
+//! `up{i}_{j}`, `head{j}`; nothing of those projects' code is here.
 
 use std::borrow::Cow;
 
@@ -37,6 +38,10 @@ pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportE
     let other = |why: String| other_arch(arch, dict, why);
     if let Some(found) = recognise(dict).filter(|&found| found != arch.name()) {
         return Err(other(format!("the names and shapes are those of `{found}`")));
+    }
+    if arch == Arch::UnetPp && dict.shape("conv0_0.conv1.weight").is_some() {
+        let why = "they are of a port with batch norm and bilinear doubling, another network than the paper's U-Net++";
+        return Err(other(why.into()));
     }
     let (first, last) = ends(arch);
     let shape = |name: &str| match dict.shape(name) {

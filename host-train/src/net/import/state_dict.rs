@@ -18,6 +18,9 @@ use super::pickle::Foreign;
 /// Most bytes of weights, as f32; the largest network here has an eighth of it.
 const MAX_BYTES: u64 = 1 << 30;
 
+/// Longest header of a safetensors file.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
 /// Pickles in a file of PyTorch before 1.6: magic number, version, system, the object, keys of the storages.
 const LEGACY_PICKLES: usize = 5;
 
@@ -210,6 +213,11 @@ fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
 }
 
 fn read_safetensors(path: &Path) -> Result<StateDict, ImportError> {
+    // In f64 the weights take twice the bytes that they will have.
+    let bytes = fs::metadata(path).map_err(io(path))?.len();
+    if bytes > 2 * MAX_BYTES + MAX_HEADER_BYTES {
+        return Err(ImportError::TooLarge { origin: path.display().to_string(), bytes, max: MAX_BYTES });
+    }
     let bytes = fs::read(path).map_err(io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?;
     let names = file.names().into_iter().map(str::to_owned).collect();
