@@ -44,7 +44,7 @@ pub struct ScanArgs {
     /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density` or `random`;
     /// without it the policy, or centre-out where the file has none
     #[arg(long, value_name = "NAME")]
-    pattern: Option<Chooser>,
+    pattern: Option<LineOrder>,
     /// Draw the scan as a PNG picture
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -61,12 +61,12 @@ pub struct ScanArgs {
 
 /// Who chooses the lines.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Chooser {
+enum LineOrder {
     Policy,
     Pattern(Pattern),
 }
 
-impl FromStr for Chooser {
+impl FromStr for LineOrder {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -99,9 +99,9 @@ impl ScanArgs {
         let slice = data.find(&self.slice)?;
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
-        let default = if model.policy().is_some() { Chooser::Policy } else { Chooser::Pattern(Pattern::CentreOut) };
-        let chooser = self.pattern.unwrap_or(default);
-        let outcome = self.scan(&model, &kspace, seed, chooser)?;
+        let default = if model.policy().is_some() { LineOrder::Policy } else { LineOrder::Pattern(Pattern::CentreOut) };
+        let order = self.pattern.unwrap_or(default);
+        let outcome = self.scan(&model, &kspace, seed, order)?;
         let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
         let range = reference.iter().fold(0.0, |most: f32, &value| most.max(value));
         // A slice of zeros is reconstructed perfectly, but SSIM is not defined for it.
@@ -110,9 +110,9 @@ impl ScanArgs {
             range => ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?,
         };
         let dice = slice_dice(&outcome.classes, &slice.label)?;
-        let name = match chooser {
-            Chooser::Policy => "policy",
-            Chooser::Pattern(pattern) => pattern.name(),
+        let name = match order {
+            LineOrder::Policy => "policy",
+            LineOrder::Pattern(pattern) => pattern.name(),
         };
         print_outcome(slice, name, &outcome, &dice, ssim);
         if let Some(path) = &self.out {
@@ -124,17 +124,17 @@ impl ScanArgs {
         Ok(())
     }
 
-    fn scan(&self, model: &Model<'_>, kspace: &KSpace, seed: u64, chooser: Chooser) -> Result<Outcome, Failure> {
+    fn scan(&self, model: &Model<'_>, kspace: &KSpace, seed: u64, order: LineOrder) -> Result<Outcome, Failure> {
         let file = self.file.display();
-        let order = match chooser {
-            Chooser::Policy => None,
-            Chooser::Pattern(pattern) => Some(pattern.lines(kspace.width, self.budget, seed)?),
+        let lines = match order {
+            LineOrder::Policy => None,
+            LineOrder::Pattern(pattern) => Some(pattern.lines(kspace.width, self.budget, seed)?),
         };
         let mut arena = HeapArena::new(arena_bytes(model));
         let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
-        let mut order = order.as_ref().map(|order| order.iter().map(|&line| usize::from(line)));
-        let choose = |scan: &mut Scan<'_, '_>| match &mut order {
-            Some(order) => Ok(order.next()),
+        let mut lines = lines.as_ref().map(|lines| lines.iter().map(|&line| usize::from(line)));
+        let choose = |scan: &mut Scan<'_, '_>| match &mut lines {
+            Some(lines) => Ok(lines.next()),
             None => scan.propose(),
         };
         let refused = |error| format!("{file}: {error}");
@@ -208,9 +208,9 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_by_the_policy_or_a_named_pattern() {
-        assert_eq!("policy".parse(), Ok(Chooser::Policy));
-        assert_eq!("centre-out".parse(), Ok(Chooser::Pattern(Pattern::CentreOut)));
-        let error = "centre".parse::<Chooser>().unwrap_err();
+        assert_eq!("policy".parse(), Ok(LineOrder::Policy));
+        assert_eq!("centre-out".parse(), Ok(LineOrder::Pattern(Pattern::CentreOut)));
+        let error = "centre".parse::<LineOrder>().unwrap_err();
         assert!(error.contains("centre-out") && error.contains("policy"), "{error}");
     }
 }

@@ -89,14 +89,14 @@ pub fn pair_folders(truths: &Path, predictions: &Path) -> Result<Vec<Pair>, Pair
     }
     let mut without_prediction = Vec::new();
     for truth in unpaired {
-        let same = |other: &Labels| other.phase == truth.phase && other.patient == truth.patient;
+        let same = |other: &LabelFile| other.phase == truth.phase && other.patient == truth.patient;
         match predictions.iter().position(|other| truth.phase != Phase::Unknown && same(other)) {
             Some(index) => pairs.push((truth, predictions.swap_remove(index))),
             None => without_prediction.push(truth),
         }
     }
     if !(without_prediction.is_empty() && predictions.is_empty()) {
-        let paths = |mut left: Vec<Labels>| {
+        let paths = |mut left: Vec<LabelFile>| {
             left.sort_by_cached_key(|labels| natural(&labels.key));
             left.into_iter().map(|labels| labels.path).collect()
         };
@@ -110,10 +110,10 @@ pub fn pair_folders(truths: &Path, predictions: &Path) -> Result<Vec<Pair>, Pair
 impl Pair {
     /// The pair of two files that the user put together.
     pub fn of_files(truth: &Path, prediction: &Path) -> Self {
-        Self::of(Labels::named(truth), Labels::named(prediction))
+        Self::of(LabelFile::named(truth), LabelFile::named(prediction))
     }
 
-    fn of(truth: Labels, prediction: Labels) -> Self {
+    fn of(truth: LabelFile, prediction: LabelFile) -> Self {
         let name = truth.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Self {
             name: name.split('.').next().unwrap_or_default().to_string(),
@@ -126,7 +126,7 @@ impl Pair {
 }
 
 /// A file of labels, and what its name says.
-struct Labels {
+struct LabelFile {
     path: PathBuf,
     /// The name without extension and role.
     key: String,
@@ -135,7 +135,7 @@ struct Labels {
     frame: Option<u32>,
 }
 
-impl Labels {
+impl LabelFile {
     fn named(path: &Path) -> Self {
         let stem = stem(path);
         let key = without_role(&stem).to_string();
@@ -163,15 +163,15 @@ fn without_role(stem: &str) -> &str {
 }
 
 /// The label volumes of a folder, with their phases.
-fn volumes(folder: &Path) -> Result<Vec<Labels>, PairingError> {
-    let mut found: Vec<Labels> = Vec::new();
+fn volumes(folder: &Path) -> Result<Vec<LabelFile>, PairingError> {
+    let mut found: Vec<LabelFile> = Vec::new();
     let mut inside = label_files(folder)?;
     for below in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         inside.extend(label_files(&below)?);
     }
     inside.sort();
     for path in inside {
-        let labels = Labels::named(&path);
+        let labels = LabelFile::named(&path);
         if let Some(other) = found.iter().find(|other| other.key == labels.key) {
             return Err(PairingError::Twice { name: labels.key, first: other.path.clone(), second: path });
         }
@@ -207,7 +207,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// Gives volumes that are named by their frames their phases.
-fn find_phases(volumes: &mut [Labels]) -> Result<(), DataError> {
+fn find_phases(volumes: &mut [LabelFile]) -> Result<(), DataError> {
     let mut frames: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
     let mut in_folder: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
     for labels in volumes.iter() {
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> (String, String, Phase, Option<u32>) {
-        let labels = Labels::named(Path::new(name));
+        let labels = LabelFile::named(Path::new(name));
         (labels.key, labels.patient, labels.phase, labels.frame)
     }
 
