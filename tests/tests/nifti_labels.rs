@@ -6,7 +6,7 @@ mod acdc_tree;
 use std::fs;
 use std::path::Path;
 
-use acdc_tree::image;
+use acdc_tree::{image, label};
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::eval::compare::compare_files;
 
@@ -117,6 +117,36 @@ fn lengths_in_other_units_are_converted() {
     }
 }
 
+/// Labels of voxels of 1.5x1.5x10 mm in a file whose unit has this code and so many to a mm, moved along x.
+fn placed_labels(code: u8, units_per_mm: f32, shift_mm: f32) -> Vec<u8> {
+    let mut volume = label();
+    volume.spacing_mm = [1.5, 1.5, 10.0].map(|mm| mm * units_per_mm);
+    let mut bytes = volume.bytes();
+    bytes[123] = code;
+    bytes[254] = 1;
+    for (at, mm) in [(280, 1.5), (292, shift_mm), (300, 1.5), (320, 10.0)] {
+        bytes[at..at + 4].copy_from_slice(&f32::to_le_bytes(mm * units_per_mm));
+    }
+    bytes
+}
+
+#[test]
+fn how_far_files_lie_apart_is_told_in_mm_whatever_their_units() {
+    let tmp = tempfile::tempdir().unwrap();
+    let [truth, prediction] = ["truth.nii", "prediction.nii"].map(|name| tmp.path().join(name));
+    let (metres, mm, microns) = ((1, 1e-3), (2, 1.0), (3, 1e3));
+    for (true_unit, unit) in [(metres, metres), (microns, microns), (mm, mm), (mm, metres), (microns, mm)] {
+        fs::write(&truth, placed_labels(true_unit.0, true_unit.1, 7.0)).unwrap();
+        for (shift_mm, misplaced) in [(0.0, false), (0.5, false), (1.0, true)] {
+            fs::write(&prediction, placed_labels(unit.0, unit.1, 7.0 + shift_mm)).unwrap();
+            let compared = compare_files(&truth, &prediction).unwrap();
+            let apart = compared.apart_mm.unwrap();
+            assert!((apart - f64::from(shift_mm)).abs() < 1e-4, "{true_unit:?}, {unit:?}: {apart} for {shift_mm} mm");
+            assert_eq!(compared.misplaced(), misplaced, "{true_unit:?}, {unit:?}: {shift_mm} mm");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_written_is_named_and_leaves_the_old_file() {
     let tmp = tempfile::tempdir().unwrap();
@@ -148,6 +178,6 @@ fn acdc_s_labels_written_on_acdc_s_images_are_equal_in_everything_that_counts() 
         image.write_classes(&written, &labels).unwrap();
         let compared = compare_files(&truth, &written).unwrap();
         assert!(compared.scores.0.iter().all(|scores| scores.dice == Some(1.0) && scores.hd_mm == Some(0.0)));
-        assert!(!compared.misplaced(), "{patient}: corners {:?} apart", compared.apart);
+        assert!(!compared.misplaced(), "{patient}: corners {:?} apart", compared.apart_mm);
     }
 }

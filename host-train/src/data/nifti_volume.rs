@@ -57,14 +57,17 @@ impl NiftiVolume {
     }
 
     /// Where the file places its voxels: the rows of the matrix that takes (x, y, z, 1) to the scanner's or an atlas's
-    /// coordinates, in the file's unit of length. From the sform where there is one, else from the qform; `None` where
-    /// the file has neither.
+    /// coordinates in mm. From the sform where there is one, else from the qform; `None` where the file has neither.
     pub fn affine(&self) -> Option<[[f64; 4]; 3]> {
         let header = &self.header;
-        if header.sform_code > 0 {
-            return Some([header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from)));
-        }
-        (header.qform_code > 0).then(|| qform(header))
+        let stored = if header.sform_code > 0 {
+            [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from))
+        } else if header.qform_code > 0 {
+            qform(header)
+        } else {
+            return None;
+        };
+        Some(stored.map(|row| row.map(|length| length * unit_mm(header))))
     }
 
     /// Writes classes, x fastest, as a volume of bytes with this volume's dimensions, spacing and place in space: qform,
@@ -129,18 +132,22 @@ pub fn nifti_extension(path: &Path) -> Option<&'static str> {
     ["nii.gz", "nii"].into_iter().find(|extension| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.')))
 }
 
-/// Distances in mm; files without a unit, as most are, are taken to be in mm.
-fn spacing_mm(header: &NiftiHeader) -> Result<[f32; 3], String> {
-    let unit = match header.xyzt_units & 7 {
+/// The unit of the file's lengths in mm; files without one, as most are, are taken to be in mm.
+fn unit_mm(header: &NiftiHeader) -> f64 {
+    match header.xyzt_units & 7 {
         1 => 1000.0,
         3 => 0.001,
         _ => 1.0,
-    };
+    }
+}
+
+/// Distances of neighbouring voxels in mm.
+fn spacing_mm(header: &NiftiHeader) -> Result<[f32; 3], String> {
     let axes = usize::from(header.dim[0]).min(3);
     let mut spacing_mm = [1.0; 3];
     for (axis, mm) in spacing_mm.iter_mut().enumerate().take(axes) {
         let stored = header.pixdim[axis + 1];
-        *mm = stored * unit;
+        *mm = (f64::from(stored) * unit_mm(header)) as f32;
         if !(mm.is_finite() && *mm > 0.0) {
             return Err(format!("pixdim[{}] is {stored}, not a length", axis + 1));
         }
@@ -148,7 +155,7 @@ fn spacing_mm(header: &NiftiHeader) -> Result<[f32; 3], String> {
     Ok(spacing_mm)
 }
 
-/// The affine of a header's quaternion (NIfTI-1, method 2).
+/// The affine of a header's quaternion (NIfTI-1, method 2), in the file's unit of length.
 fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
     let [b, c, d] = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
     let a = (1.0 - b * b - c * c - d * d).max(0.0).sqrt();

@@ -50,16 +50,16 @@ pub struct Compared {
     pub spacing_mm: [f32; 3],
     /// The metrics.
     pub scores: VolumeScores,
-    /// How far a corner of one volume is at most from the other's, in the files' unit of length (mm as a rule), where both
-    /// say where they lie. Voxels are compared by their indices; a large number says that one file is flipped or shifted.
-    pub apart: Option<f64>,
+    /// How far a corner of one volume is at most from the other's, in mm, where both say where they lie. Voxels are compared
+    /// by their indices; a large number says that one file is flipped or shifted.
+    pub apart_mm: Option<f64>,
 }
 
 impl Compared {
     /// Whether the files place the volumes differently: corners more than half a voxel apart.
     pub fn misplaced(&self) -> bool {
         let smallest = self.spacing_mm.iter().fold(f32::INFINITY, |a, &b| a.min(b));
-        self.apart.is_some_and(|apart| apart > f64::from(smallest) / 2.0)
+        self.apart_mm.is_some_and(|mm| mm > f64::from(smallest) / 2.0)
     }
 }
 
@@ -93,7 +93,7 @@ pub fn compare_files(truth: &Path, prediction: &Path) -> Result<Compared, Compar
         dim,
         spacing_mm,
         scores: scores.map_err(|source| CompareError::Metric { path: prediction.to_path_buf(), source })?,
-        apart: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(a, b, dim)),
+        apart_mm: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(a, b, dim)),
     })
 }
 
