@@ -16,6 +16,7 @@ mod error;
 
 pub mod acdc;
 pub mod dataset;
+mod grid;
 pub mod import;
 pub mod info;
 pub mod intensity;
@@ -37,3 +38,8 @@ pub use split::{Split, SplitRule};
 
 /// Number of classes: background, right ventricle, myocardium, left ventricle.
 pub const CLASSES: usize = 4;
+
+/// The lowest class with the largest of the classes' values.
+pub fn largest_class(values: &[f32]) -> u8 {
+    (1..values.len()).fold(0, |best, class| if values[class] > values[best] { class } else { best }) as u8
+}

@@ -4,80 +4,46 @@
 //! pixels; past the outermost of those that show the plane the edge's value holds. Where the crop cut the plane off, the
 //! network saw nothing: classes are background there and intensities 0. At the plane's own spacing every pixel is copied.
 
-use super::CLASSES;
-use super::resample::Placement;
+use super::grid::{Axis, Grid, Placement};
+use super::{CLASSES, largest_class};
 
-/// For each pixel of the plane two pixels of the square and the second one's weight, or `None` outside the crop.
-struct Axis(Vec<Option<(usize, usize, f32)>>);
-
-impl Axis {
-    fn new(len: usize, own_mm: f32, network_mm: f32, size: usize) -> Self {
-        let Placement { step, resampled, offset } = Placement::new(len, own_mm, network_mm, size);
-        // The square's pixels that show the plane; beyond them is padding.
-        let (first, last) = ((-offset).max(0) as f64, (resampled - offset).min(size as i64) as f64 - 1.0);
-        let cut = [offset > 0, resampled - offset > size as i64];
-        let tap = |pixel: usize| {
-            let at = (pixel as f64 + 0.5) / step - 0.5 - offset as f64;
-            if (cut[0] && at < first - 0.5) || (cut[1] && at > last + 0.5) {
-                return None;
-            }
-            let at = at.clamp(first, last);
-            let low = at.floor();
-            Some((low as usize, (low + 1.0).min(last) as usize, (at - low) as f32))
-        };
-        Self((0..len).map(tap).collect())
-    }
+/// An axis of the plane on the square's.
+fn axis(len: usize, own_mm: f32, network_mm: f32, size: usize) -> Axis {
+    let placement = Placement::new(len, own_mm, network_mm, size);
+    // Where the square's pixels that show the plane begin and end; beyond them is padding.
+    let (begin, end) = (-placement.offset, placement.resampled - placement.offset);
+    let cut = [begin < 0, end > size as i64];
+    let (first, last) = (begin.max(0) as usize, end.min(size as i64) as usize - 1);
+    Axis::new(len, first, last, |pixel| {
+        let at = placement.on_square(pixel);
+        let outside = (cut[0] && at < first as f64 - 0.5) || (cut[1] && at > last as f64 + 0.5);
+        (!outside).then_some(at)
+    })
 }
 
 /// Maps squares of a network's grid to planes of one geometry.
-pub struct Restorer {
-    size: usize,
-    x: Axis,
-    y: Axis,
-}
+pub struct Restorer(Grid);
 
 impl Restorer {
     /// For planes of `dim` (x, y) pixels, `spacing_mm` (x, y) apart, and squares of `size` pixels `network_mm` apart, or at
     /// the planes' own spacing: the arguments of the [`Resampler`](super::resample::Resampler) that it is the inverse of.
     pub fn new(dim: [usize; 2], spacing_mm: [f32; 2], network_mm: Option<f32>, size: usize) -> Self {
-        let axis = |i: usize| Axis::new(dim[i], spacing_mm[i], network_mm.unwrap_or(spacing_mm[i]), size);
-        Self { size, x: axis(0), y: axis(1) }
+        let axis = |i: usize| axis(dim[i], spacing_mm[i], network_mm.unwrap_or(spacing_mm[i]), size);
+        Self(Grid { source_width: size, x: axis(0), y: axis(1) })
     }
 
     /// The class with the largest interpolated logit, ties to the lowest, of logits `[y][x][class]` of the square.
     pub fn classes(&self, logits: &[f32]) -> Vec<u8> {
-        let at = |y: usize, x: usize| &logits[(y * self.size + x) * CLASSES..][..CLASSES];
-        self.map(|(y0, y1, fy), (x0, x1, fx)| {
-            let corners = [at(y0, x0), at(y0, x1), at(y1, x0), at(y1, x1)];
-            let logit = |class: usize| bilinear(corners.map(|corner| corner[class]), fy, fx);
-            (1..CLASSES)
-                .fold((0, logit(0)), |best, class| {
-                    let logit = logit(class);
-                    if logit > best.1 { (class as u8, logit) } else { best }
-                })
-                .0
+        self.0.map(|around| {
+            let logit = |class: usize| around.between(|pixel| logits[pixel * CLASSES + class]);
+            largest_class(&std::array::from_fn::<f32, CLASSES, _>(logit))
         })
     }
 
     /// Interpolated intensities of a square.
     pub fn image(&self, square: &[f32]) -> Vec<f32> {
-        let at = |y: usize, x: usize| square[y * self.size + x];
-        self.map(|(y0, y1, fy), (x0, x1, fx)| bilinear([at(y0, x0), at(y0, x1), at(y1, x0), at(y1, x1)], fy, fx))
+        self.0.image(square)
     }
-
-    fn map<T: Copy + Default>(&self, value: impl Fn((usize, usize, f32), (usize, usize, f32)) -> T) -> Vec<T> {
-        let mut out = Vec::with_capacity(self.y.0.len() * self.x.0.len());
-        for y in &self.y.0 {
-            out.extend(self.x.0.iter().map(|x| y.zip(*x).map_or(T::default(), |(y, x)| value(y, x))));
-        }
-        out
-    }
-}
-
-/// Between two pixels of a row and the same two of the next. A weight of 0 leaves the first pixel's value as it is.
-fn bilinear([a, b, c, d]: [f32; 4], fy: f32, fx: f32) -> f32 {
-    let (top, bottom) = (a * (1.0 - fx) + b * fx, c * (1.0 - fx) + d * fx);
-    top * (1.0 - fy) + bottom * fy
 }
 
 #[cfg(test)]

@@ -14,14 +14,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::observe::Observation;
-use crate::data::{CLASSES, Dataset, Slice, Split};
+use crate::data::{CLASSES, Dataset, Slice, Split, largest_class};
 use crate::eval::metrics::{MeanDice, overlaps};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, Segmenter};
 use crate::play::play;
 use crate::progress;
-use crate::segment::{HeapArena, largest_class, pixel_logits};
+use crate::segment::{HeapArena, pixel_logits};
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
