@@ -7,17 +7,24 @@ use kscout_core::model::{Graph, run};
 use kscout_core::scan::classes_from_logits;
 use rayon::prelude::*;
 
-use crate::data::CLASSES;
+use crate::data::{CLASSES, largest_class};
 use crate::mri::observation::levels_to_real;
 use crate::net::Segmenter;
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
 
-/// Turns quantised images (`height * width` levels each) into classes.
+/// Turns quantised images (`height * width` levels each) into logits and classes.
 pub trait Segment {
-    /// The classes of each image, row-major.
-    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>>;
+    /// The logits `[y][x][class]` of each image. Their unit is the network's own: only which is larger counts.
+    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>>;
+
+    /// The classes of each image, row-major: those with the largest logit, ties to the lowest.
+    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
+        let classes = |logits: Vec<f32>| logits.chunks_exact(CLASSES).map(largest_class).collect();
+        // Logits take sixteen times the memory of classes, so only a batch's are kept at a time.
+        images.chunks(BATCH).flat_map(|batch| self.logits(batch)).map(classes).collect()
+    }
 }
 
 /// Memory for the core on the host's heap, aligned as the core needs it.
@@ -41,17 +48,30 @@ pub struct CoreSegmenter<'m> {
     pub graph: Graph<'m>,
 }
 
-impl Segment for CoreSegmenter<'_> {
-    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
+impl CoreSegmenter<'_> {
+    /// What `of` makes of each image's quantised logits.
+    fn each<T: Send>(&self, images: &[&[i8]], of: impl Fn(&[i8]) -> T + Sync) -> Vec<T> {
         let arena = || HeapArena::new(self.graph.arena_bytes());
         let one = |arena: &mut HeapArena, image: &&[i8]| {
-            let shape = self.graph.output().shape;
-            let logits = run(&self.graph, &Portable, &[image], arena.bytes()).expect("a checked graph and its sizes");
+            of(run(&self.graph, &Portable, &[image], arena.bytes()).expect("a checked graph and its sizes"))
+        };
+        images.par_iter().map_init(arena, one).collect()
+    }
+}
+
+impl Segment for CoreSegmenter<'_> {
+    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
+        self.each(images, |logits| logits.iter().map(|&logit| f32::from(logit)).collect())
+    }
+
+    /// As the device does it, from the quantised logits.
+    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
+        let shape = self.graph.output().shape;
+        self.each(images, |logits| {
             let mut classes = vec![0; shape.h * shape.w];
             classes_from_logits(logits, shape.c, &mut classes);
             classes
-        };
-        images.par_iter().map_init(arena, one).collect()
+        })
     }
 }
 
@@ -66,16 +86,13 @@ pub struct DeviceSegmenter {
 }
 
 impl Segment for DeviceSegmenter {
-    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
-        let plane = self.size[0] * self.size[1];
-        images
-            .chunks(BATCH)
-            .flat_map(|batch| {
-                let input = batch.iter().flat_map(|levels| levels_to_real(levels)).collect();
-                let classes = classify(&self.network, input, self.size, &self.device);
-                classes.chunks_exact(plane).map(<[u8]>::to_vec).collect::<Vec<_>>()
-            })
-            .collect()
+    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
+        let batch = |batch: &[&[i8]]| -> Vec<Vec<f32>> {
+            let input = batch.iter().flat_map(|levels| levels_to_real(levels)).collect();
+            let logits = pixel_logits(&self.network, input, self.size, &self.device);
+            logits.chunks_exact(logits.len() / batch.len()).map(<[f32]>::to_vec).collect()
+        };
+        images.chunks(BATCH).flat_map(batch).collect()
     }
 }
 
@@ -94,9 +111,4 @@ pub fn pixel_logits(network: &Segmenter, images: Vec<f32>, [height, width]: [usi
         (0..plane * CLASSES).map(|i| image[i % CLASSES * plane + i / CLASSES]).collect()
     };
     planes.chunks_exact(plane * CLASSES).flat_map(by_pixel).collect()
-}
-
-/// The lowest class with the largest logit.
-pub fn largest_class(logits: &[f32]) -> u8 {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best }) as u8
 }

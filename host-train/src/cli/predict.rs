@@ -12,10 +12,9 @@ use crate::eval::metrics::Structure;
 use crate::export::BlobFile;
 use crate::mri::Protocol;
 use crate::predict::input::{Input, name_of};
-use crate::predict::network::Logits;
 use crate::predict::output::write;
 use crate::predict::{Prediction, Predictor, Undersampling};
-use crate::segment::{CoreSegmenter, DeviceSegmenter};
+use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::reward::load_segmenter;
 
 /// `kscout predict`.
@@ -36,7 +35,7 @@ pub struct PredictArgs {
     /// Folder for the segmentations; files of the same name are replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Draw each slice with its classes over it
+    /// Draw each slice with its classes over it: a volume's into the folder NAME_overlay, in place of all that is there
     #[arg(long)]
     overlay: bool,
     /// Measure so many lines of k-space alone, such as centre-out:16, equispaced:32 or variable-density:24
@@ -77,6 +76,7 @@ impl PredictArgs {
                 let (network, meta) = load_segmenter(path, self.prune, &device)?;
                 let size = [meta.height, meta.width];
                 check_network(path, size, meta.segmenter(path)?.classes)?;
+                meta.note_protocol(&self.protocol.to_string());
                 self.segment(&DeviceSegmenter { network, size, device }, meta.width)
             }
             (None, None) => Err("give --model or --blob".into()),
@@ -105,7 +105,7 @@ impl PredictArgs {
     }
 
     /// Segments every input; what is wrong with one does not keep the others.
-    fn segment(&self, network: &dyn Logits, side: usize) -> Result<(), Failure> {
+    fn segment(&self, network: &(dyn Segment + Sync), side: usize) -> Result<(), Failure> {
         if let Some(undersampling) = self.undersample.filter(|undersampling| undersampling.lines > side) {
             return Err(format!("--undersample {undersampling}: a scan has 1 to {side} lines").into());
         }

@@ -1,14 +1,16 @@
 //! Segmenting files: slices go the way of training, and their classes come back on the file's own grid.
 //!
 //! slice -> the network's spacing and crop ([`Resampler`]) -> 16-bit intensities of the volume, as a data set stores them ->
-//! k-space of the protocol -> the measured lines' quantised image -> logits -> the slice's own grid ([`Restorer`]). At the
-//! slices' own spacing the classes are those that `kscout eval` scores, pixel for pixel; at another one the logits are
-//! interpolated, not the classes.
+//! k-space of the protocol -> the measured lines' quantised image -> logits -> the slice's own grid ([`Restorer`]). At another
+//! spacing than the slices' own the logits are interpolated, not the classes.
 //!
-//! [`input`]: reading a file. [`network`]: the logits, in int8 or real numbers. [`output`]: writing the classes.
+//! At the slices' own spacing, under the protocol `igs` and with no pattern that draws its lines, the classes are those that
+//! `kscout eval` scores, pixel for pixel. Phase, noise and random lines are seeded by a slice's place, which is a file and
+//! its plane here and a patient and a number in a data set: they differ, and some classes with them.
+//!
+//! [`input`]: reading a file. [`output`]: writing the classes.
 
 pub mod input;
-pub mod network;
 pub mod output;
 
 use std::fmt;
@@ -22,8 +24,8 @@ use crate::data::resample::Resampler;
 use crate::data::restore::Restorer;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{Protocol, acquire, seed_for};
+use crate::segment::Segment;
 use input::{Input, Intensities};
-use network::Logits;
 
 /// A pattern and how many of its lines are measured: `centre-out:16`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +58,7 @@ impl FromStr for Undersampling {
 /// How files are segmented.
 pub struct Predictor<'a> {
     /// The network.
-    pub network: &'a dyn Logits,
+    pub network: &'a (dyn Segment + Sync),
     /// Rows, and columns, of its images.
     pub side: usize,
     /// Spacing of its images in mm; `None` takes slices as they are. Pictures without a spacing are taken so anyway.
