@@ -1,4 +1,4 @@
-//! `kscout predict`: segmentations on the files' own grids, equal to what `kscout eval` scores.
+//! `kscout predict`: segmentations on the files' own grids, equal to what `kscout eval` scores under the protocol `igs`.
 
 #[allow(dead_code)] // other tests use the rest
 mod acdc_tree;
@@ -19,7 +19,6 @@ use kscout::mri::observation::{observed_levels, pattern_mask};
 use kscout::mri::{Protocol, acquire};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout::predict::input::Input;
-use kscout::predict::network::Logits;
 use kscout::predict::{Predictor, Undersampling};
 use kscout::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::train::checkpoint;
@@ -76,9 +75,13 @@ impl Sandbox {
     }
 
     fn save(&self, name: &str, classes: usize, network: &Segmenter) {
+        self.save_trained(name, classes, network, &json!({}));
+    }
+
+    fn save_trained(&self, name: &str, classes: usize, network: &Segmenter, config: &serde_json::Value) {
         let meta = json!({
             "network": "unet", "segmenter": { "arch": "unet", "width": 4, "classes": classes, "channels": 1 },
-            "height": SIDE, "width": SIDE, "step": 0, "data": "phantom", "config": {}
+            "height": SIDE, "width": SIDE, "step": 0, "data": "phantom", "config": config
         });
         let meta = serde_json::from_value(meta).unwrap();
         checkpoint::save(&self.path(name), network, None, &meta).unwrap();
@@ -118,6 +121,16 @@ impl Sandbox {
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    /// The overlays of `heart.nii`, by name.
+    fn overlays(&self) -> Vec<(String, Vec<u8>)> {
+        let slices = fs::read_dir(self.path("out/heart_overlay")).unwrap().map(|entry| entry.unwrap());
+        let read =
+            |slice: fs::DirEntry| (slice.file_name().to_string_lossy().into_owned(), fs::read(slice.path()).unwrap());
+        let mut slices: Vec<_> = slices.map(read).collect();
+        slices.sort();
+        slices
     }
 
     /// Predicts, expects a refusal that says `words` and writes nothing.
@@ -242,7 +255,7 @@ fn a_picture_is_segmented_as_eval_does() {
 /// A network that says which of four intensities a pixel has: 0, 1, 2 or 3 times a level.
 struct Plateaus;
 
-impl Logits for Plateaus {
+impl Segment for Plateaus {
     fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
         let one = |image: &&[i8]| -> Vec<f32> {
             let top = f32::from(*image.iter().max().unwrap()) + 128.0;
@@ -344,11 +357,59 @@ fn overlays_are_a_picture_a_slice() {
         sandbox.predict(&["heart.nii", "slice.png"], &["--overlay"]).succeeded();
         assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz", "slice_overlay.png", "slice_seg.png"]);
     }
-    let slices = fs::read_dir(sandbox.path("out/heart_overlay")).unwrap();
-    let mut names: Vec<_> = slices.map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
+    let names: Vec<String> = sandbox.overlays().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["0.png", "1.png"]);
-    assert!(fs::metadata(sandbox.path("out/heart_overlay/1.png")).unwrap().len() > 1000);
+    assert!(sandbox.overlays()[1].1.len() > 1000);
+}
+
+#[test]
+fn overlays_of_a_volume_with_fewer_slices_replace_all_of_an_earlier_one() {
+    let sandbox = Sandbox::new();
+    for slices in [2, 1] {
+        let volume = Volume::new([70, 66, slices], |x, y, z| f32::from(x * (z + 1) % 31) + f32::from(y));
+        sandbox.write("heart.nii", volume.bytes());
+        sandbox.predict(&["heart.nii"], &["--overlay"]).succeeded();
+        assert_eq!(sandbox.overlays().len(), usize::from(slices));
+    }
+    assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz"]);
+}
+
+#[test]
+fn an_error_in_writing_leaves_what_an_earlier_run_wrote() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    sandbox.predict(&["heart.nii"], &["--overlay"]).succeeded();
+    let (segmentation, overlays) = (fs::read(sandbox.path("out/heart_seg.nii.gz")).unwrap(), sandbox.overlays());
+
+    // A folder in the segmentation's place: nothing is written at all.
+    fs::rename(sandbox.path("out/heart_seg.nii.gz"), sandbox.path("kept.nii.gz")).unwrap();
+    fs::create_dir(sandbox.path("out/heart_seg.nii.gz")).unwrap();
+    sandbox
+        .predict(&["heart.nii"], &["--overlay", "--undersample", "centre-out:4"])
+        .refused(&["heart_seg.nii.gz", "write"]);
+    assert!(sandbox.overlays() == overlays, "the overlays have changed");
+    assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz"]);
+
+    // A file in the overlays' place: the segmentation is written, and the file stays.
+    fs::remove_dir(sandbox.path("out/heart_seg.nii.gz")).unwrap();
+    fs::remove_dir_all(sandbox.path("out/heart_overlay")).unwrap();
+    sandbox.write("out/heart_overlay", "mine");
+    sandbox.predict(&["heart.nii"], &["--overlay"]).refused(&["heart_overlay", "cannot be written"]);
+    assert_eq!(fs::read_to_string(sandbox.path("out/heart_overlay")).unwrap(), "mine");
+    assert!(fs::read(sandbox.path("out/heart_seg.nii.gz")).unwrap() == segmentation, "another segmentation");
+    assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz"]);
+}
+
+#[test]
+fn another_protocol_than_that_of_training_is_said() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    sandbox.save_trained("model", 4, &sandbox.network, &json!({ "protocol": "scanner" }));
+    let note = "trained with the protocol `scanner`, this uses `igs`";
+    let said = sandbox.predict(&["heart.nii"], &[]);
+    assert!(said.ok && said.stderr.contains(note), "{said:?}");
+    let said = sandbox.predict(&["heart.nii"], &["--protocol", "scanner"]);
+    assert!(said.ok && said.stderr.is_empty(), "{said:?}");
 }
 
 #[test]

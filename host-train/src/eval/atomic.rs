@@ -1,4 +1,4 @@
-//! Files that are either the old one or the new one, never half of either.
+//! Files and folders that are either the old one or the new one, never half of either.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,8 +27,48 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Makes a folder beside `path`, has `fill` write into it and puts it in the place of `path`, with all that is there. Missing
+/// folders above are made. After an error, `path` is as it was.
+pub fn replace_folder(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let [new, old] = ["new", "old"].map(|suffix| path.with_file_name(format!(".{name}.{suffix}")));
+    remove_folder(&new)?;
+    fs::create_dir_all(&new)?;
+    let replaced = fill(&new).and_then(|()| swap(path, &new, &old));
+    if replaced.is_err() {
+        // The first error is the one worth reporting.
+        let _ = fs::remove_dir_all(&new);
+    }
+    replaced
+}
+
+fn swap(path: &Path, new: &Path, old: &Path) -> io::Result<()> {
+    if path.exists() {
+        if !path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "something else than a folder has this name"));
+        }
+        remove_folder(old)?;
+        fs::rename(path, old)?;
+        fs::rename(new, path).inspect_err(|_| drop(fs::rename(old, path)))?;
+    } else {
+        fs::rename(new, path)?;
+    }
+    // The new one is in place; what cannot be removed now is in the way the next time, and said then.
+    let _ = remove_folder(old);
+    Ok(())
+}
+
+fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -40,5 +80,49 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// An empty folder of a test's own.
+    fn empty(test: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kscout-{test}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// What a folder holds, and what its file `file` says.
+    fn held(folder: &Path, file: &str) -> (Vec<String>, String) {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        (names, fs::read_to_string(folder.join(file)).unwrap())
+    }
+
+    #[test]
+    fn folder_is_replaced_whole_and_nothing_else_is_left() {
+        let tmp = empty("folder");
+        let path = tmp.join("deep/pictures");
+        replace_folder(&path, |new| fs::write(new.join("a"), "old")).unwrap();
+        // What runs that were killed have left.
+        fs::create_dir_all(tmp.join("deep/.pictures.new/x")).unwrap();
+        fs::create_dir_all(tmp.join("deep/.pictures.old/x")).unwrap();
+        replace_folder(&path, |new| fs::write(new.join("b"), "new")).unwrap();
+        assert_eq!(held(&path, "b"), (vec!["b".to_string()], "new".to_string()));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn folder_that_cannot_be_filled_or_placed_leaves_what_was_there() {
+        let tmp = empty("no-folder");
+        let (folder, file) = (tmp.join("pictures"), tmp.join("file"));
+        replace_folder(&folder, |new| fs::write(new.join("a"), "old")).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let half = |new: &Path| fs::write(new.join("b"), "new").and(Err(io::Error::other("disk full")));
+        assert_eq!(replace_folder(&folder, half).unwrap_err().to_string(), "disk full");
+        assert_eq!(held(&folder, "a"), (vec!["a".to_string()], "old".to_string()));
+        let error = replace_folder(&file, |new| fs::write(new.join("b"), "new")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        assert_eq!(fs::read_dir(&tmp).unwrap().count(), 2, "nothing is left beside them");
+        fs::remove_dir_all(tmp).unwrap();
     }
 }

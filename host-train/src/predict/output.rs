@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 use super::Prediction;
 use super::input::{Input, Source};
 use crate::data::DataError;
-use crate::eval::atomic::write_atomically;
+use crate::eval::atomic::{replace_folder, write_atomically};
 use crate::eval::canvas::PictureError;
 use crate::eval::panel::{overlay, panel_scale};
 
@@ -46,35 +46,46 @@ pub fn segmentation_path(out: &Path, input: &Input) -> PathBuf {
     out.join(format!("{}_seg.{extension}", input.name))
 }
 
-/// Writes the classes on the input's own grid, each file in one step and over what was there; with `pictures`, the slices
-/// with their classes too: `NAME_overlay/0.png`, ... of a volume, `NAME_overlay.png` of a picture. Everything is drawn before
-/// anything is written, and after an error what was written of this input is removed.
+/// Writes the classes on the input's own grid, each file in one step and over what was there; with `pictures`, then the
+/// slices with their classes too: the folder `NAME_overlay` with `0.png`, ... of a volume, in place of the one that was
+/// there, or `NAME_overlay.png` of a picture. Everything is drawn before anything is written. After an error each of the two
+/// is as it was or the new one.
 pub fn write(out: &Path, input: &Input, prediction: &Prediction, pictures: bool) -> Result<PathBuf, OutputError> {
     let path = segmentation_path(out, input);
-    let mut files = if pictures { overlays(out, input, prediction)? } else { Vec::new() };
+    let overlay = overlay_path(out, input);
+    let overlays = if pictures { overlays(&overlay, input.dim[0], prediction)? } else { Vec::new() };
     let classes = prediction.classes.concat();
-    let volume = match &input.source {
-        Source::Nifti(volume) => Some(volume),
+    match &input.source {
+        Source::Nifti(volume) => volume.write_classes(&path, &classes)?,
         Source::Png => {
-            files.push((path.clone(), class_picture(&path, input.dim, classes.clone())?));
-            None
-        }
-    };
-    let write = |(path, bytes): &(PathBuf, Vec<u8>)| {
-        write_atomically(path, bytes).map_err(|source| OutputError::Io { path: path.clone(), source })
-    };
-    let written = files.iter().try_for_each(write).and_then(|()| match volume {
-        Some(volume) => Ok(volume.write_classes(&path, &classes)?),
-        None => Ok(()),
-    });
-    if written.is_err() {
-        for (path, _) in &files {
-            // The first error is the one worth reporting; a folder goes only if nothing else is in it.
-            let _ = fs::remove_file(path);
-            let _ = path.parent().filter(|folder| *folder != out).map(fs::remove_dir);
+            let picture = class_picture(&path, input.dim, classes)?;
+            write_atomically(&path, &picture).map_err(io_error(&path))?;
         }
     }
-    written.map(|()| path)
+    match (&input.source, overlays.as_slice()) {
+        (_, []) => Ok(()),
+        (Source::Png, [picture, ..]) => write_atomically(&overlay, picture),
+        (Source::Nifti(_), slices) => replace_folder(&overlay, |folder| {
+            let mut slices = slices.iter().enumerate();
+            slices.try_for_each(|(z, picture)| fs::write(folder.join(format!("{z}.png")), picture))
+        }),
+    }
+    .map_err(io_error(&overlay))?;
+    Ok(path)
+}
+
+/// The overlays' folder, or the one overlay's file, in the folder `out`.
+fn overlay_path(out: &Path, input: &Input) -> PathBuf {
+    let extension = match input.source {
+        Source::Nifti(_) => "",
+        Source::Png => ".png",
+    };
+    out.join(format!("{}_overlay{extension}", input.name))
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OutputError {
+    let path = path.to_path_buf();
+    |source| OutputError::Io { path, source }
 }
 
 /// The bytes of an 8-bit grey PNG whose values are the classes.
@@ -87,27 +98,19 @@ fn class_picture(path: &Path, [width, height]: [usize; 2], classes: Vec<u8>) -> 
     encoded(path, image)
 }
 
-/// Each slice's picture and its file.
-fn overlays(out: &Path, input: &Input, prediction: &Prediction) -> Result<Vec<(PathBuf, Vec<u8>)>, OutputError> {
-    let (name, width) = (&input.name, input.dim[0]);
-    let slices = prediction.seen.iter().zip(&prediction.classes).enumerate();
-    let picture = |(z, (seen, classes)): (usize, (&Vec<f32>, &Vec<u8>))| {
-        let path = match input.source {
-            Source::Nifti(_) => out.join(format!("{name}_overlay/{z}.png")),
-            Source::Png => out.join(format!("{name}_overlay.png")),
-        };
+/// Each slice's picture; `path` is named in errors.
+fn overlays(path: &Path, width: usize, prediction: &Prediction) -> Result<Vec<Vec<u8>>, OutputError> {
+    let picture = |(seen, classes): (&Vec<f32>, &Vec<u8>)| {
         let picture = overlay(seen, classes, width, panel_scale(width))
-            .map_err(|source| OutputError::Picture { path: path.clone(), source })?;
-        let bytes = encoded(&path, picture)?;
-        Ok((path, bytes))
+            .map_err(|source| OutputError::Picture { path: path.to_path_buf(), source })?;
+        encoded(path, picture)
     };
-    slices.map(picture).collect()
+    prediction.seen.iter().zip(&prediction.classes).map(picture).collect()
 }
 
 /// The bytes of a PNG.
 fn encoded(path: &Path, image: impl Into<DynamicImage>) -> Result<Vec<u8>, OutputError> {
     let mut bytes = io::Cursor::new(Vec::new());
-    let io = |error| OutputError::Io { path: path.to_path_buf(), source: io::Error::other(error) };
-    image.into().write_to(&mut bytes, ImageFormat::Png).map_err(io)?;
+    image.into().write_to(&mut bytes, ImageFormat::Png).map_err(|error| io_error(path)(io::Error::other(error)))?;
     Ok(bytes.into_inner())
 }
