@@ -401,15 +401,18 @@ fn an_error_in_writing_leaves_what_an_earlier_run_wrote() {
 }
 
 #[test]
-fn another_protocol_than_that_of_training_is_said() {
+fn another_protocol_than_that_of_training_is_said_where_it_matters() {
     let sandbox = Sandbox::new();
     sandbox.write("heart.nii", heart());
     sandbox.save_trained("model", 4, &sandbox.network, &json!({ "protocol": "scanner" }));
     let note = "trained with the protocol `scanner`, this uses `igs`";
-    let said = sandbox.predict(&["heart.nii"], &[]);
+    let few = ["--undersample", "centre-out:8"];
+    let said = sandbox.predict(&["heart.nii"], &few);
     assert!(said.ok && said.stderr.contains(note), "{said:?}");
-    let said = sandbox.predict(&["heart.nii"], &["--protocol", "scanner"]);
-    assert!(said.ok && said.stderr.is_empty(), "{said:?}");
+    for options in [&[][..], &[few[0], few[1], "--protocol", "scanner"]] {
+        let said = sandbox.predict(&["heart.nii"], options);
+        assert!(said.ok && said.stderr.is_empty(), "{said:?}");
+    }
 }
 
 #[test]

@@ -76,7 +76,10 @@ impl PredictArgs {
                 let (network, meta) = load_segmenter(path, self.prune, &device)?;
                 let size = [meta.height, meta.width];
                 check_network(path, size, meta.segmenter(path)?.classes)?;
-                meta.note_protocol(&self.protocol.to_string());
+                // The magnitude of all lines together does not depend on the phase; that of few does.
+                if self.undersample.is_some() {
+                    meta.note_protocol(&self.protocol.to_string());
+                }
                 self.segment(&DeviceSegmenter { network, size, device }, meta.width)
             }
             (None, None) => Err("give --model or --blob".into()),
