@@ -7,9 +7,11 @@ use burn::tensor::activation::log_softmax;
 use kscout_core::Complex32;
 use rayon::prelude::*;
 
-use crate::data::{Diagnosis, Labels};
+use crate::data::{Diagnosis, Labels, SliceId};
 use crate::eval::auc::roc_auc;
-use crate::eval::run::{Measured, MeasuredVolume, Scanned};
+use crate::eval::run::{MeasuredVolume, Scanned};
+use crate::eval::stats::mean;
+use crate::mri::KSpace;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
 
 /// Images that the device evaluates at once.
@@ -39,19 +41,32 @@ impl Diagnoser {
         images.chunks(BATCH).flat_map(|batch| self.batch(batch)).collect()
     }
 
-    /// Scores what it thinks of finished scans, of the slices of which `labels` know something.
-    pub fn score(&self, labels: &Labels, volumes: &[MeasuredVolume<'_>], scans: &[Vec<Scanned>]) -> DiagnosisScore {
-        let slices = volumes.iter().flat_map(|volume| &volume.slices);
-        let pairs: Vec<_> = slices.zip(scans.iter().flatten()).collect();
-        let mut verdicts = Vec::with_capacity(pairs.len());
-        for part in pairs.chunks(HELD) {
-            let image = |(measured, scan): &(&Measured<'_>, &Scanned)| {
-                measured.kspace.zero_filled(|line| scan.lines.iter().any(|&other| usize::from(other) == line))
+    /// Scores what it thinks of finished scans of `volumes`.
+    pub fn score_volumes(
+        &self,
+        labels: &Labels,
+        volumes: &[MeasuredVolume<'_>],
+        scans: &[Vec<Scanned>],
+    ) -> DiagnosisScore {
+        let slices = volumes.iter().flat_map(|volume| &volume.slices).zip(scans.iter().flatten());
+        self.score(labels, slices.map(|(measured, scan)| (&measured.slice.id, &measured.kspace, &scan.lines[..])))
+    }
+
+    /// Scores what it thinks of scans: slices and their measured lines. Those of which `labels` know nothing are left out.
+    pub fn score<'a>(
+        &self,
+        labels: &Labels,
+        scans: impl Iterator<Item = (&'a SliceId, &'a KSpace, &'a [u16])>,
+    ) -> DiagnosisScore {
+        let known: Vec<_> = scans.filter(|(id, ..)| labels.know(id)).collect();
+        let mut verdicts = Vec::with_capacity(known.len());
+        for part in known.chunks(HELD) {
+            let image = |(_, kspace, lines): &(&SliceId, &KSpace, &[u16])| {
+                kspace.zero_filled(|line| lines.iter().any(|&other| usize::from(other) == line))
             };
             let images: Vec<Vec<Complex32>> = part.par_iter().map(image).collect();
             let images: Vec<&[Complex32]> = images.iter().map(Vec::as_slice).collect();
-            for ((measured, _), opinion) in part.iter().zip(self.opinions(&images)) {
-                let id = &measured.slice.id;
+            for (&(id, ..), opinion) in part.iter().zip(self.opinions(&images)) {
                 verdicts.push(Verdict { case: labels.case(id), opinion, truth: labels.of(id) });
             }
         }
@@ -86,8 +101,9 @@ pub struct Verdict<'a> {
 pub struct DiagnosisScore {
     /// Area under the ROC curve of each label, over cases; `None` where not both answers occur.
     pub auc: Vec<Option<f64>>,
-    /// Mean log-probability of the truth, over images and their known labels; 0 where nothing is known.
-    pub log_probability: f64,
+    /// Mean log-probability of the truth, over images and their known labels; `None` where nothing is
+    /// known.
+    pub log_probability: Option<f64>,
 }
 
 impl DiagnosisScore {
@@ -96,14 +112,12 @@ impl DiagnosisScore {
         let labels = verdicts.first().map_or(0, |verdict| verdict.truth.len());
         let auc = (0..labels).map(|label| roc_auc(&cases(verdicts, label))).collect();
         let known: Vec<f64> = verdicts.iter().flat_map(|v| of_the_truth(&v.opinion, &v.truth)).collect();
-        let log_probability = known.iter().sum::<f64>() / known.len().max(1) as f64;
-        Self { auc, log_probability }
+        Self { auc, log_probability: mean(&known) }
     }
 
-    /// Mean over the labels that have an AUC; a half, which is chance, where none has.
-    pub fn mean_auc(&self) -> f64 {
-        let known: Vec<f64> = self.auc.iter().copied().flatten().collect();
-        if known.is_empty() { 0.5 } else { known.iter().sum::<f64>() / known.len() as f64 }
+    /// Mean over the labels that have an AUC; `None` where none has.
+    pub fn mean_auc(&self) -> Option<f64> {
+        mean(&self.auc.iter().copied().flatten().collect::<Vec<_>>())
     }
 }
 
@@ -139,13 +153,16 @@ mod tests {
         let score = DiagnosisScore::of(&verdicts);
         assert_eq!(score.auc, [Some(1.0)]);
         let expected = (0.1f64.ln() + 0.9f64.ln() + 0.6f64.ln()) / 3.0;
-        assert!((score.log_probability - expected).abs() < 1e-12);
+        assert!((score.log_probability.unwrap() - expected).abs() < 1e-12);
     }
 
     #[test]
-    fn without_both_answers_a_label_counts_as_chance() {
+    fn without_both_answers_there_is_no_auc_and_without_any_no_score() {
         let score = DiagnosisScore::of(&[verdict("ill", 0.6, Some(true))]);
-        assert_eq!((score.auc.clone(), score.mean_auc()), (vec![None], 0.5));
-        assert_eq!(DiagnosisScore::of(&[]).log_probability, 0.0);
+        assert_eq!((score.auc.clone(), score.mean_auc()), (vec![None], None));
+        assert!(score.log_probability.is_some());
+        let nothing = DiagnosisScore::of(&[verdict("unknown", 0.6, None)]);
+        assert_eq!((nothing.mean_auc(), nothing.log_probability), (None, None));
+        assert_eq!(DiagnosisScore::of(&[]).log_probability, None);
     }
 }

@@ -53,7 +53,7 @@ struct LabelsArgs {
 enum Format {
     /// patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg
     Acdc,
-    /// patientNNN/{images,labels}/N.png
+    /// patientNNN/{images,labels}/N.png; no labels/ in any patient: data with diagnoses instead of masks
     Png,
 }
 
@@ -188,7 +188,8 @@ fn make_phantoms(args: &PhantomArgs) -> Result<(), DataError> {
 
 fn report(dst: &std::path::Path, manifest: &Manifest) {
     let [height, width] = manifest.size;
-    println!("{}: {} slices of {height} x {width} pixels", dst.display(), manifest.slices.len());
+    let masks = if manifest.masks { "" } else { ", no masks" };
+    println!("{}: {} slices of {height} x {width} pixels{masks}", dst.display(), manifest.slices.len());
     for split in Split::ALL {
         let records = || manifest.slices.iter().filter(|record| record.split == split);
         let mut patients: Vec<&str> = records().map(|record| record.patient.as_str()).collect();

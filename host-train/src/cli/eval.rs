@@ -83,6 +83,7 @@ impl EvalArgs {
         }
         match &self.model {
             Some(path) => {
+                data.expect_masks("`kscout eval` of a segmenter")?;
                 let file = BlobFile::read(path)?;
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
@@ -119,6 +120,7 @@ impl EvalArgs {
             let labels = labels.display();
             return Err(format!("--labels {labels}: --reward is a segmenter, which judges by the masks").into());
         }
+        data.expect_masks("`kscout eval` of a segmenter")?;
         let (network, meta) = load_segmenter(reward, self.prune, &device)?;
         self.check_reward(reward, &meta, size)?;
         let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
@@ -141,12 +143,17 @@ impl EvalArgs {
     ) -> Result<(), Failure> {
         let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
+        labels.expect_some(data, self.split)?;
         let volumes = measure(data, self.split, &self.protocol, self.seed);
         let methods = methods(policy);
         let budgets = &self.budgets;
         let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
         let table = evaluate_diagnoses(&task, &self.out)?;
-        println!("ROC-AUC over patients and mean log-probability of the truth, {} protocol:", self.protocol);
+        println!(
+            "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
+             protocol:",
+            self.protocol
+        );
         print!("{}", table.to_text());
         println!("As a file: {}", self.out.join("diagnosis.csv").display());
         Ok(())

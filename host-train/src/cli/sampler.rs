@@ -28,6 +28,7 @@ impl SamplerArgs {
     /// Prints the sets of classes and writes the weights.
     pub fn run(self) -> Result<(), Failure> {
         let data = Dataset::open(&self.data)?;
+        data.expect_masks("a sampler by sets of classes")?;
         let slices = data.slices(self.split);
         if slices.is_empty() {
             return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());

@@ -109,14 +109,17 @@ impl ScanArgs {
             0.0 => 1.0,
             range => ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?,
         };
-        let dice = slice_dice(&outcome.classes, &slice.label)?;
+        let dice = match data.manifest().masks {
+            true => Some(slice_dice(&outcome.classes, &slice.label)?),
+            false => None,
+        };
         let name = match order {
             LineOrder::Policy => "policy",
             LineOrder::Pattern(pattern) => pattern.name(),
         };
-        print_outcome(slice, name, &outcome, &dice, ssim);
+        print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
         if let Some(path) = &self.out {
-            draw(path, slice, name, &reference, &outcome, &dice, ssim)?;
+            draw(path, slice, name, &reference, &outcome, dice.as_ref(), ssim)?;
         }
         if let Some(path) = &self.capture {
             self.write_capture(path, &file, &kspace, &outcome)?;
@@ -163,13 +166,19 @@ impl ScanArgs {
     }
 }
 
-fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: &SliceDice, ssim: f64) {
+fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&SliceDice>, ssim: f64) {
     let lines: Vec<String> = outcome.lines.iter().map(|line| line.to_string()).collect();
     println!("{} {}, {} of {} lines by {chooser}", slice.id, slice.phase, lines.len(), slice.width);
     println!("lines   {}", lines.join(" "));
-    for structure in Structure::ALL {
-        let value = dice.0[structure.index()].map_or("neither in truth nor found".into(), |d| format!("{d:.4}"));
-        println!("Dice    {:<4} {value}", structure.name());
+    match dice {
+        Some(dice) => {
+            for structure in Structure::ALL {
+                let value =
+                    dice.0[structure.index()].map_or("neither in truth nor found".into(), |d| format!("{d:.4}"));
+                println!("Dice    {:<4} {value}", structure.name());
+            }
+        }
+        None => println!("Dice    not known: the data set has no masks"),
     }
     println!("SSIM    {ssim:.4}");
     println!("digest  {:016x}", outcome.digest);
@@ -181,11 +190,11 @@ fn draw(
     chooser: &str,
     reference: &[f32],
     outcome: &Outcome,
-    dice: &SliceDice,
+    dice: Option<&SliceDice>,
     ssim: f64,
 ) -> Result<(), Failure> {
     let title = format!("{} {}", slice.id, slice.phase);
-    let dice = dice.mean().map_or(String::new(), |dice| format!("Dice {dice:.3}, "));
+    let dice = dice.and_then(SliceDice::mean).map_or(String::new(), |dice| format!("Dice {dice:.3}, "));
     let label = format!("{chooser}, {} lines: {dice}SSIM {ssim:.3}", outcome.lines.len());
     let row = PanelRow { label: &label, lines: &outcome.lines, zero_filled: &outcome.image, labels: &outcome.classes };
     let picture = scan_panel(&PanelInput {

@@ -132,6 +132,6 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
 }
 
 fn say_done(out: &Path, meta: &Meta, measure: &str) {
-    let score = meta.score.map_or("no validation slices".into(), |score| format!("{measure} {score:.4}"));
+    let score = meta.score.map_or("no validation score".into(), |score| format!("{measure} {score:.4}"));
     println!("{}: step {}, {score}", out.join("last").display(), meta.step);
 }

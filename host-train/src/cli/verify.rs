@@ -78,6 +78,7 @@ impl VerifyArgs {
             expect_size(dir, [meta.height, meta.width], size, &blob)?;
         }
         let data = Dataset::open(&self.data)?;
+        data.expect_masks("`kscout verify`, which compares Dice,")?;
         let policy = policy.as_ref().map(|(policy, _)| policy);
         let originals = Originals { segmenter: &segmenter, policy, device: &device };
         let options = VerifyOptions {

@@ -50,7 +50,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
     bar.set_length(patients.len() as u64);
-    let manifest = write_dataset(dst, "acdc", options, &patients, bar, |folder| prepare(folder, options))?;
+    let manifest = write_dataset(dst, ("acdc", true), options, &patients, bar, |folder| prepare(folder, options))?;
     Ok(Imported { manifest, dropped })
 }
 

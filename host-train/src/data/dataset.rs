@@ -47,7 +47,7 @@ pub struct Slice {
     pub width: usize,
     /// Intensities, row-major, the volume's maximum at 1.
     pub image: Vec<f32>,
-    /// Classes, row-major.
+    /// Classes, row-major; background alone where the data set has no masks.
     pub label: Vec<u8>,
 }
 
@@ -76,7 +76,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Loads the data set in `dir`, in parallel. Every slice has the manifest's size and an image and a label.
+    /// Loads the data set in `dir`, in parallel. Every slice has the manifest's size and an image and, unless the
+    /// manifest says that there are no masks, a label.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
         let dir = dir.as_ref();
         let manifest = Manifest::read(dir)?;
@@ -102,6 +103,11 @@ impl Dataset {
     /// Its manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Refuses a data set without masks for what needs them, such as `a segmenter`.
+    pub fn expect_masks(&self, needed_by: &'static str) -> Result<(), DataError> {
+        if self.manifest.masks { Ok(()) } else { Err(DataError::NoMasks { path: self.dir.clone(), needed_by }) }
     }
 
     /// Rows of every slice.
@@ -167,19 +173,27 @@ pub(super) fn load_slice(dir: &Path, manifest: &Manifest, record: &SliceRecord) 
     let image_path = folder.join(format!("images/{}.png", record.slice));
     let label_path = folder.join(format!("labels/{}.png", record.slice));
     match (image_path.is_file(), label_path.is_file()) {
-        (true, false) => return Err(DataError::ImageWithoutLabel { image: image_path, label: label_path }),
+        (true, false) if manifest.masks => {
+            return Err(DataError::ImageWithoutLabel { image: image_path, label: label_path });
+        }
         (false, true) => return Err(DataError::LabelWithoutImage { label: label_path, image: image_path }),
         _ => {}
     }
-    let image = Grey::read(&image_path)?;
-    let (label, classes) = Grey::read_label(&label_path)?;
     let [height, width] = manifest.size.map(|n| n as usize);
-    for (grey, path) in [(&image, image_path), (&label, label_path)] {
-        if (grey.height, grey.width) != (height, width) {
-            let (found, expected) = (grey.shape(), format!("{height}x{width}"));
-            return Err(DataError::Shape { path, found, other: dir.join(MANIFEST_FILE), expected });
-        }
-    }
+    let expect_size = |grey: &Grey, path: PathBuf| {
+        let (found, expected) = (grey.shape(), format!("{height}x{width}"));
+        let shape = || DataError::Shape { path, found, other: dir.join(MANIFEST_FILE), expected };
+        if (grey.height, grey.width) == (height, width) { Ok(()) } else { Err(shape()) }
+    };
+    let image = Grey::read(&image_path)?;
+    expect_size(&image, image_path)?;
+    let classes = if manifest.masks {
+        let (label, classes) = Grey::read_label(&label_path)?;
+        expect_size(&label, label_path)?;
+        classes
+    } else {
+        vec![0; height * width]
+    };
     Ok(Slice {
         id: SliceId { patient: record.patient.clone(), n: record.slice },
         phase: record.phase,

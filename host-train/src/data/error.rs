@@ -63,6 +63,14 @@ pub enum DataError {
         /// Where its image should be.
         image: PathBuf,
     },
+    /// The data set has no masks, and something needs them.
+    #[error("{}: has no masks, which {needed_by} needs; import a tree with labels/ folders, or use a classifier of diagnoses (kind = \"classification\")", path.display())]
+    NoMasks {
+        /// The data set.
+        path: PathBuf,
+        /// What needs them.
+        needed_by: &'static str,
+    },
     /// A label value that is no class.
     #[error("{}: label value {value} at {position}; classes are whole numbers from 0 to 3", path.display())]
     LabelValue {

@@ -64,7 +64,7 @@ pub struct PreparedVolume {
     pub z: Vec<u32>,
     /// Intensities, one plane a slice.
     pub images: Vec<Vec<f32>>,
-    /// Classes, one plane a slice.
+    /// Classes, one plane a slice; none where there are no masks.
     pub labels: Vec<Vec<u8>>,
 }
 
@@ -90,10 +90,11 @@ pub fn progress_bar(message: &'static str) -> Progress {
     }
 }
 
-/// Prepares every patient by `prepare`, in parallel, and writes the data set `dst`; on failure nothing is left behind.
+/// Prepares every patient by `prepare`, in parallel, and writes the data set `dst`, `source` being where they come from and
+/// whether they have masks; on failure nothing is left behind.
 pub fn write_dataset<T: Sync>(
     dst: &Path,
-    source: &str,
+    (source, masks): (&str, bool),
     options: &ImportOptions,
     patients: &[T],
     bar: &Progress,
@@ -114,6 +115,7 @@ pub fn write_dataset<T: Sync>(
         size: [options.size as u32; 2],
         spacing_mm: shared_spacing(&slices),
         intensity: INTENSITY.to_string(),
+        masks,
         slices,
     };
     manifest.write(&tree.partial)?;
@@ -130,16 +132,19 @@ fn shared_spacing(slices: &[SliceRecord]) -> Option<[f32; 2]> {
 fn write_patient(root: &Path, patient: &PreparedPatient, size: usize) -> Result<Vec<SliceRecord>, DataError> {
     let folder = root.join(&patient.name);
     let (images, labels) = (folder.join("images"), folder.join("labels"));
-    for path in [&images, &labels] {
+    let has_masks = patient.volumes.iter().any(|volume| !volume.labels.is_empty());
+    for path in [&images, &labels].into_iter().take(1 + usize::from(has_masks)) {
         fs::create_dir_all(path).map_err(DataError::io(path, "make the folder"))?;
     }
     let mut records = Vec::new();
     for volume in &patient.volumes {
         let (pictures, level) = to_levels(&volume.images).ok_or_else(|| DataError::Blank { path: folder.clone() })?;
-        for ((levels, label), &z) in pictures.into_iter().zip(&volume.labels).zip(&volume.z) {
+        for (i, (levels, &z)) in pictures.into_iter().zip(&volume.z).enumerate() {
             let slice = records.len() as u32;
             png_tree::write_image(&images.join(format!("{slice}.png")), size, size, levels)?;
-            png_tree::write_label(&labels.join(format!("{slice}.png")), size, size, label.clone())?;
+            if let Some(label) = volume.labels.get(i) {
+                png_tree::write_label(&labels.join(format!("{slice}.png")), size, size, label.clone())?;
+            }
             records.push(SliceRecord {
                 patient: patient.name.clone(),
                 slice,

@@ -25,10 +25,10 @@ pub struct SplitInfo {
     pub volumes: usize,
     /// Number of slices.
     pub slices: usize,
-    /// Slices whose label is background alone.
-    pub empty_labels: usize,
-    /// Each class's fraction of all pixels.
-    pub class_share: [f64; CLASSES],
+    /// Slices whose label is background alone; `None` without masks.
+    pub empty_labels: Option<usize>,
+    /// Each class's fraction of all pixels; `None` without masks.
+    pub class_share: Option<[f64; CLASSES]>,
 }
 
 /// A data set in numbers.
@@ -38,6 +38,8 @@ pub struct Info {
     pub source: String,
     /// Height and width in pixels.
     pub size: [u32; 2],
+    /// Whether slices have masks.
+    pub masks: bool,
     /// In-plane spacing (x, y) in mm, if all slices share it.
     pub spacing_mm: Option<[f32; 2]>,
     /// Smallest and largest distance of slices in mm.
@@ -70,7 +72,7 @@ impl Info {
         problems.extend(unlisted_files(dir, &manifest));
         let rows: Vec<(&SliceRecord, Option<&Checked>)> =
             manifest.slices.iter().zip(checked.iter().map(|c| c.as_ref().ok())).collect();
-        let splits = Split::ALL.into_iter().filter_map(|split| split_info(split, &rows)).collect();
+        let splits = Split::ALL.into_iter().filter_map(|split| split_info(split, &rows, manifest.masks)).collect();
         let groups: BTreeSet<(&str, &str)> =
             manifest.slices.iter().map(|r| (r.group.as_str(), r.patient.as_str())).collect();
         let mut group_sizes = BTreeMap::new();
@@ -82,6 +84,7 @@ impl Info {
         Ok(Self {
             source: manifest.source.clone(),
             size: manifest.size,
+            masks: manifest.masks,
             spacing_mm: manifest.spacing_mm,
             slice_distance_mm,
             splits,
@@ -100,7 +103,7 @@ fn check(dir: &Path, manifest: &Manifest, record: &SliceRecord) -> Result<Checke
     Ok(Checked { counts, digest })
 }
 
-fn split_info(split: Split, rows: &[(&SliceRecord, Option<&Checked>)]) -> Option<SplitInfo> {
+fn split_info(split: Split, rows: &[(&SliceRecord, Option<&Checked>)], masks: bool) -> Option<SplitInfo> {
     let rows: Vec<_> = rows.iter().filter(|(record, _)| record.split == split).collect();
     let patients: BTreeSet<&str> = rows.iter().map(|(r, _)| r.patient.as_str()).collect();
     let volumes: BTreeSet<(&str, Phase)> = rows.iter().map(|(r, _)| (r.patient.as_str(), r.phase)).collect();
@@ -116,8 +119,8 @@ fn split_info(split: Split, rows: &[(&SliceRecord, Option<&Checked>)]) -> Option
         patients: patients.len(),
         volumes: volumes.len(),
         slices: rows.len(),
-        empty_labels,
-        class_share: counts.map(|n| n as f64 / all),
+        empty_labels: masks.then_some(empty_labels),
+        class_share: masks.then(|| counts.map(|n| n as f64 / all)),
     })
 }
 
@@ -159,7 +162,7 @@ fn unlisted_files(dir: &Path, manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     for (folder, name) in patient_folders(dir, "patientNNN folders").unwrap_or_default() {
         // A file without its counterpart that is listed was reported already.
-        let slices = list_slices(&folder).unwrap_or_default();
+        let slices = list_slices(&folder, manifest.masks).unwrap_or_default();
         let unlisted = slices.iter().filter(|&&slice| !listed.contains(&(name.as_str(), slice)));
         problems.extend(unlisted.map(|slice| format!("{name}/{slice}: not listed in the manifest, never used")));
     }
@@ -184,13 +187,14 @@ impl fmt::Display for Info {
             "split", "patients", "volumes", "slices", "empty"
         )?;
         for row in &self.splits {
-            write!(
-                f,
-                "{:8} {:>8} {:>7} {:>6} {:>5}  ",
-                row.split, row.patients, row.volumes, row.slices, row.empty_labels
-            )?;
-            for (name, share) in CLASS_NAMES.iter().zip(row.class_share) {
-                write!(f, " {name} {:.2}%", 100.0 * share)?;
+            let empty = row.empty_labels.map_or("-".to_string(), |n| n.to_string());
+            write!(f, "{:8} {:>8} {:>7} {:>6} {empty:>5}  ", row.split, row.patients, row.volumes, row.slices)?;
+            match row.class_share {
+                Some(shares) => CLASS_NAMES
+                    .iter()
+                    .zip(shares)
+                    .try_for_each(|(name, share)| write!(f, " {name} {:.2}%", 100.0 * share))?,
+                None => write!(f, " no masks")?,
             }
             writeln!(f)?;
         }

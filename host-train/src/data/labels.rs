@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Manifest, SliceId};
+use super::{Dataset, Manifest, SliceId, Split};
 
 /// One slice's labels, in the order of the names; `None` is not known.
 pub type Diagnosis = Vec<Option<bool>>;
@@ -47,6 +47,24 @@ pub enum LabelsError {
         wanted: String,
         /// The labels it has.
         columns: Vec<String>,
+    },
+    /// A label was asked for twice, or one without a name.
+    #[error("{}: the labels {} are asked for; each must have a name and be named once", path.display(), wanted.join(", "))]
+    Wanted {
+        /// The file.
+        path: PathBuf,
+        /// The labels.
+        wanted: Vec<String>,
+    },
+    /// Nothing is known of the patients of a split.
+    #[error("{}: says nothing of the {split} patients of {}; are the patients named as in the data set?", path.display(), data.display())]
+    NothingKnown {
+        /// The file.
+        path: PathBuf,
+        /// The split.
+        split: Split,
+        /// The data set.
+        data: PathBuf,
     },
     /// The data set says nothing about its patients.
     #[error("{}: no patient has a group (diagnosis); import data that has them, such as ACDC with its Info.cfg files", .0.display())]
@@ -125,10 +143,13 @@ impl Labels {
     /// The labels `wanted` alone, in that order; none wanted: all of them.
     ///
     /// # Errors
-    /// [`LabelsError::NoSuchLabel`].
+    /// [`LabelsError::NoSuchLabel`], [`LabelsError::Wanted`].
     pub fn only(&self, wanted: &[String]) -> Result<Self, LabelsError> {
         if wanted.is_empty() {
             return Ok(self.clone());
+        }
+        if (0..wanted.len()).any(|i| wanted[i].is_empty() || wanted[..i].contains(&wanted[i])) {
+            return Err(LabelsError::Wanted { path: self.path.clone(), wanted: wanted.to_vec() });
         }
         let place = |name: &String| {
             self.names.iter().position(|other| other == name).ok_or_else(|| LabelsError::NoSuchLabel {
@@ -147,6 +168,22 @@ impl Labels {
     pub fn case<'a>(&self, id: &'a SliceId) -> (&'a str, Option<u32>) {
         let own = self.rows.contains_key(&(id.patient.clone(), Some(id.n)));
         (&id.patient, own.then_some(id.n))
+    }
+
+    /// Whether any label of a slice is known.
+    pub fn know(&self, id: &SliceId) -> bool {
+        self.of(id).iter().any(Option::is_some)
+    }
+
+    /// Refuses labels that know nothing of any slice of a split.
+    ///
+    /// # Errors
+    /// [`LabelsError::NothingKnown`].
+    pub fn expect_some(&self, data: &Dataset, split: Split) -> Result<(), LabelsError> {
+        if data.slices(split).iter().any(|slice| self.know(&slice.id)) {
+            return Ok(());
+        }
+        Err(LabelsError::NothingKnown { path: self.path.clone(), split, data: data.dir().to_owned() })
     }
 
     /// What is known of a slice: its own line, or its patient's.
@@ -243,6 +280,10 @@ mod tests {
         assert_eq!((chosen.names(), chosen.of(&id("p1", 0))), (&["b".to_string()][..], vec![Some(false)]));
         let error = labels.only(&["c".into()]).unwrap_err().to_string();
         assert_eq!(error, "labels.csv: no column `c`; it has a, b");
+        for wanted in [["a", "a"], ["a", ""]] {
+            let error = labels.only(&wanted.map(String::from)).unwrap_err().to_string();
+            assert!(error.contains("named once"), "{error}");
+        }
     }
 
     #[test]

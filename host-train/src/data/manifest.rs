@@ -68,6 +68,10 @@ fn one() -> f32 {
     1.0
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// What `manifest.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -82,6 +86,9 @@ pub struct Manifest {
     pub spacing_mm: Option<[f32; 2]>,
     /// How intensities were scaled, in words.
     pub intensity: String,
+    /// Whether slices have masks (`labels/`); data without them are for classifiers alone.
+    #[serde(default = "yes")]
+    pub masks: bool,
     /// One record a slice, by patient and number.
     pub slices: Vec<SliceRecord>,
 }

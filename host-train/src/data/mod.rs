@@ -8,6 +8,8 @@
 //! DST/patient001/labels/0.png    8-bit grey, the value is the class: 0 background, 1 RV, 2 myocardium, 3 LV
 //! ```
 //!
+//! Data with diagnoses instead of masks have no `labels`; the manifest says so.
+//!
 //! Slices of a patient count from 0: end-diastole in the order of the file's z axis, then end-systole. [`import`] makes
 //! such a folder from ACDC's NIfTI files ([`acdc`]) or from another PNG tree ([`png_tree`]), [`phantom`] makes one out of
 //! nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.

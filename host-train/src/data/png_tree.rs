@@ -1,4 +1,5 @@
 //! Grey PNG files, and importing a tree of them: `SRC/patientNNN/{images,labels}/N.png`, with or without a manifest.
+//! Data that have diagnoses instead of masks have no `labels` folder in any patient.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,7 +13,7 @@ use super::{CLASSES, DataError, Manifest, Phase, SliceRecord};
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ExtendedColorType, ImageBuffer, ImageDecoder, Luma};
 
-const LAYOUT: &str = "patientNNN folders with images/N.png and labels/N.png, N a number";
+const LAYOUT: &str = "patientNNN folders with images/N.png and, if there are masks, labels/N.png, N a number";
 /// In-plane spacing in mm of a tree without a manifest that is imported at its own spacing.
 const DEFAULT_SPACING: f32 = 1.5;
 /// Distance of slices in mm in a tree without a manifest.
@@ -130,33 +131,40 @@ pub fn patient_folders(src: &Path, layout: &'static str) -> Result<Vec<(PathBuf,
 
 /// Imports the PNG tree `src` into the data set `dst`. Spacing, phases and groups come from the source's manifest;
 /// without one, pixels are taken to have the target spacing and a patient's slices to be one volume. Slices are numbered
-/// anew, without gaps. The bar's length is set here.
+/// anew, without gaps. A tree in which no patient has `labels` becomes a data set without masks. The bar's length is set here.
 pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Manifest, DataError> {
     options.check()?;
     let folders = patient_folders(src, LAYOUT)?;
     let manifest = if src.join(MANIFEST_FILE).is_file() { Some(Manifest::read(src)?) } else { None };
+    let masks = folders.iter().any(|(folder, _)| folder.join("labels").exists());
     let mut sources = Vec::new();
     for (folder, name) in folders {
-        let slices = list_slices(&folder)?;
-        sources.push(Source { records: records(&folder, &name, &slices, manifest.as_ref(), options)?, folder, name });
+        let slices = list_slices(&folder, masks)?;
+        let records = records(&folder, &name, &slices, manifest.as_ref(), options)?;
+        sources.push(Source { records, folder, name, masks });
     }
     if sources.iter().all(|source| source.records.is_empty()) {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
     bar.set_length(sources.len() as u64);
-    write_dataset(dst, "png", options, &sources, bar, |source| prepare(source, options))
+    write_dataset(dst, ("png", masks), options, &sources, bar, |source| prepare(source, options))
 }
 
 struct Source {
     folder: PathBuf,
     name: String,
     records: Vec<SliceRecord>,
+    masks: bool,
 }
 
-/// The numbers of the slices in a patient's folder, in order; every image has a label and the other way round.
-pub fn list_slices(folder: &Path) -> Result<Vec<u32>, DataError> {
-    let images = numbered(&folder.join("images"))?;
-    let labels = numbered(&folder.join("labels"))?;
+/// The numbers of the slices in a patient's folder, in order; with `masks`, every image has a label and the other way round.
+pub fn list_slices(folder: &Path, masks: bool) -> Result<Vec<u32>, DataError> {
+    let images = numbered(&folder.join("images"), "a patient has images")?;
+    if !masks {
+        return Ok(images.into_keys().collect());
+    }
+    let hint = "other patients have masks; give them to every patient, or to none (data with diagnoses instead)";
+    let labels = numbered(&folder.join("labels"), hint)?;
     if let Some((number, image)) = images.iter().find(|(number, _)| !labels.contains_key(number)) {
         let label = folder.join(format!("labels/{number}.png"));
         return Err(DataError::ImageWithoutLabel { image: image.clone(), label });
@@ -168,9 +176,9 @@ pub fn list_slices(folder: &Path) -> Result<Vec<u32>, DataError> {
     Ok(images.into_keys().collect())
 }
 
-fn numbered(folder: &Path) -> Result<BTreeMap<u32, PathBuf>, DataError> {
+fn numbered(folder: &Path, hint: &'static str) -> Result<BTreeMap<u32, PathBuf>, DataError> {
     if !folder.is_dir() {
-        return Err(DataError::MissingFolder { path: folder.to_path_buf(), hint: "a patient has images and labels" });
+        return Err(DataError::MissingFolder { path: folder.to_path_buf(), hint });
     }
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(DataError::io(folder, "list"))? {
@@ -234,7 +242,7 @@ fn prepare(source: &Source, options: &ImportOptions) -> Result<PreparedPatient, 
             volumes.push(PreparedVolume { phase, spacing_mm, z, images: Vec::new(), labels: Vec::new() });
         }
         if let Some(volume) = volumes.last_mut() {
-            add_slice(volume, &source.folder, record, options)?;
+            add_slice(volume, source, record, options)?;
         }
     }
     Ok(PreparedPatient {
@@ -247,18 +255,13 @@ fn prepare(source: &Source, options: &ImportOptions) -> Result<PreparedPatient, 
 
 fn add_slice(
     volume: &mut PreparedVolume,
-    folder: &Path,
+    source: &Source,
     record: &SliceRecord,
     options: &ImportOptions,
 ) -> Result<(), DataError> {
+    let folder = &source.folder;
     let image_path = folder.join(format!("images/{}.png", record.slice));
-    let label_path = folder.join(format!("labels/{}.png", record.slice));
     let image = Grey::read(&image_path)?;
-    let (label, classes) = Grey::read_label(&label_path)?;
-    if (image.height, image.width) != (label.height, label.width) {
-        let (found, expected) = (label.shape(), image.shape());
-        return Err(DataError::Shape { path: label_path, found, other: image_path, expected });
-    }
     let [sx, sy, _] = record.spacing_mm;
     if ![sx, sy].iter().all(|s| s.is_finite() && *s > 0.0) {
         let reason = format!("slice {}/{}: spacing {sx} by {sy} mm", record.patient, record.slice);
@@ -268,6 +271,14 @@ fn add_slice(
     let values: Vec<f32> = image.values.iter().map(|&v| v.into()).collect();
     volume.z.push(record.z);
     volume.images.push(resampler.image(&values));
-    volume.labels.push(resampler.label(&classes));
+    if source.masks {
+        let label_path = folder.join(format!("labels/{}.png", record.slice));
+        let (label, classes) = Grey::read_label(&label_path)?;
+        if (image.height, image.width) != (label.height, label.width) {
+            let (found, expected) = (label.shape(), image.shape());
+            return Err(DataError::Shape { path: label_path, found, other: image_path, expected });
+        }
+        volume.labels.push(resampler.label(&classes));
+    }
     Ok(())
 }

@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn it_is_the_share_of_pairs_in_the_right_order() {
-        // Of the pairs (0.4, 0.35 | 0.8, 0.1), ties none: 0.4 beats 0.35 and 0.1, ... three of four.
+        // 0.35 beats 0.1 but not 0.4, 0.8 beats both: three of four.
         assert_eq!(roc_auc(&[(0.1, false), (0.4, false), (0.35, true), (0.8, true)]), Some(0.75));
         assert_eq!(roc_auc(&[(0.4, false), (0.4, true), (0.1, false), (0.1, true)]), Some(0.5));
     }

@@ -50,8 +50,9 @@ pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table,
     let mut table = Table::new(head.into_iter().chain(names.iter().map(|name| right(&format!("AUC {name}")))));
     let mut csv = Csv::new();
     for (method, lines, score) in &rows {
-        let [auc, log_p] = [score.mean_auc(), score.log_probability].map(|value| format!("{value:.3}"));
-        let by_label = score.auc.iter().map(|auc| auc.map_or(String::new(), |auc| format!("{auc:.3}")));
+        let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.3}"));
+        let [auc, log_p] = [score.mean_auc(), score.log_probability].map(number);
+        let by_label = score.auc.iter().map(|&auc| number(auc));
         table.push([method.to_string(), lines.to_string(), auc, log_p].into_iter().chain(by_label));
         let mut row: Vec<(String, Cell)> = vec![
             ("method".into(), (*method).into()),
@@ -69,5 +70,5 @@ pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table,
 
 fn score(task: &DiagnosisTask<'_>, method: Method<'_>, budget: usize) -> Result<DiagnosisScore, ReportError> {
     let scans = scan_slices(task.model, task.volumes, method, budget)?;
-    Ok(task.diagnoser.score(task.labels, task.volumes, &scans))
+    Ok(task.diagnoser.score_volumes(task.labels, task.volumes, &scans))
 }

@@ -80,7 +80,7 @@ pub fn score_volume(pred: &LabelVolume<'_>, truth: &LabelVolume<'_>) -> Result<V
     Ok(VolumeScores(scores))
 }
 
-/// Ejection fraction in per cent: `100 (EDV - ESV) / EDV`, from the LV's volumes at end diastole and end systole, in
+/// Ejection fraction in per cent: `100 (EDV - ESV) / EDV`, from a ventricle's volumes at end diastole and end systole, in
 /// ml; `None` if the end-diastolic volume is 0.
 pub fn ejection_fraction_percent(end_diastolic_ml: f64, end_systolic_ml: f64) -> Option<f64> {
     (end_diastolic_ml > 0.0).then(|| 100.0 * (end_diastolic_ml - end_systolic_ml) / end_diastolic_ml)

@@ -147,7 +147,11 @@ mod tests {
             self.0
         }
 
-        fn score(&self, _: &[MeasuredVolume<'_>], _: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError> {
+        fn measures(&self) -> &'static [Measure] {
+            &[]
+        }
+
+        fn score(&self, _: &[MeasuredVolume<'_>], _: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
             Ok(Vec::new())
         }
     }

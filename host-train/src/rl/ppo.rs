@@ -53,6 +53,13 @@ pub struct UpdateReport {
     pub value_loss: f64,
 }
 
+impl UpdateReport {
+    /// Whether every number is one; otherwise the networks are lost.
+    pub fn is_finite(&self) -> bool {
+        [self.entropy, self.kl, self.value_loss].iter().all(|value| value.is_finite())
+    }
+}
+
 /// What an update learns from, and how.
 pub struct Lesson<'a> {
     /// Finished scans, step by step.
@@ -174,6 +181,19 @@ mod tests {
         let judged = advantages(&steps, 0.5, 0.0);
         assert!((judged[0].0 - (1.0 + 0.5 * 2.0 - 1.0)).abs() < 1e-6);
         assert!((judged[1].0 - (0.5 - 2.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_report_with_a_number_that_is_none_is_not_finite() {
+        let fine = UpdateReport { entropy: 2.0, kl: 0.01, value_loss: 0.5 };
+        assert!(fine.is_finite());
+        for lost in [
+            UpdateReport { entropy: f64::NAN, ..fine },
+            UpdateReport { kl: f64::INFINITY, ..fine },
+            UpdateReport { value_loss: f64::NAN, ..fine },
+        ] {
+            assert!(!lost.is_finite(), "{lost:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::net::asmr::{AsmrActorCritic, MOST_LINES};
 use crate::segment::CoreSegmenter;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, CheckpointError, Meta};
+use crate::train::checks::Shared;
 use crate::train::classifier::{is_classifier, load_classifier};
 use crate::train::reward::load_segmenter;
 
@@ -75,17 +76,14 @@ impl PolicyConfig {
         if self.min_budget == 0 || self.min_budget > self.max_budget || self.max_budget > width {
             return error("min_budget, max_budget", format!("must satisfy 1 <= min_budget <= max_budget <= {width}"));
         }
-        if self.updates == 0
-            || self.episodes == 0
-            || self.epochs == 0
-            || self.minibatch == 0
-            || self.validate_every == 0
-        {
-            return error("updates, episodes, epochs, minibatch, validate_every", "must be at least 1".into());
-        }
-        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > width) {
-            return error("validate_lines", format!("{lines} is not within 1 to {width} lines"));
-        }
+        let counts = [self.updates, self.episodes, self.epochs, self.minibatch, self.validate_every];
+        let shared = Shared {
+            counts: ("updates, episodes, epochs, minibatch, validate_every", &counts),
+            validate_lines: &self.validate_lines,
+            augment: &self.augment,
+            protocol: &self.protocol,
+        };
+        let protocol = shared.check(width)?;
         let largest = self.validate_lines.iter().copied().fold(self.max_budget, usize::max);
         if self.network == PolicyNetwork::Asmr && largest > MOST_LINES {
             let message = format!("{largest} lines, but the network `asmr` counts to {MOST_LINES}");
@@ -94,8 +92,7 @@ impl PolicyConfig {
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
             return error("gamma, gae_lambda", "must be within 0 to 1".into());
         }
-        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
-        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
+        Ok(protocol)
     }
 
     /// Refuses what a classifier would never pay.
@@ -126,10 +123,7 @@ pub fn train_policy(
         return Err(TrainError::Exists(out.to_owned()).into());
     }
     let judge = Judge::load(data, (reward, labels), config, device)?;
-    let slices = judge.slices(data);
-    if slices.is_empty() {
-        return Err(TrainError::NoSlices(data.dir().to_owned()).into());
-    }
+    let slices = judge.slices(data)?;
     let shown: Vec<_> = slices.iter().map(|pupil| pupil.slice).collect();
     let observations = export::observe(&shown, CALIBRATION_SLICES, &protocol, config.seed);
     let segmenter = match &judge {
@@ -158,6 +152,7 @@ pub fn train_policy(
         observations,
         model: &model,
         reward: reward.as_ref(),
+        labels: judge.labels().to_vec(),
         out,
     };
     match config.network {
@@ -196,6 +191,7 @@ impl Judge {
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
             (false, None) => {
+                data.expect_masks("a segmenter as reward model").map_err(TrainError::from)?;
                 let (network, meta) = load_segmenter(reward, None, device)?;
                 fits(&meta)?;
                 Ok(Self::Segmenter(network.graph(data.height(), data.width())))
@@ -203,15 +199,28 @@ impl Judge {
         }
     }
 
-    /// The training slices that it can judge.
-    fn slices<'a>(&self, data: &'a Dataset) -> Vec<Pupil<'a>> {
-        let slices = data.slices(Split::Train).into_iter();
+    /// The training slices that it can judge, at least one.
+    fn slices<'a>(&self, data: &'a Dataset) -> Result<Vec<Pupil<'a>>, PolicyError> {
+        let slices = data.slices(Split::Train);
+        if slices.is_empty() {
+            return Err(TrainError::NoSlices(data.dir().to_owned()).into());
+        }
+        let slices = slices.into_iter();
         match self {
-            Self::Segmenter(_) => slices.map(|slice| Pupil { slice, diagnosis: Vec::new() }).collect(),
-            Self::Classifier(_, labels) => slices
-                .map(|slice| Pupil { slice, diagnosis: labels.of(&slice.id) })
-                .filter(|pupil| pupil.diagnosis.iter().any(Option::is_some))
-                .collect(),
+            Self::Segmenter(_) => Ok(slices.map(|slice| Pupil { slice, diagnosis: Vec::new() }).collect()),
+            Self::Classifier(_, labels) => {
+                labels.expect_some(data, Split::Train)?;
+                let known = slices.filter(|slice| labels.know(&slice.id));
+                Ok(known.map(|slice| Pupil { slice, diagnosis: labels.of(&slice.id) }).collect())
+            }
+        }
+    }
+
+    /// The labels that it judges by; none of a segmenter.
+    fn labels(&self) -> &[String] {
+        match self {
+            Self::Segmenter(_) => &[],
+            Self::Classifier(_, labels) => labels.names(),
         }
     }
 }

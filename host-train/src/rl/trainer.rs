@@ -21,7 +21,9 @@ use crate::export::Observation;
 use crate::export::blob_writer::GraphSpec;
 use crate::mri::Protocol;
 use crate::progress;
+use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, Progress};
+use crate::train::log::Log;
 use crate::train::schedule::{Clock, cosine};
 
 /// A slice to train on.
@@ -75,6 +77,8 @@ pub(super) struct Trainer<'a> {
     /// Runs the scan loop.
     pub model: &'a Model<'a>,
     pub reward: &'a dyn RewardModel,
+    /// The labels that it judges by; none of a segmenter.
+    pub labels: Vec<String>,
     pub out: &'a Path,
 }
 
@@ -97,7 +101,9 @@ impl Trainer<'_> {
         let training = device.clone().autodiff();
         let mut state: State<A> = self.start(&training, found)?;
         let mut memory = arenas(self.model, config.episodes);
-        let validation = measure(self.data, Split::Val, &self.protocol, config.seed);
+        let mut validation = measure(self.data, Split::Val, &self.protocol, config.seed);
+        validation.retain(|volume| self.reward.can_score(volume));
+        let log = Log::open(self.out.join("log.csv"), self.columns(!validation.is_empty()))?;
         let clock = Clock::new(state.meta.seconds, config.max_minutes);
         let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
         let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
@@ -115,12 +121,16 @@ impl Trainer<'_> {
             let (agent, report) = ppo::update(state.agent, &mut state.optimizer, &lesson, &mut rng);
             state.agent = agent;
             state.meta.step += 1;
+            if !report.is_finite() {
+                return Err(TrainError::Diverged { step: state.meta.step }.into());
+            }
             recent.push((worth, report));
             bar.set_position(state.meta.step as u64);
             bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
             state.meta.seconds = clock.seconds();
             if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
-                self.validate_and_save(&mut state, &validation, &std::mem::take(&mut recent), &bar, device)?;
+                let recent = std::mem::take(&mut recent);
+                self.validate_and_save(&mut state, (&validation, &log), &recent, &bar, device)?;
             }
         }
         bar.finish_and_clear();
@@ -145,7 +155,7 @@ impl Trainer<'_> {
             data: self.data.manifest().source.clone(),
             config: serde_json::to_value(self.config).expect("a configuration serialises"),
             segmenter: None,
-            labels: Vec::new(),
+            labels: self.labels.clone(),
         };
         let first = match found {
             Some((dir, found)) => {

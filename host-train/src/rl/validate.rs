@@ -7,14 +7,14 @@ use kscout_core::model::{GraphKind, Model};
 
 use super::agent::{Agent, Greedy};
 use super::ppo::UpdateReport;
-use super::reward::Measure;
 use super::train::PolicyError;
 use super::trainer::{State, Trainer};
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
+use crate::eval::stats::mean;
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
 use crate::train::checkpoint;
-use crate::train::log::append;
+use crate::train::log::Log;
 
 impl Trainer<'_> {
     /// Says how well the centre lines alone do.
@@ -28,10 +28,17 @@ impl Trainer<'_> {
             validation,
             Method::Pattern(Pattern::CentreOut),
         )?) {
-            line += &for_people(budget, &measures);
+            line += &self.for_people(budget, &measures);
         }
         bar.suspend(|| println!("{line}"));
         Ok(())
+    }
+
+    /// The columns of the log; `validated` where there is something to validate on.
+    pub fn columns(&self, validated: bool) -> String {
+        let scored = self.config.validate_lines.iter().filter(|_| validated);
+        let of = |budget| self.reward.measures().iter().map(move |measure| format!(",{}_{budget}", measure.column));
+        String::from("update,seconds,worth,entropy,kl,value_loss") + &scored.flat_map(of).collect::<String>()
     }
 
     /// The measures at each validation budget.
@@ -40,7 +47,7 @@ impl Trainer<'_> {
         model: &Model<'_>,
         validation: &[MeasuredVolume<'_>],
         method: Method<'_>,
-    ) -> Result<Vec<Vec<Measure>>, PolicyError> {
+    ) -> Result<Vec<Vec<Option<f64>>>, PolicyError> {
         let at =
             |&budget: &usize| Ok(self.reward.score(validation, scan_slices(model, validation, method, budget)?)?);
         self.config.validate_lines.iter().map(at).collect()
@@ -52,7 +59,7 @@ impl Trainer<'_> {
         agent: A,
         validation: &[MeasuredVolume<'_>],
         device: &Device,
-    ) -> Result<Vec<Vec<Measure>>, PolicyError> {
+    ) -> Result<Vec<Vec<Option<f64>>>, PolicyError> {
         let Some(policy) = agent.graph(self.size()) else {
             let policy = Greedy { agent, size: self.size(), device: device.clone() };
             return self.scores(self.model, validation, Method::Chooser(&policy));
@@ -68,42 +75,41 @@ impl Trainer<'_> {
     pub fn validate_and_save<A: Agent + Sync>(
         &self,
         state: &mut State<A>,
-        validation: &[MeasuredVolume<'_>],
+        (validation, log): (&[MeasuredVolume<'_>], &Log),
         recent: &[(f64, UpdateReport)],
         bar: &ProgressBar,
         device: &Device,
     ) -> Result<(), PolicyError> {
-        let mean =
+        let over =
             |f: &dyn Fn(&(f64, UpdateReport)) -> f64| recent.iter().map(f).sum::<f64>() / recent.len().max(1) as f64;
-        let (worth, entropy, kl) = (mean(&|r| r.0), mean(&|r| r.1.entropy), mean(&|r| r.1.kl));
-        let mut columns = String::from("update,seconds,worth,entropy,kl,value_loss");
+        let (worth, entropy, kl) = (over(&|r| r.0), over(&|r| r.1.entropy), over(&|r| r.1.kl));
         let (step, seconds) = (state.meta.step, state.meta.seconds);
-        let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{:.4}", mean(&|r| r.1.value_loss));
+        let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{:.4}", over(&|r| r.1.value_loss));
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
         if !validation.is_empty() {
             let scores = self.scores_of(state.agent.valid(), validation, device)?;
             for (&budget, measures) in self.config.validate_lines.iter().zip(&scores) {
-                for Measure { column, value, .. } in measures {
-                    columns += &format!(",{column}_{budget}");
-                    row += &format!(",{value:.4}");
+                for value in measures {
+                    row += &value.map_or(",".into(), |value| format!(",{value:.4}"));
                 }
-                line += &for_people(budget, measures);
+                line += &self.for_people(budget, measures);
             }
-            let first = scores.iter().filter_map(|measures| measures.first());
-            state.meta.score = Some(first.map(|measure| measure.value).sum::<f64>() / scores.len().max(1) as f64);
+            let first = scores.iter().filter_map(|measures| *measures.first()?);
+            state.meta.score = mean(&first.collect::<Vec<_>>());
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        append(&self.out.join("log.csv"), &columns, &row)?;
+        log.append(&row)?;
         if state.meta.score > state.meta.best {
             state.meta.best = state.meta.score;
             checkpoint::save(&self.out.join("best"), &state.agent, None, &state.meta)?;
         }
         Ok(checkpoint::save(&self.out.join("last"), &state.agent, Some(&state.optimizer), &state.meta)?)
     }
-}
 
-/// `, Dice at 8 lines 0.8123`
-fn for_people(budget: usize, measures: &[Measure]) -> String {
-    let one = |measure: &Measure| format!(", {} at {budget} lines {:.4}", measure.title, measure.value);
-    measures.iter().map(one).collect()
+    /// `, Dice at 8 lines 0.8123`
+    fn for_people(&self, budget: usize, values: &[Option<f64>]) -> String {
+        let number = |value: &Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+        let titles = self.reward.measures().iter().map(|measure| measure.title);
+        titles.zip(values).map(|(title, value)| format!(", {title} at {budget} lines {}", number(value))).collect()
+    }
 }

@@ -31,7 +31,7 @@ pub struct Meta {
     /// What kind of segmenter it is, if it is one.
     #[serde(default)]
     pub segmenter: Option<SegmenterSpec>,
-    /// The labels it tells, if it is a classifier.
+    /// The labels it tells, if it is a classifier; of a policy, those of the classifier that judged it.
     #[serde(default)]
     pub labels: Vec<String>,
     /// Rows of the images that it was trained on.
@@ -43,7 +43,8 @@ pub struct Meta {
     /// Seconds of training so far, over all the sessions of the run.
     #[serde(default)]
     pub seconds: f64,
-    /// What it scored on validation when it was written: mean 3-D Dice (mean AUC of a classifier), or `None` before the first validation.
+    /// What it scored on validation when it was written: mean 3-D Dice (mean AUC of a
+    /// classifier), or `None` where nothing could be scored yet.
     pub score: Option<f64>,
     /// The best validation score of the run so far.
     pub best: Option<f64>,
@@ -157,6 +158,16 @@ pub enum CheckpointError {
         /// The data's size.
         got: [usize; 2],
     },
+    /// The run is about other labels.
+    #[error("{path}: learned from {}, but now {} would teach it; choose another --out", named(old), named(new))]
+    Labels {
+        /// The folder.
+        path: PathBuf,
+        /// What it learned from; none: masks.
+        old: Vec<String>,
+        /// What is asked for.
+        new: Vec<String>,
+    },
     /// The weights do not fit the network, or the file is damaged.
     #[error("{path}: the weights cannot be used: {message}")]
     Weights {
@@ -172,6 +183,10 @@ fn prune_help(network: &str, levels: usize) -> String {
         1 => format!("`{network}` has one head; only unetpp can be pruned"),
         _ => format!("`{network}` has the heads 1 to {levels}"),
     }
+}
+
+fn named(labels: &[String]) -> String {
+    if labels.is_empty() { "masks".into() } else { format!("the labels {}", labels.join(", ")) }
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
@@ -323,11 +338,14 @@ impl Meta {
 
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
-    /// Another network or image size is refused; keys of the configuration that differ are said on standard error.
+    /// Another network, image size or set of labels is refused; keys of the configuration that differ are said on standard error.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
         if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
             found.expect_same(expected, dir)?;
+        }
+        if self.labels != fresh.labels {
+            return Err(CheckpointError::Labels { path: dir.to_owned(), old: self.labels, new: fresh.labels });
         }
         let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
         if of != got {

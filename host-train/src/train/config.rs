@@ -4,6 +4,7 @@ use kscout_core::kspace::fft::is_fft_length;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{AugmentConfig, Refusal};
+use super::checks::{self, expect, is_weight};
 use super::error::TrainError;
 use super::loss::{Loss, LossName};
 use super::optimizer::{OptimizerName, OptimizerSpec};
@@ -140,15 +141,6 @@ impl Default for RewardConfig {
     }
 }
 
-/// Refuses the keys where `allowed` does not hold.
-fn expect(allowed: bool, key: &'static str, expected: &str) -> Result<(), Refusal> {
-    if allowed { Ok(()) } else { Err((key, format!("must be {expected}"))) }
-}
-
-fn is_weight(value: f64) -> bool {
-    value.is_finite() && value >= 0.0
-}
-
 impl RewardConfig {
     /// The network that is trained.
     pub fn spec(&self) -> SegmenterSpec {
@@ -193,8 +185,7 @@ impl RewardConfig {
     /// Refuses values that cannot work, whatever the data are.
     pub fn check_values(&self) -> Result<(), TrainError> {
         let checks = [Self::check_network, Self::check_loss, Self::check_optimizer, Self::check_schedule];
-        let refused = checks.iter().try_for_each(|check| check(self));
-        refused.map_err(|(key, message)| TrainError::Config { key, message })
+        Ok(checks.iter().try_for_each(|check| check(self))?)
     }
 
     fn check_network(&self) -> Result<(), Refusal> {
@@ -223,8 +214,7 @@ impl RewardConfig {
     }
 
     fn check_optimizer(&self) -> Result<(), Refusal> {
-        expect(self.learning_rate.is_finite() && self.learning_rate > 0.0, "learning_rate", "above 0")?;
-        expect(is_weight(self.weight_decay), "weight_decay", "0 or more")?;
+        checks::rates(self.learning_rate, self.weight_decay)?;
         expect((0.0..1.0).contains(&self.momentum), "momentum", "from 0 up and below 1")?;
         let can_look_ahead = self.optimizer == OptimizerName::Sgd && self.momentum > 0.0;
         expect(!self.nesterov || can_look_ahead, "nesterov", "false but for sgd with momentum")?;
@@ -247,24 +237,22 @@ impl RewardConfig {
 
     /// Refuses values that cannot work.
     pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
-        let error = |key, message: String| Err(TrainError::Config { key, message });
-        if self.steps == 0 || self.batch == 0 || self.validate_every == 0 {
-            return error("steps, batch, validate_every", "must be at least 1".into());
-        }
+        let shared = checks::Shared {
+            counts: ("steps, batch, validate_every", &[self.steps, self.batch, self.validate_every]),
+            validate_lines: &self.validate_lines,
+            augment: &self.augment,
+            protocol: &self.protocol,
+        };
+        let protocol = shared.check(data.width())?;
+        checks::masks(&self.masks)?;
         self.check_values()?;
-        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > data.width()) {
-            return error("validate_lines", format!("{lines} is not within 1 to {} lines", data.width()));
-        }
         let waits = if self.schedule == ScheduleName::Plateau { "schedule" } else { "stop_patience" };
         if (waits == "schedule" || self.stop_patience > 0)
             && (self.validate_lines.is_empty() || data.volumes(Split::Val).is_empty())
         {
-            return error(waits, "waits for a better score, so it needs validation slices and validate_lines".into());
+            let message = "waits for a better score, so it needs validation slices and validate_lines".into();
+            return Err(TrainError::Config { key: waits, message });
         }
-        if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
-            return error("masks.min_fraction", "must be above 0 and at most 1".into());
-        }
-        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
         let fits = |side: usize| side >= 32 && is_fft_length(side);
         if !fits(data.height()) || !fits(data.width()) {
             return Err(TrainError::Size {
@@ -274,7 +262,7 @@ impl RewardConfig {
                 network: self.network.to_string(),
             });
         }
-        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
+        Ok(protocol)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::augment::Refusal;
 use super::checkpoint::CheckpointError;
+use crate::data::DataError;
 
 /// Why a training could not run.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,21 @@ pub enum TrainError {
     /// A checkpoint problem.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The data set does not have what the training needs.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The log of the run has other columns.
+    #[error(
+        "{path}: has the columns {found}, but this run writes {expected}; set `validate_lines` as it was, or move the file away"
+    )]
+    OtherColumns {
+        /// The log.
+        path: PathBuf,
+        /// Its first line.
+        found: String,
+        /// What it would be now.
+        expected: String,
+    },
     /// The loss is not a number any more.
     #[error("step {step}: the loss is not finite; lower `learning_rate` and start again from the last checkpoint")]
     Diverged {
@@ -62,4 +79,10 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl From<Refusal> for TrainError {
+    fn from((key, message): Refusal) -> Self {
+        Self::Config { key, message }
+    }
 }

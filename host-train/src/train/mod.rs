@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod checkpoint;
+pub mod checks;
 pub mod classifier;
 pub mod config;
 pub mod ema;

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::error::TrainError;
-use super::run::Run;
+use super::log::Log;
+use super::run::{Run, columns};
 use super::sample::training_sample;
 use super::schedule::Clock;
 use super::validate::Validation;
@@ -55,6 +56,7 @@ pub fn train_reward(
     (resume, init): (bool, Option<&Path>),
 ) -> Result<Meta, TrainError> {
     let protocol = config.check(data)?;
+    data.expect_masks("the training of a segmenter")?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
     let slices = data.slices(Split::Train);
     if slices.is_empty() {
@@ -67,6 +69,7 @@ pub fn train_reward(
     let mut run = Run::new(data, out, config, device, (found, init))?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let validation = Validation::new(data, &protocol, config.seed);
+    let log = Log::open(out.join("log.csv"), columns(config, !validation.is_empty()))?;
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
@@ -83,7 +86,7 @@ pub fn train_reward(
         run.meta.seconds = clock.seconds();
         if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
             let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-            run.validate_and_save(&validation, mean, &bar)?;
+            run.validate_and_save((&validation, &log), mean, &bar)?;
             losses.clear();
         }
     }

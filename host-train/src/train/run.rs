@@ -12,7 +12,7 @@ use super::config::RewardConfig;
 use super::ema::Ema;
 use super::error::TrainError;
 use super::gradients;
-use super::log::append;
+use super::log::Log;
 use super::loss::Loss;
 use super::precision::{Precision, narrowed, take_statistics};
 use super::sample::Sample;
@@ -45,6 +45,13 @@ fn weights_of(path: &Path, expected: SegmenterSpec) -> Result<(PathBuf, Segmente
     let spec = meta.segmenter(&dir)?;
     spec.expect_same(expected, &dir)?;
     Ok((dir, spec))
+}
+
+/// The columns of the log; `validated` where there are validation slices.
+pub(super) fn columns(config: &RewardConfig, validated: bool) -> String {
+    let scored = config.validate_lines.iter().filter(|_| validated);
+    let dice = scored.map(|lines| format!(",dice_rv_{lines},dice_myo_{lines},dice_lv_{lines}"));
+    String::from("step,seconds,loss") + &dice.collect::<String>()
 }
 
 impl<'a> Run<'a> {
@@ -194,7 +201,7 @@ impl<'a> Run<'a> {
     /// Scores the network, or its average, writes the log and the checkpoints; `loss` is the mean since the last time.
     pub(super) fn validate_and_save(
         &mut self,
-        validation: &Validation<'_>,
+        (validation, log): (&Validation<'_>, &Log),
         loss: f64,
         bar: &ProgressBar,
     ) -> Result<(), TrainError> {
@@ -203,7 +210,6 @@ impl<'a> Run<'a> {
         let raw = self.network.valid();
         let network = self.ema.as_ref().map_or(&raw, Ema::network);
         let mut row = format!("{step},{seconds:.0},{loss:.4}");
-        let mut header = String::from("step,seconds,loss");
         let mut line = format!("step {step}: loss {loss:.4}");
         if !validation.is_empty() {
             let device = self.device.clone().inner();
@@ -212,7 +218,6 @@ impl<'a> Run<'a> {
                 let dice = validation.dice(network, lines, &device);
                 let mean = dice.iter().sum::<f64>() / 3.0;
                 scores.push(mean);
-                header += &format!(",dice_rv_{lines},dice_myo_{lines},dice_lv_{lines}");
                 row += &format!(",{:.4},{:.4},{:.4}", dice[0], dice[1], dice[2]);
                 line += &format!(", Dice at {lines} lines {mean:.4}");
             }
@@ -223,7 +228,7 @@ impl<'a> Run<'a> {
             line += &format!(", learning rate {:.1e}", self.schedule.rate(step, &self.meta.progress.plateau));
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        append(&self.out.join("log.csv"), &header, &row)?;
+        log.append(&row)?;
         self.save()
     }
 

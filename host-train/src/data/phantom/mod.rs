@@ -50,7 +50,7 @@ pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Mani
     }
     let numbers: Vec<u32> = (1..=options.patients as u32).collect();
     bar.set_length(numbers.len() as u64);
-    write_dataset(dst, "phantom", &import, &numbers, bar, |&number| Ok(patient(number, options)))
+    write_dataset(dst, ("phantom", true), &import, &numbers, bar, |&number| Ok(patient(number, options)))
 }
 
 /// One phantom patient; the same number, seed and size always give the same one.

@@ -31,12 +31,17 @@ impl RewardModel for ClassificationReward<'_> {
         Pays::Level
     }
 
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError> {
-        let score = self.diagnoser.score(self.labels, volumes, &scans);
-        Ok(vec![
-            Measure { column: "auc", title: "AUC", value: score.mean_auc() },
-            Measure { column: "log_p", title: "log p", value: score.log_probability },
-        ])
+    fn measures(&self) -> &'static [Measure] {
+        &[Measure { column: "auc", title: "AUC" }, Measure { column: "log_p", title: "log p" }]
+    }
+
+    fn can_score(&self, volume: &MeasuredVolume<'_>) -> bool {
+        volume.slices.iter().any(|measured| self.labels.know(&measured.slice.id))
+    }
+
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
+        let score = self.diagnoser.score_volumes(self.labels, volumes, &scans);
+        Ok(vec![score.mean_auc(), score.log_probability])
     }
 }
 

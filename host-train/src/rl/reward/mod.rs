@@ -57,15 +57,13 @@ pub enum Pays {
     Level,
 }
 
-/// One number of a validation.
-#[derive(Clone, Debug, PartialEq)]
+/// What one number of a validation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
     /// The name in tables' columns.
     pub column: &'static str,
     /// The name for people.
     pub title: &'static str,
-    /// The number.
-    pub value: f64,
 }
 
 /// Judges scans.
@@ -76,9 +74,17 @@ pub trait RewardModel: Sync {
     /// What a step earns of it.
     fn pays(&self) -> Pays;
 
-    /// Scores finished scans; the first measure is the one that picks the best policy, more being better.
+    /// What [`Self::score`] gives; the first measure is the one that picks the best policy, more being better.
+    fn measures(&self) -> &'static [Measure];
+
+    /// Whether it has anything to score a volume by.
+    fn can_score(&self, _volume: &MeasuredVolume<'_>) -> bool {
+        true
+    }
+
+    /// Scores finished scans: each of the measures, or `None` where it is not defined.
     ///
     /// # Errors
     /// [`RunError`] where images and labels do not fit together.
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError>;
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError>;
 }

@@ -29,10 +29,13 @@ impl RewardModel for SegmentationReward<'_> {
         Pays::Gain
     }
 
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Measure>, RunError> {
+    fn measures(&self) -> &'static [Measure] {
+        &[Measure { column: "dice", title: "Dice" }]
+    }
+
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
         let scores = score(volumes, &segmented(self.segmenter, scans))?;
-        let value = mean_dice(&scores).iter().sum::<f64>() / 3.0;
-        Ok(vec![Measure { column: "dice", title: "Dice", value }])
+        Ok(vec![Some(mean_dice(&scores).iter().sum::<f64>() / 3.0)])
     }
 }
 

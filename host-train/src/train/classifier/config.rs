@@ -7,6 +7,7 @@ use crate::mri::Protocol;
 use crate::net::resnet::Depth;
 use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
+use crate::train::checks;
 use crate::train::sample::MaskConfig;
 
 /// The kind of reward model that these keys are for.
@@ -85,20 +86,16 @@ impl Default for ClassifierConfig {
 impl ClassifierConfig {
     /// Refuses values that cannot work.
     pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
-        let error = |key, message: String| Err(TrainError::Config { key, message });
-        if self.steps == 0 || self.batch == 0 || self.validate_every == 0 {
-            return error("steps, batch, validate_every", "must be at least 1".into());
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return error("dropout", format!("{} is not within 0 to below 1", self.dropout));
-        }
-        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > data.width()) {
-            return error("validate_lines", format!("{lines} is not within 1 to {} lines", data.width()));
-        }
-        if !(self.masks.min_fraction > 0.0 && self.masks.min_fraction <= 1.0) {
-            return error("masks.min_fraction", "must be above 0 and at most 1".into());
-        }
-        self.augment.check().map_err(|(key, message)| TrainError::Config { key, message })?;
-        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
+        let shared = checks::Shared {
+            counts: ("steps, batch, validate_every", &[self.steps, self.batch, self.validate_every]),
+            validate_lines: &self.validate_lines,
+            augment: &self.augment,
+            protocol: &self.protocol,
+        };
+        let protocol = shared.check(data.width())?;
+        checks::masks(&self.masks)?;
+        checks::rates(self.learning_rate, self.weight_decay)?;
+        checks::expect((0.0..1.0).contains(&self.dropout), "dropout", "from 0 up and below 1")?;
+        Ok(protocol)
     }
 }

@@ -24,10 +24,11 @@ use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::checkpoint::{self, CheckpointError, Meta, Progress};
 use super::error::TrainError;
-use super::log::append;
+use super::log::Log;
 use super::schedule::{Clock, cosine};
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
+use crate::eval::stats::mean;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
 use crate::net::resnet::Depth;
@@ -45,24 +46,6 @@ pub enum ClassifierError {
     /// The labels cannot be used.
     #[error(transparent)]
     Labels(#[from] LabelsError),
-    /// No training slice has a label.
-    #[error("{}: says nothing of the training patients of {}; are the patients named as in the data set?", labels.display(), data.display())]
-    NothingKnown {
-        /// The labels.
-        labels: PathBuf,
-        /// The data set.
-        data: PathBuf,
-    },
-    /// A checkpoint that learned other labels is to go on.
-    #[error("{}: learned {}, but now {} are asked for; choose another --out", path.display(), old.join(", "), new.join(", "))]
-    OtherLabels {
-        /// The checkpoint.
-        path: PathBuf,
-        /// What it learned.
-        old: Vec<String>,
-        /// What is asked for.
-        new: Vec<String>,
-    },
 }
 
 /// The classifier in the checkpoint that `path` names.
@@ -95,11 +78,12 @@ pub fn train_classifier(
 ) -> Result<Meta, ClassifierError> {
     let protocol = config.check(data)?;
     let labels = labels.only(&config.labels)?;
-    let slices = LabelledSlices::new(&data.slices(Split::Train), &labels);
+    let slices = data.slices(Split::Train);
     if slices.is_empty() {
-        let (labels, data) = (labels.path().to_owned(), data.dir().to_owned());
-        return Err(ClassifierError::NothingKnown { labels, data });
+        return Err(TrainError::NoSlices(data.dir().to_owned()).into());
     }
+    labels.expect_some(data, Split::Train)?;
+    let slices = LabelledSlices::new(&slices, &labels);
     let found = checkpoint::find_run(out)?;
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()).into());
@@ -107,6 +91,7 @@ pub fn train_classifier(
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let mut run = Run::new(data, &labels, out, config, device, found)?;
     let validation = Validation::new(data, &labels, &protocol, config.seed);
+    let log = Log::open(out.join("log.csv"), columns(config, &labels, !validation.is_empty()))?;
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
@@ -123,13 +108,23 @@ pub fn train_classifier(
         bar.set_message(format!("loss {loss:.3}"));
         run.meta.seconds = clock.seconds();
         if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
-            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-            run.validate_and_save(&validation, mean, &bar)?;
+            let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+            run.validate_and_save((&validation, &log), loss, &bar)?;
             losses.clear();
         }
     }
     bar.finish_and_clear();
     Ok(run.meta)
+}
+
+/// The columns of the log; `validated` where there are validation slices.
+fn columns(config: &ClassifierConfig, labels: &Labels, validated: bool) -> String {
+    let scored = config.validate_lines.iter().filter(|_| validated);
+    let of = |lines: &usize| {
+        let auc: String = labels.names().iter().map(|name| format!(",auc_{name}_{lines}")).collect();
+        format!("{auc},log_p_{lines}")
+    };
+    String::from("step,seconds,loss") + &scored.map(of).collect::<String>()
 }
 
 /// A training under way.
@@ -168,12 +163,9 @@ impl<'a> Run<'a> {
             data: data.manifest().source.clone(),
             config: serde_json::to_value(config).expect("a configuration serialises"),
             segmenter: None,
-            labels: names.clone(),
+            labels: names,
         };
         if let Some((dir, found)) = found {
-            if found.labels != names {
-                return Err(ClassifierError::OtherLabels { path: dir, old: found.labels, new: names });
-            }
             meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
             optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
@@ -196,17 +188,18 @@ impl<'a> Run<'a> {
 
     fn validate_and_save(
         &mut self,
-        validation: &Validation<'_>,
+        (validation, log): (&Validation<'_>, &Log),
         loss: f64,
         bar: &ProgressBar,
     ) -> Result<(), TrainError> {
         let (step, seconds) = (self.meta.step, self.meta.seconds);
+        // Also brings the running statistics of the last step in, before anything is saved.
+        let network = self.network.valid();
         let mut row = format!("{step},{seconds:.0},{loss:.4}");
-        let mut header = String::from("step,seconds,loss");
         let mut line = format!("step {step}: loss {loss:.4}");
         if !validation.is_empty() {
             let diagnoser = Diagnoser {
-                network: self.network.valid(),
+                network,
                 labels: self.meta.labels.clone(),
                 size: [self.meta.height, self.meta.width],
                 device: self.device.clone().inner(),
@@ -214,19 +207,18 @@ impl<'a> Run<'a> {
             let mut scores = Vec::new();
             for &lines in &self.config.validate_lines {
                 let score = validation.score(&diagnoser, lines);
-                for (name, auc) in self.meta.labels.iter().zip(&score.auc) {
-                    header += &format!(",auc_{name}_{lines}");
-                    row += &auc.map_or(",".into(), |auc| format!(",{auc:.4}"));
+                for value in score.auc.iter().copied().chain([score.log_probability]) {
+                    row += &value.map_or(",".into(), |value| format!(",{value:.4}"));
                 }
-                header += &format!(",log_p_{lines}");
-                row += &format!(",{:.4}", score.log_probability);
-                line += &format!(", AUC at {lines} lines {:.3} (log p {:.3})", score.mean_auc(), score.log_probability);
-                scores.push(score.mean_auc());
+                let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+                let (auc, log_p) = (score.mean_auc(), score.log_probability);
+                line += &format!(", AUC at {lines} lines {} (log p {})", number(auc), number(log_p));
+                scores.extend(auc);
             }
-            self.meta.score = Some(scores.iter().sum::<f64>() / scores.len().max(1) as f64);
+            self.meta.score = mean(&scores);
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        append(&self.out.join("log.csv"), &header, &row)?;
+        log.append(&row)?;
         if self.meta.score > self.meta.best {
             self.meta.best = self.meta.score;
             checkpoint::save(&self.out.join("best"), &self.network, None, &self.meta)?;

@@ -24,17 +24,12 @@ pub struct LabelledSlices<'a> {
 }
 
 impl<'a> LabelledSlices<'a> {
-    /// Those of `slices`, which are sorted by patient.
+    /// Those of `slices`, which are sorted by patient, at least one.
     pub fn new(slices: &[&'a Slice], labels: &Labels) -> Self {
         let labelled = |slice: &&'a Slice| (*slice, labels.of(&slice.id));
-        let known: Vec<_> = slices.iter().map(labelled).filter(|(_, d)| d.iter().any(Option::is_some)).collect();
+        let known: Vec<_> = slices.iter().filter(|slice| labels.know(&slice.id)).map(labelled).collect();
         let patients = known.chunk_by(|a, b| a.0.id.patient == b.0.id.patient).map(<[_]>::to_vec).collect();
         Self { patients }
-    }
-
-    /// Whether nothing is known of any slice.
-    pub fn is_empty(&self) -> bool {
-        self.patients.is_empty()
     }
 
     /// Sample `number` of the run: a patient, all being equally likely however many slices they have, and one of its
