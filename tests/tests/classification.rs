@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use burn::tensor::Device;
+use kscout::train::classifier::load_classifier;
+use kscout_core::Complex32;
 use kscout_tests::{Ran, run};
 use serde_json::Value;
 
@@ -19,6 +22,27 @@ impl Job {
         let (data, labels) = (job.path("data"), job.path("labels.csv"));
         run(EXE, ["data", "phantom", &data, "--patients", patients, "--size", "32"]).succeeded();
         run(EXE, ["data", "labels", &data, "--from", "group", "--out", &labels]).succeeded();
+        job
+    }
+
+    /// The same pictures as PNG files without masks, imported. The phantoms stay in `phantoms`.
+    fn without_masks(patients: &str) -> Self {
+        let job = Self::new(patients);
+        fs::rename(job.path("data"), job.path("phantoms")).unwrap();
+        for entry in fs::read_dir(job.path("phantoms")).unwrap().map(Result::unwrap) {
+            let name = entry.file_name().into_string().unwrap();
+            let Some(number) = name.strip_prefix("phantom") else { continue };
+            let images = job.tmp.path().join("tree").join(format!("patient{number}/images"));
+            fs::create_dir_all(&images).unwrap();
+            for picture in fs::read_dir(entry.path().join("images")).unwrap().map(Result::unwrap) {
+                fs::copy(picture.path(), images.join(picture.file_name())).unwrap();
+            }
+        }
+        let labels = fs::read_to_string(job.path("labels.csv")).unwrap();
+        job.write("labels.csv", &labels.replace("phantom", "patient"));
+        let (tree, data) = (job.path("tree"), job.path("data"));
+        let said = run(EXE, ["data", "import", &tree, &data, "--format", "png", "--size", "32"]).succeeded();
+        assert!(said.contains("no masks"), "{said}");
         job
     }
 
@@ -44,6 +68,13 @@ impl Job {
         let labels = self.path(labels);
         let fixed = ["kind=classification", "batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
         self.train("reward", out, &["--labels", &labels, "--resume"], &[&fixed, set].concat())
+    }
+
+    /// `labels.csv` without the patient that validates.
+    fn labels_of_training(&self) -> String {
+        let labels = fs::read_to_string(self.path("labels.csv")).unwrap();
+        let lines: Vec<&str> = labels.lines().filter(|line| !line.contains("005")).collect();
+        self.write("training.csv", &(lines.join("\n") + "\n"))
     }
 
     fn segmenter(&self, out: &str) {
@@ -117,7 +148,9 @@ fn a_classifier_that_was_stopped_goes_on_as_if_it_had_not() {
     let scores = header.split(',').position(|name| name == "auc_NOR_32").unwrap();
     assert_eq!(whole[scores..], parts[scores..]);
     let other = job.classifier("whole", "labels.csv", &["steps=8", "labels=[\"DCM\"]"]);
-    other.refused(&["learned NOR, RV", "DCM", "--out"]);
+    other.refused(&["learned from the labels NOR, RV", "DCM", "--out"]);
+    let more = [&set[..], &["steps=8", "validate_lines=[32]"]].concat();
+    job.classifier("whole", "labels.csv", &more).refused(&["log.csv", "auc_NOR_6", "validate_lines"]);
 }
 
 #[test]
@@ -140,15 +173,99 @@ fn a_policy_learns_from_a_classifier() {
     let table = run(EXE, [&what[..], &reward].concat()).succeeded();
     assert!(table.contains("AUC NOR") && table.contains("centre-out"), "{table}");
     let rows = fs::read_to_string(job.path("eval/diagnosis.csv")).unwrap();
-    assert!(rows.starts_with("method,lines_per_slice,mean_auc,log_probability,auc_NOR\nfull,32,"), "{rows}");
+    // One validation patient, so no two to rank: the areas are left empty.
+    assert!(rows.starts_with("method,lines_per_slice,mean_auc,log_probability,auc_NOR\nfull,32,,-"), "{rows}");
+    assert!(rows.lines().skip(1).all(|row| row.ends_with(',')), "{rows}");
     assert_eq!(rows.lines().count(), 1 + 1 + 5, "a header, full sampling, the policy and four patterns");
     run(EXE, [&what[..], &reward[..2]].concat()).refused(&["--labels"]);
+
+    job.segmenter("segmenter");
+    let go_on = |reward: &[&str], set: &[&str]| job.policy("scout", &[reward, &["--resume"]].concat(), set);
+    go_on(&["--reward", &job.path("segmenter")], &[]).refused(&["learned from the labels NOR", "masks", "--out"]);
+    go_on(&reward, &["reward.delay_step=2", "validate_lines=[4]"]).refused(&["log.csv", "auc_3", "validate_lines"]);
 
     job.policy("other", &reward, &["reward.delay_step=4"]).refused(&["reward.delay_step", "max_budget = 4"]);
     job.policy("other", &["--reward", &classifier], &[]).refused(&["--labels"]);
     let renamed = job.write("renamed.csv", "patient,normal\nphantom001,1\n");
     job.policy("other", &["--reward", &classifier, "--labels", &renamed], &[]).refused(&["no column `NOR`", "normal"]);
+    let others = job.write("others.csv", "patient,NOR\nsomebody,1\n");
+    let unknown = job.policy("other", &["--reward", &classifier, "--labels", &others], &["reward.delay_step=2"]);
+    unknown.refused(&["others.csv", "train patients", &data, "named as in the data set"]);
     assert!(!Path::new(&job.path("other")).exists(), "nothing is left of what was refused");
+}
+
+#[test]
+fn data_with_diagnoses_instead_of_masks_train_a_classifier_and_a_policy() {
+    let job = Job::without_masks("5");
+    let (data, labels, classifier) = (job.path("data"), job.path("labels.csv"), job.path("classifier"));
+    let info = run(EXE, ["data", "info", &data]).succeeded();
+    assert!(info.contains("no masks") && info.contains("no problems found"), "{info}");
+    assert!(!Path::new(&(data.clone() + "/patient001/labels")).exists());
+    job.classifier("classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
+    let reward = ["--reward", &classifier, "--labels", &labels];
+    job.policy("policy", &reward, &["reward.delay_step=2"]).succeeded();
+    let (policy, eval) = (job.path("policy"), job.path("eval"));
+    let what = ["eval", "--policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
+    let table = run(EXE, [&what[..], &reward].concat()).succeeded();
+    assert!(table.contains("AUC NOR") && table.contains("policy"), "{table}");
+}
+
+#[test]
+fn what_needs_masks_is_refused_without_them() {
+    let job = Job::without_masks("5");
+    let (data, phantoms, segmenter) = (job.path("data"), job.path("phantoms"), job.path("segmenter"));
+    let (blob, out) = (job.path("heart.kscout"), job.path("out"));
+    let train = ["train", "reward", "--data", &phantoms, "--out", &segmenter];
+    run(EXE, [&train[..], &["--set", "steps=1", "--set", "batch=2", "--set", "validate_lines=[]"]].concat())
+        .succeeded();
+    run(EXE, ["export", "--reward", &segmenter, "--data", &data, "--out", &blob]).succeeded();
+
+    let no_masks = [&data, "has no masks", "labels/ folders", "classifier"];
+    job.train("reward", "out", &[], &[]).refused(&no_masks);
+    job.policy("out", &["--reward", &segmenter], &[]).refused(&no_masks);
+    for model in [["--reward", &segmenter], ["--model", &blob]] {
+        run(EXE, [&["eval", "--data", &data, "--out", &out][..], &model].concat()).refused(&no_masks);
+    }
+    run(EXE, ["verify", &blob, "--reward", &segmenter, "--data", &data]).refused(&no_masks);
+    run(EXE, ["sampler", "--data", &data]).refused(&no_masks);
+    assert!(!Path::new(&out).exists(), "nothing is left of what was refused");
+    let said = run(EXE, ["scan", &blob, "--data", &data, "--slice", "patient001/0", "--budget", "4"]).succeeded();
+    assert!(said.contains("Dice    not known"), "{said}");
+}
+
+#[test]
+fn without_labels_of_the_validation_patients_there_is_no_score() {
+    let job = Job::new("5");
+    let (data, labels, eval) = (job.path("data"), job.labels_of_training(), job.path("eval"));
+    let set = ["steps=3", "labels=[\"NOR\"]"];
+    job.classifier("unscored", "training.csv", &set).succeeded();
+    assert_eq!(log(&job.path("unscored")).0, "step,seconds,loss");
+    assert!(checkpoint(&job.path("unscored/last"))["score"].is_null());
+
+    // Nor does it matter to the weights and statistics that are saved.
+    job.classifier("scored", "labels.csv", &set).succeeded();
+    let image: Vec<Complex32> = (0..32 * 32).map(|i| Complex32::new((i % 7) as f32, (i % 5) as f32)).collect();
+    let opinion = |name: &str| {
+        let (diagnoser, _) = load_classifier(Path::new(&job.path(name)), &Device::flex()).unwrap();
+        diagnoser.opinions(&[&image])
+    };
+    assert_eq!(opinion("unscored"), opinion("scored"));
+
+    let reward = ["--reward", &job.path("unscored"), "--labels", &labels];
+    job.policy("policy", &reward, &["reward.delay_step=2"]).succeeded();
+    assert_eq!(log(&job.path("policy")).0, "update,seconds,worth,entropy,kl,value_loss");
+    assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
+    let what = ["eval", "--data", &data, "--out", &eval, "--budgets", "3"];
+    run(EXE, [&what[..], &reward].concat()).refused(&["training.csv", "val patients", &data]);
+    assert!(!Path::new(&eval).exists());
+}
+
+#[test]
+fn a_policy_that_validates_at_no_number_of_lines_has_no_score() {
+    let job = Job::new("5");
+    job.segmenter("segmenter");
+    job.policy("policy", &["--reward", &job.path("segmenter")], &["validate_lines=[]"]).succeeded();
+    assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
 }
 
 #[test]
@@ -214,6 +331,9 @@ fn what_a_classifier_cannot_use_is_refused() {
     job.write("others.csv", "patient,ill\nsomebody,1\n");
     job.classifier("out", "others.csv", &[]).refused(&["others.csv", &data, "named as in the data set"]);
     job.classifier("out", "labels.csv", &["labels=[\"ill\"]"]).refused(&["no column `ill`", "DCM"]);
+    job.classifier("out", "labels.csv", &["labels=[\"NOR\",\"NOR\"]"]).refused(&["NOR, NOR", "named once"]);
+    job.classifier("out", "labels.csv", &["learning_rate=0"]).refused(&["`learning_rate`", "above 0"]);
+    job.classifier("out", "labels.csv", &["weight_decay=-1"]).refused(&["`weight_decay`", "0 or more"]);
     job.classifier("out", "labels.csv", &["validate_lines=[64]"]).refused(&["validate_lines", "32"]);
     assert!(!Path::new(&job.path("out")).exists(), "nothing is left of what was refused");
 }

@@ -310,5 +310,8 @@ fn a_png_tree_with_odd_names_or_missing_files() {
     assert_says(&import(&sandbox), &["patient001/labels/0.png: label without image"]);
     fs::remove_dir_all(sandbox.dst().join("patient001/images")).unwrap();
     assert_says(&import(&sandbox), &["patient001/images", "no such folder"]);
+    let sandbox = imported();
+    fs::remove_dir_all(sandbox.dst().join("patient002/labels")).unwrap();
+    assert_says(&import(&sandbox), &["patient002/labels", "other patients have masks", "or to none"]);
     assert!(!sandbox.tmp.path().join("png").exists());
 }

@@ -124,13 +124,26 @@ fn classifier_entries(labels: usize) -> Vec<(String, Weights)> {
 #[test]
 fn the_weights_of_a_classifier_find_their_places() {
     let device = Device::flex();
-    let dict = StateDict::new("classifier", classifier_entries(2)).unwrap();
+    let mut entries = classifier_entries(3);
+    // A layer that does not look: its logits are its bias, whatever the image.
+    let bias = [0.25, -1.5];
+    for (name, weights) in &mut entries {
+        match name.as_str() {
+            "model.label_layers.1.weight" => weights.data.fill(0.0),
+            "model.label_layers.1.bias" => weights.data = bias.to_vec(),
+            _ => {}
+        }
+    }
+    let dict = StateDict::new("classifier", entries).unwrap();
     let network: KspaceClassifier = import_classifier(Depth::Resnet18, &dict, &device).unwrap();
-    assert_eq!(network.label_layers.len(), 2);
-    let bias = network.label_layers[1].bias.as_ref().unwrap().val().into_data().try_into_vec::<f32>().unwrap();
-    assert_eq!(bias, dict.get("label_layers.1.bias").unwrap().data);
+    assert_eq!(network.label_layers.len(), 3);
     let logits = network.forward(images(&device)).into_data().try_into_vec::<f32>().unwrap();
-    assert!(logits.iter().all(|logit| logit.is_finite()), "{logits:?}");
+    let pairs: Vec<&[f32]> = logits.chunks_exact(2).collect();
+    for (at, pair) in pairs.iter().enumerate() {
+        assert!(pair.iter().all(|logit| logit.is_finite()), "{pairs:?}");
+        assert_eq!(*pair == bias, at % 3 == 1, "label {} of image {}: {pair:?}", at % 3, at / 3);
+    }
+    assert_ne!(pairs[0], pairs[3], "the other labels depend on the image");
 
     let error = import_classifier(Depth::Resnet50, &dict, &device).unwrap_err().to_string();
     assert!(error.contains("backbone.4.0.conv3.weight"), "{error}");
