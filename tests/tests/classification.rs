@@ -30,16 +30,15 @@ impl Job {
         let job = Self::new(patients);
         fs::rename(job.path("data"), job.path("phantoms")).unwrap();
         for entry in fs::read_dir(job.path("phantoms")).unwrap().map(Result::unwrap) {
-            let name = entry.file_name().into_string().unwrap();
-            let Some(number) = name.strip_prefix("phantom") else { continue };
-            let images = job.tmp.path().join("tree").join(format!("patient{number}/images"));
+            if !entry.path().is_dir() {
+                continue;
+            }
+            let images = job.tmp.path().join("tree").join(entry.file_name()).join("images");
             fs::create_dir_all(&images).unwrap();
             for picture in fs::read_dir(entry.path().join("images")).unwrap().map(Result::unwrap) {
                 fs::copy(picture.path(), images.join(picture.file_name())).unwrap();
             }
         }
-        let labels = fs::read_to_string(job.path("labels.csv")).unwrap();
-        job.write("labels.csv", &labels.replace("phantom", "patient"));
         let (tree, data) = (job.path("tree"), job.path("data"));
         let said = run(EXE, ["data", "import", &tree, &data, "--format", "png", "--size", "32"]).succeeded();
         assert!(said.contains("no masks"), "{said}");
