@@ -55,8 +55,8 @@ pub fn train_reward(
     device: &Device,
     (resume, init): (bool, Option<&Path>),
 ) -> Result<Meta, TrainError> {
-    let protocol = config.check(data)?;
     data.expect_masks("the training of a segmenter")?;
+    let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
     let slices = data.slices(Split::Train);
     if slices.is_empty() {
