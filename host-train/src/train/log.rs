@@ -46,13 +46,16 @@ mod tests {
 
     #[test]
     fn a_log_goes_on_with_the_same_columns_and_refuses_others() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.csv");
+        let folder = std::env::temp_dir().join(format!("kscout-train-log-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("log.csv");
         let open = |header: &str| Log::open(path.clone(), header.into());
         open("step,loss").unwrap().append("1,0.5").unwrap();
         open("step,loss").unwrap().append("2,0.4").unwrap();
         let error = open("step,loss,dice_8").err().unwrap().to_string();
         assert!(error.contains("log.csv") && error.contains("dice_8") && error.contains("move the file"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "step,loss\n1,0.5\n2,0.4\n");
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
