@@ -1,6 +1,6 @@
 //! Resampling in plane, and cropping or padding to a square.
 //!
-//! Both [grids](super::grid) share their outer edge. Past the outermost centres the edge pixel's value holds; outside the
+//! Both grids share their outer edge. Past the outermost centres the edge pixel's value holds; outside the
 //! resampled image is zero. Spacing may differ between x and y.
 
 use super::grid::{Axis, Grid, Placement};
