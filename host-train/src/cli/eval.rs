@@ -40,7 +40,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE.csv", requires = "reward")]
     labels: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4.
-    #[arg(long, value_name = "K", requires = "reward")]
+    #[arg(long, value_name = "K", requires = "reward", conflicts_with = "model")]
     prune: Option<usize>,
     /// Policy checkpoint, beside --reward.
     #[arg(long, requires = "reward")]

@@ -52,7 +52,7 @@ pub struct PredictArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Keep only what the K-th head of a U-Net++ needs, 1 to 4; a blob is pruned when it is exported
-    #[arg(long, value_name = "K", requires = "model")]
+    #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob")]
     prune: Option<usize>,
     /// Where --model computes
     #[arg(long, default_value = "auto")]

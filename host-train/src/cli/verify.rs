@@ -144,8 +144,17 @@ fn table(budgets: &[BudgetReport]) -> Table {
     table
 }
 
+/// No quantisation costs the classes of so many pixels; the weights of another training do.
+const LEAST_AGREEMENT: f64 = 0.5;
+
 /// What is wrong, in words, if anything is.
 fn judge(report: &VerifyReport, tolerance: f64) -> Result<(), String> {
+    if let Some(budget) = report.budgets.iter().find(|budget| budget.classes_equal < LEAST_AGREEMENT) {
+        let (percent, lines) = (100.0 * budget.classes_equal, budget.budget);
+        return Err(format!(
+            "int8 and real numbers agree on {percent:.1} % of the pixels at {lines} lines; --reward is not the checkpoint that the file was exported from"
+        ));
+    }
     if let Some(place) = &report.kernel_difference {
         return Err(format!("the naive and the fast kernels differ at {place}; this build must not be trusted"));
     }
@@ -165,7 +174,7 @@ mod tests {
 
     fn report(float: f64, int8: f64, kernel_difference: Option<String>) -> VerifyReport {
         let (dice_float, dice_int8) = ([Some(float); 3], [Some(int8), None, Some(int8)]);
-        let budget = BudgetReport { budget: 8, dice_float, dice_int8, ..Default::default() };
+        let budget = BudgetReport { budget: 8, dice_float, dice_int8, classes_equal: 1.0, ..Default::default() };
         let digest = ScanDigest { slice: "p/1".into(), budget: 8, digest: "0".into() };
         VerifyReport { slices: 1, budgets: vec![budget], kernel_slices: 1, kernel_difference, digest }
     }
@@ -176,6 +185,14 @@ mod tests {
         assert_eq!(judge(&report(0.8, 0.9, None), 0.0), Ok(()));
         let reason = judge(&report(0.8, 0.78, None), 0.01).unwrap_err();
         assert!(reason.contains("8 lines") && reason.contains("0.02"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_of_other_weights_fails_even_where_it_is_better() {
+        let mut report = report(0.05, 0.75, None);
+        report.budgets[0].classes_equal = 0.06;
+        let reason = judge(&report, 0.01).unwrap_err();
+        assert!(reason.contains("6.0 %") && reason.contains("--reward"), "{reason}");
     }
 
     #[test]

@@ -178,6 +178,28 @@ pub enum CheckpointError {
     },
 }
 
+/// Says on standard error which keys have another value in `new` than in `old`.
+fn note_changes(path: &str, old: &serde_json::Value, new: &serde_json::Value) {
+    for (name, new) in new.as_object().into_iter().flatten() {
+        let key = format!("{path}{name}");
+        match old.get(name) {
+            Some(old) if old.is_object() && new.is_object() => note_changes(&format!("{key}."), old, new),
+            Some(old) if !is_same(old, new) => {
+                eprintln!("note: the run goes on with another `{key}`: {old} before, {new} now")
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether two values are the same, but for the last digit that a number may lose on its way through a file.
+fn is_same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
+        _ => a == b,
+    }
+}
+
 fn prune_help(network: &str, levels: usize) -> String {
     match levels {
         1 => format!("`{network}` has one head; only unetpp can be pruned"),
@@ -351,14 +373,7 @@ impl Meta {
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
         }
-        for (key, new) in fresh.config.as_object().into_iter().flatten() {
-            match self.config.get(key) {
-                Some(old) if old != new => {
-                    eprintln!("note: the run goes on with another `{key}`: {old} before, {new} now")
-                }
-                _ => {}
-            }
-        }
+        note_changes("", &self.config, &fresh.config);
         Ok(Self { config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
     }
 
@@ -413,5 +428,20 @@ fn remove(dir: &Path) -> Result<(), CheckpointError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(dir)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_that_went_through_a_file_is_the_same() {
+        let sigma = serde_json::to_value(0.03f32).unwrap();
+        let read = serde_json::from_str(&sigma.to_string()).unwrap();
+        assert!(is_same(&sigma, &read), "{sigma} {read}");
+        assert!(!is_same(&json!(0.03), &json!(0.031)) && !is_same(&json!(1), &json!(2)));
+        assert!(is_same(&json!("adam"), &json!("adam")) && !is_same(&json!("adam"), &json!("sgd")));
     }
 }
