@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file beside `path`, flushes it to the disk and renames it to `path`. Missing folders are made. After an
 /// error, `path` is as it was.
@@ -28,18 +28,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a folder beside `path`, has `fill` write into it and puts it in the place of `path`, with all that is there. Missing
-/// folders above are made. After an error, `path` is as it was.
-pub fn replace_folder(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let [new, old] = ["new", "old"].map(|suffix| path.with_file_name(format!(".{name}.{suffix}")));
-    remove_folder(&new)?;
-    fs::create_dir_all(&new)?;
-    let replaced = fill(&new).and_then(|()| swap(path, &new, &old));
+/// folders above are made. After an error, `path` is as it was; after a kill between the two renames at the end, what was
+/// there is at [`set_aside`]. `fill` may fail in its own way; [`io::Error`]s go through `failed`.
+pub fn replace_folder<E>(
+    path: &Path,
+    failed: impl Fn(io::Error) -> E,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let (new, old) = (beside(path, "new"), set_aside(path));
+    remove_folder(&new).and_then(|()| fs::create_dir_all(&new)).map_err(&failed)?;
+    let replaced = fill(&new).and_then(|()| swap(path, &new, &old).map_err(&failed));
     if replaced.is_err() {
         // The first error is the one worth reporting.
         let _ = fs::remove_dir_all(&new);
     }
     replaced
+}
+
+/// Where [`replace_folder`] keeps what it replaces until the new folder is in place.
+pub fn set_aside(path: &Path) -> PathBuf {
+    beside(path, "old")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{suffix}"))
 }
 
 fn swap(path: &Path, new: &Path, old: &Path) -> io::Result<()> {
@@ -67,8 +80,6 @@ fn remove_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]
@@ -89,6 +100,10 @@ mod tests {
         folder
     }
 
+    fn same(error: io::Error) -> io::Error {
+        error
+    }
+
     /// What a folder holds, and what its file `file` says.
     fn held(folder: &Path, file: &str) -> (Vec<String>, String) {
         let entries = fs::read_dir(folder).unwrap();
@@ -100,11 +115,11 @@ mod tests {
     fn folder_is_replaced_whole_and_nothing_else_is_left() {
         let tmp = empty("folder");
         let path = tmp.join("deep/pictures");
-        replace_folder(&path, |new| fs::write(new.join("a"), "old")).unwrap();
+        replace_folder(&path, same, |new| fs::write(new.join("a"), "old")).unwrap();
         // What runs that were killed have left.
         fs::create_dir_all(tmp.join("deep/.pictures.new/x")).unwrap();
         fs::create_dir_all(tmp.join("deep/.pictures.old/x")).unwrap();
-        replace_folder(&path, |new| fs::write(new.join("b"), "new")).unwrap();
+        replace_folder(&path, same, |new| fs::write(new.join("b"), "new")).unwrap();
         assert_eq!(held(&path, "b"), (vec!["b".to_string()], "new".to_string()));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         fs::remove_dir_all(tmp).unwrap();
@@ -114,12 +129,12 @@ mod tests {
     fn folder_that_cannot_be_filled_or_placed_leaves_what_was_there() {
         let tmp = empty("no-folder");
         let (folder, file) = (tmp.join("pictures"), tmp.join("file"));
-        replace_folder(&folder, |new| fs::write(new.join("a"), "old")).unwrap();
+        replace_folder(&folder, same, |new| fs::write(new.join("a"), "old")).unwrap();
         fs::write(&file, "mine").unwrap();
         let half = |new: &Path| fs::write(new.join("b"), "new").and(Err(io::Error::other("disk full")));
-        assert_eq!(replace_folder(&folder, half).unwrap_err().to_string(), "disk full");
+        assert_eq!(replace_folder(&folder, same, half).unwrap_err().to_string(), "disk full");
         assert_eq!(held(&folder, "a"), (vec!["a".to_string()], "old".to_string()));
-        let error = replace_folder(&file, |new| fs::write(new.join("b"), "new")).unwrap_err();
+        let error = replace_folder(&file, same, |new| fs::write(new.join("b"), "new")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
         assert_eq!(fs::read_dir(&tmp).unwrap().count(), 2, "nothing is left beside them");

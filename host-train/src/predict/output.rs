@@ -65,10 +65,14 @@ pub fn write(out: &Path, input: &Input, prediction: &Prediction, pictures: bool)
     match (&input.source, overlays.as_slice()) {
         (_, []) => Ok(()),
         (Source::Png, [picture, ..]) => write_atomically(&overlay, picture),
-        (Source::Nifti(_), slices) => replace_folder(&overlay, |folder| {
-            let mut slices = slices.iter().enumerate();
-            slices.try_for_each(|(z, picture)| fs::write(folder.join(format!("{z}.png")), picture))
-        }),
+        (Source::Nifti(_), slices) => replace_folder(
+            &overlay,
+            |error| error,
+            |folder| {
+                let mut slices = slices.iter().enumerate();
+                slices.try_for_each(|(z, picture)| fs::write(folder.join(format!("{z}.png")), picture))
+            },
+        ),
     }
     .map_err(io_error(&overlay))?;
     Ok(path)

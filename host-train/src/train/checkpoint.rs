@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::patience::Patience;
 use super::schedule::Plateau;
 use crate::data::CLASSES;
+use crate::eval::atomic::{replace_folder, set_aside};
 use crate::net::{Arch, SegmenterSpec};
 
 const WEIGHTS: &str = "weights.bpk";
@@ -255,26 +256,20 @@ fn save_with<M: Module>(
     optimizer: Option<&ModuleOptimizer>,
     meta: &Meta,
 ) -> Result<(), CheckpointError> {
-    let (new, old) = (sibling(dir, "new"), sibling(dir, "old"));
-    remove(&new)?;
-    fs::create_dir_all(&new).map_err(io_error(&new))?;
-    let weights = |error: RecordError| CheckpointError::Weights { path: new.join(WEIGHTS), message: error.to_string() };
-    module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
-    if let Some(training) = training {
-        training.clone().save_file(new.join(TRAINING)).map_err(weights)?;
-    }
-    if let Some(optimizer) = optimizer {
-        optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
-    }
-    let text = serde_json::to_string_pretty(meta).expect("a description serialises");
-    fs::write(new.join(META), text).map_err(io_error(&new.join(META)))?;
-    // What a kill between the two renames has left as `old` stays until there is something to put in its place.
-    if dir.exists() {
-        remove(&old)?;
-        fs::rename(dir, &old).map_err(io_error(dir))?;
-    }
-    fs::rename(&new, dir).map_err(io_error(dir))?;
-    remove(&old)
+    let failed = |error| io_error(dir)(error);
+    replace_folder(dir, failed, |new| {
+        let weights =
+            |error: RecordError| CheckpointError::Weights { path: new.join(WEIGHTS), message: error.to_string() };
+        module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
+        if let Some(training) = training {
+            training.clone().save_file(new.join(TRAINING)).map_err(weights)?;
+        }
+        if let Some(optimizer) = optimizer {
+            optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
+        }
+        let text = serde_json::to_string_pretty(meta).expect("a description serialises");
+        fs::write(new.join(META), text).map_err(io_error(&new.join(META)))
+    })
 }
 
 /// The description of the checkpoint at `path`: a checkpoint folder, or a run's folder, of which the last one is meant.
@@ -302,7 +297,7 @@ pub fn find_run(out: &Path) -> Result<Option<(PathBuf, Meta)>, CheckpointError> 
 /// The checkpoint folder that `path` names; the one being replaced where a run was killed between two renames.
 fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
     let last = path.join("last");
-    [path.to_owned(), last.clone(), sibling(&last, "old"), sibling(path, "old")]
+    [path.to_owned(), last.clone(), set_aside(&last), set_aside(path)]
         .into_iter()
         .find(|dir| dir.join(META).is_file() && dir.join(WEIGHTS).is_file())
         .ok_or_else(|| CheckpointError::Missing(path.to_owned()))
@@ -416,18 +411,6 @@ impl Meta {
             found: self.network.clone(),
             expected: names.join("` or `"),
         })
-    }
-}
-
-fn sibling(dir: &Path, suffix: &str) -> PathBuf {
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    dir.with_file_name(format!(".{name}.{suffix}"))
-}
-
-fn remove(dir: &Path) -> Result<(), CheckpointError> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(dir)(error)),
-        _ => Ok(()),
     }
 }
 
