@@ -22,7 +22,7 @@ use crate::export::blob_writer::GraphSpec;
 use crate::mri::Protocol;
 use crate::progress;
 use crate::train::TrainError;
-use crate::train::checkpoint::{self, Meta, Progress};
+use crate::train::checkpoint::{self, Meta};
 use crate::train::log::Log;
 use crate::train::schedule::{Clock, cosine};
 
@@ -143,20 +143,8 @@ impl Trainer<'_> {
         let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
         let adamw = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5);
         let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
-        let mut meta = Meta {
-            network: A::NETWORK.name().into(),
-            height: self.data.height(),
-            width: self.data.width(),
-            step: 0,
-            seconds: 0.0,
-            score: None,
-            best: None,
-            progress: Progress::default(),
-            data: self.data.manifest().source.clone(),
-            config: serde_json::to_value(self.config).expect("a configuration serialises"),
-            segmenter: None,
-            labels: self.labels.clone(),
-        };
+        let begun = Meta::begun(A::NETWORK.name().into(), self.data, self.config);
+        let mut meta = Meta { labels: self.labels.clone(), ..begun };
         let first = match found {
             Some((dir, found)) => {
                 meta = found.resume(&dir, meta)?;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::patience::Patience;
 use super::schedule::Plateau;
-use crate::data::CLASSES;
+use crate::data::{CLASSES, Dataset};
 use crate::eval::atomic::{replace_folder, set_aside};
 use crate::net::{Arch, SegmenterSpec};
 
@@ -351,6 +351,13 @@ impl Meta {
             data,
             config: serde_json::json!({}),
         }
+    }
+
+    /// A run of `network` on `data` that has not made a step yet.
+    pub fn begun(network: String, data: &Dataset, config: &impl Serialize) -> Self {
+        let config = serde_json::to_value(config).expect("a configuration serialises");
+        let source = data.manifest().source.clone();
+        Self { config, ..Self::imported(network, [data.height(), data.width()], source) }
     }
 
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.

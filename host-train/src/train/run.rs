@@ -7,7 +7,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use super::checkpoint::{self, CheckpointError, Meta, Progress};
+use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::ema::Ema;
 use super::error::TrainError;
@@ -75,20 +75,7 @@ impl<'a> Run<'a> {
             network = checkpoint::load_weights(&dir, network)?;
         }
         let mut optimizer = config.optimizer().init();
-        let mut meta = Meta {
-            network: config.network.to_string(),
-            segmenter: Some(spec),
-            labels: Vec::new(),
-            height: data.height(),
-            width: data.width(),
-            step: 0,
-            seconds: 0.0,
-            score: None,
-            best: None,
-            progress: Progress::default(),
-            data: data.manifest().source.clone(),
-            config: serde_json::to_value(config).expect("a configuration serialises"),
-        };
+        let mut meta = Meta { segmenter: Some(spec), ..Meta::begun(config.network.to_string(), data, config) };
         let mut from = None;
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;

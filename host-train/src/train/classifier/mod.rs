@@ -22,7 +22,7 @@ pub use config::{ClassifierConfig, Kind};
 
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
-use super::checkpoint::{self, CheckpointError, Meta, Progress};
+use super::checkpoint::{self, CheckpointError, Meta};
 use super::error::TrainError;
 use super::log::Log;
 use super::schedule::{Clock, cosine};
@@ -151,20 +151,7 @@ impl<'a> Run<'a> {
         let names = labels.names().to_vec();
         let mut network = KspaceClassifier::new(config.network, names.len(), config.dropout, &training);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        let mut meta = Meta {
-            network: config.network.to_string(),
-            height: data.height(),
-            width: data.width(),
-            step: 0,
-            seconds: 0.0,
-            score: None,
-            best: None,
-            progress: Progress::default(),
-            data: data.manifest().source.clone(),
-            config: serde_json::to_value(config).expect("a configuration serialises"),
-            segmenter: None,
-            labels: names,
-        };
+        let mut meta = Meta { labels: names, ..Meta::begun(config.network.to_string(), data, config) };
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
