@@ -2,6 +2,7 @@
 //!
 //! * `KSCOUT_BLOB`: the exported model, `.kscout`.
 //! * `KSCOUT_SCAN`: the captured slice with the host's result, `.kscan`.
+//! * `KSCOUT_CORE`: `m4` (the default), `m33` or `m55`, which decides on the emulated board.
 //! * `KSCOUT_RAM_KIB`: RAM the linker may use; 512 by default, which is the budget of the project. A model that needs
 //!   more fails to link.
 //!
@@ -23,7 +24,7 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-link-search={}", out.display());
-    fs::write(out.join("memory.x"), memory_map(ram_kib()?))?;
+    fs::write(out.join("memory.x"), Board::of_core()?.memory_map(ram_kib()?))?;
     fs::write(out.join("embedded.rs"), embedded()?)?;
     Ok(())
 }
@@ -39,12 +40,43 @@ fn ram_kib() -> Result<u32> {
     }
 }
 
-/// The board's map, MPS2 with AN386: 4 MiB of flash at 0 (code, weights and, here, the captured slice) and 4 MiB of RAM,
-/// of which the firmware gets `ram_kib`.
-fn memory_map(ram_kib: u32) -> String {
-    format!(
-        "MEMORY\n{{\n  FLASH : ORIGIN = 0x00000000, LENGTH = 4M\n  RAM : ORIGIN = 0x20000000, LENGTH = {ram_kib}K\n}}\n"
-    )
+/// Where a board has memory for code, weights and, here, the captured slice ("flash"), and where for variables.
+struct Board {
+    /// Start of the vector table, where the core looks for it after a reset.
+    flash: u32,
+    flash_mib: u32,
+    /// Start of the code, if not right after the vector table.
+    code: Option<u32>,
+    ram: u32,
+}
+
+impl Board {
+    fn of_core() -> Result<Self> {
+        match input("KSCOUT_CORE").as_deref() {
+            None | Some("m4") => Ok(Self::AN386),
+            Some("m33") => Ok(Self::AN505),
+            Some("m55") => Ok(Self::AN547),
+            Some(other) => Err(format!("KSCOUT_CORE is {other}, expected m4, m33 or m55").into()),
+        }
+    }
+
+    /// MPS2 with AN386, Cortex-M4: 4 MiB at 0 and 4 MiB of RAM.
+    const AN386: Self = Self { flash: 0, flash_mib: 4, code: None, ram: 0x2000_0000 };
+    /// MPS2 with AN505, Cortex-M33, which starts in the secure state: 4 MiB and 4 MiB, by their secure addresses.
+    const AN505: Self = Self { flash: 0x1000_0000, flash_mib: 4, code: None, ram: 0x3800_0000 };
+    /// MPS3 with AN547, Cortex-M55: vectors in the 512 KiB of ITCM at 0, which are too few for a model and a slice, the rest
+    /// in 2 MiB of SRAM 16 MiB higher; RAM by its secure address.
+    const AN547: Self = Self { flash: 0, flash_mib: 18, code: Some(0x0100_0000), ram: 0x3100_0000 };
+
+    /// The map for the linker; the firmware gets `ram_kib` of RAM.
+    fn memory_map(&self, ram_kib: u32) -> String {
+        let Self { flash, flash_mib, code, ram } = self;
+        let code = code.map_or(String::new(), |code| format!("_stext = {code:#x};\n"));
+        format!(
+            "MEMORY\n{{\n  FLASH : ORIGIN = {flash:#x}, LENGTH = {flash_mib}M\n  RAM : ORIGIN = {ram:#x}, LENGTH = \
+             {ram_kib}K\n}}\n{code}"
+        )
+    }
 }
 
 /// Source of the constants that `src/bin/selftest/embedded.rs` includes.

@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Builds the firmware for a Cortex-M4F and runs it in QEMU. `run.sh help` says how.
+# Builds the firmware for a Cortex-M and runs it in QEMU. `run.sh help` says how.
 set -euo pipefail
 
-TARGET=thumbv7em-none-eabihf
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
     cat <<'TEXT'
 usage: run.sh COMMAND
 
-  selftest [BLOB] [SCAN]  repeat the scan stored in SCAN (.kscan) with the model BLOB (.kscout) in QEMU; status 0 only if
+  selftest [--core CORE] [BLOB] [SCAN]
+                          repeat the scan stored in SCAN (.kscan) with the model BLOB (.kscout) in QEMU; status 0 only if
                           the digest is the host's and memory is within its limits. Default: KSCOUT_BLOB, KSCOUT_SCAN,
                           then out/model.kscout and out/slice.kscan of the checkout.
-  bench                   instructions per multiply-accumulate of the kernels, in QEMU
-  nopanic                 show by linking that no panic can be reached from the scan loop
-  size                    flash and RAM of the scan loop without the self-test's printing
+  bench [CORE]            instructions per multiply-accumulate of the kernels, in QEMU
+  agreement [CORE]        compare the core's kernels with the naive ones on random operators, in QEMU
+  nopanic [CORE]          show by linking that no panic can be reached from the scan loop
+  size [CORE]             flash and RAM of the scan loop without the self-test's printing
+
+  CORE is m4 (the default), m33 or m55: a Cortex-M4F, a Cortex-M33 with DSP and FPU, a Cortex-M55 with Helium.
 
   Status 0: as it should be. 1: it is not, or there is no such command or file. 2: this machine lacks something.
   Others: cargo's.
@@ -50,6 +53,20 @@ need_packages() {
     say "installing ${missing[*]}"
     $root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
         fail "apt-get could not install ${missing[*]}; try apt-get update first"
+}
+
+# Sets TARGET, the folder that cargo builds in, and the options that choose the core.
+choose_core() {
+    local folder=$HERE/target
+    case $1 in
+        m4) TARGET=thumbv7em-none-eabihf CORE_OPTIONS=() ;;
+        m33 | m55)
+            TARGET=thumbv8m.main-none-eabihf CORE_OPTIONS=(--config ".cargo/cortex-$1.toml")
+            folder=$HERE/target/$1
+            ;;
+        *) wrong "unknown core $1: expected m4, m33 or m55" ;;
+    esac
+    RELEASE=${CARGO_TARGET_DIR:-$folder}/$TARGET/release
 }
 
 rustup_has_target() {
@@ -88,20 +105,26 @@ find_linker() {
         have ld.lld || need_packages lld
         linker=ld.lld
     fi
-    export CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=$linker
+    export CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=$linker CARGO_TARGET_THUMBV8M_MAIN_NONE_EABIHF_LINKER=$linker
 }
 
 # firmware build|run|rustc BIN [OPTIONS]: cargo, with what the toolchain needs. LIMIT may hold a command to run it under.
 firmware() {
-    (cd "$HERE" && ${LIMIT:-} "$CARGO" "$1" --quiet --release $BUILD_STD --bin "${@:2}")
+    (cd "$HERE" && ${LIMIT:-} "$CARGO" "${CORE_OPTIONS[@]}" "$1" --quiet --release $BUILD_STD --bin "${@:2}")
 }
 
 # Path of a built binary.
 binary() {
-    echo "${CARGO_TARGET_DIR:-$HERE/target}/$TARGET/release/$1"
+    echo "$RELEASE/$1"
 }
 
 selftest() {
+    local core=m4
+    if [ "${1:-}" = --core ]; then
+        core=${2:-}
+        shift $(($# < 2 ? 1 : 2))
+    fi
+    choose_core "$core"
     local blob=${1:-${KSCOUT_BLOB:-$HERE/../out/model.kscout}} scan=${2:-${KSCOUT_SCAN:-$HERE/../out/slice.kscan}}
     [ -f "$blob" ] || wrong "no model at $blob: export one, and give its path"
     [ -f "$scan" ] || wrong "no captured slice at $scan: export one with the model, and give its path"
@@ -162,9 +185,9 @@ main() {
     shift || true
     case $command in
         selftest) selftest "$@" ;;
-        bench) find_toolchain; emulate bench ;;
-        nopanic) find_toolchain; nopanic ;;
-        size) find_toolchain; size_of_loop ;;
+        bench | agreement) choose_core "${1:-m4}"; find_toolchain; emulate "$command" ;;
+        nopanic) choose_core "${1:-m4}"; find_toolchain; nopanic ;;
+        size) choose_core "${1:-m4}"; find_toolchain; size_of_loop ;;
         help | -h | --help) usage ;;
         *) usage >&2; wrong "unknown command $command" ;;
     esac

@@ -4,6 +4,8 @@ use cortex_m_rt::STACK_PAINT_VALUE;
 
 // Ends of the sections, from cortex-m-rt's linker script. Only their addresses mean anything.
 unsafe extern "C" {
+    static __vector_table: u8;
+    static __stext: u8;
     static __erodata: u8;
     static __sdata: u8;
     static __edata: u8;
@@ -21,9 +23,10 @@ fn bytes(start: *const u8, end: *const u8) -> usize {
 
 /// Bytes of flash in use, from the vector table to the initial values of variables.
 pub fn flash() -> usize {
-    let data = bytes(&raw const __sdata, &raw const __edata);
-    // Flash starts at address 0.
-    (&raw const __erodata).addr() + data
+    // 496 vectors at most; code need not follow them.
+    bytes(&raw const __vector_table, &raw const __stext).min(496 * 4)
+        + bytes(&raw const __stext, &raw const __erodata)
+        + bytes(&raw const __sdata, &raw const __edata)
 }
 
 /// Bytes of RAM given to variables, arena included.
