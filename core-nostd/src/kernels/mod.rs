@@ -20,6 +20,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod in_place;
 mod ops;
 mod portable;
 mod reference;
@@ -53,6 +54,11 @@ pub trait Kernels {
     /// Sum of two tensors of `op.len` elements.
     fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]);
 
+    /// [`Kernels::add`] where the sum takes the place of an input, or of both: `None` stands for what `values` holds.
+    fn add_in_place(&self, op: &Add, a: Option<&[i8]>, b: Option<&[i8]>, values: &mut [i8]) {
+        in_place::add(self, op, a, b, values);
+    }
+
     /// Two tensors joined along the channels; `output` has shape `op.output()`.
     fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]);
 
@@ -64,6 +70,11 @@ pub trait Kernels {
 
     /// `output[i] = table[input[i] + 128]`, for any length that both share.
     fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]);
+
+    /// [`Kernels::table`] where the results take the place of the values.
+    fn table_in_place(&self, op: &Table<'_>, values: &mut [i8]) {
+        in_place::table(self, op, values);
+    }
 
     /// Five groups of channels moved by -2 .. 2 along one axis (UNeXt); `output` has the shape of `input`.
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]);

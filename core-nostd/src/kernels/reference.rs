@@ -198,7 +198,9 @@ impl Kernels for Reference {
             let channels = gamma.iter().zip(beta);
             for ((out, &q), (&gamma, &beta)) in output.iter_mut().zip(input).zip(channels) {
                 let y = ((f32::from(q) - mean) * inverse) * f32::from_le_bytes(gamma) + f32::from_le_bytes(beta);
-                *out = saturate(libm::roundf(y) as i32, op.out_zero, op.clamp);
+                // Far beyond any output; a cast saturates, and a zero point on top of that would wrap.
+                let whole = (libm::roundf(y) as i32).clamp(-1024, 1024);
+                *out = saturate(whole, op.out_zero, op.clamp);
             }
         }
     }

@@ -8,10 +8,7 @@ use core::fmt;
 use super::graph::{Graph, Node, Operator};
 use super::repr::{Place, TensorRepr};
 use crate::arena::ARENA_ALIGN;
-use crate::kernels::{Add, Kernels, Table};
-
-/// Values that pass through the stack at once where an operator works in place.
-const CHUNK: usize = 64;
+use crate::kernels::Kernels;
 
 /// A run was refused or broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +148,13 @@ fn step<K: Kernels + ?Sized>(node: &Node<'_>, kernels: &K, inputs: &[&[i8]], are
         }
         Operator::Table(op) => match a {
             Some(a) => kernels.table(&op, a, output),
-            None => table_in_place(kernels, &op, output),
+            None => kernels.table_in_place(&op, output),
         },
         Operator::Add(op) => {
             let b = source(node.second.as_ref()?, &node.output, inputs, second)?;
             match (a, b) {
                 (Some(a), Some(b)) => kernels.add(&op, a, b, output),
-                _ => add_in_place(kernels, &op, a, b, output),
+                _ => kernels.add_in_place(&op, a, b, output),
             }
         }
     }
@@ -176,37 +173,6 @@ fn source<'s>(
         Place::Arena(_) if tensor.place == output.place => Some(None),
         Place::Arena(_) => Some(Some(arena)),
     }
-}
-
-fn table_in_place<K: Kernels + ?Sized>(kernels: &K, op: &Table<'_>, values: &mut [i8]) {
-    let mut copy = [0; CHUNK];
-    for chunk in values.chunks_mut(CHUNK) {
-        if let Some(copy) = copied(&mut copy, chunk) {
-            kernels.table(op, copy, chunk);
-        }
-    }
-}
-
-/// `None` stands for the values that the sum replaces.
-fn add_in_place<K: Kernels + ?Sized>(kernels: &K, op: &Add, a: Option<&[i8]>, b: Option<&[i8]>, output: &mut [i8]) {
-    let mut copy = [0; CHUNK];
-    for (index, chunk) in output.chunks_mut(CHUNK).enumerate() {
-        let Some(copy) = copied(&mut copy, chunk) else { continue };
-        let start = index.saturating_mul(CHUNK);
-        let part = |values: &'_ [i8]| start..values.len().min(start.saturating_add(CHUNK));
-        let a = a.map_or(Some(copy), |a| a.get(part(a)));
-        let b = b.map_or(Some(copy), |b| b.get(part(b)));
-        if let (Some(a), Some(b)) = (a, b) {
-            kernels.add(&Add { len: chunk.len(), ..*op }, a, b, chunk);
-        }
-    }
-}
-
-fn copied<'c>(copy: &'c mut [i8; CHUNK], values: &[i8]) -> Option<&'c [i8]> {
-    let part = copy.get_mut(..values.len())?;
-    // Not `copy_from_slice`, which checks the lengths once more with a panic.
-    part.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
-    Some(part)
 }
 
 fn as_i8(bytes: &[u8]) -> &[i8] {

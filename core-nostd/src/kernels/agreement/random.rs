@@ -114,6 +114,21 @@ proptest! {
         let mut source = Source(seed);
         let (a, b) = (source.tensor(len, x), source.tensor(len, y));
         against_reference(len, |kernels, out| kernels.add(&op, &a, &b, out));
+        let mut expected = vec![UNTOUCHED; len];
+        Reference.add(&op, &a, &b, &mut expected);
+        let instead_of = |of: &[i8], run: &dyn Fn(&dyn Kernels, &mut [i8])| {
+            against(&expected, |kernels, out| {
+                out.copy_from_slice(of);
+                run(kernels, out);
+            });
+        };
+        instead_of(&a, &|kernels, values| kernels.add_in_place(&op, None, Some(&b), values));
+        instead_of(&b, &|kernels, values| kernels.add_in_place(&op, Some(&a), None, values));
+        Reference.add(&op, &a, &a, &mut expected);
+        against(&expected, |kernels, values| {
+            values.copy_from_slice(&a);
+            kernels.add_in_place(&op, None, None, values);
+        });
     }
 
     #[test]
@@ -155,7 +170,9 @@ proptest! {
             let unit = |bits: u64| (bits >> 40) as f32 / 8_388_608.0 - 1.0;
             (0..shape.c).flat_map(|_| (unit(source.next()) * scale).to_le_bytes()).collect()
         };
-        let (gamma, beta) = (factors(gain), factors(60.0));
+        let (mut gamma, beta) = (factors(gain), factors(60.0));
+        // One channel beyond all bounds: the cast to an integer saturates, and so must the sum with the zero point.
+        gamma[..4].copy_from_slice(&1e12f32.to_le_bytes());
         let op = LayerNorm { shape, eps_q: eps, gamma: &gamma, beta: &beta, out_zero, clamp };
         let data = source.tensor(shape.len(), x);
         against_reference(shape.len(), |kernels, out| kernels.layer_norm(&op, &data, out));
@@ -168,6 +185,12 @@ proptest! {
         let data = source.tensor(len, Values::Any);
         let op = Table { table: &table };
         against_reference(len, |kernels, out| kernels.table(&op, &data, out));
+        let mut expected = vec![UNTOUCHED; len];
+        Reference.table(&op, &data, &mut expected);
+        against(&expected, |kernels, values| {
+            values.copy_from_slice(&data);
+            kernels.table_in_place(&op, values);
+        });
     }
 
     #[test]
