@@ -18,7 +18,7 @@
 //! * Every result is equal to the bit on every target: integers are exact, floating point keeps one order of operations
 //!   and uses [`libm`], never a fused multiply-add.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(missing_docs)]
 
 #[cfg(test)]

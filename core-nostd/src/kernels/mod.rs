@@ -20,11 +20,15 @@
 
 #[cfg(test)]
 mod agreement;
+#[cfg(kscout_dsp)]
+mod cortex_m4;
 mod in_place;
 mod ops;
 mod portable;
 mod reference;
 
+#[cfg(kscout_dsp)]
+pub use cortex_m4::CortexM4;
 pub(crate) use ops::MAX_INPUT;
 pub use ops::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, LayerNorm, MAX_CHANNELS,
@@ -33,6 +37,14 @@ pub use ops::{
 };
 pub use portable::Portable;
 pub use reference::Reference;
+
+/// The best set of those that are known to run where this is built: the [`CortexM4`] one with the DSP extension, else
+/// [`Portable`].
+#[cfg(kscout_dsp)]
+pub type Native = CortexM4;
+/// The best set of those that are known to run where this is built: with the DSP extension `CortexM4`, else [`Portable`].
+#[cfg(not(kscout_dsp))]
+pub type Native = Portable;
 
 /// A set of int8 operators. See the module's page for layout, padding and what happens when lengths disagree.
 pub trait Kernels {

@@ -37,7 +37,7 @@ use core::ops::Range;
 
 use crate::Complex32;
 use crate::arena::{ArenaError, Carver, carved_bytes};
-use crate::kernels::{Kernels, Portable};
+use crate::kernels::{Kernels, Native};
 use crate::kspace::fft::is_fft_length;
 use crate::kspace::{LineSet, Twiddles, grow_image, ifft_centred, quantise_magnitude};
 use crate::model::{Graph, Model, run};
@@ -112,7 +112,7 @@ enum Held {
 ///
 /// `K` is the kernel set that runs the networks. Nothing is allocated, and the networks run only when their answer is
 /// asked for and something has changed since.
-pub struct Scan<'m, 'a, K = Portable> {
+pub struct Scan<'m, 'a, K = Native> {
     segmenter: Option<Graph<'m>>,
     policy: Option<Graph<'m>>,
     class_count: usize,
@@ -125,14 +125,14 @@ pub struct Scan<'m, 'a, K = Portable> {
     fault: Option<ScanError>,
 }
 
-impl<'m, 'a> Scan<'m, 'a, Portable> {
-    /// A scan with the portable kernels, in an arena of at least [`arena_bytes`] bytes aligned to 16.
+impl<'m, 'a> Scan<'m, 'a, Native> {
+    /// A scan with the kernels known to run here ([`Native`]), in an arena of at least [`arena_bytes`] bytes aligned to 16.
     ///
     /// # Errors
     /// [`ScanError::Arena`] if the arena does not do, [`ScanError::Size`] if images of the model's size cannot be
     /// reconstructed.
     pub fn new(model: &Model<'m>, arena: &'a mut [u8]) -> Result<Self, ScanError> {
-        Self::with_kernels(model, arena, Portable)
+        Self::with_kernels(model, arena, Native::default())
     }
 }
 

@@ -1,0 +1,73 @@
+//! Kernels for Cortex-M cores with the DSP extension: M4, M7, M33 and later ones.
+//!
+//! Single DSP instructions ([`dsp`]) where the compiler schedules well around them, written-out loops where it does not.
+//! [`window`] and [`pointwise`] need no FPU, [`norm`] does. What an operator's record does not allow to be done fast is
+//! [`Portable`]'s: each function checks that once, at its start.
+
+// Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
+#![allow(unsafe_code)]
+
+mod dsp;
+#[cfg(target_abi = "eabihf")]
+mod norm;
+mod pointwise;
+mod window;
+
+use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
+
+/// The kernel set for Cortex-M4, M7 and M33: equal to [`Reference`](super::Reference) to the bit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CortexM4;
+
+impl Kernels for CortexM4 {
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        Portable.conv2d(op, input, output, scratch);
+    }
+
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        Portable.depthwise(op, input, output, scratch);
+    }
+
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        Portable.conv_transpose2x2(op, input, output, scratch);
+    }
+
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        window::max_pool(op, input, output);
+    }
+
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+        pointwise::add(op, a, b, output);
+    }
+
+    fn add_in_place(&self, op: &Add, a: Option<&[i8]>, b: Option<&[i8]>, values: &mut [i8]) {
+        pointwise::add_in_place(op, a, b, values);
+    }
+
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+        pointwise::concat(op, a, b, output);
+    }
+
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+        window::upsample2x(op, input, output);
+    }
+
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+        #[cfg(target_abi = "eabihf")]
+        norm::layer_norm(op, input, output);
+        #[cfg(not(target_abi = "eabihf"))]
+        Portable.layer_norm(op, input, output);
+    }
+
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+        pointwise::table(op, input, output);
+    }
+
+    fn table_in_place(&self, op: &Table<'_>, values: &mut [i8]) {
+        pointwise::table_in_place(op, values);
+    }
+
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
+        window::shift(op, input, output);
+    }
+}
