@@ -1,4 +1,4 @@
-//! int8 operators.
+//! int8 operators, and those of the image that the networks see.
 //!
 //! [`Kernels`] is the set of operators a graph needs; a kernel set is a type that implements it. [`Reference`] is
 //! naive and obviously right, [`Portable`] is fast in plain Rust; every set agrees with [`Reference`] to the bit,
@@ -22,6 +22,7 @@
 mod agreement;
 #[cfg(kscout_dsp)]
 mod cortex_m4;
+mod image;
 mod in_place;
 mod ops;
 mod portable;
@@ -37,6 +38,8 @@ pub use ops::{
 };
 pub use portable::Portable;
 pub use reference::Reference;
+
+use crate::Complex32;
 
 /// The best set of those that are known to run where this is built: the [`CortexM4`] one with the DSP extension, else
 /// [`Portable`].
@@ -90,4 +93,33 @@ pub trait Kernels {
 
     /// Five groups of channels moved by -2 .. 2 along one axis (UNeXt); `output` has the shape of `input`.
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]);
+
+    /// Adds one line to a complex image, `image[y][x] += profile[y] * ramp[x]`, `[y][x]` with rows as long as `ramp`, as many
+    /// rows as both `image` and `profile` have:
+    ///
+    /// `re = (re + p.re * r.re) - p.im * r.im`, `im = (im + p.re * r.im) + p.im * r.re`, each operation rounded.
+    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        image::grow(image, profile, ramp);
+    }
+
+    /// Sum of `re * re + im * im` over an image of rows of `width`; 0 for a width of 0, and without a last row that is not
+    /// whole.
+    ///
+    /// Column x of a row adds to sum `x % 8`, in rising order; the row's energy is `((s0 + s4) + (s2 + s6)) + ((s1 + s5) +
+    /// (s3 + s7))`; rows add to 0 in rising order.
+    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
+        image::energy(image, width)
+    }
+
+    /// Levels of an image's magnitude: `floor(sqrt(re * re + im * im) * gain + 0.5)`, each operation rounded, limited to 0 ..=
+    /// 255 (0 for what is no number) and less 128, for as many pixels as both slices hold.
+    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
+        image::quantise(image, gain, out);
+    }
+
+    /// Class of each pixel: the first of its largest logits. `logits` is `[y][x][class]`; as many pixels are written as both
+    /// slices hold, none for no classes.
+    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
+        image::classify(logits, classes, out);
+    }
 }

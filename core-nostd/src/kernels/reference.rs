@@ -6,6 +6,7 @@ use super::{
     Add, Axis, Concat, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm, MaxPool, Shape, Shift, Table, Upsample2x,
     conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
+use crate::Complex32;
 
 /// The naive kernel set. It needs no scratch, but refuses one that is too small as every other set does.
 #[derive(Clone, Copy, Debug, Default)]
@@ -227,5 +228,51 @@ impl Kernels for Reference {
             };
             from.map_or(op.zero, |q| q as i8)
         });
+    }
+
+    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        let width = ramp.len();
+        for (y, p) in profile.iter().enumerate() {
+            for (x, r) in ramp.iter().enumerate() {
+                let whole_row = (y + 1) * width <= image.len();
+                if let Some(pixel) = image.get_mut(y * width + x).filter(|_| whole_row) {
+                    pixel.re = (pixel.re + p.re * r.re) - p.im * r.im;
+                    pixel.im = (pixel.im + p.re * r.im) + p.im * r.re;
+                }
+            }
+        }
+    }
+
+    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
+        let rows = image.len().checked_div(width).unwrap_or(0);
+        let mut total = 0.0;
+        for y in 0..rows {
+            let column = |first: usize| {
+                let values = (first..width).step_by(8).filter_map(|x| image.get(y * width + x));
+                values.fold(0.0f32, |sum, v| sum + (v.re * v.re + v.im * v.im))
+            };
+            let even = (column(0) + column(4)) + (column(2) + column(6));
+            total += even + ((column(1) + column(5)) + (column(3) + column(7)));
+        }
+        total
+    }
+
+    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
+        for (q, v) in out.iter_mut().zip(image) {
+            let level = libm::floorf(libm::sqrtf(v.re * v.re + v.im * v.im) * gain + 0.5);
+            // No number becomes 0.
+            *q = ((level as i32).clamp(0, 255) - 128) as i8;
+        }
+    }
+
+    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
+        for (pixel, class) in out.iter_mut().enumerate() {
+            let Some(scores) = logits.get(pixel * classes..(pixel + 1) * classes).filter(|_| classes > 0) else {
+                return;
+            };
+            let largest = scores.iter().max();
+            let first = scores.iter().position(|score| Some(score) == largest);
+            *class = first.unwrap_or(0).min(255) as u8;
+        }
     }
 }

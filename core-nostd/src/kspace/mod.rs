@@ -17,7 +17,10 @@ pub mod rng;
 pub use fft::{FftError, fft_centred, ifft_centred};
 pub use mask::{LineMask, LineSet, MAX_LINES, MaskError};
 pub use pattern::{Pattern, PatternError};
-pub use recon::{IMAGE_LEVELS_PER_RMS, ReconError, Twiddles, grow_image, quantise_magnitude};
+pub use recon::{
+    IMAGE_LEVELS_PER_RMS, ReconError, Twiddles, grow_image, grow_image_with, quantise_magnitude,
+    quantise_magnitude_with,
+};
 pub use rng::SplitMix64;
 
 /// The same cases in every run of the property tests.

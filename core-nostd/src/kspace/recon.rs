@@ -9,6 +9,7 @@ use core::fmt;
 
 use super::mask::MAX_LINES;
 use crate::Complex32;
+use crate::kernels::{Kernels, Native};
 
 pub use crate::model::IMAGE_LEVELS_PER_RMS;
 
@@ -133,21 +134,24 @@ pub fn grow_image(
     twiddles: &Twiddles<'_>,
     ramp: &mut [Complex32],
 ) -> Result<(), ReconError> {
-    let width = twiddles.width();
-    expect_length("the image", image.len(), profile.len() * width)?;
+    grow_image_with(&Native::default(), image, profile, line, twiddles, ramp)
+}
+
+/// [`grow_image`] with a kernel set of the caller's choice; every set gives the same bytes.
+///
+/// # Errors
+/// Those of [`grow_image`].
+pub fn grow_image_with<K: Kernels + ?Sized>(
+    kernels: &K,
+    image: &mut [Complex32],
+    profile: &[Complex32],
+    line: usize,
+    twiddles: &Twiddles<'_>,
+    ramp: &mut [Complex32],
+) -> Result<(), ReconError> {
+    expect_length("the image", image.len(), profile.len() * twiddles.width())?;
     twiddles.ramp(line, ramp)?;
-    // Not a zip of chunks: that divides by the width, and is a panic where the optimiser works for size.
-    let mut rest = image;
-    for sample in profile {
-        let Some((row, below)) = rest.split_at_mut_checked(width) else {
-            break;
-        };
-        rest = below;
-        for (pixel, phase) in row.iter_mut().zip(ramp.iter()) {
-            pixel.re += sample.re * phase.re - sample.im * phase.im;
-            pixel.im += sample.re * phase.im + sample.im * phase.re;
-        }
-    }
+    kernels.grow(image, profile, ramp);
     Ok(())
 }
 
@@ -166,31 +170,37 @@ pub fn magnitude(image: &[Complex32], out: &mut [f32]) -> Result<(), ReconError>
 /// Writes the *quantised image*, what the networks see of a slice.
 ///
 /// With `m = |image|` and `rms = sqrt(mean(m * m))` over the slice, a value is `min(255, floor(m * (48 / rms) + 0.5)) -
-/// 128`, 48 being [`IMAGE_LEVELS_PER_RMS`]. The sum of squares is taken row by row, then over the rows. A slice
+/// 128`, 48 being [`IMAGE_LEVELS_PER_RMS`]. The sum of squares is [`Kernels::energy`]'s. A slice
 /// without signal, or with an RMS that is not finite, is [`IMAGE_ZERO_POINT`] everywhere.
 ///
 /// # Errors
 /// [`ReconError`] if `width` is 0, the image is not whole rows, or the two lengths differ.
 pub fn quantise_magnitude(image: &[Complex32], width: usize, out: &mut [i8]) -> Result<(), ReconError> {
+    quantise_magnitude_with(&Native::default(), image, width, out)
+}
+
+/// [`quantise_magnitude`] with a kernel set of the caller's choice; every set gives the same bytes.
+///
+/// # Errors
+/// Those of [`quantise_magnitude`].
+pub fn quantise_magnitude_with<K: Kernels + ?Sized>(
+    kernels: &K,
+    image: &[Complex32],
+    width: usize,
+    out: &mut [i8],
+) -> Result<(), ReconError> {
     if width == 0 {
         return Err(ReconError::Width { width });
     }
-    let rows = image.chunks_exact(width);
-    expect_length("the image", image.len(), image.len() - rows.remainder().len())?;
+    expect_length("the image", image.len(), image.len() - image.chunks_exact(width).remainder().len())?;
     expect_length("the quantised image", out.len(), image.len())?;
-    let row_energy = |row: &[Complex32]| row.iter().map(energy).fold(0.0, |sum, e| sum + e);
-    let total: f32 = rows.map(row_energy).fold(0.0, |sum, e| sum + e);
-    let rms = libm::sqrtf(total / image.len() as f32);
+    let rms = libm::sqrtf(kernels.energy(image, width) / image.len() as f32);
     let gain = IMAGE_LEVELS_PER_RMS / rms;
     if !(rms > 0.0 && rms.is_finite() && gain.is_finite()) {
         out.fill(IMAGE_ZERO_POINT);
         return Ok(());
     }
-    for (q, value) in out.iter_mut().zip(image) {
-        // The cast rounds down and saturates at 255; flipping the top bit takes 128 away.
-        let level = (libm::sqrtf(energy(value)) * gain + 0.5) as u8;
-        *q = (level ^ 0x80) as i8;
-    }
+    kernels.quantise(image, gain, out);
     Ok(())
 }
 

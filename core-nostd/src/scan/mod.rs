@@ -39,7 +39,7 @@ use crate::Complex32;
 use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::fft::is_fft_length;
-use crate::kspace::{LineSet, Twiddles, grow_image, ifft_centred, quantise_magnitude};
+use crate::kspace::{LineSet, Twiddles, grow_image_with, ifft_centred, quantise_magnitude_with};
 use crate::model::{Graph, Model, run};
 
 pub use error::ScanError;
@@ -230,7 +230,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             *value = *sample;
         }
         ifft_centred(memory.profile).map_err(|_| size)?;
-        grow_image(memory.image, memory.profile, line, &memory.twiddles, memory.ramp).map_err(|_| size)?;
+        let (profile, twiddles) = (&*memory.profile, &memory.twiddles);
+        grow_image_with(&self.kernels, memory.image, profile, line, twiddles, memory.ramp).map_err(|_| size)?;
         if let Some(slot) = memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
         }
@@ -282,7 +283,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             self.held = Held::Nothing;
             let inputs = [&*self.memory.quantised];
             let output = run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?;
-            classes_from_logits(signed(self.memory.graph, &output), self.class_count, self.memory.classes);
+            let logits = signed(self.memory.graph, &output);
+            self.kernels.classify(logits, self.class_count, self.memory.classes);
             self.held = Held::Segmenter(output);
         }
         Ok(self.memory.classes)
@@ -322,7 +324,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         self.memory.state
     }
 
-    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`].
+    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude).
     pub fn image(&mut self) -> &[i8] {
         self.refresh_image();
         self.memory.quantised
@@ -331,7 +333,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     fn refresh_image(&mut self) {
         if !self.image_is_current {
             // The lengths were checked when the scan was made, so this cannot fail.
-            let _ = quantise_magnitude(self.memory.image, self.mask.width(), self.memory.quantised);
+            let (image, width) = (&*self.memory.image, self.mask.width());
+            let _ = quantise_magnitude_with(&self.kernels, image, width, self.memory.quantised);
             self.image_is_current = true;
         }
     }

@@ -1,6 +1,7 @@
 //! The rules around the networks, which training on a host must share: what the policy is told, how logits become a
 //! line and classes, and the digest.
 
+use crate::kernels::{Kernels, Native};
 use crate::kspace::LineSet;
 
 /// Entries of the state vector beyond one a line: remaining, measured, budget.
@@ -39,22 +40,7 @@ pub fn best_line(logits: &[i8], mask: &LineSet) -> Option<usize> {
 ///
 /// `logits` is `[y][x][class]`; as many pixels are written as both slices hold, none for no classes.
 pub fn classes_from_logits(logits: &[i8], classes: usize, out: &mut [u8]) {
-    if classes == 0 {
-        return;
-    }
-    let mut all_scores = logits.chunks_exact(classes);
-    for pixel in out {
-        let Some(scores) = all_scores.next() else {
-            return;
-        };
-        let mut best = (0, i8::MIN);
-        for (class, &score) in (0_u8..=u8::MAX).zip(scores) {
-            if score > best.1 {
-                best = (class, score);
-            }
-        }
-        *pixel = best.0;
-    }
+    Native::default().classify(logits, classes, out);
 }
 
 /// FNV-1a, 64 bits, of the chosen lines (u16 little-endian, in order), the quantised image, the segmenter's logits and the

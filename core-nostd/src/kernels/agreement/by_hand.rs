@@ -121,3 +121,31 @@ fn layer_norm_of_two_values_is_plus_and_minus_one() {
         assert_eq!(out, [-10 + 3, 11 + 3]);
     });
 }
+
+#[test]
+fn an_images_energy_is_summed_in_its_own_order() {
+    // 2^12 squared is 2^24, where the next float is 2 away: a 1 is lost on it, two are not.
+    let row = |values: &[(usize, f32)]| {
+        let mut row = [Complex32::new(0.0, 0.0); 16];
+        values.iter().for_each(|&(x, re)| row[x].re = re);
+        row
+    };
+    let (large, one) = (4096.0, 1.0);
+    let energy =
+        |row: &[Complex32]| [&Reference as &dyn Kernels, &Portable].map(|kernels| kernels.energy(row, row.len()));
+    // Columns 8 apart share a sum, and 1 + 1 before 2^24; columns 4 apart meet next.
+    assert_eq!(energy(&row(&[(0, large), (1, one), (9, one)])), [16_777_218.0; 2]);
+    assert_eq!(energy(&row(&[(0, large), (4, one), (8, one)])), [16_777_216.0; 2]);
+    assert_eq!(energy(&row(&[(0, large), (2, one), (6, one)])), [16_777_218.0; 2]);
+    assert_eq!(energy(&row(&[(0, large), (2, one), (4, one)])), [16_777_216.0; 2]);
+}
+
+#[test]
+fn an_image_grows_by_the_real_part_first() {
+    // (2^24 + 1) - 1 is 2^24 - 1, because 2^24 + 1 is no float; 2^24 + (1 - 1) would be 2^24.
+    for kernels in [&Reference as &dyn Kernels, &Portable] {
+        let mut image = [Complex32::new(16_777_216.0, 16_777_216.0)];
+        kernels.grow(&mut image, &[Complex32::new(1.0, 1.0)], &[Complex32::new(1.0, 1.0)]);
+        assert_eq!(image, [Complex32::new(16_777_215.0, 16_777_216.0)]);
+    }
+}

@@ -16,6 +16,7 @@ use super::{
     MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
     conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
+use crate::Complex32;
 use crate::quant::Requant;
 
 /// What an output holds before a kernel runs: a kernel that writes nothing shows.

@@ -201,4 +201,38 @@ proptest! {
         let data = Source(seed).tensor(shape.len(), Values::Any);
         against_reference(shape.len(), |kernels, out| kernels.shift(&op, &data, out));
     }
+
+    #[test]
+    fn images_agree(
+        width in 1..=40usize, rows in 0..=5usize, more in 0..=9usize, size in -60..60i32, gain in 0.0..300.0f32, seed: u64,
+    ) {
+        let mut source = Source(seed);
+        let mut draw = |len: usize, power: i32| -> Vec<Complex32> {
+            let mut float = || (source.next() as i32 as f32) * libm::exp2f((power - 31) as f32);
+            (0..len).map(|_| Complex32::new(float(), float())).collect()
+        };
+        let image = draw(width * rows + more, size);
+        let (profile, ramp) = (draw(rows, size), draw(width, 0));
+        let grown = |kernels: &dyn Kernels| {
+            let mut image = image.clone();
+            kernels.grow(&mut image, &profile, &ramp);
+            image
+        };
+        prop_assert_eq!(grown(&Portable), grown(&Reference));
+        prop_assert_eq!(Portable.energy(&image, width).to_bits(), Reference.energy(&image, width).to_bits());
+        let gain = gain * libm::exp2f(-size as f32);
+        against_reference(image.len(), |kernels, out| kernels.quantise(&image, gain, out));
+        against_reference(image.len() + 1, |kernels, out| kernels.quantise(&image, -gain, out));
+    }
+
+    #[test]
+    fn classes_agree(pixels in 0..=70usize, more in 0..=3usize, classes in 0..=9usize, seed: u64, x in values()) {
+        let logits = Source(seed).tensor(pixels * classes + more, x);
+        let run = |kernels: &dyn Kernels| {
+            let mut out = vec![0x55; pixels + 1];
+            kernels.classify(&logits, classes, &mut out);
+            out
+        };
+        prop_assert_eq!(run(&Portable), run(&Reference));
+    }
 }

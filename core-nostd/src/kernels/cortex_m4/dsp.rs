@@ -75,6 +75,15 @@ instruction! {
     usub8(a: u32, b: u32) -> u32, "usub8 {out}, {a}, {b}"
 }
 
+instruction! {
+    /// The low halves of both words.
+    low_halves(low: u32, high: u32) -> u32, "pkhbt {out}, {low}, {high}, lsl #16", preserves_flags
+}
+instruction! {
+    /// The high halves of both words.
+    high_halves(low: u32, high: u32) -> u32, "pkhtb {out}, {high}, {low}, asr #16", preserves_flags
+}
+
 /// `value >> SHIFT`, limited to 0 ..= 255.
 #[inline(always)]
 pub(super) fn usat8_asr<const SHIFT: u32>(value: i32) -> u32 {
@@ -97,6 +106,33 @@ pub(super) fn max_bytes(a: u32, b: u32) -> u32 {
             options(pure, nomem, nostack));
     }
     result
+}
+
+/// The larger one of each signed byte, and the byte of `x` where that is `a`'s (also where both are equal), of `y` where
+/// it is `b`'s.
+#[inline(always)]
+pub(super) fn max_bytes_with(a: u32, b: u32, x: u32, y: u32) -> (u32, u32) {
+    let (max, chosen);
+    // SAFETY: as in `max_bytes`.
+    unsafe {
+        asm!("ssub8 {max}, {a}, {b}", "sel {max}, {a}, {b}", "sel {chosen}, {x}, {y}", a = in(reg) a, b = in(reg) b,
+            x = in(reg) x, y = in(reg) y, max = out(reg) max, chosen = lateout(reg) chosen,
+            options(pure, nomem, nostack));
+    }
+    (max, chosen)
+}
+
+/// Of two quads bytes 0 and 2, and bytes 1 and 3, alternating: `a0 b0 a2 b2` and `a1 b1 a3 b3`.
+#[inline(always)]
+pub(super) fn weave(a: u32, b: u32) -> (u32, u32) {
+    let (even, odd);
+    // SAFETY: sets the flags that it selects by; stays within registers.
+    unsafe {
+        asm!("msr APSR_g, {mask}", "lsl {even}, {b}, #8", "sel {even}, {a}, {even}", "lsr {odd}, {a}, #8",
+            "sel {odd}, {odd}, {b}", mask = in(reg) 0x0005_0000, a = in(reg) a, b = in(reg) b,
+            even = out(reg) even, odd = out(reg) odd, options(pure, nomem, nostack));
+    }
+    (even, odd)
 }
 
 /// The value's four bytes, lowest first.

@@ -1,7 +1,7 @@
 //! Kernels for Cortex-M cores with the DSP extension: M4, M7, M33 and later ones.
 //!
 //! Single DSP instructions ([`dsp`]) where the compiler schedules well around them, written-out loops where it does not.
-//! [`window`] and [`pointwise`] need no FPU, [`norm`] does. What an operator's record does not allow to be done fast is
+//! [`window`] and [`pointwise`] need no FPU, [`norm`] and [`image`] do. What an operator's record does not allow to be done fast is
 //! [`Portable`]'s: each function checks that once, at its start.
 
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
@@ -9,11 +9,14 @@
 
 mod dsp;
 #[cfg(target_abi = "eabihf")]
+mod image;
+#[cfg(target_abi = "eabihf")]
 mod norm;
 mod pointwise;
 mod window;
 
 use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
+use crate::Complex32;
 
 /// The kernel set for Cortex-M4, M7 and M33: equal to [`Reference`](super::Reference) to the bit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,5 +72,25 @@ impl Kernels for CortexM4 {
 
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
         window::shift(op, input, output);
+    }
+
+    #[cfg(target_abi = "eabihf")]
+    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        image::grow(image, profile, ramp);
+    }
+
+    #[cfg(target_abi = "eabihf")]
+    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
+        image::energy(image, width)
+    }
+
+    #[cfg(target_abi = "eabihf")]
+    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
+        image::quantise(image, gain, out);
+    }
+
+    #[cfg(target_abi = "eabihf")]
+    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
+        image::classify(logits, classes, out);
     }
 }

@@ -1,0 +1,85 @@
+//! The image's operators for every target: growth by a line, energy, quantisation, the class of each pixel.
+//!
+//! Floating point has one order of operations, which [`Kernels`](super::Kernels) documents and these loops keep.
+
+use crate::Complex32;
+
+/// Columns whose energies are summed side by side, so that vectors can.
+const COLUMNS: usize = 8;
+
+pub(super) fn grow(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+    // Not a zip of chunks: that divides by the width, and is a panic where the optimiser works for size.
+    let mut rest = image;
+    for sample in profile {
+        let Some((row, below)) = rest.split_at_mut_checked(ramp.len()) else {
+            return;
+        };
+        rest = below;
+        for (pixel, phase) in row.iter_mut().zip(ramp) {
+            pixel.re = (pixel.re + sample.re * phase.re) - sample.im * phase.im;
+            pixel.im = (pixel.im + sample.re * phase.im) + sample.im * phase.re;
+        }
+    }
+}
+
+pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
+    if width == 0 {
+        return 0.0;
+    }
+    image.chunks_exact(width).map(row_energy).fold(0.0, |sum, row| sum + row)
+}
+
+fn row_energy(row: &[Complex32]) -> f32 {
+    let mut sums = [0.0f32; COLUMNS];
+    let (blocks, rest) = row.as_chunks::<COLUMNS>();
+    for block in blocks {
+        for (sum, value) in sums.iter_mut().zip(block) {
+            *sum += square(value);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += square(value);
+    }
+    total(sums)
+}
+
+/// The sums of a row's columns in pairs, as vectors are folded.
+pub(super) fn total([a, b, c, d, e, f, g, h]: [f32; COLUMNS]) -> f32 {
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+pub(super) fn quantise(image: &[Complex32], gain: f32, out: &mut [i8]) {
+    for (q, value) in out.iter_mut().zip(image) {
+        *q = level(libm::sqrtf(square(value)), gain);
+    }
+}
+
+/// The cast rounds down and saturates at 255; flipping the top bit takes 128 away.
+#[inline(always)]
+pub(super) fn level(magnitude: f32, gain: f32) -> i8 {
+    ((magnitude * gain + 0.5) as u8 ^ 0x80) as i8
+}
+
+#[inline(always)]
+pub(super) fn square(value: &Complex32) -> f32 {
+    value.re * value.re + value.im * value.im
+}
+
+pub(super) fn classify(logits: &[i8], classes: usize, out: &mut [u8]) {
+    if classes == 0 {
+        return;
+    }
+    let mut all_scores = logits.chunks_exact(classes);
+    for pixel in out {
+        let Some(scores) = all_scores.next() else {
+            return;
+        };
+        let mut best = (0, i8::MIN);
+        for (class, &score) in (0_u8..=u8::MAX).zip(scores) {
+            if score > best.1 {
+                best = (class, score);
+            }
+        }
+        *pixel = best.0;
+    }
+}
