@@ -1,4 +1,4 @@
-//! The firmware on an emulated Cortex-M4F gives what the host gives, and no panic can be reached in it.
+//! The firmware on emulated Cortex-M cores gives what the host gives, and no panic can be reached in it.
 //!
 //! Everything goes through `firmware-demo/run.sh`. Where the machine has no toolchain or QEMU (status 2) the test says so and
 //! passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead.
@@ -31,31 +31,41 @@ const BUDGET: usize = 6;
 static RUN: Mutex<()> = Mutex::new(());
 static ARENA: Mutex<StaticArena<{ 512 * 1024 }>> = Mutex::new(StaticArena::new());
 
+/// The cores that `run.sh` knows, and how many instructions a tick of their boards' clocks takes.
+const CORES: [(&str, &str); 3] = [("m4", "40.00"), ("m33", "50.00"), ("m55", "31.25")];
+
 #[test]
-fn a_scan_on_the_emulated_microcontroller_has_the_hosts_digest() {
-    agrees_with_the_host("same", &random_blob());
+fn a_scan_on_every_emulated_microcontroller_has_the_hosts_digest() {
+    let blob = random_blob();
+    for core in CORES {
+        agrees_with_the_host("same", &blob, core);
+    }
 }
 
 #[test]
 fn a_pruned_unetpp_on_the_emulated_microcontroller_has_the_hosts_digest() {
-    agrees_with_the_host("pruned", &pruned_unetpp_blob());
+    let blob = pruned_unetpp_blob();
+    agrees_with_the_host("pruned", &blob, CORES[0]);
+    agrees_with_the_host("pruned", &blob, CORES[2]);
 }
 
-/// The self-test of `blob` passes, with the lines and the digest of the scan on the host.
-fn agrees_with_the_host(name: &str, blob: &[u8]) {
+/// The self-test of `blob` passes on a core, with the lines and the digest of the scan on the host.
+fn agrees_with_the_host(name: &str, blob: &[u8], (core, tick): (&str, &str)) {
     let (repr, lines, kspace) = host_scan(blob);
     let files = write(name, blob, &Repr { lines: &lines, kspace: &kspace, ..repr });
-    let Some(output) = run(&["selftest", &files.0, &files.1]) else {
+    let Some(output) = run(&["selftest", "--core", core, &files.0, &files.1]) else {
         return;
     };
+    println!("ran on {core}");
 
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     assert!(text.contains(&format!("{:#018x}", repr.digest)), "{text}");
     let chosen: Vec<String> = lines.iter().map(u16::to_string).collect();
     assert!(text.contains(&format!("lines {}\n", chosen.join(" "))), "{text}");
-    for expected in ["tick of 40.00", "within the limit of 524288", "within the limit of 786432", "self-test passed"] {
-        assert!(text.contains(expected), "expected {expected:?} in\n{text}");
+    let tick = format!("tick of {tick}");
+    for expected in [tick.as_str(), "within the limit of 524288", "within the limit of 786432", "self-test passed"] {
+        assert!(text.contains(expected), "{core}: expected {expected:?} in\n{text}");
     }
 }
 
@@ -79,6 +89,7 @@ fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
     for (arguments, reason) in [
         (&["selftest", "no.kscout", "no.kscan"][..], "no model at no.kscout"),
         (&["self-test"], "unknown command self-test"),
+        (&["bench", "m7"], "unknown core m7"),
     ] {
         let output = run(arguments).expect("status 1, not 2");
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -89,10 +100,12 @@ fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
 
 #[test]
 fn no_panic_can_be_reached_from_the_scan_loop() {
-    let Some(output) = run(&["nopanic"]) else {
-        return;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    for (core, _) in CORES {
+        let Some(output) = run(&["nopanic", core]) else {
+            return;
+        };
+        assert!(output.status.success(), "{core}: {}", String::from_utf8_lossy(&output.stdout));
+    }
 }
 
 /// Runs `run.sh`; `None` if this machine lacks what it needs.
