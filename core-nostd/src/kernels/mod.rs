@@ -22,6 +22,8 @@
 mod agreement;
 #[cfg(kscout_dsp)]
 mod cortex_m4;
+#[cfg(kscout_helium)]
+mod cortex_m55;
 mod image;
 mod in_place;
 mod ops;
@@ -30,6 +32,8 @@ mod reference;
 
 #[cfg(kscout_dsp)]
 pub use cortex_m4::CortexM4;
+#[cfg(kscout_helium)]
+pub use cortex_m55::CortexM55;
 pub(crate) use ops::MAX_INPUT;
 pub use ops::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, LayerNorm, MAX_CHANNELS,
@@ -41,11 +45,16 @@ pub use reference::Reference;
 
 use crate::Complex32;
 
-/// The best set of those that are known to run where this is built: the [`CortexM4`] one with the DSP extension, else
-/// [`Portable`].
-#[cfg(kscout_dsp)]
+/// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
+/// extension, else [`Portable`].
+#[cfg(kscout_helium)]
+pub type Native = CortexM55;
+/// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
+/// extension, else [`Portable`].
+#[cfg(all(kscout_dsp, not(kscout_helium)))]
 pub type Native = CortexM4;
-/// The best set of those that are known to run where this is built: with the DSP extension `CortexM4`, else [`Portable`].
+/// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
+/// extension, else [`Portable`].
 #[cfg(not(kscout_dsp))]
 pub type Native = Portable;
 

@@ -1,4 +1,4 @@
-//! Instructions per multiply-accumulate of convolutions of many shapes, with the portable kernels.
+//! Instructions per multiply-accumulate of convolutions of many shapes, with the kernels of this core.
 #![no_std]
 #![no_main]
 
@@ -6,7 +6,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use kscout_core::arena::{Carver, StaticArena};
 use kscout_core::kernels::{
-    Channel, ChannelParams, Conv2d, Kernels, Portable, Shape, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes,
+    Channel, ChannelParams, Conv2d, Kernels, Native, Shape, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes,
 };
 use kscout_core::quant::Requant;
 use kscout_firmware::clock::{Clock, Tally};
@@ -92,25 +92,24 @@ fn bench(layer: &Layer, arena: &mut [u8], clock: &Clock) -> Option<()> {
     };
     let mut tally = Tally::default();
     clock.count(&mut tally, || match depthwise {
-        true => Portable.depthwise(&op, image, result, scratch),
-        false => Portable.conv2d(&op, image, result, scratch),
+        true => Native::default().depthwise(&op, image, result, scratch),
+        false => Native::default().conv2d(&op, image, result, scratch),
     });
     let macs = (taps * output.len()) as u64;
-    let centi = 100 * tally.total() / macs.max(1);
+    let milli = 1000 * tally.total() / macs.max(1);
     let kind = if depthwise { "depthwise" } else { "conv" };
     hprintln!(
-        "  {:<9} {}x{} {:>3}x{:<3} {:>3}->{:<3} stride {} {:>10} {:>3}.{:02}",
+        "{} {}x{} {}->{} k{} s{} instr={} instr_per_mac={}.{:03}",
         kind,
-        kernel,
-        kernel,
         side,
         side,
         from,
         to,
+        kernel,
         stride,
         tally.total(),
-        centi / 100,
-        centi % 100
+        milli / 1000,
+        milli % 1000
     );
     Some(())
 }

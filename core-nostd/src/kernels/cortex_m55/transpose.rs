@@ -1,0 +1,68 @@
+//! Transposed convolution: the four outputs of an input position in one channel are four filters of a 1x1 convolution, whose
+//! results are stored apart.
+
+use super::block::{FILTERS, Filters, Outputs, RUN, Scales};
+use super::pack::pack;
+use super::windows::Strip;
+use crate::kernels::ConvTranspose2x2;
+
+/// Runs a valid `op` on slices that fit it. `None` where it cannot, the output then being undefined.
+pub(super) fn conv_transpose2x2(
+    op: &ConvTranspose2x2<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [i8],
+) -> Option<()> {
+    let channels = op.input.c;
+    let row_bytes = channels.next_multiple_of(RUN);
+    let (weights, scratch) = scratch.split_at_mut_checked(row_bytes * FILTERS)?;
+    let copy = scratch.get_mut(..row_bytes)?;
+    let out_channels = op.params.len();
+    let out_row = op.output().w * out_channels;
+    for (o, record) in op.params.records().iter().enumerate() {
+        pack(op.weights, (1, channels), o * FILTERS, weights)?;
+        let places = [0, out_channels, out_row, out_row + out_channels].map(|place| place as u32);
+        let scales = Scales::of(&[*record; FILTERS])?;
+        let filters = Filters::new(weights, 1, scales, Outputs::Apart(places), op.out_zero, op.clamp);
+        let mut filters = filters.part((0, 1), (0, row_bytes / RUN), op.in_zero)?;
+        for y in 0..op.input.h {
+            row(op, &mut filters, y, input, output.get_mut(2 * y * out_row + o..)?, copy)?;
+        }
+    }
+    Some(())
+}
+
+/// One row of inputs, the outputs of the first of which are at the start of `out`.
+fn row(
+    op: &ConvTranspose2x2<'_>,
+    filters: &mut Filters<'_>,
+    y: usize,
+    input: &[i8],
+    out: &mut [i8],
+    copy: &mut [i8],
+) -> Option<()> {
+    let channels = op.input.c;
+    let out_step = 2 * op.params.len();
+    let input = input.get(y * op.input.w * channels..)?;
+    // Positions that can be read with what fills up their vectors.
+    let readable = input.len().checked_sub(filters.row_bytes()).map_or(0, |room| room / channels.max(1) + 1);
+    let whole = readable.min(op.input.w) & !1;
+    if whole > 0 {
+        let strip = Strip {
+            x: [0, channels],
+            x_pair: 2 * channels,
+            out: [0, out_step],
+            out_pair: 2 * out_step,
+            pairs: whole / 2,
+            ..Strip::default()
+        };
+        filters.run(&strip, input, out)?;
+    }
+    for x in whole..op.input.w {
+        let position = input.get(x * channels..)?.get(..channels)?;
+        copy.iter_mut().zip(position).for_each(|(to, &q)| *to = q);
+        let strip = Strip { out: [x * out_step; 2], pairs: 1, ..Strip::default() };
+        filters.run(&strip, copy, out)?;
+    }
+    Some(())
+}
