@@ -1,7 +1,7 @@
 //! Kernels for Cortex-M cores with the DSP extension: M4, M7, M33 and later ones.
 //!
 //! Single DSP instructions ([`dsp`]) where the compiler schedules well around them, written-out loops where it does not.
-//! [`window`] and [`pointwise`] need no FPU, [`norm`] and [`image`] do. What an operator's record does not allow to be done fast is
+//! [`norm`] and [`image`] need the FPU, the others go without. What an operator's record does not allow to be done fast is
 //! [`Portable`]'s: each function checks that once, at its start.
 
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
