@@ -4,7 +4,7 @@
 //! `kscout_helium`). One file a concern: [`block`] and [`channels`] hold the inner loops of ordinary and depthwise
 //! convolutions; [`conv`], [`columns`] (few weights), [`transpose`] and [`depthwise`] lay [`windows`] out for them, [`pack`]
 //! brings portable weights into the order they read; [`pointwise`], [`neighbours`] and [`copy`] are the rest. What is in floating
-//! point, and joining, is [`CortexM4`]'s. Every inner loop is reached through a safe function that checks how far it will read
+//! point is [`CortexM4`]'s. Every inner loop is reached through a safe function that checks how far it will read
 //! and write.
 //!
 //! Only integers are vectors here: Helium's floating point flushes subnormal numbers to zero, which no other target does.
@@ -119,7 +119,9 @@ impl Kernels for CortexM55 {
     }
 
     fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
-        CortexM4.concat(op, a, b, output);
+        if op.is_valid() && op.fits(a, b, output) {
+            pointwise::concat(op, a, b, output);
+        }
     }
 
     fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
