@@ -12,7 +12,9 @@ usage: run.sh COMMAND
                           repeat the scan stored in SCAN (.kscan) with the model BLOB (.kscout) in QEMU; status 0 only if
                           the digest is the host's and memory is within its limits. Default: KSCOUT_BLOB, KSCOUT_SCAN,
                           then out/model.kscout and out/slice.kscan of the checkout.
-  bench [CORE]            instructions per multiply-accumulate of the kernels, in QEMU
+  bench [CORE] [BLOB] [SCAN]
+                          instructions per multiply-accumulate of the kernels, in QEMU; then, if there are a model and a
+                          slice as for selftest, of a decision (from a line's arrival to the next choice) and a segmentation
   agreement [CORE]        compare the core's kernels with the naive ones on random operators, in QEMU
   nopanic [CORE]          show by linking that no panic can be reached from the scan loop
   size [CORE]             flash and RAM of the scan loop without the self-test's printing
@@ -125,14 +127,36 @@ selftest() {
         shift $(($# < 2 ? 1 : 2))
     fi
     choose_core "$core"
-    local blob=${1:-${KSCOUT_BLOB:-$HERE/../out/model.kscout}} scan=${2:-${KSCOUT_SCAN:-$HERE/../out/slice.kscan}}
-    [ -f "$blob" ] || wrong "no model at $blob: export one, and give its path"
-    [ -f "$scan" ] || wrong "no captured slice at $scan: export one with the model, and give its path"
-    KSCOUT_BLOB=$(realpath "$blob")
-    KSCOUT_SCAN=$(realpath "$scan")
-    export KSCOUT_BLOB KSCOUT_SCAN
+    embed "$@"
+    [ -f "$KSCOUT_BLOB" ] || wrong "no model at $KSCOUT_BLOB: export one, and give its path"
+    [ -f "$KSCOUT_SCAN" ] || wrong "no captured slice at $KSCOUT_SCAN: export one with the model, and give its path"
     find_toolchain
     emulate selftest
+}
+
+# embed [BLOB] [SCAN]: sets the files that build.rs embeds.
+embed() {
+    local blob=${1:-${KSCOUT_BLOB:-$HERE/../out/model.kscout}} scan=${2:-${KSCOUT_SCAN:-$HERE/../out/slice.kscan}}
+    # A missing file keeps the name it was given by.
+    KSCOUT_BLOB=$(realpath -e "$blob" 2>/dev/null || echo "$blob")
+    KSCOUT_SCAN=$(realpath -e "$scan" 2>/dev/null || echo "$scan")
+    export KSCOUT_BLOB KSCOUT_SCAN
+}
+
+bench() {
+    choose_core "${1:-m4}"
+    shift $(($# > 0 ? 1 : 0))
+    find_toolchain
+    emulate bench
+    embed "$@"
+    if [ ! -f "$KSCOUT_BLOB" ] || [ ! -f "$KSCOUT_SCAN" ]; then
+        say "no model and slice: no decision, no segmentation"
+        return
+    fi
+    emulate selftest | awk '
+        /^scan of/ { size = $3 "x" $6 }
+        /^  segmentation/ { sub(",", "", $2); segmentation = " instr=" $2 " instr_per_mac=" $3 }
+        /^  line to line/ { print "decision " size " instr=" $4; print "segmentation " size segmentation }'
 }
 
 # emulate BIN: builds it and runs it in QEMU, with the options that .cargo/config.toml keeps. Its status is the program's.
@@ -185,7 +209,8 @@ main() {
     shift || true
     case $command in
         selftest) selftest "$@" ;;
-        bench | agreement) choose_core "${1:-m4}"; find_toolchain; emulate "$command" ;;
+        bench) bench "$@" ;;
+        agreement) choose_core "${1:-m4}"; find_toolchain; emulate agreement ;;
         nopanic) choose_core "${1:-m4}"; find_toolchain; nopanic ;;
         size) choose_core "${1:-m4}"; find_toolchain; size_of_loop ;;
         help | -h | --help) usage ;;

@@ -28,7 +28,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Prints a line a stage and the sum.
+    /// Prints a line a stage, what it takes from a line's arrival to the choice of the next, and the sum.
     pub fn print(&self, model: &Model<'_>, centi_instructions_per_tick: u64) {
         let centi = centi_instructions_per_tick;
         let macs = |graph: Option<Graph<'_>>| graph.map_or(0, |graph| graph.macs());
@@ -38,6 +38,8 @@ impl Stages {
         print(&self.decision, "decision", macs(model.policy()));
         print(&self.growth, "image growth", 0);
         print(&self.segmentation, "segmentation", macs(model.segmenter()));
+        let line = self.quantisation.mean() + self.decision.mean() + self.growth.mean();
+        hprintln!("  {:<14}{:>12}", "line to line", line);
         let stages = [&self.start, &self.quantisation, &self.decision, &self.growth, &self.segmentation];
         let total: u64 = stages.iter().map(|stage| stage.total()).sum();
         hprintln!("  {:<14}{:>12}", "whole scan", total);
