@@ -29,6 +29,8 @@ mod in_place;
 mod ops;
 mod portable;
 mod reference;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 #[cfg(kscout_dsp)]
 pub use cortex_m4::CortexM4;
@@ -42,6 +44,8 @@ pub use ops::{
 };
 pub use portable::Portable;
 pub use reference::Reference;
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Level, X86};
 
 use crate::Complex32;
 
@@ -60,6 +64,22 @@ pub type Native = Portable;
 
 /// A set of int8 operators. See the module's page for layout, padding and what happens when lengths disagree.
 pub trait Kernels {
+    /// Scratch bytes that the set would have for a convolution: at least [`conv_scratch_bytes`], which is what a blob plans
+    /// and every set does with. With less than it would have it may be slow.
+    fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
+        conv_scratch_bytes(op.kernel, op.input.c)
+    }
+
+    /// As [`Kernels::conv_scratch_bytes`], of a depthwise convolution.
+    fn depthwise_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
+        depthwise_scratch_bytes(op.kernel, op.input.c)
+    }
+
+    /// As [`Kernels::conv_scratch_bytes`], of a transposed convolution.
+    fn conv_transpose_scratch_bytes(&self, op: &ConvTranspose2x2<'_>) -> usize {
+        conv_transpose_scratch_bytes(op.input.c)
+    }
+
     /// Convolution of `input` (`op.input`) into `output` (`op.output`). `scratch` is 16-aligned and holds at least
     /// [`conv_scratch_bytes`] bytes; what it holds before and after does not matter.
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]);

@@ -9,8 +9,10 @@ use super::check;
 use super::error::{BlobError, Location, Problem};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
+use crate::arena::ARENA_ALIGN;
 use crate::kernels::{
-    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, LayerNorm, MaxPool, Shape, Shift, Upsample2x,
+    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shape, Shift,
+    Upsample2x,
 };
 
 /// Most nodes a graph may have.
@@ -124,6 +126,17 @@ impl<'a> Graph<'a> {
     /// Bytes of arena a run needs, activations and scratch; a multiple of 16.
     pub fn arena_bytes(&self) -> usize {
         self.repr.arena_bytes
+    }
+
+    /// Bytes of arena with which `kernels` run as fast as they can: [`Graph::arena_bytes`], and behind them the scratch of the
+    /// operator for which the set would have most, if that is more than what the blob plans. A multiple of 16.
+    pub fn arena_bytes_with<K: Kernels + ?Sized>(&self, kernels: &K) -> usize {
+        let more = |node: Node<'_>| {
+            let wanted = node.operator().map_or(0, |operator| operator.scratch_bytes_with(kernels));
+            if wanted > node.scratch.len() { wanted } else { 0 }
+        };
+        let tail = self.nodes().map(more).max().unwrap_or(0);
+        self.arena_bytes().saturating_add(tail.saturating_add(ARENA_ALIGN - 1) & !(ARENA_ALIGN - 1))
     }
 
     /// Scratch bytes of the node that needs most; part of [`Graph::arena_bytes`].
@@ -297,6 +310,16 @@ impl Operator<'_> {
             Self::ConvTranspose2x2(op) => op.is_valid(),
             // Any 256 values will do.
             Self::Table(_) => true,
+        }
+    }
+
+    /// Scratch bytes that a kernel set would have for it.
+    pub(super) fn scratch_bytes_with<K: Kernels + ?Sized>(&self, kernels: &K) -> usize {
+        match self {
+            Self::Conv2d(op) => kernels.conv_scratch_bytes(op),
+            Self::Depthwise(op) => kernels.depthwise_scratch_bytes(op),
+            Self::ConvTranspose2x2(op) => kernels.conv_transpose_scratch_bytes(op),
+            _ => 0,
         }
     }
 }

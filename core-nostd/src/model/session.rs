@@ -62,7 +62,8 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 /// Runs `graph` once. `inputs` are i8 HWC, as [`Graph::input`] describes them; the result lies in `arena`, as
-/// [`Graph::output`] describes it. What the arena held before does not matter.
+/// [`Graph::output`] describes it. What the arena held before does not matter. It holds [`Graph::arena_bytes`] at least, and
+/// best [`Graph::arena_bytes_with`] these kernels.
 ///
 /// # Errors
 /// Inputs or arena that do not fit; then nothing has been written. [`RunError::Node`] where the blob's memory has changed
@@ -92,12 +93,13 @@ pub fn run_with<'a, K: Kernels + ?Sized>(
     if !arena.as_ptr().addr().is_multiple_of(ARENA_ALIGN) {
         return Err(RunError::ArenaMisaligned);
     }
-    let arena = arena.get_mut(..expected).ok_or(RunError::ArenaTooSmall { got, expected })?;
+    let split = arena.split_at_mut_checked(expected);
+    let (arena, tail) = split.ok_or(RunError::ArenaTooSmall { got, expected })?;
     let mut last = 0..0;
     for index in 0..graph.len() {
         let broken = RunError::Node { index };
         let node = graph.node(index).map_err(|_| broken)?;
-        step(&node, kernels, inputs, arena).ok_or(broken)?;
+        step(&node, kernels, inputs, arena, tail).ok_or(broken)?;
         last = node.output.range().ok_or(broken)?;
         observe(index, as_i8(arena.get(last.clone()).ok_or(broken)?));
     }
@@ -119,8 +121,15 @@ fn check_inputs(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Runs one node; `None` where its record does not fit the arena, which [`super::check`] rules out.
-fn step<K: Kernels + ?Sized>(node: &Node<'_>, kernels: &K, inputs: &[&[i8]], arena: &mut [u8]) -> Option<()> {
+/// Runs one node; `None` where its record does not fit the arena, which [`super::check`] rules out. `tail` is scratch for a
+/// kernel set that would have more than the blob plans.
+fn step<K: Kernels + ?Sized>(
+    node: &Node<'_>,
+    kernels: &K,
+    inputs: &[&[i8]],
+    arena: &mut [u8],
+    tail: &mut [u8],
+) -> Option<()> {
     let operator = node.operator()?;
     let output = node.output.range()?;
     // Tensors that are not in the arena, or that another slot already stands for, take no part in the split.
@@ -131,6 +140,8 @@ fn step<K: Kernels + ?Sized>(node: &Node<'_>, kernels: &K, inputs: &[&[i8]], are
     let scratch = if node.scratch.is_empty() { 0..0 } else { node.scratch.clone() };
     let ranges = [output, first, if same { 0..0 } else { second }, scratch];
     let [output, first, second, scratch] = arena.get_disjoint_mut(ranges).ok()?;
+    let wanted = operator.scratch_bytes_with(kernels);
+    let scratch = if wanted > scratch.len() && wanted <= tail.len() { tail } else { scratch };
     let output = as_i8_mut(output);
     let second = as_i8(if same { &*first } else { &*second });
     let a = source(&node.input, &node.output, inputs, as_i8(first))?;

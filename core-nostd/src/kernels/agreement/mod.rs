@@ -5,6 +5,7 @@ mod by_hand;
 mod random;
 mod refusals;
 
+use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
@@ -14,7 +15,7 @@ use proptest::test_runner::RngSeed;
 use super::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm,
     MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
-    conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    conv_transpose_scratch_bytes,
 };
 use crate::Complex32;
 use crate::quant::Requant;
@@ -40,9 +41,22 @@ fn against_reference(len: usize, run: impl Fn(&dyn Kernels, &mut [i8])) {
 
 /// Runs every set but the reference and compares.
 fn against(expected: &[i8], run: impl Fn(&dyn Kernels, &mut [i8])) {
-    let mut ours = vec![UNTOUCHED; expected.len()];
-    run(&Portable, &mut ours);
-    assert_eq!(ours, expected, "portable");
+    for (name, kernels) in sets() {
+        let mut ours = vec![UNTOUCHED; expected.len()];
+        run(&*kernels, &mut ours);
+        assert_eq!(ours, expected, "{name}");
+    }
+}
+
+/// Every set that this machine has, but the reference.
+fn sets() -> Vec<(&'static str, Box<dyn Kernels>)> {
+    #[allow(unused_mut, reason = "some targets have no other")]
+    let mut sets: Vec<(_, Box<dyn Kernels>)> = vec![("portable", Box::new(Portable))];
+    #[cfg(target_arch = "x86_64")]
+    for set in super::Level::ALL.into_iter().filter_map(super::X86::with_level) {
+        sets.push((set.level().name(), Box::new(set)));
+    }
+    sets
 }
 
 /// How tensors and weights are drawn.

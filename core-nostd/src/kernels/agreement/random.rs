@@ -23,7 +23,7 @@ proptest! {
         prop_assert!(op.is_valid());
         let input = source.tensor(op.input.len(), x);
         against_reference(output.len(), |kernels, out| {
-            let mut scratch = scratch(conv_scratch_bytes(op.kernel, op.input.c));
+            let mut scratch = scratch(kernels.conv_scratch_bytes(&op));
             kernels.conv2d(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
         });
     }
@@ -46,7 +46,7 @@ proptest! {
         prop_assert!(op.is_valid_depthwise());
         let input = source.tensor(op.input.len(), x);
         against_reference(output.len(), |kernels, out| {
-            let mut scratch = scratch(depthwise_scratch_bytes(op.kernel, op.input.c));
+            let mut scratch = scratch(kernels.depthwise_scratch_bytes(&op));
             kernels.depthwise(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
         });
     }
@@ -66,7 +66,7 @@ proptest! {
         };
         let input = source.tensor(op.input.len(), x);
         against_reference(op.output.len(), |kernels, out| {
-            let mut scratch = scratch(conv_scratch_bytes(op.kernel, op.input.c));
+            let mut scratch = scratch(kernels.conv_scratch_bytes(&op));
             kernels.conv2d(&op, &input, out, bytemuck::cast_slice_mut(&mut scratch));
         });
     }
@@ -85,7 +85,7 @@ proptest! {
         prop_assert!(op.is_valid());
         let data = source.tensor(input.len(), x);
         against_reference(op.output().len(), |kernels, out| {
-            let mut scratch = scratch(conv_transpose_scratch_bytes(input.c));
+            let mut scratch = scratch(kernels.conv_transpose_scratch_bytes(&op));
             kernels.conv_transpose2x2(&op, &data, out, bytemuck::cast_slice_mut(&mut scratch));
         });
     }
@@ -218,8 +218,11 @@ proptest! {
             kernels.grow(&mut image, &profile, &ramp);
             image
         };
-        prop_assert_eq!(grown(&Portable), grown(&Reference));
-        prop_assert_eq!(Portable.energy(&image, width).to_bits(), Reference.energy(&image, width).to_bits());
+        for (name, set) in sets() {
+            prop_assert_eq!(grown(&*set), grown(&Reference), "{}", name);
+            let energies = (set.energy(&image, width).to_bits(), Reference.energy(&image, width).to_bits());
+            prop_assert_eq!(energies.0, energies.1, "{}", name);
+        }
         let gain = gain * libm::exp2f(-size as f32);
         against_reference(image.len(), |kernels, out| kernels.quantise(&image, gain, out));
         against_reference(image.len() + 1, |kernels, out| kernels.quantise(&image, -gain, out));
@@ -233,6 +236,37 @@ proptest! {
             kernels.classify(&logits, classes, &mut out);
             out
         };
-        prop_assert_eq!(run(&Portable), run(&Reference));
+        for (name, set) in sets() {
+            prop_assert_eq!(run(&*set), run(&Reference), "{}", name);
+        }
+    }
+
+    #[test]
+    fn convolutions_of_whole_blocks_agree(
+        size in (1..=12usize, 1..=40usize), channels in (1..=20usize, 1..=20usize), fives in (any::<bool>(), any::<bool>()),
+        kernel in prop_oneof![Just(1usize), Just(3)], stride in 1..=2usize, seed: u64, x in values(), w in values(),
+        in_zero in zero_point(), out_zero in zero_point(), clamp in clamp(),
+    ) {
+        // Up to 80 channels, in steps of 4 or 5.
+        let step = |five| if five { 5 } else { 4 };
+        let input = Shape::new(size.0, size.1, channels.0 * step(fives.0));
+        let out_channels = channels.1 * step(fives.1);
+        let pad = kernel / 2;
+        let extent = |n| conv_extent(n, kernel, stride, pad, 1).unwrap();
+        let output = Shape::new(extent(input.h), extent(input.w), out_channels);
+        let terms = kernel * kernel * input.c;
+        let mut source = Source(seed);
+        let weights = source.tensor(terms * out_channels, w);
+        let params = source.params(out_channels, terms);
+        let op = Conv2d {
+            input, output, kernel: (kernel, kernel), stride, pad, dilation: 1, in_zero, out_zero, clamp,
+            weights: &weights, params: ChannelParams::new(&params).unwrap(),
+        };
+        prop_assert!(op.is_valid());
+        let data = source.tensor(input.len(), x);
+        against_reference(output.len(), |kernels, out| {
+            let mut scratch = scratch(kernels.conv_scratch_bytes(&op));
+            kernels.conv2d(&op, &data, out, bytemuck::cast_slice_mut(&mut scratch));
+        });
     }
 }

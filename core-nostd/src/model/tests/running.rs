@@ -3,7 +3,9 @@
 use std::string::ToString;
 
 use super::*;
-use crate::kernels::{Add, Kernels, Table};
+use crate::kernels::{
+    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x,
+};
 
 #[test]
 fn a_blob_says_what_is_in_it() {
@@ -180,4 +182,103 @@ fn kernels_are_called_through_a_trait_object_too() {
     let counting = Counting(0.into());
     run(&graph, &counting as &dyn Kernels, &views, arena.bytes()).unwrap();
     assert_eq!(counting.0.get(), 2);
+}
+
+/// Portable kernels that would have more scratch than a blob plans, and make use of it.
+struct Greedy;
+
+impl Greedy {
+    const MORE: usize = 5000;
+}
+
+impl Kernels for Greedy {
+    fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
+        Portable.conv_scratch_bytes(op) + Self::MORE
+    }
+
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        // With the scratch it asked for it says so, in its output.
+        match scratch.len() >= self.conv_scratch_bytes(op) {
+            true => output.fill(42),
+            false => Portable.conv2d(op, input, output, scratch),
+        }
+        scratch.fill(0xa5);
+    }
+
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        Portable.depthwise(op, input, output, scratch);
+    }
+
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        Portable.conv_transpose2x2(op, input, output, scratch);
+    }
+
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        Portable.max_pool(op, input, output);
+    }
+
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+        Portable.add(op, a, b, output);
+    }
+
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+        Portable.concat(op, a, b, output);
+    }
+
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+        Portable.upsample2x(op, input, output);
+    }
+
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+        Portable.layer_norm(op, input, output);
+    }
+
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+        Portable.table(op, input, output);
+    }
+
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
+        Portable.shift(op, input, output);
+    }
+}
+
+#[test]
+fn a_set_that_would_have_more_scratch_gets_it_behind_the_arena() {
+    let bytes = emit(&[&decoder()]);
+    let graph = Model::new_checked(&bytes).unwrap().segmenter().unwrap();
+    assert_eq!(graph.arena_bytes_with(&Portable), graph.arena_bytes());
+    let most = graph.arena_bytes_with(&Greedy);
+    assert!(most >= graph.arena_bytes() + Greedy::MORE && most.is_multiple_of(16), "{most}");
+    let inputs = inputs(&graph);
+    let views: Vec<&[i8]> = inputs.iter().map(Vec::as_slice).collect();
+    let first = |bytes: usize| {
+        let mut first = None;
+        let observe = |_, values: &[i8]| {
+            first.get_or_insert_with(|| values.to_vec());
+        };
+        run_with(&graph, &Greedy, &views, Arena::new(bytes).bytes(), observe).unwrap();
+        first.unwrap()
+    };
+    // The first node is a convolution.
+    assert_eq!(first(graph.arena_bytes()), by_hand(&graph)[1]);
+    assert!(first(most).iter().all(|&value| value == 42));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_sets_of_x86_64_run_a_graph_with_either_arena() {
+    use crate::kernels::{Level, X86};
+    for bytes in [emit(&[&segmenter(), &policy()]), emit(&[&decoder()])] {
+        let model = Model::new_checked(&bytes).unwrap();
+        for graph in model.graphs() {
+            let inputs = inputs(&graph);
+            let views: Vec<&[i8]> = inputs.iter().map(Vec::as_slice).collect();
+            for set in Level::ALL.into_iter().filter_map(X86::with_level) {
+                for bytes in [graph.arena_bytes(), graph.arena_bytes_with(&set)] {
+                    let mut arena = Arena::new(bytes);
+                    assert_eq!(run(&graph, &set, &views, arena.bytes()).unwrap(), result(&graph), "{set:?}");
+                }
+            }
+        }
+    }
 }
