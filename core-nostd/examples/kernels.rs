@@ -115,6 +115,18 @@ fn time(graph: &Graph<'_>, sets: &[Set], repetitions: usize) {
     }
     let totals: Vec<_> = totals.iter().map(|total| format!("{total:11.1}       ")).collect();
     println!("{:45}{}", "all", totals.concat());
+    let whole = sets.iter().map(|(_, kernels)| time_whole(graph, &**kernels, &tensors[0], repetitions));
+    let whole: Vec<_> = whole.map(|median| format!("{median:11.1}       ")).collect();
+    println!("{:45}{}", "a run, in an arena of the set's size", whole.concat());
+}
+
+/// One run of the graph, memory apart.
+fn time_whole(graph: &Graph<'_>, kernels: &dyn Kernels, input: &[i8], repetitions: usize) -> f64 {
+    let mut arena = vec![0u128; graph.arena_bytes_with(kernels).div_ceil(16)];
+    let arena: &mut [u8] = bytemuck::cast_slice_mut(&mut arena);
+    median(repetitions, || {
+        kscout_core::model::run(graph, kernels, &[input], arena).expect("an input and an arena that fit");
+    })
 }
 
 /// What runs at every line of a scan, on an image of this size.

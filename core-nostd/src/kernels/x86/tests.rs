@@ -1,11 +1,15 @@
-//! What the random operators of [`agreement`](crate::kernels::agreement) are too small for, and what is this set's own.
+//! What the random operators of `agreement` are too small for, what is this set's own, and each path once for Miri:
+//! `RUSTFLAGS="-C target-feature=+avx2" cargo +nightly miri test -p kscout-core --lib x86` runs the level AVX2; Miri does not
+//! know all instructions of the others.
 
 use std::vec;
 use std::vec::Vec;
 
 use super::{Level, X86};
+use crate::Complex32;
 use crate::kernels::{
-    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Portable, Shape, Table, conv_extent,
+    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Kernels, MaxPool, Portable, Shape, Table,
+    Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
 
@@ -58,6 +62,94 @@ fn conv<'a>(
 
 fn scratch(bytes: usize) -> Vec<u128> {
     vec![0; bytes.div_ceil(16)]
+}
+
+/// Each level's fast path of each operator, small enough for Miri.
+#[test]
+fn small_operators_agree() {
+    let convolutions = [
+        (Shape::new(3, 5, 5), 17, (3, 1, 1)),
+        (Shape::new(4, 6, 8), 8, (3, 2, 1)),
+        (Shape::new(2, 5, 4), 4, (1, 1, 0)),
+        (Shape::new(3, 3, 1), 33, (2, 1, 2)),
+    ];
+    let mut memory = scratch(1 << 17);
+    let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut memory);
+    for (input, channels, geometry) in convolutions {
+        let weights = bytes(geometry.0 * geometry.0 * input.c * channels, 1);
+        let params = params(channels);
+        let op = conv(input, channels, geometry, &weights, &params);
+        let data = bytes(input.len(), 2);
+        agree(op.output.len(), |set, out| {
+            let bytes = set.conv_scratch_bytes(&op);
+            set.conv2d(&op, &data, out, &mut memory[..bytes]);
+        });
+    }
+    let (shape, params) = (Shape::new(3, 4, 16), params(16));
+    let (weights, data) = (bytes(9 * 16, 3), bytes(shape.len(), 4));
+    let op = conv(shape, 16, (3, 1, 1), &weights, &params);
+    agree(op.output.len(), |set, out| {
+        let bytes = set.depthwise_scratch_bytes(&op);
+        set.depthwise(&op, &data, out, &mut memory[..bytes]);
+    });
+    let op = ConvTranspose2x2 {
+        input: shape,
+        in_zero: 9,
+        out_zero: -2,
+        clamp: (-128, 127),
+        weights: &bytes(4 * 16 * 6, 5),
+        params: ChannelParams::new(&params[..6 * Channel::BYTES]).unwrap(),
+    };
+    agree(op.output().len(), |set, out| {
+        let bytes = set.conv_transpose_scratch_bytes(&op);
+        set.conv_transpose2x2(&op, &data, out, &mut memory[..bytes]);
+    });
+    for c in [8, 16] {
+        let input = Shape::new(2, 4, c);
+        let data = bytes(input.len(), 6);
+        let op = MaxPool { input, kernel: 2, stride: 2, clamp: (-100, 100) };
+        agree(2 * c, |set, out| set.max_pool(&op, &data, out));
+        let requant = Requant { multiplier: 1_234_567_890, shift: -4 };
+        let clamp = (-128, 127);
+        let op = Upsample2x { input, corners: Corners::HalfPixel, in_zero: 3, requant, out_zero: 1, clamp };
+        agree(4 * input.len(), |set, out| set.upsample2x(&op, &data, out));
+    }
+}
+
+#[test]
+fn small_images_agree() {
+    let numbers = |len: usize, seed| -> Vec<Complex32> {
+        let parts = bytes(2 * len, seed);
+        parts.chunks_exact(2).map(|pair| Complex32::new(f32::from(pair[0]) + 0.1, f32::from(pair[1]) * 0.3)).collect()
+    };
+    let (image, profile, ramp) = (numbers(3 * 13, 1), numbers(3, 2), numbers(13, 3));
+    let grown = |set: &dyn Kernels| {
+        let mut image = image.clone();
+        set.grow(&mut image, &profile, &ramp);
+        image
+    };
+    let logits = bytes(4 * 19, 4);
+    let classes = |set: &dyn Kernels| {
+        let mut classes = [9; 19];
+        set.classify(&logits, 4, &mut classes);
+        classes
+    };
+    for set in sets() {
+        assert_eq!(grown(&set), grown(&Portable));
+        assert_eq!(set.energy(&image, 13).to_bits(), Portable.energy(&image, 13).to_bits());
+        assert_eq!(classes(&set), classes(&Portable));
+    }
+}
+
+/// Runs every level and the portable kernels on an output of `len` elements and compares.
+fn agree(len: usize, mut run: impl FnMut(&dyn Kernels, &mut [i8])) {
+    let mut expected = vec![0x55; len];
+    run(&Portable, &mut expected);
+    for set in sets() {
+        let mut output = vec![0x55; len];
+        run(&set, &mut output);
+        assert_eq!(output, expected, "{}", set.level().name());
+    }
 }
 
 #[test]
