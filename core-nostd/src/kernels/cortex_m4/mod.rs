@@ -7,6 +7,7 @@
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
 #![allow(unsafe_code)]
 
+mod conv;
 mod dsp;
 #[cfg(target_abi = "eabihf")]
 mod image;
@@ -24,7 +25,7 @@ pub struct CortexM4;
 
 impl Kernels for CortexM4 {
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        Portable.conv2d(op, input, output, scratch);
+        conv::conv2d(op, input, output, scratch);
     }
 
     fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
@@ -32,7 +33,7 @@ impl Kernels for CortexM4 {
     }
 
     fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        Portable.conv_transpose2x2(op, input, output, scratch);
+        conv::conv_transpose2x2(op, input, output, scratch);
     }
 
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {

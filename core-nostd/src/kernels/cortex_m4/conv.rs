@@ -1,0 +1,320 @@
+//! Convolution: four windows side by side in 16 bits, zero point taken off, and one filter at a time, whose bytes are
+//! widened on the way.
+//!
+//! The windows lie interleaved in the scratch, in blocks of four weights: words `(0, 2)` of the four windows, then words
+//! `(1, 3)`, which is how SXTB16 splits four bytes of a filter. A block of sixteen multiply-accumulates is 13
+//! instructions: one LDR, two LDMIA, two SXTB16, eight SMLAD.
+
+use core::arch::naked_asm;
+
+use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
+use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
+use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Portable};
+
+/// Windows side by side.
+const COLUMNS: usize = 4;
+/// Words of a block of four weights by four windows.
+const BLOCK_WORDS: usize = 8;
+
+/// See [`Kernels::conv2d`].
+pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+    if !op.is_valid() || !op.fits(input, output) || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
+        return Portable.conv2d(op, input, output, scratch);
+    }
+    let len = filter_len(op.kernel, op.input.c);
+    let mut columns = Columns::new(scratch, len, op.in_zero);
+    let filters = Filters::new(op.weights, len, scratch);
+    let scale = Scale::new(op.params, op.out_zero, op.clamp, len);
+    let (mut y, mut x) = (0, 0);
+    for block in output.chunks_mut((COLUMNS * op.output.c).max(1)) {
+        for column in 0..COLUMNS {
+            if y == op.output.h {
+                break;
+            }
+            columns.gather(op, input, (y * op.stride, x * op.stride), column);
+            x += 1;
+            if x == op.output.w {
+                (x, y) = (0, y + 1);
+            }
+        }
+        let stride = op.output.c;
+        let positions = block.len() / stride.max(1);
+        for (c, channel) in op.params.iter().enumerate() {
+            let sums = columns.product(filters.get(c));
+            for (position, sum) in sums.into_iter().enumerate().take(positions) {
+                let value = scale.finish(channel, sum);
+                // SAFETY: `position < positions` and `c < stride`: inside `block`, which is `positions * stride` long.
+                unsafe { *block.get_unchecked_mut(position * stride + c) = value };
+            }
+        }
+    }
+}
+
+/// See [`Kernels::conv_transpose2x2`].
+pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+    let channels = op.input.c;
+    if !op.is_valid() || !op.fits(input, output) || !is_roomy(scratch, conv_transpose_scratch_bytes(channels)) {
+        return Portable.conv_transpose2x2(op, input, output, scratch);
+    }
+    let mut columns = Columns::new(scratch, channels, op.in_zero);
+    let filters = Filters::new(op.weights, channels, scratch);
+    let scale = Scale::new(op.params, op.out_zero, op.clamp, channels);
+    let outputs = op.params.len();
+    let out_row = 2 * op.input.w * outputs;
+    for (y, row) in input.chunks_exact((op.input.w * channels).max(1)).enumerate() {
+        for (group, block) in row.chunks((COLUMNS * channels).max(1)).enumerate() {
+            let positions = block.len() / channels.max(1);
+            for (column, position) in block.chunks_exact(channels.max(1)).enumerate() {
+                columns.run(position, 0, column);
+            }
+            for (o, channel) in op.params.iter().enumerate() {
+                for tap in 0..4 {
+                    let sums = columns.product(filters.get(4 * o + tap));
+                    let at = (2 * y + tap / 2) * out_row + (2 * COLUMNS * group + tap % 2) * outputs + o;
+                    for (position, sum) in sums.into_iter().enumerate().take(positions) {
+                        if let Some(out) = output.get_mut(at + 2 * position * outputs) {
+                            *out = scale.finish(channel, sum);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the scratch is long enough and can be read in words.
+fn is_roomy(scratch: &[u8], bytes: usize) -> bool {
+    scratch.len() >= bytes && scratch.as_ptr().addr().is_multiple_of(4)
+}
+
+/// Four windows in the scratch. What they hold beyond `len` weights is zero and stays so.
+struct Columns {
+    words: *mut u32,
+    blocks: usize,
+    zero: i32,
+    negative: u32,
+}
+
+impl Columns {
+    /// Takes the first `32 * len.div_ceil(4)` bytes of a scratch that is aligned to words and has at least
+    /// [`conv_scratch_bytes`] for filters of `len` weights.
+    fn new(scratch: &mut [u8], len: usize, zero: i32) -> Self {
+        let blocks = len.div_ceil(4);
+        if let Some(columns) = scratch.get_mut(..4 * BLOCK_WORDS * blocks) {
+            columns.fill(0);
+        }
+        Self { words: scratch.as_mut_ptr().cast(), blocks, zero, negative: pair(-zero) }
+    }
+
+    /// Writes the window that begins at `(top, left)` of the padded input.
+    #[inline(always)]
+    fn gather(&mut self, op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize), column: usize) {
+        let channels = op.input.c;
+        let taps = op.kernel.1 * channels;
+        let mut at = 0;
+        for ky in 0..op.kernel.0 {
+            let y = (top + ky * op.dilation).wrapping_sub(op.pad);
+            let row = input.get(y.wrapping_mul(op.input.w * channels)..).filter(|_| y < op.input.h);
+            let inside = left >= op.pad && left - op.pad + op.kernel.1 <= op.input.w && op.dilation == 1;
+            match row.and_then(|row| row.get((left.wrapping_sub(op.pad)).wrapping_mul(channels)..)) {
+                Some(row) if inside => self.run(row.get(..taps).unwrap_or(&[]), at, column),
+                _ => self.gather_taps(op, row.unwrap_or(&[]), left, at, column),
+            }
+            at += taps;
+        }
+    }
+
+    /// A row of a window that is not wholly inside; an empty `row` is one outside.
+    #[inline(never)]
+    fn gather_taps(&mut self, op: &Conv2d<'_>, row: &[i8], left: usize, at: usize, column: usize) {
+        let channels = op.input.c;
+        for kx in 0..op.kernel.1 {
+            let x = (left + kx * op.dilation).wrapping_sub(op.pad);
+            let tap = row.get(x.wrapping_mul(channels)..).filter(|_| x < op.input.w);
+            match tap.and_then(|tap| tap.get(..channels)) {
+                Some(tap) => self.run(tap, at + kx * channels, column),
+                None => (0..channels).for_each(|c| self.put(at + kx * channels + c, column, 0)),
+            }
+        }
+    }
+
+    /// Inputs that follow each other, from weight `at` on.
+    #[inline(always)]
+    fn run(&mut self, inputs: &[i8], mut at: usize, column: usize) {
+        let mut rest = inputs;
+        if at.is_multiple_of(4) {
+            let (quads, tail) = inputs.as_chunks::<4>();
+            if at / 4 + quads.len() > self.blocks || column >= COLUMNS {
+                return;
+            }
+            // SAFETY: block `at / 4` and as many as there are quads lie within `blocks`, of which `words` has all.
+            let mut to = unsafe { self.words.add(at / 4 * BLOCK_WORDS + column) };
+            for quad in quads {
+                let quad = u32::from_le_bytes(quad.map(|q| q as u8));
+                // SAFETY: as above; a column has words `column` and `column + 4` of a block.
+                unsafe {
+                    to.write(sxtab16(self.negative, quad));
+                    to.add(COLUMNS).write(sxtab16_odd(self.negative, quad));
+                    to = to.wrapping_add(BLOCK_WORDS);
+                }
+            }
+            at += 4 * quads.len();
+            rest = tail;
+        }
+        for (k, &q) in rest.iter().enumerate() {
+            self.put(at + k, column, (i32::from(q) - self.zero) as i16);
+        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, k: usize, column: usize, value: i16) {
+        if k / 4 < self.blocks && column < COLUMNS {
+            let half = 2 * (k / 4 * BLOCK_WORDS + k % 2 * COLUMNS + column) + k / 2 % 2;
+            // SAFETY: a half word of block `k / 4`, which exists.
+            unsafe { self.words.cast::<i16>().add(half).write(value) };
+        }
+    }
+
+    /// Sums of the four windows with a filter.
+    #[inline(always)]
+    fn product(&self, filter: *const u8) -> [i32; COLUMNS] {
+        let mut sums = [0; COLUMNS];
+        // SAFETY: `words` has `blocks` blocks and `filter`, from `Filters`, four bytes for each.
+        unsafe { product(self.words, filter, self.blocks, &mut sums) };
+        sums
+    }
+}
+
+/// The filters of a layer, each padded with zeros to whole words.
+enum Filters<'a> {
+    /// Whole words as they lie, or padded in the scratch.
+    Padded { first: *const u8, len: usize },
+    /// Padded one at a time.
+    OneByOne { weights: &'a [i8], len: usize, slot: *mut u8 },
+}
+
+impl<'a> Filters<'a> {
+    /// Filters of `len` weights; `scratch` as in [`Columns::new`], which has its beginning.
+    fn new(weights: &'a [i8], len: usize, scratch: &mut [u8]) -> Self {
+        if len.is_multiple_of(4) {
+            return Self::Padded { first: weights.as_ptr().cast(), len };
+        }
+        let whole = len.next_multiple_of(4);
+        let base = scratch.as_mut_ptr();
+        let room = scratch.get_mut(2 * COLUMNS * whole..).unwrap_or_default();
+        let count = weights.len() / len.max(1);
+        let slot = base.wrapping_add(2 * COLUMNS * whole);
+        if room.len() < whole * count {
+            return Self::OneByOne { weights, len, slot };
+        }
+        for (to, filter) in room.chunks_exact_mut(whole.max(1)).zip(weights.chunks_exact(len.max(1))) {
+            to.fill(0);
+            to.iter_mut().zip(filter).for_each(|(to, &weight)| *to = weight as u8);
+        }
+        Self::Padded { first: slot, len: whole }
+    }
+
+    /// Filter `index`, which must exist. Valid until the next call.
+    #[inline(always)]
+    fn get(&self, index: usize) -> *const u8 {
+        match *self {
+            Self::Padded { first, len } => first.wrapping_add(index * len),
+            Self::OneByOne { weights, len, slot } => {
+                let whole = len.next_multiple_of(4);
+                // SAFETY: scratch beyond the columns holds at least a filter in 16 bits, see `conv_scratch_bytes`.
+                let slot = unsafe { core::slice::from_raw_parts_mut(slot, whole) };
+                let filter = weights.get(index * len..).unwrap_or_default();
+                let (filled, padding) = slot.split_at_mut_checked(len).unwrap_or_default();
+                filled.iter_mut().zip(filter).for_each(|(to, &weight)| *to = weight as u8);
+                padding.fill(0);
+                slot.as_ptr()
+            }
+        }
+    }
+}
+
+/// How sums become outputs.
+struct Scale {
+    /// No sum leaves 30 bits and every shift goes to the right: see [`Scale::finish`].
+    fast: bool,
+    out_zero: i32,
+    clamp: (i8, i8),
+}
+
+impl Scale {
+    fn new(params: ChannelParams<'_>, out_zero: i32, clamp: (i8, i8), len: usize) -> Self {
+        // Products are at most 255 * 128.
+        let room = (1_i64 << 30) - len as i64 * 32_640;
+        let fits = |c: Channel| (-31..=-1).contains(&c.requant.shift) && i64::from(c.bias.unsigned_abs()) < room;
+        Self { fast: params.iter().all(fits), out_zero, clamp }
+    }
+
+    /// As [`Channel::finish`]. With a sum below 2^30 in size SMMULR of its double is the first rounding, and nothing
+    /// overflows in the second: add half, less one if negative, and shift.
+    #[inline(always)]
+    fn finish(&self, channel: Channel, sum: i32) -> i8 {
+        if !self.fast {
+            return slow(self, channel, sum);
+        }
+        let right = channel.requant.shift.wrapping_neg() as u32;
+        let half = 1_i32.wrapping_shl(right.wrapping_sub(1));
+        let high = smmlar(sum.wrapping_add(channel.bias).wrapping_shl(1), channel.requant.multiplier, 0);
+        saturate(high.wrapping_add(high >> 31).wrapping_add(half).wrapping_shr(right), self.out_zero, self.clamp)
+    }
+}
+
+#[inline(never)]
+fn slow(scale: &Scale, channel: Channel, sum: i32) -> i8 {
+    channel.finish(sum, scale.out_zero, scale.clamp)
+}
+
+/// `sums[c] = sum over k of columns[c][k] * filter[k]`, wrapping, over `blocks` blocks (at least one).
+///
+/// # Safety
+/// `columns` must have [`BLOCK_WORDS`] aligned words a block and `filter` four bytes.
+#[unsafe(naked)]
+unsafe extern "C" fn product(columns: *const u32, filter: *const u8, blocks: usize, sums: &mut [i32; COLUMNS]) {
+    naked_asm!(
+        ".macro kscout_block",
+        "ldr lr, [r1], #4",
+        "ldmia r0!, {{r4-r7}}",
+        "sxtb16 r12, lr",
+        "sxtb16 lr, lr, ror #8",
+        "smlad r8, r4, r12, r8",
+        "smlad r9, r5, r12, r9",
+        "smlad r10, r6, r12, r10",
+        "smlad r11, r7, r12, r11",
+        "ldmia r0!, {{r4-r7}}",
+        "smlad r8, r4, lr, r8",
+        "smlad r9, r5, lr, r9",
+        "smlad r10, r6, lr, r10",
+        "smlad r11, r7, lr, r11",
+        ".endm",
+        "push {{r3-r11, lr}}",
+        "mov r8, #0",
+        "mov r9, #0",
+        "mov r10, #0",
+        "mov r11, #0",
+        "subs r2, r2, #4",
+        "blt 3f",
+        "2:",
+        "kscout_block",
+        "kscout_block",
+        "kscout_block",
+        "kscout_block",
+        "subs r2, r2, #4",
+        "bge 2b",
+        "3:",
+        "adds r2, r2, #4",
+        "beq 5f",
+        "4:",
+        "kscout_block",
+        "subs r2, r2, #1",
+        "bne 4b",
+        "5:",
+        "ldr r3, [sp]",
+        "stmia r3, {{r8-r11}}",
+        "pop {{r3-r11, pc}}",
+        ".purgem kscout_block",
+    )
+}
