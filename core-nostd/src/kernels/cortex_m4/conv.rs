@@ -275,6 +275,8 @@ fn slow(scale: &Scale, channel: Channel, sum: i32) -> i8 {
 #[unsafe(naked)]
 unsafe extern "C" fn product(columns: *const u32, filter: *const u8, blocks: usize, sums: &mut [i32; COLUMNS]) {
     naked_asm!(
+        // Assembly of a naked function does not see the flags that give an Armv8-M core the DSP extension.
+        ".arch armv7e-m",
         ".macro kscout_block",
         "ldr lr, [r1], #4",
         "ldmia r0!, {{r4-r7}}",
