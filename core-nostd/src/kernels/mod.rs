@@ -18,8 +18,10 @@
 //! they are not right or the scratch is too small. None panics. A checker calls `is_valid` on each record
 //! beforehand, so that in a checked model the early return is never taken.
 
-#[cfg(test)]
-mod agreement;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod aarch64;
+#[cfg(any(test, feature = "agreement"))]
+pub mod agreement;
 #[cfg(kscout_dsp)]
 mod cortex_m4;
 #[cfg(kscout_helium)]
@@ -32,6 +34,8 @@ mod reference;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub use aarch64::Neon;
 #[cfg(kscout_dsp)]
 pub use cortex_m4::CortexM4;
 #[cfg(kscout_helium)]
@@ -50,16 +54,20 @@ pub use x86::{Level, X86};
 use crate::Complex32;
 
 /// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
-/// extension, else [`Portable`].
+/// extension, `Neon` on 64-bit Arm, else [`Portable`].
 #[cfg(kscout_helium)]
 pub type Native = CortexM55;
 /// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
-/// extension, else [`Portable`].
+/// extension, `Neon` on 64-bit Arm, else [`Portable`].
 #[cfg(all(kscout_dsp, not(kscout_helium)))]
 pub type Native = CortexM4;
 /// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
-/// extension, else [`Portable`].
-#[cfg(not(kscout_dsp))]
+/// extension, `Neon` on 64-bit Arm, else [`Portable`].
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+pub type Native = Neon;
+/// The best set of those that are known to run where this is built: `CortexM55` with Helium, `CortexM4` with the DSP
+/// extension, `Neon` on 64-bit Arm, else [`Portable`].
+#[cfg(not(any(kscout_dsp, all(target_arch = "aarch64", target_endian = "little"))))]
 pub type Native = Portable;
 
 /// A set of int8 operators. See the module's page for layout, padding and what happens when lengths disagree.

@@ -1,187 +1,272 @@
-//! Every kernel set against [`Reference`], to the bit, over random operators; and what each set does with records
-//! and slices that do not fit. A new set joins by a line in [`against_reference`].
+//! Random operators, run by [`Reference`](super::Reference) and by another kernel set, and compared byte by byte.
+//!
+//! Every set has to agree with the reference *whatever the data*, on the core it is made for. So this runs anywhere: no
+//! allocation, no test framework, only a seed and the caller's memory. The feature `agreement` puts it into the crate;
+//! firmware without it pays nothing.
+//!
+//! ```
+//! use kscout_core::arena::StaticArena;
+//! use kscout_core::kernels::agreement::{MEMORY_BYTES, check};
+//! use kscout_core::kernels::Portable;
+//! let mut memory = Box::new(StaticArena::<MEMORY_BYTES>::new());
+//! let summary = check(&Portable, 1, 100, memory.as_mut_slice()).unwrap();
+//! println!("{summary}");
+//! ```
+//!
+//! A case is drawn from its seed and number alone, so a case that fails on a microcontroller is [`repeat`]ed on a host, in a
+//! debugger. What is drawn leans towards where fast kernels take turns of their own: channels in blocks of 4 to 32 and just
+//! beside them, rows of up to 40 columns, tensors at odd addresses; and towards what
+//! breaks arithmetic: tensors of -128 and 127 alone, multipliers and shifts that no exporter writes, biases at the ends of 32
+//! bits, floats that overflow, are subnormal, or are zero.
+//!
+//! Before the set runs, its output holds the complement of each expected byte, so that a byte it leaves alone shows. What lies
+//! around output and scratch must stay as it was.
 
-mod by_hand;
-mod random;
-mod refusals;
+mod convolutions;
+mod draw;
+mod image;
+mod neighbours;
+mod pointwise;
+mod stand;
+#[cfg(test)]
+mod tests;
 
-use std::boxed::Box;
-use std::vec;
-use std::vec::Vec;
+use core::fmt;
 
-use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use super::Kernels;
+use draw::Draw;
+use stand::{Stand, Text};
 
-use super::{
-    Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm,
-    MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
-    conv_transpose_scratch_bytes,
-};
-use crate::Complex32;
-use crate::quant::Requant;
+pub use stand::{Fault, Value};
 
-/// What an output holds before a kernel runs: a kernel that writes nothing shows.
-const UNTOUCHED: i8 = 0x55;
+/// Bytes of memory that the drawn operators need, with the scratch of sets that ask for no more than the portable one.
+pub const MEMORY_BYTES: usize = RECORD_BYTES + CASE_BYTES;
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 400,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(0x6b73_636f_7574),
-        ..ProptestConfig::default()
-    }
+/// Bytes at the front that hold the words for a record.
+const RECORD_BYTES: usize = 1024;
+/// Bytes that one case may use.
+const CASE_BYTES: usize = 200 * 1024;
+
+/// The operators that are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the methods of `Kernels`")]
+pub enum Operator {
+    Conv2d,
+    Depthwise,
+    ConvTranspose2x2,
+    MaxPool,
+    Add,
+    Concat,
+    Upsample2x,
+    LayerNorm,
+    Table,
+    Shift,
+    Grow,
+    Energy,
+    Quantise,
+    Classify,
 }
 
-/// Runs every set on an output of `len` elements and compares.
-fn against_reference(len: usize, run: impl Fn(&dyn Kernels, &mut [i8])) {
-    let mut expected = vec![UNTOUCHED; len];
-    run(&Reference, &mut expected);
-    against(&expected, run);
-}
+use Operator::*;
 
-/// Runs every set but the reference and compares.
-fn against(expected: &[i8], run: impl Fn(&dyn Kernels, &mut [i8])) {
-    for (name, kernels) in sets() {
-        let mut ours = vec![UNTOUCHED; expected.len()];
-        run(&*kernels, &mut ours);
-        assert_eq!(ours, expected, "{name}");
-    }
-}
+impl Operator {
+    /// Each of them.
+    pub const ALL: [Self; 14] = [
+        Conv2d,
+        Depthwise,
+        ConvTranspose2x2,
+        MaxPool,
+        Add,
+        Concat,
+        Upsample2x,
+        LayerNorm,
+        Table,
+        Shift,
+        Grow,
+        Energy,
+        Quantise,
+        Classify,
+    ];
 
-/// Every set that this machine has, but the reference.
-fn sets() -> Vec<(&'static str, Box<dyn Kernels>)> {
-    #[allow(unused_mut, reason = "some targets have no other")]
-    let mut sets: Vec<(_, Box<dyn Kernels>)> = vec![("portable", Box::new(Portable))];
-    #[cfg(target_arch = "x86_64")]
-    for set in super::Level::ALL.into_iter().filter_map(super::X86::with_level) {
-        sets.push((set.level().name(), Box::new(set)));
-    }
-    sets
-}
-
-/// How tensors and weights are drawn.
-#[derive(Clone, Copy, Debug)]
-enum Values {
-    Any,
-    /// Only the ends of the range, where products and sums are largest.
-    Ends,
-    Lowest,
-    Highest,
-}
-
-fn values() -> impl Strategy<Value = Values> {
-    prop_oneof![
-        4 => Just(Values::Any),
-        1 => Just(Values::Ends),
-        1 => Just(Values::Lowest),
-        1 => Just(Values::Highest),
-    ]
-}
-
-/// Numbers for a test's data (splitmix64).
-struct Source(u64);
-
-impl Source {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn tensor(&mut self, len: usize, values: Values) -> Vec<i8> {
-        let draw = |bits: u64| match values {
-            Values::Any => bits as i8,
-            Values::Ends if bits & 1 == 0 => i8::MIN,
-            Values::Ends | Values::Highest => i8::MAX,
-            Values::Lowest => i8::MIN,
-        };
-        (0..len).map(|_| draw(self.next() >> 32)).collect()
-    }
-
-    /// A scale that brings sums of `terms` products near the range of i8, or one that saturates.
-    fn requant(&mut self, terms: usize) -> Requant {
-        let multiplier = (1 << 30) + (self.next() >> 34) as i32;
-        let usual = -6 - (terms.max(1).ilog2() as i32) / 2;
-        let shift = match self.next() % 8 {
-            0 => usual + 6,
-            1 => 3,
-            2 => -31,
-            _ => usual,
-        };
-        let multiplier = if self.next().is_multiple_of(8) { i32::MAX } else { multiplier };
-        Requant { multiplier, shift }
-    }
-
-    fn params(&mut self, channels: usize, terms: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for _ in 0..channels {
-            let bias = (self.next() >> 32) as i32 >> (8 + self.next() % 16);
-            bytes.extend(Channel { bias, requant: self.requant(terms) }.to_bytes());
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Conv2d => "conv2d",
+            Depthwise => "depthwise",
+            ConvTranspose2x2 => "conv_transpose2x2",
+            MaxPool => "max_pool",
+            Add => "add",
+            Concat => "concat",
+            Upsample2x => "upsample2x",
+            LayerNorm => "layer_norm",
+            Table => "table",
+            Shift => "shift",
+            Grow => "grow",
+            Energy => "energy",
+            Quantise => "quantise",
+            Classify => "classify",
         }
-        bytes
     }
 }
 
-fn zero_point() -> impl Strategy<Value = i32> {
-    prop_oneof![3 => -128..=127i32, 1 => Just(-128), 1 => Just(127), 1 => Just(0)]
+/// Which operator each case draws, over and over: the more ways through its kernels, the more often.
+const TURNS: [Operator; 24] = [
+    Conv2d,
+    Depthwise,
+    Conv2d,
+    MaxPool,
+    Conv2d,
+    ConvTranspose2x2,
+    Conv2d,
+    Upsample2x,
+    Conv2d,
+    Add,
+    Depthwise,
+    Concat,
+    Conv2d,
+    LayerNorm,
+    Conv2d,
+    Grow,
+    Depthwise,
+    Energy,
+    ConvTranspose2x2,
+    Quantise,
+    Upsample2x,
+    Classify,
+    Table,
+    Shift,
+];
+
+/// How many cases agreed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    counts: [u32; Operator::ALL.len()],
 }
 
-fn clamp() -> impl Strategy<Value = (i8, i8)> {
-    let any = (any::<i8>(), any::<i8>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    prop_oneof![2 => Just((-128, 127)), 1 => any]
-}
+impl Summary {
+    /// Cases of one operator.
+    pub fn of(&self, operator: Operator) -> u32 {
+        self.counts.get(operator as usize).copied().unwrap_or(0)
+    }
 
-fn corners() -> impl Strategy<Value = Corners> {
-    prop_oneof![Just(Corners::HalfPixel), Just(Corners::Aligned)]
-}
+    /// Cases of all operators.
+    pub fn cases(&self) -> u32 {
+        self.counts.iter().sum()
+    }
 
-prop_compose! {
-    fn requant()(multiplier in (1i32 << 30)..=i32::MAX, shift in -31..=6i32) -> Requant {
-        Requant { multiplier, shift }
+    fn count(&mut self, operator: Operator) {
+        if let Some(count) = self.counts.get_mut(operator as usize) {
+            *count += 1;
+        }
     }
 }
 
-/// A shape whose channels often fill blocks of 8 and 16, and often do not.
-fn shape(extent: usize, channels: usize) -> impl Strategy<Value = Shape> {
-    let channels = prop_oneof![1..=channels, (1..=channels.div_ceil(8)).prop_map(|n| 8 * n)];
-    (1..=extent, 1..=extent, channels).prop_map(|(h, w, c)| Shape::new(h, w, c))
-}
-
-/// Geometry of a convolution: input, output channels, kernel, stride, pad, dilation.
-#[derive(Clone, Copy, Debug)]
-struct Geometry {
-    input: Shape,
-    out_channels: usize,
-    kernel: (usize, usize),
-    stride: usize,
-    pad: usize,
-    dilation: usize,
-}
-
-impl Geometry {
-    fn output(&self, channels: usize) -> Option<Shape> {
-        let extent = |input, kernel| conv_extent(input, kernel, self.stride, self.pad, self.dilation);
-        let (h, w) = (extent(self.input.h, self.kernel.0)?, extent(self.input.w, self.kernel.1)?);
-        Some(Shape::new(h, w, channels))
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cases agree:", self.cases())?;
+        for (index, operator) in Operator::ALL.into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma} {} {}", operator.name(), self.of(operator))?;
+        }
+        Ok(())
     }
 }
 
-fn geometry() -> impl Strategy<Value = Geometry> {
-    let kernel = (1..=5usize, 1..=5usize);
-    (shape(9, 24), 1..=19usize, kernel, 1..=3usize, 0..=4usize, 1..=3usize)
-        .prop_map(|(input, out_channels, kernel, stride, pad, dilation)| Geometry {
-            input,
-            out_channels,
-            kernel,
-            stride,
-            pad,
-            dilation,
-        })
-        .prop_filter("the window is larger than the input", |g| g.output(1).is_some())
+/// The first case that did not agree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Disagreement<'m> {
+    /// The operator.
+    pub operator: Operator,
+    /// Seed and number of the case: what [`repeat`] takes.
+    pub seed: u64,
+    /// As above.
+    pub case: u32,
+    /// The operator's record, without weights and channel records.
+    pub record: &'m str,
+    /// What went wrong.
+    pub fault: Fault,
 }
 
-/// Scratch that begins at an address which is a multiple of 16, as in an arena.
-fn scratch(bytes: usize) -> Vec<u128> {
-    vec![u128::MAX / 3; bytes.div_ceil(16)]
+impl fmt::Display for Disagreement<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operator, seed, case, record, fault } = self;
+        write!(f, "not the reference's {}, seed {seed}, case {case}: {fault}\n  {record}", operator.name())
+    }
+}
+
+impl core::error::Error for Disagreement<'_> {}
+
+/// Draws `cases` operators from `seed` and compares what `kernels` makes of each with the reference.
+///
+/// `memory` is aligned to [`ARENA_ALIGN`](crate::arena::ARENA_ALIGN) and holds at least [`MEMORY_BYTES`], more if the set needs
+/// more scratch than the portable one.
+///
+/// # Errors
+/// The first [`Disagreement`]. Also where the memory does not do, as [`Fault::Memory`].
+pub fn check<'m>(
+    kernels: &dyn Kernels,
+    seed: u64,
+    cases: u32,
+    memory: &'m mut [u8],
+) -> Result<Summary, Disagreement<'m>> {
+    let mut summary = Summary::default();
+    let (words, rest) = memory.split_at_mut(RECORD_BYTES.min(memory.len()));
+    let mut text = Text::new(words);
+    for case in 0..cases {
+        let operator = operator_of(case);
+        if let Err(fault) = run(kernels, operator, seed, case, rest, &mut text) {
+            return Err(Disagreement { operator, seed, case, record: text.written(), fault });
+        }
+        summary.count(operator);
+    }
+    Ok(summary)
+}
+
+/// One case of [`check`] alone.
+///
+/// # Errors
+/// As [`check`].
+pub fn repeat<'m>(kernels: &dyn Kernels, seed: u64, case: u32, memory: &'m mut [u8]) -> Result<(), Disagreement<'m>> {
+    let (words, rest) = memory.split_at_mut(RECORD_BYTES.min(memory.len()));
+    let mut text = Text::new(words);
+    let operator = operator_of(case);
+    run(kernels, operator, seed, case, rest, &mut text).map_err(|fault| Disagreement {
+        operator,
+        seed,
+        case,
+        record: text.written(),
+        fault,
+    })
+}
+
+fn operator_of(case: u32) -> Operator {
+    TURNS.get(case as usize % TURNS.len()).copied().unwrap_or(Conv2d)
+}
+
+fn run(
+    kernels: &dyn Kernels,
+    operator: Operator,
+    seed: u64,
+    case: u32,
+    memory: &mut [u8],
+    text: &mut Text<'_>,
+) -> Result<(), Fault> {
+    let draw = &mut Draw::new(seed, case);
+    let stand = Stand::new(kernels, memory, text)?;
+    match operator {
+        Conv2d => convolutions::conv2d(stand, draw),
+        Depthwise => convolutions::depthwise(stand, draw),
+        ConvTranspose2x2 => convolutions::conv_transpose2x2(stand, draw),
+        MaxPool => neighbours::max_pool(stand, draw),
+        Upsample2x => neighbours::upsample2x(stand, draw),
+        Shift => neighbours::shift(stand, draw),
+        Add => pointwise::add(stand, draw),
+        Concat => pointwise::concat(stand, draw),
+        LayerNorm => pointwise::layer_norm(stand, draw),
+        Table => pointwise::table(stand, draw),
+        Grow => image::grow(stand, draw),
+        Energy => image::energy(stand, draw),
+        Quantise => image::quantise(stand, draw),
+        Classify => image::classify(stand, draw),
+    }
 }

@@ -1,0 +1,115 @@
+//! Kernels for 64-bit Arm: NEON, which is always there, and SDOT where the core has it.
+//!
+//! [`conv`] multiplies windows by blocks of 16 filters ([`product`]), [`depthwise`] runs over channels, [`pointwise`] over
+//! elements; [`scale`] requantises four lanes at a time. Whatever these do not take (a dilated kernel, a multiplier of -2^31) goes to [`Portable`].
+
+#![allow(unsafe_code)]
+
+mod conv;
+mod depthwise;
+mod pointwise;
+mod product;
+mod scale;
+
+use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
+
+/// The kernel set of 64-bit Arm.
+#[derive(Clone, Copy, Debug)]
+pub struct Neon {
+    dot: bool,
+}
+
+impl Neon {
+    /// Kernels that use what the target is compiled for: NEON, and SDOT with `-C target-feature=+dotprod`.
+    pub const fn new() -> Self {
+        Self { dot: cfg!(target_feature = "dotprod") }
+    }
+
+    /// Kernels that use SDOT.
+    ///
+    /// # Safety
+    /// The core has the feature `dotprod`. With `std`, `is_aarch64_feature_detected!("dotprod")` tells.
+    pub const unsafe fn with_dotprod() -> Self {
+        Self { dot: true }
+    }
+
+    /// Kernels that do without SDOT, for comparison.
+    pub const fn without_dotprod() -> Self {
+        Self { dot: false }
+    }
+}
+
+impl Default for Neon {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kernels for Neon {
+    fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
+        Portable.conv_scratch_bytes(op).max(conv::scratch_bytes(op))
+    }
+
+    fn conv_transpose_scratch_bytes(&self, op: &ConvTranspose2x2<'_>) -> usize {
+        Portable.conv_transpose_scratch_bytes(op).max(conv::transpose_scratch_bytes(op))
+    }
+
+    fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        let ours = op.is_valid() && op.fits(input, output) && scratch.len() >= self.conv_scratch_bytes(op);
+        if !ours || !conv::conv2d(op, self.dot, input, output, scratch) {
+            Portable.conv2d(op, input, output, scratch);
+        }
+    }
+
+    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        let ours =
+            op.is_valid_depthwise() && op.fits(input, output) && scratch.len() >= self.depthwise_scratch_bytes(op);
+        if !ours || !depthwise::depthwise(op, input, output) {
+            Portable.depthwise(op, input, output, scratch);
+        }
+    }
+
+    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
+        let ours = op.is_valid() && op.fits(input, output) && scratch.len() >= self.conv_transpose_scratch_bytes(op);
+        if !ours || !conv::conv_transpose2x2(op, self.dot, input, output, scratch) {
+            Portable.conv_transpose2x2(op, input, output, scratch);
+        }
+    }
+
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        Portable.max_pool(op, input, output);
+    }
+
+    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(a, b, output) || !pointwise::add(op, a, b, output) {
+            Portable.add(op, a, b, output);
+        }
+    }
+
+    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(a, b, output) {
+            return;
+        }
+        pointwise::concat(op, a, b, output);
+    }
+
+    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
+        if !op.is_valid() || !op.fits(input, output) || !pointwise::upsample2x(op, input, output) {
+            Portable.upsample2x(op, input, output);
+        }
+    }
+
+    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
+        Portable.layer_norm(op, input, output);
+    }
+
+    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
+        if input.len() == output.len() {
+            pointwise::table(op.table, input, output);
+        }
+    }
+
+    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
+        Portable.shift(op, input, output);
+    }
+}

@@ -1,0 +1,167 @@
+//! Operators on elements: sum, interpolation, tables and joining.
+
+#![allow(unsafe_code)]
+
+use core::arch::aarch64::{
+    int8x16_t, int8x16x4_t, int32x4_t, vaddq_s32, vdup_n_s8, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s8,
+    vget_high_s16, vget_low_s8, vget_low_s16, vld1_s8, vld1q_s8, vld1q_s8_x4, vld1q_u8, vmlaq_s32, vmovl_s8, vmovl_s16,
+    vqtbl4q_s8, vqtbx4q_s8, vshlq_s32, vst1_s8, vst1q_s8, vsubl_s8, vsubq_u8,
+};
+
+use super::scale::{Lanes, Range};
+use crate::kernels::ops::{aligned_weight, saturate};
+use crate::kernels::{Add, Concat, ConcatInput, Corners, Upsample2x};
+
+/// Runs a valid `op` on slices that fit it; false, with nothing done, if a scale is not for these kernels.
+pub(super) fn add(op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) -> bool {
+    if ![op.a, op.b, op.out].into_iter().all(Lanes::can_hold) {
+        return false;
+    }
+    let (a_scale, b_scale, scale) = (Lanes::all(op.a), Lanes::all(op.b), Lanes::all(op.out));
+    let range = Range::new(op.out_zero, op.clamp);
+    let (blocks, rest) = output.as_chunks_mut::<16>();
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for ((out, a), b) in blocks.iter_mut().zip(a).zip(b) {
+        let (a, b) = (shifted(a, op.a_zero, op.left_shift), shifted(b, op.b_zero, op.left_shift));
+        // SAFETY: NEON is always there, and a block holds 16 bytes.
+        unsafe {
+            let sum = |i: usize| scale.apply(vaddq_s32(a_scale.apply(a[i]), b_scale.apply(b[i])));
+            vst1q_s8(out.as_mut_ptr(), range.activations([sum(0), sum(1), sum(2), sum(3)]));
+        }
+    }
+    for ((out, &a), &b) in rest.iter_mut().zip(a_rest).zip(b_rest) {
+        *out = op.sum(a, b);
+    }
+    true
+}
+
+/// `(q - zero) << left`.
+#[inline(always)]
+fn shifted(q: &[i8; 16], zero: i32, left: u32) -> [int32x4_t; 4] {
+    // SAFETY: NEON is always there, and 16 bytes are read. Zero points are bytes.
+    unsafe {
+        let (q, zero, left) = (vld1q_s8(q.as_ptr()), vdup_n_s8(zero as i8), vdupq_n_s32(left as i32));
+        let (low, high) = (vsubl_s8(vget_low_s8(q), zero), vsubl_s8(vget_high_s8(q), zero));
+        [vget_low_s16(low), vget_high_s16(low), vget_low_s16(high), vget_high_s16(high)]
+            .map(|half| vshlq_s32(vmovl_s16(half), left))
+    }
+}
+
+/// Runs a valid `op` on slices that fit it; false, with nothing done, if its scale is not for these kernels.
+pub(super) fn upsample2x(op: &Upsample2x, input: &[i8], output: &mut [i8]) -> bool {
+    if !Lanes::can_hold(op.requant) {
+        return false;
+    }
+    let channels = op.input.c;
+    let row_len = op.input.w * channels;
+    let scale = (Lanes::all(op.requant), Range::new(op.out_zero, op.clamp));
+    for (y, out) in output.chunks_exact_mut(2 * row_len).enumerate() {
+        let rows = sides(op.corners, y, op.input.h);
+        for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+            let columns = sides(op.corners, x, op.input.w);
+            let taps = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(row, column): (usize, usize)| {
+                let ((y, weight_y), (x, weight_x)) = (rows[row], columns[column]);
+                let tap = input.get(y * row_len + x * channels..).and_then(|tap| tap.get(..channels));
+                (tap.unwrap_or_default(), weight_y * weight_x)
+            });
+            blend(op, &scale, taps, out);
+        }
+    }
+    true
+}
+
+/// The two inputs around output `o` along an axis of `n`, with their weights; one input twice at an edge.
+fn sides(corners: Corners, o: usize, n: usize) -> [(usize, i32); 2] {
+    let last = n.saturating_sub(1);
+    match corners {
+        Corners::HalfPixel if o.is_multiple_of(2) => [(o / 2, 3), ((o / 2).saturating_sub(1), 1)],
+        Corners::HalfPixel => [(o / 2, 3), ((o / 2 + 1).min(last), 1)],
+        Corners::Aligned => {
+            let unit = aligned_weight(n).max(1);
+            let (first, beyond) = (o * last / unit, o * last % unit);
+            [(first, (unit - beyond) as i32), ((first + 1).min(last), beyond as i32)]
+        }
+    }
+}
+
+/// `requant(weighted sum of the taps, zero point taken off)` for each channel. All taps are as long as `out`, or empty.
+#[inline(always)]
+fn blend(op: &Upsample2x, (scale, range): &(Lanes, Range), taps: [(&[i8], i32); 4], out: &mut [i8]) {
+    let zero = taps.iter().fold(0i32, |sum, (_, weight)| sum.wrapping_sub(weight.wrapping_mul(op.in_zero)));
+    if taps.iter().any(|(tap, _)| tap.len() != out.len()) {
+        return;
+    }
+    let mut first = 0;
+    while out.len() - first >= 8 {
+        // SAFETY: NEON is always there, and eight channels are left in each slice.
+        unsafe {
+            let mut sums = [vdupq_n_s32(zero); 2];
+            for (tap, weight) in taps {
+                let (tap, weight) = (vmovl_s8(vld1_s8(tap.as_ptr().add(first))), vdupq_n_s32(weight));
+                sums[0] = vmlaq_s32(sums[0], vmovl_s16(vget_low_s16(tap)), weight);
+                sums[1] = vmlaq_s32(sums[1], vmovl_s16(vget_high_s16(tap)), weight);
+            }
+            let bytes = range.eight([scale.apply(sums[0]), scale.apply(sums[1])]);
+            vst1_s8(out.as_mut_ptr().add(first), bytes);
+        }
+        first += 8;
+    }
+    for (c, out) in out.iter_mut().enumerate().skip(first) {
+        let sum = taps.iter().fold(zero, |sum, (tap, weight)| {
+            sum.wrapping_add(weight.wrapping_mul(tap.get(c).copied().unwrap_or(0).into()))
+        });
+        *out = saturate(op.requant.apply(sum), op.out_zero, op.clamp);
+    }
+}
+
+/// Runs a valid `op` on slices that fit it.
+pub(super) fn concat(op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
+    join(op, &op.a, a, 0, output);
+    join(op, &op.b, b, op.a.shape.c, output);
+}
+
+/// The channels that come from one tensor, from `first` on.
+fn join(op: &Concat, from: &ConcatInput, tensor: &[i8], first: usize, output: &mut [i8]) {
+    let mut values = [0; 256];
+    for (value, q) in values.iter_mut().zip(i8::MIN..=i8::MAX) {
+        *value = op.value(from, q);
+    }
+    let channels = from.shape.c;
+    let positions = output.chunks_exact_mut(op.output().c.max(1)).zip(tensor.chunks_exact(channels.max(1)));
+    for (out, position) in positions {
+        if let Some(out) = out.get_mut(first..).and_then(|out| out.get_mut(..channels)) {
+            table(&values, position, out);
+        }
+    }
+}
+
+/// `output[i] = values[input[i] + 128]`, for slices of one length: TBL over four times 64 values.
+#[inline(always)]
+pub(super) fn table(values: &[i8; 256], input: &[i8], output: &mut [i8]) {
+    let (blocks, rest) = output.as_chunks_mut::<16>();
+    let (input, input_rest) = input.as_chunks::<16>();
+    if !blocks.is_empty() {
+        // SAFETY: NEON is always there; the table has four quarters of 64 values.
+        let quarters: [int8x16x4_t; 4] = unsafe { [0, 64, 128, 192].map(|at| vld1q_s8_x4(values.as_ptr().add(at))) };
+        for (out, q) in blocks.iter_mut().zip(input) {
+            // SAFETY: NEON is always there, and a block holds 16 bytes.
+            unsafe { vst1q_s8(out.as_mut_ptr(), look_up(&quarters, q)) };
+        }
+    }
+    for (out, &q) in rest.iter_mut().zip(input_rest) {
+        *out = values[usize::from(q as u8 ^ 0x80)];
+    }
+}
+
+#[inline(always)]
+fn look_up(quarters: &[int8x16x4_t; 4], q: &[i8; 16]) -> int8x16_t {
+    // SAFETY: NEON is always there, and 16 bytes are read.
+    unsafe {
+        // Flipping the sign bit adds 128. An index beyond its quarter leaves what is there.
+        let index = veorq_u8(vld1q_u8(q.as_ptr().cast()), vdupq_n_u8(0x80));
+        let found = vqtbl4q_s8(quarters[0], index);
+        let found = vqtbx4q_s8(found, quarters[1], vsubq_u8(index, vdupq_n_u8(64)));
+        let found = vqtbx4q_s8(found, quarters[2], vsubq_u8(index, vdupq_n_u8(128)));
+        vqtbx4q_s8(found, quarters[3], vsubq_u8(index, vdupq_n_u8(192)))
+    }
+}
