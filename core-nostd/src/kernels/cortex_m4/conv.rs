@@ -234,7 +234,7 @@ impl<'a> Filters<'a> {
 }
 
 /// How sums become outputs.
-struct Scale {
+pub(super) struct Scale {
     /// No sum leaves 30 bits and every shift goes to the right: see [`Scale::finish`].
     fast: bool,
     out_zero: i32,
@@ -242,7 +242,7 @@ struct Scale {
 }
 
 impl Scale {
-    fn new(params: ChannelParams<'_>, out_zero: i32, clamp: (i8, i8), len: usize) -> Self {
+    pub(super) fn new(params: ChannelParams<'_>, out_zero: i32, clamp: (i8, i8), len: usize) -> Self {
         // Products are at most 255 * 128.
         let room = (1_i64 << 30) - len as i64 * 32_640;
         let fits = |c: Channel| (-31..=-1).contains(&c.requant.shift) && i64::from(c.bias.unsigned_abs()) < room;
@@ -252,7 +252,7 @@ impl Scale {
     /// As [`Channel::finish`]. With a sum below 2^30 in size SMMULR of its double is the first rounding, and nothing
     /// overflows in the second: add half, less one if negative, and shift.
     #[inline(always)]
-    fn finish(&self, channel: Channel, sum: i32) -> i8 {
+    pub(super) fn finish(&self, channel: Channel, sum: i32) -> i8 {
         if !self.fast {
             return slow(self, channel, sum);
         }

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod conv;
+mod depthwise;
 mod dsp;
 #[cfg(target_abi = "eabihf")]
 mod image;
@@ -16,7 +17,7 @@ mod norm;
 mod pointwise;
 mod window;
 
-use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
+use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x};
 use crate::Complex32;
 
 /// The kernel set for Cortex-M4, M7 and M33: equal to [`Reference`](super::Reference) to the bit.
@@ -29,7 +30,7 @@ impl Kernels for CortexM4 {
     }
 
     fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        Portable.depthwise(op, input, output, scratch);
+        depthwise::depthwise(op, input, output, scratch);
     }
 
     fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
@@ -60,7 +61,7 @@ impl Kernels for CortexM4 {
         #[cfg(target_abi = "eabihf")]
         norm::layer_norm(op, input, output);
         #[cfg(not(target_abi = "eabihf"))]
-        Portable.layer_norm(op, input, output);
+        super::Portable.layer_norm(op, input, output);
     }
 
     fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
