@@ -6,8 +6,8 @@
 //!
 //! # Layout
 //! Activations are HWC, batch 1. `real = scale * (q - zero_point)`; zero points lie in `-128 ..= 127`. Convolution
-//! weights are symmetric, `[out][kernel y][kernel x][in]` (transposed convolutions too), depthwise ones `[kernel
-//! y][kernel x][channel]`.
+//! weights are symmetric, `[out][kernel y][kernel x][in]` (transposed convolutions too) unless [`Layout`] says
+//! otherwise, depthwise ones `[kernel y][kernel x][channel]`.
 //! Positions outside the input count as its zero point, i.e. as real zero. A linear layer is a 1x1 convolution,
 //! over one position or over many tokens. Accumulators are `i32` and wrap; sums that a real network makes stay far
 //! from that.
@@ -28,6 +28,7 @@ mod cortex_m4;
 mod cortex_m55;
 mod image;
 mod in_place;
+mod layout;
 mod ops;
 mod portable;
 mod reference;
@@ -41,6 +42,7 @@ pub use cortex_m4::CortexM4;
 #[cfg(kscout_helium)]
 pub use cortex_m55::CortexM55;
 pub(crate) use ops::MAX_INPUT;
+pub use layout::{Filters, Layout, Packing, UnknownLayout};
 pub use ops::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, LayerNorm, MAX_CHANNELS,
     MAX_EXTENT, MAX_STEP, MaxPool, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
@@ -72,6 +74,9 @@ pub type Native = Portable;
 
 /// A set of int8 operators. See the module's page for layout, padding and what happens when lengths disagree.
 pub trait Kernels {
+    /// The set's name, as reports and tests print it.
+    fn name(&self) -> &'static str;
+
     /// Scratch bytes that the set would have for a convolution: at least [`conv_scratch_bytes`], which is what a blob plans
     /// and every set does with. With less than it would have it may be slow.
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {

@@ -65,19 +65,23 @@ fn interpolation(corners: Corners, o: i32, n: i32) -> [(i32, i32); 2] {
 }
 
 impl Kernels for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
         if !op.is_valid() || !op.fits(input, output) || scratch.len() < conv_scratch_bytes(op.kernel, op.input.c) {
             return;
         }
-        let taps = op.kernel.0 * op.kernel.1;
-        fill(output, op.output, |y, x, c| {
+        let (kernel_w, channels) = (op.kernel.1.max(1), op.input.c);
+        fill(output, op.band_shape(), |y, x, c| {
+            let y = y + op.rows.0 as i32;
             let sum = sum_taps(op, y, x, |tap, in_y, in_x| {
                 let mut sum = 0i32;
                 for i in 0..op.input.c {
                     let q = at(input, op.input, in_y, in_x, i).unwrap_or(op.in_zero);
-                    let weight = op.weights.get((c * taps + tap) * op.input.c + i);
-                    let weight = i32::from(weight.copied().unwrap_or(0));
-                    sum = sum.wrapping_add((q - op.in_zero) * weight);
+                    let weight = op.weight(c, tap / kernel_w, tap % kernel_w * channels + i);
+                    sum = sum.wrapping_add((q - op.in_zero) * i32::from(weight));
                 }
                 sum
             });
@@ -92,7 +96,8 @@ impl Kernels for Reference {
         {
             return;
         }
-        fill(output, op.output, |y, x, c| {
+        fill(output, op.band_shape(), |y, x, c| {
+            let y = y + op.rows.0 as i32;
             let sum = sum_taps(op, y, x, |tap, in_y, in_x| {
                 let q = at(input, op.input, in_y, in_x, c).unwrap_or(op.in_zero);
                 let weight = op.weights.get(tap * op.input.c + c);
@@ -111,8 +116,7 @@ impl Kernels for Reference {
             let mut sum = 0i32;
             for i in 0..op.input.c {
                 let q = at(input, op.input, y / 2, x / 2, i).unwrap_or(op.in_zero);
-                let weight = op.weights.get((o * 4 + tap) * op.input.c + i);
-                sum = sum.wrapping_add((q - op.in_zero) * i32::from(weight.copied().unwrap_or(0)));
+                sum = sum.wrapping_add((q - op.in_zero) * i32::from(op.weight(o * 4 + tap, i)));
             }
             op.params.get(o).map_or(0, |channel| channel.finish(sum, op.out_zero, op.clamp))
         });

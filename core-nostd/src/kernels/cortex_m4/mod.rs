@@ -25,6 +25,10 @@ use crate::Complex32;
 pub struct CortexM4;
 
 impl Kernels for CortexM4 {
+    fn name(&self) -> &'static str {
+        "cortex-m4"
+    }
+
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
         conv::conv2d(op, input, output, scratch);
     }

@@ -61,6 +61,10 @@ fn signed(scratch: &mut [u8], bytes: usize) -> Option<&mut [i8]> {
 }
 
 impl Kernels for CortexM55 {
+    fn name(&self) -> &'static str {
+        "cortex-m55"
+    }
+
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
         if !op.is_valid() || !op.fits(input, output) {
             return;

@@ -1,19 +1,24 @@
 //! Convolutions: ordinary, depthwise and transposed, and the scratch they need.
 
 use super::{ChannelParams, MAX_EXTENT, MAX_STEP, Shape, is_zero_point};
+use crate::kernels::layout::{Filters, Layout};
 
 /// Columns of 16-bit inputs that a convolution may hold at once.
 pub(crate) const CONV_COLUMNS: usize = 4;
 /// Filters widened to 16 bits that a convolution may hold at once.
 pub(crate) const CONV_FILTERS: usize = 1;
 
-/// A convolution, or (with weights `[kernel y][kernel x][channel]`) a depthwise one.
+/// A convolution, or (with weights `[kernel y][kernel x][channel]`) a depthwise one; all of it, or a band of its output's
+/// rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2d<'a> {
     /// Shape of the input.
     pub input: Shape,
-    /// Shape of the output.
+    /// Shape of the whole output.
     pub output: Shape,
+    /// Output rows to compute, from the first to before the second: `(0, output.h)` for all. The input is the whole one, the
+    /// output slice holds these rows alone.
+    pub rows: (usize, usize),
     /// Kernel height and width.
     pub kernel: (usize, usize),
     /// Step between windows, both ways.
@@ -28,8 +33,10 @@ pub struct Conv2d<'a> {
     pub out_zero: i32,
     /// Smallest and largest output.
     pub clamp: (i8, i8),
-    /// Weights `[out][kernel y][kernel x][in]`, or `[kernel y][kernel x][channel]`.
+    /// Weights `[out][kernel y][kernel x][in]`, packed as `layout` says, or `[kernel y][kernel x][channel]`.
     pub weights: &'a [i8],
+    /// How the weights lie; depthwise ones always lie as above, whatever this says.
+    pub layout: Layout,
     /// One record for each output channel.
     pub params: ChannelParams<'a>,
 }
@@ -37,8 +44,32 @@ pub struct Conv2d<'a> {
 impl Conv2d<'_> {
     /// Whether the record is that of a convolution which any kernel set can run.
     pub fn is_valid(&self) -> bool {
-        self.has_valid_geometry()
-            && filter_len(self.kernel, self.input.c).checked_mul(self.output.c) == Some(self.weights.len())
+        self.has_valid_geometry() && self.layout.packing().bytes(self.filters()) == self.weights.len()
+    }
+
+    /// The filters of a convolution that is not depthwise.
+    pub const fn filters(&self) -> Filters {
+        Filters {
+            count: self.output.c,
+            rows: self.kernel.0,
+            row_len: self.kernel.1.saturating_mul(self.input.c),
+        }
+    }
+
+    /// Weight `k` of row `row` of filter `filter`, wherever the layout has put it.
+    #[inline]
+    pub fn weight(&self, filter: usize, row: usize, k: usize) -> i8 {
+        self.layout.packing().weight(self.weights, self.filters(), filter, row, k)
+    }
+
+    /// The operator's rows from `first` to before `end`, counted in the whole output.
+    pub const fn band(self, first: usize, end: usize) -> Self {
+        Self { rows: (first, end), ..self }
+    }
+
+    /// Shape of the rows that are computed.
+    pub const fn band_shape(&self) -> Shape {
+        Shape { h: self.rows.1.saturating_sub(self.rows.0), ..self.output }
     }
 
     /// Whether the record is that of a depthwise convolution which any kernel set can run.
@@ -55,6 +86,8 @@ impl Conv2d<'_> {
             && self.output.is_valid()
             && rows == Some(self.output.h)
             && columns == Some(self.output.w)
+            && self.rows.0 <= self.rows.1
+            && self.rows.1 <= self.output.h
             && is_zero_point(self.in_zero)
             && is_zero_point(self.out_zero)
             && self.clamp.0 <= self.clamp.1
@@ -63,7 +96,7 @@ impl Conv2d<'_> {
 
     /// Whether the slices have the record's lengths.
     pub const fn fits(&self, input: &[i8], output: &[i8]) -> bool {
-        input.len() == self.input.len() && output.len() == self.output.len()
+        input.len() == self.input.len() && output.len() == self.band_shape().len()
     }
 }
 
@@ -80,13 +113,27 @@ pub struct ConvTranspose2x2<'a> {
     pub out_zero: i32,
     /// Smallest and largest output.
     pub clamp: (i8, i8),
-    /// Weights `[out][kernel y][kernel x][in]`.
+    /// Weights `[out][kernel y][kernel x][in]`, packed as `layout` says: four filters of a 1x1 convolution for each output
+    /// channel.
     pub weights: &'a [i8],
+    /// How the weights lie.
+    pub layout: Layout,
     /// One record for each output channel.
     pub params: ChannelParams<'a>,
 }
 
 impl ConvTranspose2x2<'_> {
+    /// The filters: number `4 o + 2 ky + kx` for output channel o.
+    pub const fn filters(&self) -> Filters {
+        Filters { count: self.params.len().saturating_mul(4), rows: 1, row_len: self.input.c }
+    }
+
+    /// Weight of input channel `k` of filter `filter`, wherever the layout has put it.
+    #[inline]
+    pub fn weight(&self, filter: usize, k: usize) -> i8 {
+        self.layout.packing().weight(self.weights, self.filters(), filter, 0, k)
+    }
+
     /// Shape of the output.
     pub const fn output(&self) -> Shape {
         Shape::new(self.input.h.saturating_mul(2), self.input.w.saturating_mul(2), self.params.len())
@@ -99,7 +146,7 @@ impl ConvTranspose2x2<'_> {
             && is_zero_point(self.in_zero)
             && is_zero_point(self.out_zero)
             && self.clamp.0 <= self.clamp.1
-            && filter_len((2, 2), self.input.c).checked_mul(self.params.len()) == Some(self.weights.len())
+            && self.layout.packing().bytes(self.filters()) == self.weights.len()
     }
 
     /// Whether the slices have the record's lengths.

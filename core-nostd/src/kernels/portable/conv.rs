@@ -2,7 +2,7 @@
 //! zero and a filter's sum is one dot product.
 
 use super::dot::{BLOCK, product};
-use crate::kernels::Conv2d;
+use crate::kernels::{Conv2d, Layout};
 use crate::kernels::ops::{CONV_COLUMNS, CONV_FILTERS, filter_len};
 
 /// Runs a valid `op` on slices that fit it.
@@ -37,14 +37,28 @@ fn four_positions<'c>(
     let Some(filter) = filter.get_mut(..whole) else {
         return;
     };
-    let filters = op.weights.chunks_exact(weights);
-    for (c, (channel, narrow)) in op.params.iter().zip(filters).enumerate() {
-        widen(narrow, 0, filter);
+    for (c, channel) in op.params.iter().enumerate() {
+        widen_filter(op, c, weights, filter);
         let positions = block.chunks_exact_mut(op.output.c.max(1));
         for (position, column) in positions.zip(columns.clone()) {
             if let (Some(out), Some(column)) = (position.get_mut(c), column.get(..whole)) {
                 *out = channel.finish(product(column, filter), op.out_zero, op.clamp);
             }
+        }
+    }
+}
+
+/// Filter `c` of `weights` weights in 16 bits, wherever its layout has put them.
+#[inline(always)]
+fn widen_filter(op: &Conv2d<'_>, c: usize, weights: usize, filter: &mut [i16]) {
+    if op.layout == Layout::Portable {
+        let start = c.saturating_mul(weights);
+        return widen(op.weights.get(start..start.saturating_add(weights)).unwrap_or_default(), 0, filter);
+    }
+    let row_len = op.filters().row_len.max(1);
+    for (row, to) in filter.chunks_mut(row_len).take(op.kernel.0).enumerate() {
+        for (k, to) in to.iter_mut().enumerate() {
+            *to = i16::from(op.weight(c, row, k));
         }
     }
 }
@@ -59,13 +73,13 @@ struct Windows<'a> {
 
 impl<'a> Windows<'a> {
     fn new(op: &'a Conv2d<'a>, input: &'a [i8]) -> Self {
-        Self { op, input, y: 0, x: 0 }
+        Self { op, input, y: op.rows.0, x: 0 }
     }
 
     /// Writes the next window, `[kernel y][kernel x][in]`, zero point taken off; after the last one, nothing.
     fn gather(&mut self, column: &mut [i16]) {
         let op = self.op;
-        if self.y == op.output.h {
+        if self.y == op.rows.1 {
             return;
         }
         let top = self.y * op.stride;

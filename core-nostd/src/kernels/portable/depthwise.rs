@@ -13,7 +13,7 @@ pub(super) fn depthwise(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], weight
     let channels = op.output.c;
     for (y, row) in output.chunks_exact_mut((op.output.w * channels).max(1)).enumerate() {
         for (x, position) in row.chunks_exact_mut(channels.max(1)).enumerate() {
-            let taps = Taps { op, input, weights, top: y * op.stride, left: x * op.stride };
+            let taps = Taps { op, input, weights, top: (op.rows.0 + y) * op.stride, left: x * op.stride };
             taps.position(position);
         }
     }

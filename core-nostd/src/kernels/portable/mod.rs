@@ -27,6 +27,10 @@ fn halves(scratch: &mut [u8], bytes: usize) -> Option<&mut [i16]> {
 }
 
 impl Kernels for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
         if !op.is_valid() || !op.fits(input, output) {
             return;

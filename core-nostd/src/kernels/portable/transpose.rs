@@ -3,7 +3,7 @@
 
 use super::conv::widen;
 use super::dot::{BLOCK, product};
-use crate::kernels::ConvTranspose2x2;
+use crate::kernels::{ConvTranspose2x2, Layout};
 use crate::kernels::ops::{CONV_COLUMNS, CONV_FILTERS};
 
 /// Runs a valid `op` on slices that fit it.
@@ -45,9 +45,9 @@ fn four_positions<'c>(
         return;
     };
     let outputs = op.params.len();
-    for (o, (channel, taps)) in op.params.iter().zip(op.weights.chunks_exact(4 * channels)).enumerate() {
-        for (tap, narrow) in taps.chunks_exact(channels).enumerate() {
-            widen(narrow, 0, filter);
+    for (o, channel) in op.params.iter().enumerate() {
+        for tap in 0..4 {
+            widen_filter(op, 4 * o + tap, channels, filter);
             let row = if tap < 2 { &mut *upper } else { &mut *lower };
             let at = (tap % 2) * outputs + o;
             let positions = row.chunks_exact_mut((2 * outputs).max(1));
@@ -57,5 +57,17 @@ fn four_positions<'c>(
                 }
             }
         }
+    }
+}
+
+/// Filter `number` in 16 bits, wherever its layout has put it.
+#[inline(always)]
+fn widen_filter(op: &ConvTranspose2x2<'_>, number: usize, channels: usize, filter: &mut [i16]) {
+    if op.layout == Layout::Portable {
+        let start = number.saturating_mul(channels);
+        return widen(op.weights.get(start..start.saturating_add(channels)).unwrap_or_default(), 0, filter);
+    }
+    for (k, to) in filter.iter_mut().take(channels).enumerate() {
+        *to = i16::from(op.weight(number, k));
     }
 }

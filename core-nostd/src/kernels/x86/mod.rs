@@ -245,6 +245,10 @@ mod dispatch {
 }
 
 impl Kernels for X86 {
+    fn name(&self) -> &'static str {
+        self.level.name()
+    }
+
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         Portable.conv_scratch_bytes(op).max(if op.is_valid() { conv::conv_scratch_bytes(op) } else { 0 })
     }
