@@ -7,7 +7,6 @@ use core::arch::asm;
 
 use super::block::{FILTERS, Filters, RUN, Scales};
 use super::windows::{Axis, Strip};
-use crate::kernels::ops::filter_len;
 use crate::kernels::{Channel, Conv2d};
 
 /// Columns that are gathered at once: lanes of a vector.
@@ -19,7 +18,8 @@ const REACH: usize = u8::MAX as usize;
 
 /// Whether filters fit a vector, fill it better than their rows would, and windows are not too far apart.
 pub(super) fn pay(op: &Conv2d<'_>, scratch: usize) -> bool {
-    let fits = filter_len(op.kernel, op.input.c) <= RUN && op.kernel.0 > 1;
+    let filters = op.filters();
+    let fits = filters.rows * filters.row_len <= RUN && filters.rows > 1;
     fits && op.dilation == 1 && (COLUMNS - 1) * op.stride * op.input.c <= REACH && scratch >= COLUMNS * RUN
 }
 
@@ -38,7 +38,7 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
         for (group, (weights, records)) in image.groups.iter_mut().zip(parts) {
             *group = Some(filters(op, weights, records)?);
         }
-        for y in 0..op.output.h {
+        for y in op.rows.0..op.rows.1 {
             image.row(y, output, columns)?;
         }
     }
@@ -49,15 +49,13 @@ fn filters<'a>(op: &Conv2d<'_>, weights: &'a [i8], records: &[[u8; Channel::BYTE
     Filters::of(op, weights, 1, Scales::of(records)?, records.len()).part((0, 1), (0, 1), op.in_zero)
 }
 
-/// Packs four filters from `first` on, each as one row.
+/// Packs four filters from `first` on, each as one row, whatever the layout they come in.
 fn pack(op: &Conv2d<'_>, first: usize, packed: &mut [i8; RUN * FILTERS]) {
-    let row_len = (op.kernel.1 * op.input.c).max(1);
-    let len = row_len * op.kernel.0;
+    let row_len = op.filters().row_len.max(1);
     for (lane, packed) in packed.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
         if first + lane < op.output.c {
             for (row, packed) in packed.chunks_mut(row_len).take(op.kernel.0).enumerate() {
-                let weights = op.weights.get((first + lane) * len + row * row_len..).unwrap_or_default();
-                packed.iter_mut().zip(weights).take(row_len).for_each(|(to, &weight)| *to = weight);
+                packed.iter_mut().enumerate().for_each(|(k, to)| *to = op.weight(first + lane, row, k));
             }
         }
     }
@@ -75,7 +73,7 @@ impl Image<'_> {
     /// One row of outputs.
     fn row(&mut self, y: usize, output: &mut [i8], columns: &mut [i8; COLUMNS * RUN]) -> Option<()> {
         let op = self.op;
-        let out = output.get_mut(y * op.output.w * op.output.c + self.first..)?;
+        let out = output.get_mut((y - op.rows.0) * op.output.w * op.output.c + self.first..)?;
         // Outputs whose windows lie within the image's columns.
         let (from, to) = Axis::columns(op).outputs();
         let (from, to) = if to - from < 2 { (0, 0) } else { (from, to) };

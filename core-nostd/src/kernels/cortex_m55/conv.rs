@@ -4,47 +4,61 @@
 use super::block::{FILTERS, Filters, RUN, Scales};
 use super::columns;
 use super::copy::{copy, fill};
-use super::pack::pack;
+use super::pack::{is_filled_up, pack};
 use super::windows::{Axis, Same, Strip};
-use crate::kernels::{Conv2d, Shape};
+use crate::kernels::{Conv2d, Layout, Shape};
 
 /// Runs a valid `op` on slices that fit it. `None` where it cannot, the output then being undefined.
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) -> Option<()> {
     if columns::pay(op, scratch.len()) {
         return columns::conv2d(op, input, output, scratch);
     }
-    let (op, input) = &pointwise_as_one_row(op, input);
-    let row_len = op.kernel.1 * op.input.c;
+    let (op, input) = &pointwise_as_one_row(op, input)?;
+    let row_len = op.filters().row_len;
     let group_bytes = op.kernel.0 * row_len.next_multiple_of(RUN) * FILTERS;
-    let (weights, scratch) = scratch.split_at_mut_checked(group_bytes)?;
+    let (packed, scratch) = match op.layout {
+        Layout::Portable => scratch.split_at_mut_checked(group_bytes)?,
+        Layout::CortexM55 => scratch.split_at_mut_checked(0)?,
+        _ => return None,
+    };
     for (group, records) in op.params.records().chunks(FILTERS).enumerate() {
-        pack(op.weights, (op.kernel.0, row_len), group * FILTERS, weights)?;
+        let weights = match op.layout {
+            Layout::Portable => {
+                pack(op.weights, op.filters(), group * FILTERS, packed)?;
+                &*packed
+            }
+            _ => op.weights.get(group * group_bytes..)?.get(..group_bytes)?,
+        };
         let filters = Filters::of(op, weights, op.kernel.0, Scales::of(records)?, records.len());
         let output = output.get_mut(group * FILTERS..).unwrap_or_default();
         if op.input.c.is_multiple_of(RUN) && (op.dilation == 1 || op.kernel.1 == 1) {
             without_border(op, &filters, input, output)?;
-        } else {
+        } else if is_filled_up(weights, row_len) {
             with_border(op, &filters, input, output, scratch)?;
+        } else {
+            return None;
         }
     }
     Some(())
 }
 
 /// A convolution of single positions as one of a single row, and the input it reads; any other as it is.
-fn pointwise_as_one_row<'a, 'b>(op: &Conv2d<'a>, input: &'b [i8]) -> (Conv2d<'a>, &'b [i8]) {
+fn pointwise_as_one_row<'a, 'b>(op: &Conv2d<'a>, input: &'b [i8]) -> Option<(Conv2d<'a>, &'b [i8])> {
     if op.kernel != (1, 1) || op.stride != 1 || op.pad != 0 {
-        return (*op, input);
+        return Some((*op, input));
     }
-    let w = op.input.h * op.input.w;
+    let rows = op.rows.1 - op.rows.0;
+    let (w, row_bytes) = (rows * op.input.w, op.input.w * op.input.c);
     let (from, to) = (Shape { h: 1, w, ..op.input }, Shape { h: 1, w, ..op.output });
-    (Conv2d { input: from, output: to, ..*op }, input)
+    let input = input.get(op.rows.0 * row_bytes..op.rows.1 * row_bytes)?;
+    Some((Conv2d { input: from, output: to, rows: (0, rows.min(1)), ..*op }, input))
 }
 
 /// Channels that fill vectors: at the border, taps outside the image are left out with their weights.
 fn without_border(op: &Conv2d<'_>, filters: &Filters<'_>, input: &[i8], output: &mut [i8]) -> Option<()> {
     let runs = op.input.c / RUN;
     let (rows, columns) = (Axis::rows(op), Axis::columns(op));
-    for ys in rows.parts((0, op.output.h)) {
+    for ys in rows.parts(op.rows) {
         let ky = rows.taps(ys.0)?;
         for xs in columns.parts((0, op.output.w)) {
             let kx = columns.taps(xs.0)?;
@@ -66,12 +80,12 @@ fn with_border(
 ) -> Option<()> {
     let image = Image { op, input };
     let rows = Axis::rows(op);
-    for ys in rows.parts((0, op.output.h)) {
+    for ys in rows.parts(op.rows) {
         // If none lies within the image: the first, which then reads zero points alone.
         let ky = rows.taps(ys.0).unwrap_or((0, 1));
         let mut part = filters.part(ky, (0, filters.runs()), op.in_zero)?;
         for y in ys.0..ys.1 {
-            let out = output.get_mut(y * op.output.w * op.output.c..)?;
+            let out = output.get_mut((y - op.rows.0) * op.output.w * op.output.c..)?;
             image.row(&mut part, y, ky, out, scratch)?;
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn depthwise(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratc
 /// Eight channels, the first of which is the first element of `input` and `output`.
 fn channels_from(op: &Conv2d<'_>, taps: &Taps<'_>, input: &[i8], output: &mut [i8]) -> Option<()> {
     let (rows, columns) = (Axis::rows(op), Axis::columns(op));
-    for ys in rows.parts((0, op.output.h)) {
+    for ys in rows.parts(op.rows) {
         let (ky, ky_end) = rows.taps(ys.0)?;
         for xs in columns.parts((0, op.output.w)) {
             let (kx, kx_end) = columns.taps(xs.0)?;

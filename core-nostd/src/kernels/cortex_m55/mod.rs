@@ -11,20 +11,20 @@
 //!
 //! # Cost
 //! Instructions a multiply-accumulate, padding counted, on an emulated Cortex-M55 (`run.sh bench m55`: QEMU with `-icount
-//! shift=0`, which counts every instruction once; rustc 1.95, `-O3`, fat LTO), packing of weights included, beside CMSIS-NN's,
+//! shift=0`, which counts every instruction once; rustc 1.95, `-O3`, fat LTO), weights in the set's own layout, beside CMSIS-NN's,
 //! counted alike:
 //!
 //! | int8 layer | here | CMSIS-NN |
 //! |---|---|---|
-//! | conv 3x3 64x64 16->16 | 0.169 | 0.388 |
-//! | conv 3x3 64x64 8->8 | 0.320 | 0.86 |
-//! | conv 3x3 32x32 32->32 | 0.146 | 0.253 |
-//! | conv 3x3 16x16 64->64 | 0.142 | 0.206 |
+//! | conv 3x3 64x64 16->16 | 0.168 | 0.388 |
+//! | conv 3x3 64x64 8->8 | 0.319 | 0.86 |
+//! | conv 3x3 32x32 32->32 | 0.144 | 0.253 |
+//! | conv 3x3 16x16 64->64 | 0.136 | 0.206 |
 //! | conv 3x3 64x64 1->16 | 1.29 | 3.76 |
-//! | conv 1x1 32x32 32->64 | 0.292 | 0.61 |
-//! | conv 3x3 stride 2, 32x32 32->32 | 0.176 | 0.253 |
+//! | conv 1x1 32x32 32->64 | 0.290 | 0.61 |
+//! | conv 3x3 stride 2, 32x32 32->32 | 0.167 | 0.253 |
 //! | depthwise 3x3 32x32 x32 | 1.39 | 2.69 |
-//! | depthwise 3x3 16x16 x64 | 1.69 | 2.30 |
+//! | depthwise 3x3 16x16 x64 | 1.66 | 2.30 |
 //!
 //! The inner loop of a convolution takes 14 instructions for 128 products, 0.109 each; scaling, storing and going on to the
 //! next pair of windows about 40 for 8 outputs. On hardware most vector instructions take two cycles.
@@ -50,8 +50,9 @@ use super::{
 };
 use crate::Complex32;
 
-/// The kernel set for Helium: equal to [`Reference`](super::Reference) to the bit. It packs weights as it goes, four filters at
-/// a time.
+/// The kernel set for Helium: equal to [`Reference`](super::Reference) to the bit. It reads weights in
+/// [`Layout::CortexM55`](super::Layout::CortexM55) fastest and packs portable ones as it goes, four filters at a time; other
+/// layouts it hands to [`Portable`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CortexM55;
 

@@ -2,20 +2,33 @@
 
 use super::block::{FILTERS, RUN};
 use super::copy::{copy, fill};
+use crate::kernels::Filters;
 
-/// Packs the four filters from `first` on, of so many rows of `row_len` weights each. Those beyond the last are zero, as are the
-/// weights that fill up rows: they meet whatever lies in memory behind the image's row.
-pub(super) fn pack(weights: &[i8], (rows, row_len): (usize, usize), first: usize, packed: &mut [i8]) -> Option<()> {
-    let runs = row_len.div_ceil(RUN).max(1);
+/// Packs the four filters from `first` on of weights in the portable layout. Those beyond the last are zero.
+pub(super) fn pack(weights: &[i8], filters: Filters, first: usize, packed: &mut [i8]) -> Option<()> {
+    let runs = filters.row_len.div_ceil(RUN).max(1);
     fill(packed, 0);
-    let filter_len = rows * row_len;
+    let filter_len = filters.rows * filters.row_len;
     for (lane, filter) in weights.get(first * filter_len..)?.chunks_exact(filter_len.max(1)).take(FILTERS).enumerate() {
-        let filter_rows = filter.chunks_exact(row_len.max(1));
-        for (row, packed) in filter_rows.zip(packed.chunks_exact_mut((runs * RUN * FILTERS).max(1))) {
+        let rows = filter.chunks_exact(filters.row_len.max(1));
+        for (row, packed) in rows.zip(packed.chunks_exact_mut((runs * RUN * FILTERS).max(1))) {
             for (run, packed) in row.chunks(RUN).zip(packed.chunks_exact_mut(RUN * FILTERS)) {
                 copy(run, packed.get_mut(lane * RUN..lane * RUN + run.len())?)?;
             }
         }
     }
     Some(())
+}
+
+/// Whether the weights that fill up rows of `row_len` are zero, as the layout wants: they meet whatever lies in memory
+/// behind the image's row.
+pub(super) fn is_filled_up(weights: &[i8], row_len: usize) -> bool {
+    let last = row_len % RUN;
+    let row_bytes = (row_len.next_multiple_of(RUN) * FILTERS).max(1);
+    last == 0
+        || weights.chunks_exact(row_bytes).all(|row| {
+            let runs = row.last_chunk::<{ RUN * FILTERS }>();
+            let filled = runs.into_iter().flat_map(|runs| runs.as_chunks::<RUN>().0);
+            filled.fold(0, |bits, run| run.iter().skip(last).fold(bits, |bits, &weight| bits | weight)) == 0
+        })
 }

@@ -2,9 +2,9 @@
 //! results are stored apart.
 
 use super::block::{FILTERS, Filters, Outputs, RUN, Scales};
-use super::pack::pack;
+use super::pack::{is_filled_up, pack};
 use super::windows::Strip;
-use crate::kernels::ConvTranspose2x2;
+use crate::kernels::{ConvTranspose2x2, Layout};
 
 /// Runs a valid `op` on slices that fit it. `None` where it cannot, the output then being undefined.
 pub(super) fn conv_transpose2x2(
@@ -15,12 +15,25 @@ pub(super) fn conv_transpose2x2(
 ) -> Option<()> {
     let channels = op.input.c;
     let row_bytes = channels.next_multiple_of(RUN);
-    let (weights, scratch) = scratch.split_at_mut_checked(row_bytes * FILTERS)?;
+    let (packed, scratch) = match op.layout {
+        Layout::Portable => scratch.split_at_mut_checked(row_bytes * FILTERS)?,
+        Layout::CortexM55 => scratch.split_at_mut_checked(0)?,
+        _ => return None,
+    };
     let copy = scratch.get_mut(..row_bytes)?;
     let out_channels = op.params.len();
     let out_row = op.output().w * out_channels;
     for (o, record) in op.params.records().iter().enumerate() {
-        pack(op.weights, (1, channels), o * FILTERS, weights)?;
+        let weights = match op.layout {
+            Layout::Portable => {
+                pack(op.weights, op.filters(), o * FILTERS, packed)?;
+                &*packed
+            }
+            _ => op.weights.get(o * row_bytes * FILTERS..)?.get(..row_bytes * FILTERS)?,
+        };
+        if !is_filled_up(weights, channels) {
+            return None;
+        }
         let places = [0, out_channels, out_row, out_row + out_channels].map(|place| place as u32);
         let scales = Scales::of(&[*record; FILTERS])?;
         let filters = Filters::new(weights, 1, scales, Outputs::Apart(places), op.out_zero, op.clamp);

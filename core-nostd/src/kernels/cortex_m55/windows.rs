@@ -128,7 +128,7 @@ impl Same<'_> {
         let top = (y * op.stride + taps.0 * op.dilation).checked_sub(op.pad)?;
         let left = (x * op.stride + taps.1 * op.dilation).checked_sub(op.pad)?;
         let place = (top * op.input.w + left) * op.input.c;
-        let out = (y * op.output.w + x) * op.output.c;
+        let out = (y.checked_sub(op.rows.0)? * op.output.w + x) * op.output.c;
         let first = Strip {
             x: [place; 2],
             column_step: op.dilation * op.input.c,
