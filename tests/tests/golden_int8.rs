@@ -3,7 +3,7 @@
 //! The vectors lie in `golden/int8/layers.jsonl`; `KSCOUT_GOLDEN` names another folder laid out as `golden`.
 
 use kscout_core::kernels::{
-    Add, Channel, ChannelParams, Conv2d, Kernels, MaxPool, Portable, Reference, Shape, conv_scratch_bytes,
+    Add, Channel, ChannelParams, Conv2d, Kernels, Layout, MaxPool, Portable, Reference, Shape, conv_scratch_bytes,
     depthwise_scratch_bytes,
 };
 use kscout_core::quant::Requant;
@@ -118,6 +118,8 @@ fn run_conv(kernels: &impl Kernels, layer: &Conv, depthwise: bool) -> Vec<i8> {
         out_zero: layer.out_zero,
         clamp: layer.clamp,
         weights: &layer.weights,
+        layout: Layout::Portable,
+        rows: (0, layer.out_hwc[0]),
         params: ChannelParams::new(&params).expect("whole records"),
     };
     let mut output = vec![0; op.output.len()];

@@ -172,6 +172,32 @@ impl Packing {
         packed.get(at).copied().unwrap_or(0)
     }
 
+    /// Whether packed weights hold nothing but weights: what fills rows and groups up is zero, and a wide weight's high byte is
+    /// its sign.
+    pub fn is_filled_up_with_zeros(self, packed: &[i8], filters: Filters) -> bool {
+        if self == Layout::Portable.packing() {
+            return packed.len() == filters.weights();
+        }
+        let mut beyond = packed.iter().filter(|&&byte| byte != 0).count();
+        for filter in 0..filters.count {
+            for row in 0..filters.rows {
+                for k in 0..filters.row_len {
+                    let weight = self.weight(packed, filters, filter, row, k);
+                    beyond = beyond.wrapping_sub(usize::from(weight != 0));
+                    if self.wide {
+                        let at = self.place(filters, filter, row, k).wrapping_mul(2).wrapping_add(1);
+                        let high = packed.get(at).copied().unwrap_or(0);
+                        if high != weight >> 7 {
+                            return false;
+                        }
+                        beyond = beyond.wrapping_sub(usize::from(high != 0));
+                    }
+                }
+            }
+        }
+        packed.len() == self.bytes(filters) && beyond == 0
+    }
+
     /// Packs weights `[filter][row][k]` into `to`, all of whose bytes are written. `None`, with nothing written, if either
     /// slice has another length than `filters` asks for.
     pub fn pack(self, weights: &[i8], filters: Filters, to: &mut [u8]) -> Option<()> {
@@ -261,11 +287,16 @@ mod tests {
                         }
                     }
                 }
-                // All else is zero.
-                let rest = packed.iter().filter(|&&byte| byte != 0).count();
-                let nonzero = weights.iter().filter(|&&w| w != 0).count();
-                let signs = weights.iter().filter(|&&w| packing.wide && w < 0).count();
-                assert_eq!(rest, nonzero + signs, "{layout}");
+                assert!(packing.is_filled_up_with_zeros(packed, filters), "{layout}");
+                // Any other byte that is not zero shows.
+                let mut tampered = packed.to_vec();
+                let weight_bytes =
+                    |place: usize| if packing.wide { 2 * place..2 * place + 2 } else { place..place + 1 };
+                let used: HashSet<usize> = places.into_iter().flat_map(weight_bytes).collect();
+                if let Some(free) = (0..packed.len()).find(|at| !used.contains(at)) {
+                    tampered[free] = 1;
+                    assert!(!packing.is_filled_up_with_zeros(&tampered, filters), "{layout}");
+                }
             }
         }
     }

@@ -41,8 +41,8 @@ pub use aarch64::Neon;
 pub use cortex_m4::CortexM4;
 #[cfg(kscout_helium)]
 pub use cortex_m55::CortexM55;
-pub(crate) use ops::MAX_INPUT;
 pub use layout::{Filters, Layout, Packing, UnknownLayout};
+pub(crate) use ops::MAX_INPUT;
 pub use ops::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, LayerNorm, MAX_CHANNELS,
     MAX_EXTENT, MAX_STEP, MaxPool, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,

@@ -16,7 +16,7 @@
 //! | 20 | u16 | height H of the image: 32, 64, 128, 256 or 512 |
 //! | 22 | u16 | width W of the image, the number of lines: 32, 64, 128, 256 or 512 |
 //! | 24 | u16 | number of classes, 2..=16 |
-//! | 26 | u16 | 0 |
+//! | 26 | u16 | layout of convolution weights: the values of [`Layout`] |
 //! | 28 | f32 | quantisation levels per root mean square of the image, [`IMAGE_LEVELS_PER_RMS`] |
 //! | 32 | u32, u32 | provenance: offset and length (at most 1024) of a UTF-8 text: network, training data, licence |
 //! | 40 | 24 bytes | 0 |
@@ -70,7 +70,7 @@
 //! | `ConvTranspose2x2` | clamp i8, i8 |
 //!
 //! # Constants
-//! Weights and tables are i8, channel parameters 12 bytes a channel (bias, multiplier, shift, i32 each), gamma and beta
+//! Weights (in the header's layout) and tables are i8, channel parameters 12 bytes a channel (bias, multiplier, shift, i32 each), gamma and beta
 //! f32. They are read where they lie.
 
 use core::fmt;
@@ -80,6 +80,7 @@ use super::bytes::{Reader, Span, Writer};
 use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind};
 use crate::crc32::crc32;
+use crate::kernels::Layout;
 
 /// The first eight bytes of a blob. The bytes around the name show at once when a transfer changed line ends or
 /// dropped the eighth bit.
@@ -122,6 +123,8 @@ pub struct HeaderRepr {
     pub width: usize,
     /// Number of classes.
     pub classes: usize,
+    /// How the weights of convolutions lie.
+    pub layout: Layout,
     /// Quantisation levels per root mean square of the image.
     pub image_levels_per_rms: f32,
     /// Where the provenance text lies.
@@ -146,10 +149,12 @@ impl HeaderRepr {
         let graphs = r.u16()?.into();
         let (length, checksum) = (r.size()?, r.u32()?);
         let (height, width, classes) = (r.u16()?.into(), r.u16()?.into(), r.u16()?.into());
-        equal("reserved bytes", r.u16()?.into(), 0)?;
+        let code = r.u16()?;
+        let unknown = Problem::UnknownCode { field: "layout", got: code.into() };
+        let layout = Layout::from_code(code).ok_or(unknown)?;
         let (image_levels_per_rms, provenance) = (r.f32()?, r.span()?);
         r.rest_is_zero()?;
-        Ok(Self { graphs, length, checksum, height, width, classes, image_levels_per_rms, provenance })
+        Ok(Self { graphs, length, checksum, height, width, classes, layout, image_levels_per_rms, provenance })
     }
 
     /// Writes a header of [`HEADER_BYTES`].
@@ -166,7 +171,7 @@ impl HeaderRepr {
         w.size16("height", self.height)?;
         w.size16("width", self.width)?;
         w.size16("classes", self.classes)?;
-        w.put([0; 2])?;
+        w.put((self.layout as u16).to_le_bytes())?;
         w.put(self.image_levels_per_rms.to_le_bytes())?;
         w.span(self.provenance)
     }
@@ -326,6 +331,11 @@ impl<'a> Model<'a> {
     /// The graphs there are, the segmenter first.
     pub fn graphs(&self) -> impl Iterator<Item = Graph<'a>> {
         self.segmenter.into_iter().chain(self.policy)
+    }
+
+    /// How the weights of convolutions lie: for which target the blob was exported.
+    pub fn layout(&self) -> Layout {
+        self.header.layout
     }
 
     /// The blob itself.

@@ -5,8 +5,8 @@ use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind, MAX_ARENA_BYTES, MAX_TENSOR_BYTES, Node, Operator};
 use super::repr::{OperatorRepr, Place, TensorRepr};
 use crate::kernels::{
-    Add, Channel, ChannelParams, Concat, Conv2d, ConvTranspose2x2, LayerNorm, MAX_CHANNELS, MAX_EXTENT, MAX_INPUT,
-    MAX_STEP, Shape, Upsample2x, conv_extent,
+    Add, Channel, ChannelParams, Concat, Conv2d, ConvTranspose2x2, Filters, LayerNorm, Layout, MAX_CHANNELS,
+    MAX_EXTENT, MAX_INPUT, MAX_STEP, Shape, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
 
@@ -96,11 +96,14 @@ fn operator(node: &Node<'_>) -> Result<(), Problem> {
     match operator {
         Operator::Conv2d(c) => {
             let taps = c.kernel.0 * c.kernel.1 * c.input.c;
+            packed(c.layout, c.weights, c.filters())?;
             convolution(&c, taps, c.output.c)
         }
         Operator::Depthwise(c) => {
             equal("output channels", c.output.c as i64, c.input.c as i64)?;
-            convolution(&c, c.kernel.0 * c.kernel.1, c.input.c)
+            let taps = c.kernel.0 * c.kernel.1;
+            equal("weights", c.weights.len() as i64, (taps as i64).saturating_mul(c.input.c as i64))?;
+            convolution(&c, taps, c.input.c)
         }
         Operator::MaxPool(p) => {
             clamp(p.clamp)?;
@@ -166,14 +169,24 @@ fn convolution(c: &Conv2d<'_>, taps: usize, filters: usize) -> Result<(), Proble
     let h = window("kernel height", c.input.h, c.kernel.0, c.stride, c.pad, c.dilation)?;
     let w = window("kernel width", c.input.w, c.kernel.1, c.stride, c.pad, c.dilation)?;
     shape("output", c.output, Shape::new(h, w, c.output.c))?;
-    equal("weights", c.weights.len() as i64, (taps as i64).saturating_mul(filters as i64))?;
     equal("channel parameters", c.params.len() as i64, filters as i64)?;
     channels(c.params, taps as i64 * MAX_INPUT * MAX_WEIGHT)
 }
 
+/// Packed weights have their layout's length, and what fills them up is zero.
+fn packed(layout: Layout, weights: &[i8], filters: Filters) -> Result<(), Problem> {
+    let packing = layout.packing();
+    let expected = i64::try_from(packing.bytes(filters)).unwrap_or(i64::MAX);
+    equal("weights", weights.len() as i64, expected)?;
+    if packing.is_filled_up_with_zeros(weights, filters) {
+        return Ok(());
+    }
+    Err(Problem::Mismatch { field: "weights beyond the filters", got: 1, expected: 0 })
+}
+
 fn transposed(c: &ConvTranspose2x2<'_>, out_channels: usize) -> Result<(), Problem> {
     clamp(c.clamp)?;
-    equal("weights", c.weights.len() as i64, (4 * c.input.c as i64).saturating_mul(out_channels as i64))?;
+    packed(c.layout, c.weights, Filters { count: 4 * out_channels, ..c.filters() })?;
     equal("channel parameters", c.params.len() as i64, out_channels as i64)?;
     channels(c.params, c.input.c as i64 * MAX_INPUT * MAX_WEIGHT)
 }

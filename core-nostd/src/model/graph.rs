@@ -11,8 +11,8 @@ use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
 use crate::arena::ARENA_ALIGN;
 use crate::kernels::{
-    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shape, Shift,
-    Upsample2x,
+    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, Layout, MaxPool, Shape,
+    Shift, Upsample2x,
 };
 
 /// Most nodes a graph may have.
@@ -88,20 +88,21 @@ pub struct Graph<'a> {
     tensors: &'a [[u8; TENSOR_BYTES]],
     nodes: &'a [[u8; NODE_BYTES]],
     output: TensorInfo,
+    layout: Layout,
 }
 
 impl<'a> Graph<'a> {
     /// Finds the tables of a graph and checks all of it.
     pub(super) fn new_checked(blob: &'a [u8], header: &HeaderRepr, repr: GraphRepr) -> Result<Self, BlobError> {
         let here = Location::Graph(repr.kind);
-        let graph = Self::with_tables(blob, repr).map_err(|p| p.at(here))?;
+        let graph = Self::with_tables(blob, repr, header.layout).map_err(|p| p.at(here))?;
         check::graph(&graph, header)?;
         let last = graph.tensors.len().saturating_sub(1);
         let output = graph.tensor(last).map_err(|p| p.at(here))?.into();
         Ok(Self { output, ..graph })
     }
 
-    fn with_tables(blob: &'a [u8], repr: GraphRepr) -> Result<Self, Problem> {
+    fn with_tables(blob: &'a [u8], repr: GraphRepr, layout: Layout) -> Result<Self, Problem> {
         section("constants", blob, repr.constants)?;
         let tensors = records("tensor table", section("tensor table", blob, repr.tensors)?)?;
         let nodes = records("node table", section("node table", blob, repr.nodes)?)?;
@@ -110,7 +111,7 @@ impl<'a> Graph<'a> {
         blob::equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
         // The last tensor's record is not checked yet; this stands in for it until it is.
         let output = TensorInfo { shape: Shape::new(0, 0, 0), scale: 1.0, zero_point: 0 };
-        Ok(Self { blob, repr, tensors, nodes, output })
+        Ok(Self { blob, repr, tensors, nodes, output, layout })
     }
 
     /// What the graph is for.
@@ -210,6 +211,7 @@ impl<'a> Graph<'a> {
             second,
             output: self.tensor(self.repr.inputs.saturating_add(index))?,
             scratch: scratch_offset..scratch_offset.saturating_add(scratch_bytes),
+            layout: self.layout,
         })
     }
 
@@ -268,6 +270,8 @@ pub struct Node<'a> {
     pub output: TensorRepr,
     /// The arena bytes it scribbles on.
     pub scratch: Range<usize>,
+    /// How the weights of convolutions lie in the blob.
+    pub layout: Layout,
 }
 
 /// An operator as a kernel takes it.
@@ -389,6 +393,7 @@ impl<'a> Node<'a> {
                 out_zero,
                 clamp,
                 weights: as_i8(weights)?,
+                layout: self.layout,
                 params: ChannelParams::new(params)?,
             }),
         })
@@ -406,6 +411,8 @@ impl<'a> Node<'a> {
             out_zero: self.output.zero_point,
             clamp: c.clamp,
             weights: as_i8(c.weights)?,
+            layout: self.layout,
+            rows: (0, self.output.shape.h),
             params: ChannelParams::new(c.params)?,
         })
     }

@@ -3,7 +3,7 @@
 use std::vec;
 use std::vec::Vec;
 
-use crate::kernels::{Shape, conv_scratch_bytes};
+use crate::kernels::{Layout, Shape, conv_scratch_bytes};
 use crate::model::blob::{GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
 use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
@@ -107,6 +107,7 @@ pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
         height: HEIGHT,
         width: WIDTH,
         classes: CLASSES,
+        layout: Layout::Portable,
         image_levels_per_rms: 48.0,
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
     };

@@ -6,7 +6,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use kscout_core::arena::{Carver, StaticArena};
 use kscout_core::kernels::{
-    Channel, ChannelParams, Conv2d, Kernels, Native, Shape, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes,
+    Channel, ChannelParams, Conv2d, Kernels, Layout, Native, Shape, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes,
 };
 use kscout_core::quant::Requant;
 use kscout_firmware::clock::{Clock, Tally};
@@ -88,7 +88,7 @@ fn bench(layer: &Layer, arena: &mut [u8], clock: &Clock) -> Option<()> {
         out_zero: 5,
         clamp: (-128, 127),
         weights,
-        params: ChannelParams::new(PARAMS.as_flattened().get(..to * Channel::BYTES)?)?,
+        layout: Layout::Portable, rows: (0, output.h), params: ChannelParams::new(PARAMS.as_flattened().get(..to * Channel::BYTES)?)?,
     };
     let mut tally = Tally::default();
     clock.count(&mut tally, || match depthwise {

@@ -200,6 +200,7 @@ pub fn write_blob(
         height: header.height,
         width: header.width,
         classes: header.classes,
+        layout: header.layout,
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
     };

@@ -4,8 +4,7 @@
 //! of runs, the few image rows under the kernel are first copied side by side into scratch, with zero points around them. The
 //! zero point is folded into the bias: `sum w (q - z) = sum w q - z sum w`, in wrapping arithmetic.
 //!
-//! Weights are first packed into scratch in the order in which they are read, `[block of 16 filters][kernel y][run of four
-//! weights][filter]`, rows filled up with zeros to whole runs.
+//! Weights in [`Layout::Portable`] are packed into scratch first, one move for each four weights.
 
 #![allow(unsafe_code)]
 
@@ -13,7 +12,7 @@ use core::arch::aarch64::{int8x16_t, vdupq_n_s32, vld1q_u8, vmlsq_s32, vqtbl1q_s
 
 use super::product::{Dot, FILTERS, Pairs, Products, RUN, RUN_BYTES, Windows, weight_sums};
 use super::scale::{Lanes, Range};
-use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2};
+use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Filters, Layout};
 
 /// Scales of one block of filters.
 type BlockLanes = [Lanes; FILTERS / 4];
@@ -25,18 +24,25 @@ pub(super) fn scratch_bytes(op: &Conv2d<'_>) -> usize {
         return 0;
     }
     let rows = if is_direct(op) { 0 } else { copied_row(op).saturating_mul(op.kernel.0) };
-    Parts::bytes(filters(op)).saturating_add(rows)
+    Parts::bytes(op.filters(), op.layout).saturating_add(rows)
 }
 
 /// As [`scratch_bytes`], of a transposed convolution.
 pub(super) fn transpose_scratch_bytes(op: &ConvTranspose2x2<'_>) -> usize {
+    if !is_known(op.layout) {
+        return 0;
+    }
     let row =
         if op.input.c % RUN == 0 { 0 } else { round_up(op.input.w.saturating_mul(op.input.c).saturating_add(RUN)) };
-    Parts::bytes(transposed(op)).saturating_add(row)
+    Parts::bytes(op.filters(), op.layout).saturating_add(row)
+}
+
+fn is_known(layout: Layout) -> bool {
+    matches!(layout, Layout::Portable | Layout::Aarch64)
 }
 
 fn is_fast(op: &Conv2d<'_>) -> bool {
-    op.dilation == 1 || op.kernel.1 == 1
+    is_known(op.layout) && (op.dilation == 1 || op.kernel.1 == 1)
 }
 
 /// Windows can be read where they lie.
@@ -64,7 +70,7 @@ pub(super) fn conv2d(op: &Conv2d<'_>, dot: bool, input: &[i8], output: &mut [i8]
     if !is_fast(op) || !scales_fit(&op.params) {
         return false;
     }
-    let Some((parts, rest)) = Parts::new(filters(op), op.weights, scratch) else {
+    let Some((parts, rest)) = Parts::new(op.filters(), op.layout, op.weights, scratch) else {
         return false;
     };
     if !is_direct(op) && rest.len() < copied_row(op) * op.kernel.0 {
@@ -96,16 +102,17 @@ fn rows<D: Products, const P: usize>(
     if direct && op.kernel == (1, 1) && op.stride == 1 {
         // One long row.
         let windows = Windows { rows: 1, runs, row_step: 0, step };
-        let count = op.output.h * op.output.w;
+        let from = input.get(op.rows.0 * input_row..).unwrap_or_default();
+        let count = (op.rows.1 - op.rows.0) * op.output.w;
         let to = output.as_mut_ptr();
-        parts.each::<D, P>(windows, input, count, |x, block, sums: BlockSums| {
+        parts.each::<D, P>(windows, from, count, |x, block, sums: BlockSums| {
             // SAFETY: `output` holds `count` positions of `channels`.
             unsafe { put(to.add(x * channels), channels, block, range.activations(sums)) };
         });
         return;
     }
     let copied = if direct { 0 } else { copied_row(op) };
-    for (y, out) in output.chunks_exact_mut(output_row).enumerate() {
+    for (y, out) in (op.rows.0..op.rows.1).zip(output.chunks_exact_mut(output_row)) {
         let top = y * op.stride;
         let (row_step, from) = if direct {
             (op.dilation * input_row, input.get(top * input_row..).unwrap_or_default())
@@ -120,25 +127,6 @@ fn rows<D: Products, const P: usize>(
             unsafe { put(to.add(x * channels), channels, block, range.activations(sums)) };
         });
     }
-}
-
-/// How many filters a convolution has, and of what size.
-#[derive(Clone, Copy)]
-struct Filters {
-    count: usize,
-    /// The kernel's height.
-    rows: usize,
-    /// Weights of a row: kernel width times input channels.
-    row_len: usize,
-}
-
-fn filters(op: &Conv2d<'_>) -> Filters {
-    Filters { count: op.output.c, rows: op.kernel.0, row_len: op.kernel.1.saturating_mul(op.input.c) }
-}
-
-/// Four filters of one weight a channel for each output channel, one for each output of a position.
-fn transposed(op: &ConvTranspose2x2<'_>) -> Filters {
-    Filters { count: op.params.len().saturating_mul(4), rows: 1, row_len: op.input.c }
 }
 
 type BlockSums = [core::arch::aarch64::int32x4_t; 4];
@@ -187,10 +175,10 @@ pub(super) fn conv_transpose2x2(
     output: &mut [i8],
     scratch: &mut [u8],
 ) -> bool {
-    if !scales_fit(&op.params) {
+    if !is_known(op.layout) || !scales_fit(&op.params) {
         return false;
     }
-    let Some((parts, rest)) = Parts::new(transposed(op), op.weights, scratch) else {
+    let Some((parts, rest)) = Parts::new(op.filters(), op.layout, op.weights, scratch) else {
         return false;
     };
     let row_len = op.input.w * op.input.c;
@@ -266,9 +254,9 @@ impl Parts {
         filters.count.div_ceil(FILTERS)
     }
 
-    fn bytes(filters: Filters) -> usize {
+    fn bytes(filters: Filters, layout: Layout) -> usize {
         let lanes = Self::blocks(filters).saturating_mul(size_of::<BlockLanes>());
-        lanes.saturating_add(Self::weight_bytes(filters))
+        lanes.saturating_add(if layout == Layout::Portable { Self::weight_bytes(filters) } else { 0 })
     }
 
     fn weight_bytes(filters: Filters) -> usize {
@@ -280,16 +268,25 @@ impl Parts {
         filters.rows.saturating_mul(filters.row_len.div_ceil(RUN))
     }
 
-    /// Finds room in `scratch`, packs the weights, and gives back what scratch is left.
-    fn new<'s>(filters: Filters, weights: &[i8], scratch: &'s mut [u8]) -> Option<(Self, &'s mut [u8])> {
-        let bytes = Self::bytes(filters);
+    /// Finds room in `scratch`, packs the weights if they are not, and gives back what scratch is left.
+    fn new<'s>(
+        filters: Filters,
+        layout: Layout,
+        weights: &[i8],
+        scratch: &'s mut [u8],
+    ) -> Option<(Self, &'s mut [u8])> {
+        let bytes = Self::bytes(filters, layout);
         if scratch.len() < bytes || !scratch.as_ptr().addr().is_multiple_of(ALIGN) {
             return None;
         }
         let (ours, rest) = scratch.split_at_mut(bytes);
         let (lanes, packed) = ours.split_at_mut(Self::blocks(filters) * size_of::<BlockLanes>());
-        pack(weights, filters, packed);
-        let weights = packed.as_ptr().cast();
+        let weights = if layout == Layout::Portable {
+            pack(weights, filters, packed);
+            packed.as_ptr().cast()
+        } else {
+            weights.as_ptr()
+        };
         Some((Self { weights, lanes: lanes.as_mut_ptr().cast(), filters }, rest))
     }
 
@@ -361,7 +358,7 @@ fn scaled(lanes: &BlockLanes, [a, b, c, d]: BlockSums) -> BlockSums {
     [lanes[0].apply(a), lanes[1].apply(b), lanes[2].apply(c), lanes[3].apply(d)]
 }
 
-/// Packs `[filter][row][k]` as the module says. `to` has the length of it.
+/// Packs `[filter][row][k]` as [`Layout::Aarch64`] lies. `to` has the length of it.
 fn pack(weights: &[i8], filters: Filters, to: &mut [u8]) {
     to.fill(0);
     let row_runs = filters.row_len.div_ceil(RUN);

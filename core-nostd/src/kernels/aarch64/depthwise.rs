@@ -26,7 +26,7 @@ pub(super) fn depthwise(op: &Conv2d<'_>, input: &[i8], output: &mut [i8]) -> boo
     let inside = inside(op);
     let range = Range::new(op.out_zero, op.clamp);
     let channels = op.output.c;
-    for (y, out) in output.chunks_exact_mut(op.output.w * channels).enumerate() {
+    for (y, out) in (op.rows.0..op.rows.1).zip(output.chunks_exact_mut(op.output.w * channels)) {
         let rows = taps(y * op.stride, op, op.kernel.0, op.input.h);
         for block in (0..channels).step_by(BLOCK) {
             // The last block reaches back, over channels that come out the same once more.

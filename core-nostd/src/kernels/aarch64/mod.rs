@@ -1,7 +1,8 @@
 //! Kernels for 64-bit Arm: NEON, which is always there, and SDOT where the core has it.
 //!
 //! [`conv`] multiplies windows by blocks of 16 filters ([`product`]), [`depthwise`] runs over channels, [`pointwise`] over
-//! elements; [`scale`] requantises four lanes at a time. Whatever these do not take (a dilated kernel, a multiplier of -2^31) goes to [`Portable`].
+//! elements; [`scale`] requantises four lanes at a time. Whatever these do not take (a dilated kernel, another core's layout, a
+//! multiplier of -2^31) goes to [`Portable`].
 
 #![allow(unsafe_code)]
 
@@ -46,6 +47,10 @@ impl Default for Neon {
 }
 
 impl Kernels for Neon {
+    fn name(&self) -> &'static str {
+        if self.dot { "neon-dotprod" } else { "neon" }
+    }
+
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         Portable.conv_scratch_bytes(op).max(conv::scratch_bytes(op))
     }

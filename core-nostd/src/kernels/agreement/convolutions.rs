@@ -2,11 +2,11 @@
 
 use super::draw::Draw;
 use super::stand::{Fault, Output, Stand};
-use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Shape, conv_extent};
+use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Filters, Kernels, Layout, Shape, conv_extent};
 
 /// Most products of one case, so that the reference takes milliseconds on a microcontroller.
 const MAX_PRODUCTS: usize = 1 << 18;
-/// Most weights of one case.
+/// Most weights of one case: in the widest layout, beside the same weights unpacked, they leave room for tensors.
 const MAX_WEIGHTS: usize = 24 * 1024;
 /// Most elements of an input and an output together.
 const MAX_ELEMENTS: usize = 32 * 1024;
@@ -68,19 +68,61 @@ impl Geometry {
             && self.input.len() + self.output.len() <= MAX_ELEMENTS
     }
 
-    fn record<'a>(&self, draw: &mut Draw, weights: &'a [i8], params: &'a [u8]) -> Option<Conv2d<'a>> {
+    /// The record of it, with all of its rows or a band of them.
+    fn record<'a>(&self, draw: &mut Draw, layout: Layout, weights: &'a [i8], params: &'a [u8]) -> Option<Conv2d<'a>> {
         let &Self { input, output, kernel, stride, pad, dilation } = self;
-        let (in_zero, out_zero, clamp) = (draw.zero(), draw.zero(), draw.clamp());
-        let params = ChannelParams::new(params)?;
-        Some(Conv2d { input, output, kernel, stride, pad, dilation, in_zero, out_zero, clamp, weights, params })
+        let rows = if draw.one_in(2) {
+            (0, output.h)
+        } else {
+            let first = draw.between(0, output.h);
+            (first, draw.between(first, output.h))
+        };
+        Some(Conv2d {
+            input,
+            output,
+            rows,
+            kernel,
+            stride,
+            pad,
+            dilation,
+            in_zero: draw.zero(),
+            out_zero: draw.zero(),
+            clamp: draw.clamp(),
+            weights,
+            layout,
+            params: ChannelParams::new(params)?,
+        })
     }
 }
 
 /// `op` without what is too long to print.
 fn brief<'a>(op: &Conv2d<'_>) -> Option<Conv2d<'a>> {
-    let Conv2d { input, output, kernel, stride, pad, dilation, in_zero, out_zero, clamp, .. } = *op;
+    let Conv2d { input, output, rows, kernel, stride, pad, dilation, in_zero, out_zero, clamp, layout, .. } = *op;
     let params = ChannelParams::new(NO_PARAMS)?;
-    Some(Conv2d { input, output, kernel, stride, pad, dilation, in_zero, out_zero, clamp, weights: &[], params })
+    Some(Conv2d {
+        input,
+        output,
+        rows,
+        kernel,
+        stride,
+        pad,
+        dilation,
+        in_zero,
+        out_zero,
+        clamp,
+        weights: &[],
+        layout,
+        params,
+    })
+}
+
+/// Weights drawn and packed for a layout.
+fn packed<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, layout: Layout, filters: Filters) -> Result<&'c [i8], Fault> {
+    let weights = stand.tensor(draw, filters.weights())?;
+    let packing = layout.packing();
+    let packed: &mut [u8] = stand.take(draw, packing.bytes(filters))?;
+    packing.pack(weights, filters, packed).ok_or(Fault::Draw)?;
+    Ok(bytemuck::cast_slice(packed))
 }
 
 fn params<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, terms: usize) -> Result<&'c [u8], Fault> {
@@ -91,12 +133,14 @@ fn params<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, terms
 
 pub(super) fn conv2d(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let geometry = Geometry::draw(draw, false);
-    let Geometry { input, output, .. } = geometry;
-    let weights = stand.tensor(draw, geometry.terms(false) * output.c)?;
+    let layout = draw.layout();
+    let Geometry { input, output, kernel, .. } = geometry;
+    let filters = Filters { count: output.c, rows: kernel.0, row_len: kernel.1 * input.c };
+    let weights = packed(&mut stand, draw, layout, filters)?;
     let params = params(&mut stand, draw, output.c, geometry.terms(false))?;
-    let op = geometry.record(draw, weights, params).filter(Conv2d::is_valid).ok_or(Fault::Draw)?;
+    let op = geometry.record(draw, layout, weights, params).filter(Conv2d::is_valid).ok_or(Fault::Draw)?;
     let input = stand.tensor(draw, input.len())?;
-    let out = Output { len: output.len(), start: None };
+    let out = Output { len: (op.rows.1 - op.rows.0) * output.w * output.c, start: None };
     let scratch = |kernels: &dyn Kernels| kernels.conv_scratch_bytes(&op);
     stand.compare_with(draw, &brief(&op), out, scratch, |kernels, out, scratch| {
         kernels.conv2d(&op, input, out, scratch);
@@ -108,9 +152,10 @@ pub(super) fn depthwise(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(),
     let Geometry { input, output, kernel, .. } = geometry;
     let weights = stand.tensor(draw, kernel.0 * kernel.1 * input.c)?;
     let params = params(&mut stand, draw, output.c, geometry.terms(true))?;
-    let op = geometry.record(draw, weights, params).filter(Conv2d::is_valid_depthwise).ok_or(Fault::Draw)?;
+    let layout = draw.layout();
+    let op = geometry.record(draw, layout, weights, params).filter(Conv2d::is_valid_depthwise).ok_or(Fault::Draw)?;
     let input = stand.tensor(draw, input.len())?;
-    let out = Output { len: output.len(), start: None };
+    let out = Output { len: (op.rows.1 - op.rows.0) * output.w * output.c, start: None };
     let scratch = |kernels: &dyn Kernels| kernels.depthwise_scratch_bytes(&op);
     stand.compare_with(draw, &brief(&op), out, scratch, |kernels, out, scratch| {
         kernels.depthwise(&op, input, out, scratch);
@@ -125,10 +170,12 @@ pub(super) fn conv_transpose2x2(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Re
             break (input, channels);
         }
     };
-    let weights = stand.tensor(draw, 4 * channels * input.c)?;
+    let layout = draw.layout();
+    let filters = Filters { count: 4 * channels, rows: 1, row_len: input.c };
+    let weights = packed(&mut stand, draw, layout, filters)?;
     let params = ChannelParams::new(params(&mut stand, draw, channels, input.c)?).ok_or(Fault::Draw)?;
     let (in_zero, out_zero, clamp) = (draw.zero(), draw.zero(), draw.clamp());
-    let op = ConvTranspose2x2 { input, in_zero, out_zero, clamp, weights, params };
+    let op = ConvTranspose2x2 { input, in_zero, out_zero, clamp, weights, layout, params };
     if !op.is_valid() {
         return Err(Fault::Draw);
     }

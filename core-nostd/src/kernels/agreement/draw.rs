@@ -1,7 +1,7 @@
 //! Random numbers, tensors and scales.
 
 use crate::Complex32;
-use crate::kernels::{Channel, Shape};
+use crate::kernels::{Channel, Layout, Shape};
 use crate::kspace::SplitMix64;
 use crate::quant::Requant;
 
@@ -74,6 +74,10 @@ impl Draw {
             2 => (a, a),
             _ => (-128, 127),
         }
+    }
+
+    pub fn layout(&mut self) -> Layout {
+        self.one_of(Layout::ALL)
     }
 
     /// Channels, 1 to `most`: often what fills blocks of a vector, or one off that.

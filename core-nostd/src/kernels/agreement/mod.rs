@@ -15,7 +15,7 @@
 //!
 //! A case is drawn from its seed and number alone, so a case that fails on a microcontroller is [`repeat`]ed on a host, in a
 //! debugger. What is drawn leans towards where fast kernels take turns of their own: channels in blocks of 4 to 32 and just
-//! beside them, rows of up to 40 columns, tensors at odd addresses; and towards what
+//! beside them, rows of up to 40 columns, bands of rows, every layout of weights, tensors at odd addresses; and towards what
 //! breaks arithmetic: tensors of -128 and 127 alone, multipliers and shifts that no exporter writes, biases at the ends of 32
 //! bits, floats that overflow, are subnormal, or are zero.
 //!
@@ -175,6 +175,8 @@ impl fmt::Display for Summary {
 /// The first case that did not agree.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disagreement<'m> {
+    /// The kernel set's [name](Kernels::name).
+    pub kernels: &'static str,
     /// The operator.
     pub operator: Operator,
     /// Seed and number of the case: what [`repeat`] takes.
@@ -189,8 +191,12 @@ pub struct Disagreement<'m> {
 
 impl fmt::Display for Disagreement<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operator, seed, case, record, fault } = self;
-        write!(f, "not the reference's {}, seed {seed}, case {case}: {fault}\n  {record}", operator.name())
+        let Self { kernels, operator, seed, case, record, fault } = self;
+        write!(
+            f,
+            "{kernels} and reference disagree on {}, seed {seed}, case {case}: {fault}\n  {record}",
+            operator.name()
+        )
     }
 }
 
@@ -215,7 +221,7 @@ pub fn check<'m>(
     for case in 0..cases {
         let operator = operator_of(case);
         if let Err(fault) = run(kernels, operator, seed, case, rest, &mut text) {
-            return Err(Disagreement { operator, seed, case, record: text.written(), fault });
+            return Err(Disagreement { kernels: kernels.name(), operator, seed, case, record: text.written(), fault });
         }
         summary.count(operator);
     }
@@ -231,6 +237,7 @@ pub fn repeat<'m>(kernels: &dyn Kernels, seed: u64, case: u32, memory: &'m mut [
     let mut text = Text::new(words);
     let operator = operator_of(case);
     run(kernels, operator, seed, case, rest, &mut text).map_err(|fault| Disagreement {
+        kernels: kernels.name(),
         operator,
         seed,
         case,

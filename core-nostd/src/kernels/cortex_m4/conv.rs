@@ -9,7 +9,7 @@ use core::arch::naked_asm;
 
 use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
 use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
-use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Portable};
+use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Layout, Portable};
 
 /// Windows side by side.
 const COLUMNS: usize = 4;
@@ -18,17 +18,18 @@ const BLOCK_WORDS: usize = 8;
 
 /// See [`Kernels::conv2d`].
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-    if !op.is_valid() || !op.fits(input, output) || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
+    let fast = op.is_valid() && op.fits(input, output) && op.layout == Layout::Portable;
+    if !fast || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
         return Portable.conv2d(op, input, output, scratch);
     }
     let len = filter_len(op.kernel, op.input.c);
     let mut columns = Columns::new(scratch, len, op.in_zero);
     let filters = Filters::new(op.weights, len, scratch);
     let scale = Scale::new(op.params, op.out_zero, op.clamp, len);
-    let (mut y, mut x) = (0, 0);
+    let (mut y, mut x) = (op.rows.0, 0);
     for block in output.chunks_mut((COLUMNS * op.output.c).max(1)) {
         for column in 0..COLUMNS {
-            if y == op.output.h {
+            if y == op.rows.1 {
                 break;
             }
             columns.gather(op, input, (y * op.stride, x * op.stride), column);
@@ -53,7 +54,8 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
 /// See [`Kernels::conv_transpose2x2`].
 pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
     let channels = op.input.c;
-    if !op.is_valid() || !op.fits(input, output) || !is_roomy(scratch, conv_transpose_scratch_bytes(channels)) {
+    let fast = op.is_valid() && op.fits(input, output) && op.layout == Layout::Portable;
+    if !fast || !is_roomy(scratch, conv_transpose_scratch_bytes(channels)) {
         return Portable.conv_transpose2x2(op, input, output, scratch);
     }
     let mut columns = Columns::new(scratch, channels, op.in_zero);

@@ -49,11 +49,7 @@ impl Conv2d<'_> {
 
     /// The filters of a convolution that is not depthwise.
     pub const fn filters(&self) -> Filters {
-        Filters {
-            count: self.output.c,
-            rows: self.kernel.0,
-            row_len: self.kernel.1.saturating_mul(self.input.c),
-        }
+        Filters { count: self.output.c, rows: self.kernel.0, row_len: self.kernel.1.saturating_mul(self.input.c) }
     }
 
     /// Weight `k` of row `row` of filter `filter`, wherever the layout has put it.

@@ -2,8 +2,8 @@
 //! zero and a filter's sum is one dot product.
 
 use super::dot::{BLOCK, product};
-use crate::kernels::{Conv2d, Layout};
 use crate::kernels::ops::{CONV_COLUMNS, CONV_FILTERS, filter_len};
+use crate::kernels::{Conv2d, Layout};
 
 /// Runs a valid `op` on slices that fit it.
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i16]) {

@@ -3,8 +3,8 @@
 
 use super::conv::widen;
 use super::dot::{BLOCK, product};
-use crate::kernels::{ConvTranspose2x2, Layout};
 use crate::kernels::ops::{CONV_COLUMNS, CONV_FILTERS};
+use crate::kernels::{ConvTranspose2x2, Layout};
 
 /// Runs a valid `op` on slices that fit it.
 pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i16]) {

@@ -7,9 +7,9 @@
 use super::band::Geometry;
 use super::cursor::Cursor;
 use super::lanes::Lanes;
-use super::pack::{Channels, Filters, GROUP, RUN, group_bytes, pack, runs, sums};
+use super::pack::{Channels, GROUP, RUN, group_bytes, pack, runs, sums};
 use super::sink::{Limits, Place, Sink, finish};
-use crate::kernels::{ChannelParams, Conv2d, ConvTranspose2x2};
+use crate::kernels::{ChannelParams, Conv2d, ConvTranspose2x2, Filters, Layout};
 
 /// Most groups of filters in a block.
 const MAX_GROUPS: usize = 2;
@@ -22,6 +22,8 @@ struct Plan<'a> {
     geometry: Geometry,
     filters: Filters,
     weights: &'a [i8],
+    /// Whether the weights lie packed already.
+    packed: bool,
     params: ChannelParams<'a>,
     out_zero: i32,
     clamp: (i8, i8),
@@ -33,20 +35,22 @@ impl<'a> Plan<'a> {
     fn conv(op: &Conv2d<'a>) -> Self {
         Self {
             geometry: Geometry::of(op),
-            filters: Filters { count: op.output.c, rows: op.kernel.0, row_len: op.kernel.1 * op.input.c },
+            filters: op.filters(),
             weights: op.weights,
+            packed: op.layout == Layout::X86_64,
             params: op.params,
             out_zero: op.out_zero,
             clamp: op.clamp,
-            rows: (0, op.output.h),
+            rows: op.rows,
         }
     }
 
     fn transpose(op: &ConvTranspose2x2<'a>) -> Self {
         Self {
             geometry: Geometry::of_positions(op.input, op.in_zero),
-            filters: Filters { count: 4 * op.params.len(), rows: 1, row_len: op.input.c },
+            filters: op.filters(),
             weights: op.weights,
+            packed: op.layout == Layout::X86_64,
             params: op.params,
             out_zero: op.out_zero,
             clamp: op.clamp,
@@ -61,7 +65,7 @@ impl<'a> Plan<'a> {
 
     /// Bytes of the weights that are packed at a time.
     fn weight_bytes(&self) -> usize {
-        group_bytes(self.filters).saturating_mul(MAX_GROUPS.min(self.groups()))
+        if self.packed { 0 } else { group_bytes(self.filters).saturating_mul(MAX_GROUPS.min(self.groups())) }
     }
 
     fn scratch_bytes(&self) -> usize {
@@ -180,10 +184,15 @@ impl Block<'_> {
     ) -> Option<()> {
         let plan = self.plan;
         let bytes = group_bytes(plan.filters);
-        for (index, to) in packed.get_mut(..F * bytes)?.chunks_exact_mut(bytes.max(1)).enumerate() {
-            pack(plan.filters, plan.weights, self.group + index, to)?;
-        }
-        let weights = packed.get(..F * bytes)?;
+        let weights: &[u8] = if plan.packed {
+            let (weights, first) = (bytemuck::cast_slice::<i8, u8>(plan.weights), self.group * bytes);
+            weights.get(first..)?.get(..F * bytes)?
+        } else {
+            for (index, to) in packed.get_mut(..F * bytes)?.chunks_exact_mut(bytes.max(1)).enumerate() {
+                pack(plan.filters, plan.weights, self.group + index, to)?;
+            }
+            packed.get(..F * bytes)?
+        };
         // SAFETY: as the caller.
         let channels = unsafe { self.channels::<L, F>(sink, weights) };
         // SAFETY: as the caller; there are the weights of F groups.

@@ -12,7 +12,7 @@ use crate::kernels::Conv2d;
 /// Scratch bytes of a valid depthwise convolution.
 pub(super) fn scratch_bytes(op: &Conv2d<'_>) -> usize {
     let geometry = Geometry::of(op);
-    geometry.band_bytes(op.output.h)
+    geometry.band_bytes(op.rows.1 - op.rows.0)
 }
 
 /// Runs a valid `op` whose channels are whole groups of sixteen, on slices that fit it. `None` if the scratch is too small
@@ -28,7 +28,7 @@ pub(super) unsafe fn depthwise<L: Lanes, const P: usize>(
     scratch: &mut [u8],
 ) -> Option<()> {
     let geometry = Geometry::of(op);
-    let rows = (0, op.output.h);
+    let rows = op.rows;
     let copy = scratch.get_mut(..geometry.band_bytes(rows.1 - rows.0))?;
     if !op.input.c.is_multiple_of(GROUP) {
         return None;

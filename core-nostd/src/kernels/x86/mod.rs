@@ -6,7 +6,8 @@
 //! * The input is copied, a band of rows at a time, with its borders and 128 added ([`band`]): a row of a window is then
 //!   contiguous, and four bytes of it are one operand of VPDPBUSD. The zero point and the 128 are taken off by the bias, with
 //!   the sum of each filter's weights. No windows are gathered.
-//! * Weights are packed on each call, sixteen filters side by side, two such groups at a time ([`pack`]).
+//! * Weights lie as [`Layout::X86_64`] has them, sixteen filters side by side, or are packed so on each call, two such
+//!   groups at a time ([`pack`]).
 //! * Eight positions by 32 filters (AVX-512; 6 or 4 by 16 with AVX2) stay in registers over the whole window.
 //! * Results are scaled sixteen at a time by the same two roundings as [`Requant::apply`](crate::quant::Requant::apply), for
 //!   any multiplier and shift. Maps of four or eight channels share a vector between positions.
@@ -76,8 +77,8 @@ mod window;
 use crate::Complex32;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x,
-    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, Filters, Kernels, LayerNorm, Layout, MaxPool, Portable, Shift, Table,
+    Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use avx2::{Avx2, AvxVnni};
 use avx512::Avx512;
@@ -244,6 +245,15 @@ mod dispatch {
     }
 }
 
+/// Whether the set reads these weights itself: they lie as they come or as it wants them, with nothing in between.
+fn reads(layout: Layout, weights: &[i8], filters: Filters) -> bool {
+    match layout {
+        Layout::Portable => true,
+        Layout::X86_64 => pack::is_filled_up_with_zeros(weights, filters),
+        _ => false,
+    }
+}
+
 impl Kernels for X86 {
     fn name(&self) -> &'static str {
         self.level.name()
@@ -281,6 +291,7 @@ impl Kernels for X86 {
         let fast = op.is_valid()
             && op.fits(input, output)
             && op.dilation == 1
+            && reads(op.layout, op.weights, op.filters())
             && scratch.len() >= conv_scratch_bytes(op.kernel, op.input.c);
         if !fast || dispatch::conv2d(self, op, input, output, scratch).is_none() {
             Portable.conv2d(op, input, output, scratch);
@@ -297,7 +308,10 @@ impl Kernels for X86 {
     }
 
     fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        let fast = op.is_valid() && op.fits(input, output) && scratch.len() >= conv_transpose_scratch_bytes(op.input.c);
+        let fast = op.is_valid()
+            && op.fits(input, output)
+            && reads(op.layout, op.weights, op.filters())
+            && scratch.len() >= conv_transpose_scratch_bytes(op.input.c);
         if !fast || dispatch::transpose(self, op, input, output, scratch).is_none() {
             Portable.conv_transpose2x2(op, input, output, scratch);
         }

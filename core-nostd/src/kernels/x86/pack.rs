@@ -5,7 +5,9 @@
 use core::arch::x86_64::*;
 
 use super::lanes::{Factors, Lanes, shifts};
-use crate::kernels::{Channel, ChannelParams};
+#[cfg(doc)]
+use crate::kernels::Layout;
+use crate::kernels::{Channel, ChannelParams, Filters};
 
 /// Filters side by side in a vector.
 pub(super) const GROUP: usize = 16;
@@ -70,17 +72,6 @@ impl Channels {
     }
 }
 
-/// How many filters a convolution has, and of what size.
-#[derive(Clone, Copy)]
-pub(super) struct Filters {
-    /// Number of filters.
-    pub(super) count: usize,
-    /// Rows of a filter, the kernel's height.
-    pub(super) rows: usize,
-    /// Weights of a row: kernel width times input channels.
-    pub(super) row_len: usize,
-}
-
 /// Runs of a row.
 pub(super) const fn runs(filters: Filters) -> usize {
     filters.row_len.div_ceil(RUN)
@@ -91,8 +82,19 @@ pub(super) const fn group_bytes(filters: Filters) -> usize {
     filters.rows.saturating_mul(runs(filters)).saturating_mul(GROUP * RUN)
 }
 
-/// Packs group `group` of weights `[filter][row][k]`, all of `to`: `[row][run][filter of the group][place in the run]`, rows
-/// filled up with zeros to whole runs, groups with zero filters. `None` if it has another length than [`group_bytes`].
+/// Whether packed rows are filled up with zeros, as they ought to be: a window's last run meets what lies beyond the window.
+pub(super) fn is_filled_up_with_zeros(packed: &[i8], all: Filters) -> bool {
+    let used = all.row_len % RUN;
+    if used == 0 {
+        return true;
+    }
+    let (vectors, _) = packed.as_chunks::<{ GROUP * RUN }>();
+    let last = vectors.chunks_exact(runs(all).max(1)).filter_map(|row| row.last());
+    last.flat_map(|vector| vector.as_chunks::<RUN>().0).all(|run| run.iter().skip(used).all(|&w| w == 0))
+}
+
+/// Packs group `group` of weights `[filter][row][k]`, all of `to`, as [`Layout::X86_64`] does. `None` if it has another
+/// length than [`group_bytes`].
 pub(super) fn pack(all: Filters, weights: &[i8], group: usize, to: &mut [u8]) -> Option<()> {
     if to.len() != group_bytes(all) {
         return None;

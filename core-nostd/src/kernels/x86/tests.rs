@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::{Level, X86};
 use crate::Complex32;
 use crate::kernels::{
-    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Kernels, MaxPool, Portable, Shape, Table,
+    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Kernels, Layout, MaxPool, Portable, Shape, Table,
     Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
@@ -56,6 +56,8 @@ fn conv<'a>(
         out_zero: 3,
         clamp: (-120, 125),
         weights,
+        layout: Layout::Portable,
+        rows: (0, output.h),
         params: ChannelParams::new(params).unwrap(),
     }
 }
@@ -98,6 +100,7 @@ fn small_operators_agree() {
         out_zero: -2,
         clamp: (-128, 127),
         weights: &bytes(4 * 16 * 6, 5),
+        layout: Layout::Portable,
         params: ChannelParams::new(&params[..6 * Channel::BYTES]).unwrap(),
     };
     agree(op.output().len(), |set, out| {
@@ -202,6 +205,7 @@ fn so_are_depthwise_and_transposed_convolutions() {
         out_zero: -2,
         clamp: (-128, 127),
         weights: &weights,
+        layout: Layout::Portable,
         params: ChannelParams::new(&params[..20 * Channel::BYTES]).unwrap(),
     };
     let (mut expected, mut output) = (vec![0; op.output().len()], vec![0; op.output().len()]);

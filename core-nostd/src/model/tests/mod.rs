@@ -10,7 +10,7 @@ use std::vec::Vec;
 use super::blob::{self, CHECKSUM_FIELD, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::*;
-use crate::kernels::{Axis, Channel, Corners, Kernels, Reference, Shape};
+use crate::kernels::{Axis, Channel, Corners, Kernels, Layout, Reference, Shape};
 use crate::quant::Requant;
 
 const SIZE: usize = 32;
@@ -171,6 +171,7 @@ pub(super) fn emit(drafts: &[&Draft]) -> Vec<u8> {
         height: SIZE,
         width: SIZE,
         classes: 4,
+        layout: Layout::Portable,
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
     };

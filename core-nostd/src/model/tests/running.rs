@@ -159,6 +159,10 @@ fn kernels_are_called_through_a_trait_object_too() {
     /// Counts the calls of two operators.
     struct Counting(core::cell::Cell<usize>);
     impl Kernels for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
         fn conv2d(&self, _: &crate::kernels::Conv2d<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
         fn depthwise(&self, _: &crate::kernels::Conv2d<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
         fn conv_transpose2x2(&self, _: &crate::kernels::ConvTranspose2x2<'_>, _: &[i8], _: &mut [i8], _: &mut [u8]) {}
@@ -192,6 +196,10 @@ impl Greedy {
 }
 
 impl Kernels for Greedy {
+    fn name(&self) -> &'static str {
+        "greedy"
+    }
+
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         Portable.conv_scratch_bytes(op) + Self::MORE
     }

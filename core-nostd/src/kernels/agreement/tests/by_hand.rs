@@ -58,6 +58,7 @@ fn a_transposed_convolution_paints_one_window_a_position() {
         out_zero: 0,
         clamp: (-128, 100),
         weights: &weights,
+        layout: Layout::Portable,
         params: ChannelParams::new(params.as_flattened()).unwrap(),
     };
     against_reference(16, |kernels, out| {

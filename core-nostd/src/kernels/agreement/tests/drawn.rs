@@ -54,6 +54,10 @@ enum Mistaken {
 }
 
 impl Kernels for Mistaken {
+    fn name(&self) -> &'static str {
+        "mistaken"
+    }
+
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         let bytes = Portable.conv_scratch_bytes(op);
         if matches!(self, Self::Scratch) { bytes - 1 } else { bytes }
@@ -136,7 +140,7 @@ fn a_mistake_is_found_named_and_can_be_repeated() {
         assert_eq!(found.operator, operator, "{found}");
         assert!(matches!(found.fault, Fault::Value { expected, found, .. } if expected != found), "{found}");
         let words = found.to_string();
-        assert!(words.starts_with(&std::format!("not the reference's {}", operator.name())), "{words}");
+        assert!(words.starts_with(&std::format!("mistaken and reference disagree on {}", operator.name())), "{words}");
         let (seed, case, fault) = (found.seed, found.case, found.fault);
         let again = repeat(&mistaken, seed, case, bytemuck::cast_slice_mut(&mut memory)).unwrap_err();
         assert_eq!(again.fault, fault);

@@ -18,7 +18,7 @@ proptest! {
         let op = Conv2d {
             input: g.input, output, kernel: g.kernel, stride: g.stride, pad: g.pad,
             dilation: g.dilation, in_zero, out_zero, clamp, weights: &weights,
-            params: ChannelParams::new(&params).unwrap(),
+            layout: Layout::Portable, rows: (0, output.h), params: ChannelParams::new(&params).unwrap(),
         };
         prop_assert!(op.is_valid());
         let input = source.tensor(op.input.len(), x);
@@ -41,7 +41,7 @@ proptest! {
         let op = Conv2d {
             input: g.input, output, kernel: g.kernel, stride: g.stride, pad: g.pad,
             dilation: g.dilation, in_zero, out_zero, clamp, weights: &weights,
-            params: ChannelParams::new(&params).unwrap(),
+            layout: Layout::Portable, rows: (0, output.h), params: ChannelParams::new(&params).unwrap(),
         };
         prop_assert!(op.is_valid_depthwise());
         let input = source.tensor(op.input.len(), x);
@@ -62,7 +62,7 @@ proptest! {
         let op = Conv2d {
             input: Shape::new(1, tokens, inputs), output: Shape::new(1, tokens, outputs),
             kernel: (1, 1), stride: 1, pad: 0, dilation: 1, in_zero, out_zero,
-            clamp: (-128, 127), weights: &weights, params: ChannelParams::new(&params).unwrap(),
+            clamp: (-128, 127), weights: &weights, layout: Layout::Portable, rows: (0, 1), params: ChannelParams::new(&params).unwrap(),
         };
         let input = source.tensor(op.input.len(), x);
         against_reference(op.output.len(), |kernels, out| {
@@ -80,7 +80,7 @@ proptest! {
         let weights = source.tensor(4 * input.c * out_channels, w);
         let params = source.params(out_channels, input.c);
         let op = ConvTranspose2x2 {
-            input, in_zero, out_zero, clamp, weights: &weights, params: ChannelParams::new(&params).unwrap(),
+            input, in_zero, out_zero, clamp, weights: &weights, layout: Layout::Portable, params: ChannelParams::new(&params).unwrap(),
         };
         prop_assert!(op.is_valid());
         let data = source.tensor(input.len(), x);
@@ -260,7 +260,7 @@ proptest! {
         let params = source.params(out_channels, terms);
         let op = Conv2d {
             input, output, kernel: (kernel, kernel), stride, pad, dilation: 1, in_zero, out_zero, clamp,
-            weights: &weights, params: ChannelParams::new(&params).unwrap(),
+            weights: &weights, layout: Layout::Portable, rows: (0, output.h), params: ChannelParams::new(&params).unwrap(),
         };
         prop_assert!(op.is_valid());
         let data = source.tensor(input.len(), x);

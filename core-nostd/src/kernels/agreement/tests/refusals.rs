@@ -22,7 +22,7 @@ proptest! {
         let op = Conv2d {
             input: a, output: b, kernel: (dims[6], dims[7]), stride: dims[8], pad: dims[9],
             dilation: dims[10], in_zero: zeros.0, out_zero: zeros.1, clamp, weights: &weights,
-            params: ChannelParams::new(&params).unwrap(),
+            layout: Layout::Portable, rows: (0, b.h), params: ChannelParams::new(&params).unwrap(),
         };
         let mut scratch = scratch(lens.4);
         let scratch: &mut [u8] = bytemuck::cast_slice_mut(&mut scratch);
@@ -31,7 +31,7 @@ proptest! {
         against_reference(lens.1, |kernels, out| kernels.depthwise(&op, &input, out, &mut scratch.borrow_mut()));
         let op = ConvTranspose2x2 {
             input: a, in_zero: zeros.0, out_zero: zeros.1, clamp, weights: &weights,
-            params: ChannelParams::new(&params).unwrap(),
+            layout: Layout::Portable, params: ChannelParams::new(&params).unwrap(),
         };
         against_reference(lens.1, |kernels, out| {
             kernels.conv_transpose2x2(&op, &input, out, &mut scratch.borrow_mut());
@@ -67,6 +67,8 @@ proptest! {
 
 fn identity_conv<'a>(weights: &'a [i8], params: &'a [u8]) -> Conv2d<'a> {
     Conv2d {
+        layout: Layout::Portable,
+        rows: (0, 2),
         input: Shape::new(2, 2, 1),
         output: Shape::new(2, 2, 1),
         kernel: (1, 1),
@@ -104,6 +106,7 @@ fn a_transposed_convolution_needs_its_scratch_too() {
         out_zero: 0,
         clamp: (-128, 127),
         weights: &[1, 2, 3, 4],
+        layout: Layout::Portable,
         params: ChannelParams::new(&params).unwrap(),
     };
     let enough = conv_transpose_scratch_bytes(1);
