@@ -181,7 +181,13 @@ fn host_scan(blob: &[u8]) -> (Repr<'static>, Vec<u16>, Vec<Complex32>) {
 /// A small model of random weights that uses every operator.
 fn random_blob() -> Vec<u8> {
     let random = &mut Random(1);
-    let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "random weights".into() };
+    let header = HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout: kscout_core::kernels::Layout::Portable,
+        provenance: "random weights".into(),
+    };
     write_blob(&header, Some(&segmenter(random)), Some(&policy(random))).unwrap()
 }
 
@@ -193,7 +199,13 @@ fn pruned_unetpp_blob() -> Vec<u8> {
     let levels = (0..SIDE * SIDE).map(|_| random.i8()).collect();
     let seen = Observation { levels, state: Vec::new() };
     let segmenter = quantised(GraphKind::Segmenter, &network.graph(SIDE, SIDE), &[seen]).unwrap();
-    let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "random weights".into() };
+    let header = HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout: kscout_core::kernels::Layout::Portable,
+        provenance: "random weights".into(),
+    };
     write_blob(&header, Some(&segmenter), Some(&policy(random))).unwrap()
 }
 

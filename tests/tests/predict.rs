@@ -67,7 +67,13 @@ impl Sandbox {
         phantom::make(&sandbox.path("data"), &options, &Progress::hidden()).unwrap();
         let data = Dataset::open(sandbox.path("data")).unwrap();
         let observations = observe(&data.slices(Split::Train), 8, &Protocol::igs(), 1);
-        let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() };
+        let header = HeaderSpec {
+            height: SIDE,
+            width: SIDE,
+            classes: 4,
+            layout: kscout_core::kernels::Layout::Portable,
+            provenance: "a test".into(),
+        };
         let graph = sandbox.network.graph(SIDE, SIDE);
         let blob = pack(Some(&graph), None, &observations, &header).unwrap();
         fs::write(sandbox.path("model.kscout"), blob).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use kscout_core::kernels::Layout;
 use kscout_core::kspace::fft::is_fft_length;
 use kscout_core::model::Model;
 
@@ -46,6 +47,10 @@ pub struct ExportArgs {
     /// Seed of phase, noise and masks of the calibration
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Lay weights out for the fastest kernels of a target: `portable`, `cortex-m4` (also M7 and M33), `cortex-m55`, `x86-64` or
+    /// `aarch64`. Every core runs every file, with the same result; on its own target a file made for it is faster
+    #[arg(long, default_value_t = Layout::Portable)]
+    target: Layout,
     /// The file to write
     #[arg(long, value_name = "FILE.kscout")]
     out: PathBuf,
@@ -70,6 +75,7 @@ impl ExportArgs {
             height: reward.height,
             width: reward.width,
             classes: CLASSES,
+            layout: self.target,
             provenance: provenance(&reward, self.prune, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
         let segmenter = segmenter.graph(reward.height, reward.width);

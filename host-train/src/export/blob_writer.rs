@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use kscout_core::kernels::{Channel, Shape};
+use kscout_core::kernels::{Channel, Filters, Layout, Shape};
 use kscout_core::model::blob::{self, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
@@ -83,6 +83,8 @@ pub struct HeaderSpec {
     pub width: usize,
     /// Classes the segmenter tells apart.
     pub classes: usize,
+    /// How the weights of convolutions are to lie; graphs are described in the portable layout all the same.
+    pub layout: Layout,
     /// Name of the network, its training data, a licence note; at most 1024 bytes of UTF-8.
     pub provenance: String,
 }
@@ -187,7 +189,7 @@ pub fn write_blob(
     let mut bytes = vec![0; HEADER_BYTES + GRAPH_BYTES * graphs.len()];
     let provenance = append(&mut bytes, header.provenance.as_bytes())?;
     for (index, &(kind, graph)) in graphs.iter().enumerate() {
-        let record = write_graph(&mut bytes, kind, graph)?;
+        let record = write_graph(&mut bytes, kind, graph, header.layout)?;
         let at = HEADER_BYTES + GRAPH_BYTES * index;
         record.emit(&mut bytes[at..at + GRAPH_BYTES]).map_err(field(format!("{kind}")))?;
     }
@@ -273,24 +275,30 @@ fn last_reads(graph: &GraphSpec) -> Vec<usize> {
     last
 }
 
-fn write_graph(bytes: &mut Vec<u8>, kind: GraphKind, graph: &GraphSpec) -> Result<GraphRepr, WriteError> {
+fn write_graph(
+    bytes: &mut Vec<u8>,
+    kind: GraphKind,
+    graph: &GraphSpec,
+    layout: Layout,
+) -> Result<GraphRepr, WriteError> {
     check_order(kind, graph)?;
     let memory = plan_memory(graph);
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     let start = append(bytes, &[])?.offset;
-    let mut seen: HashMap<&[u8], Span> = HashMap::new();
+    let mut seen: HashMap<Vec<u8>, Span> = HashMap::new();
     let (mut macs, mut scratch_bytes) = (0u64, 0);
     for (index, node) in graph.nodes.iter().enumerate() {
         // Equal constants, such as the table of an activation used twice at one scale, are stored once.
-        let op = node.op.try_map(|constant| match seen.get(constant.as_slice()) {
+        let input = graph.tensor(node.inputs[0]).map_or(EMPTY, |t| t.shape);
+        let packed = packed(&node.op, input, node.output.shape, layout);
+        let op = packed.try_map(|constant| match seen.get(constant) {
             Some(&span) => Ok(span),
             None => {
                 let span = append(bytes, constant)?;
-                seen.insert(constant, span);
+                seen.insert(constant.clone(), span);
                 Ok::<Span, WriteError>(span)
             }
         })?;
-        let input = graph.tensor(node.inputs[0]).map_or(EMPTY, |t| t.shape);
         let scratch = op.scratch_bytes(input);
         macs = macs.saturating_add(op.macs(input, node.output.shape));
         scratch_bytes = scratch_bytes.max(scratch);
@@ -312,6 +320,29 @@ fn write_graph(bytes: &mut Vec<u8>, kind: GraphKind, graph: &GraphSpec) -> Resul
         nodes: write_nodes(bytes, kind, &nodes)?,
         constants: Span { offset: start, length },
     })
+}
+
+/// The operator with its weights as `layout` has them. Weights of a wrong length stay as they are, for the core to refuse.
+fn packed(op: &OperatorRepr<Vec<u8>>, input: Shape, output: Shape, layout: Layout) -> OperatorRepr<Vec<u8>> {
+    let pack = |weights: &mut Vec<u8>, filters: Filters| {
+        let packing = layout.packing();
+        let mut to = vec![0; if weights.len() == filters.weights() { packing.bytes(filters) } else { 0 }];
+        if packing.pack(bytemuck::cast_slice(weights), filters, &mut to).is_some() {
+            *weights = to;
+        }
+    };
+    let mut op = op.clone();
+    match &mut op {
+        OperatorRepr::Conv2d(c) => {
+            let filters = Filters { count: output.c, rows: c.kernel.0, row_len: c.kernel.1 * input.c };
+            pack(&mut c.weights, filters);
+        }
+        OperatorRepr::ConvTranspose2x2 { weights, .. } => {
+            pack(weights, Filters { count: 4 * output.c, rows: 1, row_len: input.c });
+        }
+        _ => {}
+    }
+    op
 }
 
 /// What stands in for a tensor that is not there; [`check_order`] has made sure that it is.

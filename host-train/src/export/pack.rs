@@ -1,6 +1,7 @@
 //! Trained networks to the bytes of a blob, in one call.
 
 use burn::tensor::Device;
+use kscout_core::kernels::Layout;
 use kscout_core::model::{BlobError, GraphKind};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
@@ -49,7 +50,13 @@ pub enum ExportError {
 
 /// The header of a blob that stays in memory.
 pub fn header(data: &Dataset) -> HeaderSpec {
-    HeaderSpec { height: data.height(), width: data.width(), classes: CLASSES, provenance: "in memory".into() }
+    HeaderSpec {
+        height: data.height(),
+        width: data.width(),
+        classes: CLASSES,
+        layout: Layout::Portable,
+        provenance: "in memory".into(),
+    }
 }
 
 /// A blob that runs the scan loop and nothing else. A blob holds at least one network; this one's is an untrained policy that
@@ -119,7 +126,7 @@ mod tests {
     const SIDE: usize = 32;
 
     fn header() -> HeaderSpec {
-        HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() }
+        HeaderSpec { height: SIDE, width: SIDE, classes: 4, layout: Layout::Portable, provenance: "a test".into() }
     }
 
     fn weights(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatConv {

@@ -160,7 +160,13 @@ mod tests {
     fn rewards(pays: Pays, delay_step: usize, final_only: bool) -> Vec<f64> {
         let scout = Scout::new(SIDE, SIDE, &Device::flex()).graph(SIDE, SIDE);
         let seen = Observation { levels: vec![0; SIDE * SIDE], state: vec![127; SIDE + STATE_EXTRAS] };
-        let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: String::new() };
+        let header = HeaderSpec {
+            height: SIDE,
+            width: SIDE,
+            classes: 4,
+            layout: kscout_core::kernels::Layout::Portable,
+            provenance: String::new(),
+        };
         let blob = pack(None, Some(&scout), &[seen], &header).unwrap();
         let model = Model::new_checked(&blob).unwrap();
         let mut memory = arenas(&model, 1);

@@ -16,6 +16,7 @@ pub(super) fn depthwise(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratc
     let channels = op.output.c;
     let scale = Scale::new(op.params, op.out_zero, op.clamp, op.kernel.0 * op.kernel.1);
     for (y, row) in output.chunks_exact_mut((op.output.w * channels).max(1)).enumerate() {
+        let y = op.rows.0 + y;
         let rows = inside(y * op.stride, op.kernel.0, op.input.h, op);
         for (x, position) in row.chunks_exact_mut(channels.max(1)).enumerate() {
             let columns = inside(x * op.stride, op.kernel.1, op.input.w, op);

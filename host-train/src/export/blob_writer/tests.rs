@@ -21,7 +21,13 @@ impl Noise {
 }
 
 fn header() -> HeaderSpec {
-    HeaderSpec { height: SIZE, width: SIZE, classes: 4, provenance: "a test, trained on nothing".into() }
+    HeaderSpec {
+        height: SIZE,
+        width: SIZE,
+        classes: 4,
+        layout: Layout::Portable,
+        provenance: "a test, trained on nothing".into(),
+    }
 }
 
 fn tensor(h: usize, w: usize, c: usize) -> TensorSpec {
