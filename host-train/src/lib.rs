@@ -6,6 +6,7 @@
 //! * [`mri`]: what a scanner would measure of a slice.
 //! * [`net`]: the networks. [`train`]: the reward models' training.
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
+//! * [`kernels`]: what runs those files on this machine.
 //! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans.
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
@@ -20,6 +21,7 @@ pub mod device;
 pub mod diagnose;
 pub mod eval;
 pub mod export;
+pub mod kernels;
 pub mod mri;
 pub mod net;
 pub mod play;

@@ -5,8 +5,9 @@ use std::fmt;
 use kscout_core::Complex32;
 use kscout_core::kernels::Kernels;
 use kscout_core::model::Model;
-use kscout_core::scan::{STATE_EXTRAS, Scan, ScanError, arena_bytes};
+use kscout_core::scan::{STATE_EXTRAS, Scan, ScanError};
 
+use crate::kernels::{scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::net::FloatGraph;
@@ -92,14 +93,13 @@ pub fn chosen_lines(
     budget: usize,
 ) -> Result<Vec<Vec<u16>>, ScanError> {
     let mut chosen = Vec::with_capacity(slices.len());
-    let mut arenas: Vec<HeapArena> =
-        (0..SIDE_BY_SIDE.min(slices.len())).map(|_| HeapArena::new(arena_bytes(model))).collect();
+    let mut arenas: Vec<HeapArena> = (0..SIDE_BY_SIDE.min(slices.len())).map(|_| scan_arena(model)).collect();
     for part in slices.chunks(SIDE_BY_SIDE) {
         let mut scans = arenas
             .iter_mut()
             .zip(part)
             .map(|(arena, _)| {
-                let mut scan = Scan::new(model, arena.bytes())?;
+                let mut scan = host_scan(model, arena)?;
                 scan.start(budget)?;
                 Ok(scan)
             })

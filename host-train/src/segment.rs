@@ -2,12 +2,11 @@
 //! that training and evaluation take either.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout_core::kernels::Portable;
 use kscout_core::model::{Graph, run};
-use kscout_core::scan::classes_from_logits;
 use rayon::prelude::*;
 
 use crate::data::{CLASSES, largest_class};
+use crate::kernels::fastest;
 use crate::mri::observation::levels_to_real;
 use crate::net::Segmenter;
 
@@ -51,9 +50,9 @@ pub struct CoreSegmenter<'m> {
 impl CoreSegmenter<'_> {
     /// What `of` makes of each image's quantised logits.
     fn each<T: Send>(&self, images: &[&[i8]], of: impl Fn(&[i8]) -> T + Sync) -> Vec<T> {
-        let arena = || HeapArena::new(self.graph.arena_bytes());
+        let arena = || HeapArena::new(self.graph.arena_bytes_with(&fastest()));
         let one = |arena: &mut HeapArena, image: &&[i8]| {
-            of(run(&self.graph, &Portable, &[image], arena.bytes()).expect("a checked graph and its sizes"))
+            of(run(&self.graph, &fastest(), &[image], arena.bytes()).expect("a checked graph and its sizes"))
         };
         images.par_iter().map_init(arena, one).collect()
     }
@@ -69,7 +68,7 @@ impl Segment for CoreSegmenter<'_> {
         let shape = self.graph.output().shape;
         self.each(images, |logits| {
             let mut classes = vec![0; shape.h * shape.w];
-            classes_from_logits(logits, shape.c, &mut classes);
+            fastest().classify(logits, shape.c, &mut classes);
             classes
         })
     }

@@ -182,13 +182,21 @@ fn a_network_that_is_not_known_is_refused_with_those_that_are() {
 }
 
 #[test]
-fn bench_gives_the_time_of_each_network() {
+fn bench_gives_the_times_of_a_segmentation_and_of_each_operator() {
     let bench = Bench::new();
     bench.train("unext-s", "1").succeeded();
     bench.through_int8("unext-s", &[]);
-    let text = kscout(&["bench", &bench.path("unext-s.kscout"), "--runs", "3", "--json"]).succeeded();
-    let times: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(times[0]["graph"], "segmenter", "{times}");
-    assert!(times[0]["median_ms"].as_f64().unwrap() > 0.0, "{times}");
-    assert!(times[0]["least_ms"].as_f64() <= times[0]["median_ms"].as_f64(), "{times}");
+    for threads in ["1", "2"] {
+        let arguments = ["bench", &bench.path("unext-s.kscout"), "--runs", "3", "--threads", threads, "--json"];
+        let times: Value = serde_json::from_str(&kscout(&arguments).succeeded()).unwrap();
+        assert!(times["decision"].is_null(), "there is no policy: {times}");
+        assert_eq!(times["graphs"][0]["graph"], "segmenter", "{times}");
+        assert_eq!(times["graphs"][0]["operators"][0]["operator"], "Conv2d", "{times}");
+        for time in [&times["segmentation"], &times["graphs"][0], &times["graphs"][0]["operators"][0]] {
+            assert!(time["median_ms"].as_f64().unwrap() > 0.0, "{time}");
+            assert!(time["least_ms"].as_f64() <= time["median_ms"].as_f64(), "{time}");
+            assert!(time["portable_ms"].as_f64().unwrap() > 0.0, "{time}");
+        }
+    }
+    kscout(&["bench", &bench.path("unext-s.kscout"), "--threads", "0"]).refused(&["--threads", "1..=256"]);
 }

@@ -22,6 +22,7 @@
 mod aarch64;
 #[cfg(any(test, feature = "agreement"))]
 pub mod agreement;
+mod by_reference;
 #[cfg(kscout_dsp)]
 mod cortex_m4;
 #[cfg(kscout_helium)]

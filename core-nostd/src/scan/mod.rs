@@ -51,6 +51,13 @@ pub fn arena_bytes(model: &Model<'_>) -> usize {
     arena_bytes_for(model.height(), model.width(), graph_bytes)
 }
 
+/// Bytes of arena that a scan with `model` would have with these kernels: at least [`arena_bytes`]. With less the scan runs
+/// too, but some sets then leave convolutions to slower kernels.
+pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> usize {
+    let graph_bytes = model.graphs().map(|graph| graph.arena_bytes_with(kernels)).max().unwrap_or(0);
+    arena_bytes_for(model.height(), model.width(), graph_bytes)
+}
+
 /// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
 ///
 /// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kscout_core::kernels::Kernels;
 
 use super::Failure;
 use crate::eval::table::{Align, Table};
 use crate::export::BlobFile;
-use crate::export::bench::{GraphTime, bench};
+use crate::export::bench::{Bench, Time, bench};
+use crate::kernels::{Threaded, fastest};
 
 /// `kscout bench`.
 #[derive(Args)]
@@ -15,9 +17,12 @@ pub struct BenchArgs {
     /// A file that `kscout export` wrote
     #[arg(value_name = "FILE.kscout")]
     file: PathBuf,
-    /// Runs of each network; the table gives their median
+    /// Runs of each network; the tables give their median
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+    /// Threads to spread large convolutions over
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
     /// Print the outcome as JSON, for programs
     #[arg(long)]
     json: bool,
@@ -27,28 +32,63 @@ impl BenchArgs {
     /// Times.
     pub fn run(self) -> Result<(), Failure> {
         let file = BlobFile::read(&self.file)?;
-        let times = bench(&file.model()?, self.runs.into())?;
+        let model = file.model()?;
+        let bench = match self.threads {
+            1 => bench(&model, &fastest(), self.runs.into())?,
+            threads => {
+                let kernels: Box<dyn Kernels> = Box::new(Threaded::new(fastest(), threads.into())?);
+                bench(&model, &*kernels, self.runs.into())?
+            }
+        };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&times)?);
+            println!("{}", serde_json::to_string_pretty(&bench)?);
         } else {
-            print!("{}", table(&times).to_text());
+            print(&bench, self.threads);
         }
         Ok(())
     }
 }
 
-fn table(times: &[GraphTime]) -> Table {
-    let left = [("graph", Align::Left)];
-    let right = ["MACs", "median ms", "least ms", "GMAC/s"].map(|title| (title, Align::Right));
-    let mut table = Table::new(left.into_iter().chain(right));
-    for time in times {
-        table.push([
-            time.graph.clone(),
-            time.macs.to_string(),
-            format!("{:.3}", time.median_ms),
-            format!("{:.3}", time.least_ms),
-            format!("{:.2}", time.giga_macs_per_second()),
-        ]);
+fn print(bench: &Bench, threads: u16) {
+    let Bench { kernels, layout, runs, .. } = bench;
+    let plural = if threads == 1 { "" } else { "s" };
+    println!("kernels {kernels}, {threads} thread{plural}; weights laid out for {layout}; medians of {runs} runs\n");
+    let mut table = Table::new(columns(&["", "MACs"]));
+    for (name, time) in [("decision", &bench.decision), ("segmentation", &bench.segmentation)] {
+        if let Some(time) = time {
+            table.push(row([name.to_owned(), String::new()], time, 0));
+        }
     }
-    table
+    for graph in &bench.graphs {
+        table.push(row([graph.graph.clone(), graph.macs.to_string()], &graph.time, graph.macs));
+    }
+    print!("{}", table.to_text());
+    for graph in &bench.graphs {
+        println!("\n{}, operator by operator", graph.graph);
+        let mut table = Table::new(columns(&["", "operator", "input", "output", "MACs"]));
+        for operator in &graph.operators {
+            let [input, output] = operator.shapes.map(|[h, w, c]| format!("{h}x{w}x{c}"));
+            let cells =
+                [operator.index.to_string(), operator.operator.clone(), input, output, operator.macs.to_string()];
+            table.push(row(cells, &operator.time, operator.macs));
+        }
+        print!("{}", table.to_text());
+    }
+}
+
+fn columns(names: &[&str]) -> Vec<(String, Align)> {
+    let left = names.iter().map(|&name| {
+        let align = if name == "MACs" { Align::Right } else { Align::Left };
+        (name.to_owned(), align)
+    });
+    let right = ["ms", "least ms", "GMAC/s", "portable ms", "ratio"].map(|name| (name.to_owned(), Align::Right));
+    left.chain(right).collect()
+}
+
+fn row<const N: usize>(cells: [String; N], time: &Time, macs: u64) -> Vec<String> {
+    let rate = if macs == 0 { String::new() } else { format!("{:.1}", macs as f64 / (time.median_ms * 1e6)) };
+    let times = [time.median_ms, time.least_ms].map(|ms| format!("{ms:.4}"));
+    let [median, least] = times;
+    let portable = [format!("{:.4}", time.portable_ms), format!("{:.1}", time.portable_ms / time.median_ms)];
+    cells.into_iter().chain([median, least, rate]).chain(portable).collect()
 }

@@ -8,7 +8,6 @@ use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kspace::Pattern;
 use kscout_core::kspace::recon::magnitude;
 use kscout_core::model::Model;
-use kscout_core::scan::{Scan, arena_bytes};
 
 use super::Failure;
 use super::export::expect_size;
@@ -19,9 +18,9 @@ use crate::eval::metrics::{SliceDice, Structure, slice_dice};
 use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::eval::quality::ssim;
 use crate::export::BlobFile;
+use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::play::play;
-use crate::segment::HeapArena;
 
 /// `kscout scan`.
 #[derive(Args)]
@@ -133,10 +132,10 @@ impl ScanArgs {
             LineOrder::Policy => None,
             LineOrder::Pattern(pattern) => Some(pattern.lines(kspace.width, self.budget, seed)?),
         };
-        let mut arena = HeapArena::new(arena_bytes(model));
-        let mut scan = Scan::new(model, arena.bytes()).map_err(|error| format!("{file}: {error}"))?;
+        let mut arena = scan_arena(model);
+        let mut scan = host_scan(model, &mut arena).map_err(|error| format!("{file}: {error}"))?;
         let mut lines = lines.as_ref().map(|lines| lines.iter().map(|&line| usize::from(line)));
-        let choose = |scan: &mut Scan<'_, '_>| match &mut lines {
+        let choose = |scan: &mut HostScan<'_, '_>| match &mut lines {
             Some(lines) => Ok(lines.next()),
             None => scan.propose(),
         };

@@ -3,13 +3,14 @@
 use kscout_core::kspace::recon::magnitude;
 use kscout_core::kspace::{Pattern, PatternError};
 use kscout_core::model::Model;
-use kscout_core::scan::{Scan, ScanError, arena_bytes};
+use kscout_core::scan::ScanError;
 use rayon::prelude::*;
 
 use super::metrics::{LabelVolume, MeanDice, MetricError};
 use super::quality::{nmse, psnr, ssim};
 use super::scores::{VolumeScores, score_volume};
 use crate::data::{Dataset, Slice, Split};
+use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::FloatGraph;
 use crate::play::{Chooser, chosen_lines, float_choice, play};
@@ -150,7 +151,7 @@ pub fn scan_slices(
         }
         _ => vec![Vec::new(); slices.len()],
     };
-    let arena = || HeapArena::new(arena_bytes(model));
+    let arena = || scan_arena(model);
     let mut scans = (slices.par_iter().zip(chosen))
         .map_init(arena, |arena, (slice, chosen)| scan_slice(model, arena, slice, (method, chosen), budget))
         .collect::<Result<Vec<_>, _>>()?
@@ -175,13 +176,13 @@ fn scan_slice(
     budget: usize,
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
-    let mut scan = Scan::new(model, arena.bytes()).map_err(refused)?;
+    let mut scan = host_scan(model, arena).map_err(refused)?;
     let order = match method {
         Method::Pattern(pattern) => pattern.lines(measured.slice.width, budget, measured.seed)?.to_vec(),
         _ => chosen,
     };
     let mut order = order.iter().map(|&line| usize::from(line));
-    let choose = |scan: &mut Scan<'_, '_>| match method {
+    let choose = |scan: &mut HostScan<'_, '_>| match method {
         Method::Pattern(_) | Method::Chooser(_) => Ok(order.next()),
         Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
         Method::Policy => scan.propose(),

@@ -1,7 +1,6 @@
 //! Trained networks to the bytes of a blob, in one call.
 
 use burn::tensor::Device;
-use kscout_core::kernels::Layout;
 use kscout_core::model::{BlobError, GraphKind};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
@@ -54,7 +53,7 @@ pub fn header(data: &Dataset) -> HeaderSpec {
         height: data.height(),
         width: data.width(),
         classes: CLASSES,
-        layout: Layout::Portable,
+        layout: crate::kernels::LAYOUT,
         provenance: "in memory".into(),
     }
 }
@@ -126,7 +125,13 @@ mod tests {
     const SIDE: usize = 32;
 
     fn header() -> HeaderSpec {
-        HeaderSpec { height: SIDE, width: SIDE, classes: 4, layout: Layout::Portable, provenance: "a test".into() }
+        HeaderSpec {
+            height: SIDE,
+            width: SIDE,
+            classes: 4,
+            layout: kscout_core::kernels::Layout::Portable,
+            provenance: "a test".into(),
+        }
     }
 
     fn weights(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatConv {

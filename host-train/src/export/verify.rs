@@ -6,16 +6,17 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout_core::kernels::{Portable, Reference};
+use kscout_core::kernels::Reference;
 use kscout_core::kspace::Pattern;
 use kscout_core::model::{Graph, Model, RunError, run_with};
-use kscout_core::scan::{Scan, ScanError, arena_bytes};
+use kscout_core::scan::ScanError;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::observe::Observation;
 use crate::data::{CLASSES, Dataset, Slice, Split, largest_class};
 use crate::eval::metrics::{MeanDice, overlaps};
+use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, Segmenter};
@@ -307,7 +308,7 @@ fn play_all(
         play_one(model, arena, kspace, budget, order, keep_steps)
             .map_err(|source| VerifyError::Scan { slice: slice.id.to_string(), source })
     };
-    slices.par_iter().zip(kspaces).map_init(|| HeapArena::new(arena_bytes(model)), one).collect()
+    slices.par_iter().zip(kspaces).map_init(|| scan_arena(model), one).collect()
 }
 
 fn play_one(
@@ -318,7 +319,7 @@ fn play_one(
     order: Option<&[u16]>,
     keep_steps: bool,
 ) -> Result<Played, ScanError> {
-    let mut scan = Scan::new(model, arena.bytes())?;
+    let mut scan = host_scan(model, arena)?;
     let mut steps = Vec::new();
     let mut order = order.map(|order| order.iter().map(|&line| usize::from(line)));
     play(&mut scan, kspace, budget, |scan| {
@@ -445,11 +446,11 @@ fn kernel_difference(model: &Model<'_>, played: &Played) -> Result<Option<String
 }
 
 fn graph_difference(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<Option<String>, RunError> {
-    let mut arena = HeapArena::new(graph.arena_bytes());
+    let mut arena = HeapArena::new(graph.arena_bytes_with(&fastest()));
     let mut results = Vec::with_capacity(graph.len());
     run_with(graph, &Reference, inputs, arena.bytes(), |_, values| results.push(values.to_vec()))?;
     let mut first = None;
-    run_with(graph, &Portable, inputs, arena.bytes(), |index, values| {
+    run_with(graph, &fastest(), inputs, arena.bytes(), |index, values| {
         if first.is_none() && results.get(index).is_none_or(|expected| expected != values) {
             first = Some(index);
         }

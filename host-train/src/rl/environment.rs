@@ -1,24 +1,24 @@
 //! Scans as an environment: many at once, each over the core's scan loop, judged together.
 
-use kscout_core::kernels::Portable;
 use kscout_core::model::Model;
-use kscout_core::scan::{Scan, ScanError, arena_bytes};
+use kscout_core::scan::ScanError;
 
 use super::config::RewardConfig;
 use super::reward::{Glance, Pays, RewardModel, Truth};
 use crate::data::Diagnosis;
+use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::play::Sight;
 use crate::segment::HeapArena;
 
 /// The memory of `count` scans over `model`.
 pub fn arenas(model: &Model<'_>, count: usize) -> Vec<HeapArena> {
-    (0..count).map(|_| HeapArena::new(arena_bytes(model))).collect()
+    (0..count).map(|_| scan_arena(model)).collect()
 }
 
 /// A scan of one slice under way.
 struct Episode<'a> {
-    scan: Scan<'a, 'a, Portable>,
+    scan: HostScan<'a, 'a>,
     kspace: KSpace,
     truth: Truth,
     worth: f64,
@@ -53,7 +53,7 @@ impl<'a> Environment<'a> {
         config: &'a RewardConfig,
     ) -> Result<Self, ScanError> {
         let start = |(arena, start): (&'a mut HeapArena, Start)| {
-            let mut scan = Scan::new(model, arena.bytes())?;
+            let mut scan = host_scan(model, arena)?;
             scan.start(start.budget)?;
             let truth = Truth::new(start.label, start.diagnosis, &start.kspace);
             Ok::<_, ScanError>(Episode { scan, kspace: start.kspace, truth, worth: 0.0 })

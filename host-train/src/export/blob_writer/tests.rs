@@ -1,8 +1,9 @@
-use kscout_core::kernels::{Axis, Corners, Kernels, Reference};
+use kscout_core::kernels::{Axis, Corners, Kernels, Portable, Reference};
 use kscout_core::model::{Graph, Operator, run};
 use kscout_core::quant::Requant;
 
 use super::*;
+use crate::kernels::fastest;
 
 const SIZE: usize = 32;
 const FULL: (i8, i8) = (-128, 127);
@@ -306,4 +307,65 @@ fn what_cannot_be_written_is_named() {
     let long = HeaderSpec { provenance: "x".repeat(1025), ..header() };
     let error = write_blob(&long, Some(&random_segmenter(1)), None).unwrap_err();
     assert!(matches!(error, WriteError::Refused(_)), "{error}");
+}
+
+#[test]
+fn every_layout_gives_the_same_result_on_every_kernel_set() {
+    for seed in 0..20 {
+        let spec = random_segmenter(seed);
+        let image = Noise(seed).values(SIZE * SIZE);
+        let plain = write_blob(&header(), Some(&spec), None).unwrap();
+        let run_with = |bytes: &[u8], kernels: &dyn Kernels| {
+            let model = Model::new_checked(bytes).unwrap();
+            let graph = model.segmenter().unwrap();
+            let mut arena = Arena::new(graph.arena_bytes_with(kernels));
+            run(&graph, kernels, &[&image], arena.bytes()).unwrap().to_vec()
+        };
+        let expected = run_with(&plain, &Reference);
+        for layout in Layout::ALL {
+            let bytes = write_blob(&HeaderSpec { layout, ..header() }, Some(&spec), None).unwrap();
+            assert_eq!(Model::new_checked(&bytes).unwrap().layout(), layout);
+            for kernels in [&Reference as &dyn Kernels, &Portable, &fastest()] {
+                assert!(run_with(&bytes, kernels) == expected, "seed {seed}, {layout}, {}", kernels.name());
+            }
+        }
+    }
+}
+
+/// A blob for x86-64 of one convolution of one channel to three: three of four weights of a run, three of sixteen filters.
+fn packed_blob() -> Vec<u8> {
+    let (mut graph, image) = segmenter();
+    conv(&mut Noise(1), &mut graph, image, 3, 1);
+    conv(&mut Noise(2), &mut graph, TensorId(1), 4, 1);
+    write_blob(&HeaderSpec { layout: Layout::X86_64, ..header() }, Some(&graph), None).unwrap()
+}
+
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    let checksum = blob::checksum(&bytes);
+    bytes[blob::CHECKSUM_FIELD].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn weights_beyond_the_filters_are_refused() {
+    let good = packed_blob();
+    let at = {
+        let graph = Model::new_checked(&good).unwrap().segmenter().unwrap();
+        let Some(OperatorRepr::Conv2d(c)) = graph.node(0).ok().map(|node| node.op) else { panic!("a convolution") };
+        // The fourth place of the first run.
+        c.weights.as_ptr().addr() - good.as_ptr().addr() + 3
+    };
+    let mut bad = good;
+    assert_eq!(bad[at], 0);
+    bad[at] = 7;
+    let error = Model::new_checked(&with_checksum(bad)).unwrap_err().to_string();
+    assert!(error.contains("weights beyond the filters"), "{error}");
+}
+
+#[test]
+fn a_layout_without_a_meaning_is_refused() {
+    let mut bytes = packed_blob();
+    bytes[26] = 9;
+    let error = Model::new_checked(&with_checksum(bytes)).unwrap_err().to_string();
+    assert!(error.contains("layout") && error.contains('9'), "{error}");
 }
