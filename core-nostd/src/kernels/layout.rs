@@ -51,10 +51,10 @@ impl Layout {
     /// Where each weight lies.
     pub const fn packing(self) -> Packing {
         match self {
-            Self::Portable => Packing { filters: 1, run: 1, wide: false, sxtb16: false },
-            Self::CortexM4 => Packing { filters: 2, run: 4, wide: true, sxtb16: true },
-            Self::CortexM55 => Packing { filters: 4, run: 16, wide: false, sxtb16: false },
-            Self::X86_64 | Self::Aarch64 => Packing { filters: 16, run: 4, wide: false, sxtb16: false },
+            // The DSP kernels widen weights on the way, from where they lie.
+            Self::Portable | Self::CortexM4 => Packing { filters: 1, run: 1 },
+            Self::CortexM55 => Packing { filters: 4, run: 16 },
+            Self::X86_64 | Self::Aarch64 => Packing { filters: 16, run: 4 },
         }
     }
 }
@@ -99,10 +99,6 @@ pub struct Packing {
     pub filters: usize,
     /// Weights of a filter that lie together, at least 1.
     pub run: usize,
-    /// 16 bits a weight, little-endian, rather than 8.
-    pub wide: bool,
-    /// The places of a run of four are 0 2 1 3: the order in which the instruction SXTB16 widens four bytes.
-    pub sxtb16: bool,
 }
 
 /// How many filters a convolution has, and of what size.
@@ -140,8 +136,7 @@ impl Packing {
             Some(groups) => groups,
             None => return usize::MAX,
         };
-        let places = groups.saturating_mul(self.group_len(filters));
-        if self.wide { places.saturating_mul(2) } else { places }
+        groups.saturating_mul(self.group_len(filters))
     }
 
     /// The place, counted in weights, of weight `k` of row `row` of filter `filter`.
@@ -153,8 +148,6 @@ impl Packing {
         let (Some(run), Some(within)) = (k.checked_div(self.run), k.checked_rem(self.run)) else {
             return usize::MAX;
         };
-        // 1 and 2 change places.
-        let within = if self.sxtb16 && within.wrapping_sub(1) < 2 { 3 - within } else { within };
         let row_start = row.wrapping_mul(self.row_len(filters)).wrapping_add(run.wrapping_mul(self.run));
         group
             .wrapping_mul(self.group_len(filters))
@@ -166,14 +159,10 @@ impl Packing {
     /// Weight `k` of row `row` of filter `filter` of packed weights; 0 where there is none.
     #[inline]
     pub fn weight(self, packed: &[i8], filters: Filters, filter: usize, row: usize, k: usize) -> i8 {
-        let place = self.place(filters, filter, row, k);
-        // The low byte of a wide weight is the weight.
-        let at = if self.wide { place.wrapping_mul(2) } else { place };
-        packed.get(at).copied().unwrap_or(0)
+        packed.get(self.place(filters, filter, row, k)).copied().unwrap_or(0)
     }
 
-    /// Whether packed weights hold nothing but weights: what fills rows and groups up is zero, and a wide weight's high byte is
-    /// its sign.
+    /// Whether packed weights hold nothing but weights: what fills rows and groups up is zero.
     pub fn is_filled_up_with_zeros(self, packed: &[i8], filters: Filters) -> bool {
         if self == Layout::Portable.packing() {
             return packed.len() == filters.weights();
@@ -184,14 +173,6 @@ impl Packing {
                 for k in 0..filters.row_len {
                     let weight = self.weight(packed, filters, filter, row, k);
                     beyond = beyond.wrapping_sub(usize::from(weight != 0));
-                    if self.wide {
-                        let at = self.place(filters, filter, row, k).wrapping_mul(2).wrapping_add(1);
-                        let high = packed.get(at).copied().unwrap_or(0);
-                        if high != weight >> 7 {
-                            return false;
-                        }
-                        beyond = beyond.wrapping_sub(usize::from(high != 0));
-                    }
                 }
             }
         }
@@ -211,13 +192,7 @@ impl Packing {
                 for k in 0..filters.row_len {
                     let place = self.place(filters, filter, row, k);
                     let weight = *weights.next()?;
-                    if self.wide {
-                        let [low, high] = i16::from(weight).to_le_bytes();
-                        *to.get_mut(2 * place)? = low;
-                        *to.get_mut(2 * place + 1)? = high;
-                    } else {
-                        *to.get_mut(place)? = weight as u8;
-                    }
+                    *to.get_mut(place)? = weight as u8;
                 }
             }
         }
@@ -254,16 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn two_filters_alternate_in_runs_of_four_widened_as_sxtb16_does() {
-        let filters = Filters { count: 3, rows: 1, row_len: 5 };
-        let weights = [1, 2, 3, 4, 5, -1, -2, -3, -4, -5, 11, 12, 13, 14, 15];
-        let mut packed = vec![9; 2 * 4 * 8];
-        assert_eq!(Layout::CortexM4.packing().pack(&weights, filters, &mut packed), Some(()));
-        let (halves, _) = packed.as_chunks::<2>();
-        let halves: Vec<i16> = halves.iter().map(|half| i16::from_le_bytes(*half)).collect();
-        let pair = [1, 3, 2, 4, -1, -3, -2, -4, 5, 0, 0, 0, -5, 0, 0, 0];
-        let alone = [11, 13, 12, 14, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(halves, [pair, alone].concat());
+    fn four_filters_lie_side_by_side_in_runs_of_sixteen() {
+        let filters = Filters { count: 5, rows: 1, row_len: 17 };
+        let weights: Vec<i8> = (0..5).flat_map(|filter| (0..17).map(move |k| 20 * filter + k + 1)).collect();
+        let mut packed = vec![9; 2 * 2 * 64];
+        assert_eq!(Layout::CortexM55.packing().pack(&weights, filters, &mut packed), Some(()));
+        let packed: &[i8] = bytemuck::cast_slice(&packed);
+        // The first runs of four filters, then their 17th weights; then the fifth filter among three of zeros.
+        assert_eq!(packed[..18], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 21, 22]);
+        assert_eq!([packed[64], packed[65], packed[80], packed[128], packed[144]], [17, 0, 37, 81, 0]);
     }
 
     #[test]
@@ -290,10 +264,7 @@ mod tests {
                 assert!(packing.is_filled_up_with_zeros(packed, filters), "{layout}");
                 // Any other byte that is not zero shows.
                 let mut tampered = packed.to_vec();
-                let weight_bytes =
-                    |place: usize| if packing.wide { 2 * place..2 * place + 2 } else { place..place + 1 };
-                let used: HashSet<usize> = places.into_iter().flat_map(weight_bytes).collect();
-                if let Some(free) = (0..packed.len()).find(|at| !used.contains(at)) {
+                if let Some(free) = (0..packed.len()).find(|at| !places.contains(at)) {
                     tampered[free] = 1;
                     assert!(!packing.is_filled_up_with_zeros(&tampered, filters), "{layout}");
                 }

@@ -18,7 +18,7 @@ const BLOCK_WORDS: usize = 8;
 
 /// See [`Kernels::conv2d`].
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-    let fast = op.is_valid() && op.fits(input, output) && op.layout == Layout::Portable;
+    let fast = op.is_valid() && op.fits(input, output) && matches!(op.layout, Layout::Portable | Layout::CortexM4);
     if !fast || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
         return Portable.conv2d(op, input, output, scratch);
     }
@@ -54,7 +54,7 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
 /// See [`Kernels::conv_transpose2x2`].
 pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
     let channels = op.input.c;
-    let fast = op.is_valid() && op.fits(input, output) && op.layout == Layout::Portable;
+    let fast = op.is_valid() && op.fits(input, output) && matches!(op.layout, Layout::Portable | Layout::CortexM4);
     if !fast || !is_roomy(scratch, conv_transpose_scratch_bytes(channels)) {
         return Portable.conv_transpose2x2(op, input, output, scratch);
     }
