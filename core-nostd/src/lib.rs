@@ -19,6 +19,7 @@
 //!   and uses [`libm`], never a fused multiply-add.
 #![no_std]
 #![deny(unsafe_code)]
+#![deny(clippy::undocumented_unsafe_blocks)]
 #![deny(missing_docs)]
 
 #[cfg(test)]

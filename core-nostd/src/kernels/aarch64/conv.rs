@@ -32,8 +32,11 @@ pub(super) fn transpose_scratch_bytes(op: &ConvTranspose2x2<'_>) -> usize {
     if !is_known(op.layout) {
         return 0;
     }
-    let row =
-        if op.input.c % RUN == 0 { 0 } else { round_up(op.input.w.saturating_mul(op.input.c).saturating_add(RUN)) };
+    let row = if op.input.c.is_multiple_of(RUN) {
+        0
+    } else {
+        round_up(op.input.w.saturating_mul(op.input.c).saturating_add(RUN))
+    };
     Parts::bytes(op.filters(), op.layout).saturating_add(row)
 }
 
@@ -47,7 +50,7 @@ fn is_fast(op: &Conv2d<'_>) -> bool {
 
 /// Windows can be read where they lie.
 fn is_direct(op: &Conv2d<'_>) -> bool {
-    op.pad == 0 && (op.kernel.1 * op.input.c) % RUN == 0
+    op.pad == 0 && (op.kernel.1 * op.input.c).is_multiple_of(RUN)
 }
 
 /// Bytes of an image row copied into scratch: what all windows of an output row cover, and the rest of the last run.
@@ -182,7 +185,7 @@ pub(super) fn conv_transpose2x2(
         return false;
     };
     let row_len = op.input.w * op.input.c;
-    if op.input.c % RUN != 0 && rest.len() < row_len + RUN {
+    if !op.input.c.is_multiple_of(RUN) && rest.len() < row_len + RUN {
         return false;
     }
     // SAFETY: the weights are those of the filters. Four filters each make one channel.
@@ -191,7 +194,7 @@ pub(super) fn conv_transpose2x2(
     let range = Range::new(op.out_zero, op.clamp);
     let pairs = output.chunks_exact_mut((4 * op.input.w * op.params.len()).max(1));
     for (image, out) in input.chunks_exact(row_len).zip(pairs) {
-        let from = if op.input.c % RUN == 0 {
+        let from = if op.input.c.is_multiple_of(RUN) {
             image
         } else {
             let (row, _) = rest.split_at_mut(row_len + RUN);
