@@ -12,10 +12,11 @@
 //!
 //! | layer | strips | any window | portable |
 //! |---|---|---|---|
-//! | 3x3, 32x32x32 | 2.62 | 12.1 | 17.3 |
-//! | 3x3, 16x16x64 | 2.87 | 11.7 | 16.9 |
+//! | 3x3, 32x32x32 | 2.48 | 12.1 | 17.3 |
+//! | 3x3, 16x16x64 | 2.73 | 11.7 | 16.9 |
 
 use core::arch::naked_asm;
+use core::ptr::{null, null_mut};
 
 use super::conv::Scale;
 use super::dsp::{high_halves, low_halves, pair, sadd16, sxtab16, sxtab16_odd, sxtb16, sxtb16_odd};
@@ -46,15 +47,15 @@ fn strips(op: &Conv2d<'_>, input: &[i8], output: &mut [i8]) -> bool {
     let records = op.params.records().as_chunks::<4>().0;
     for (group, records) in records.iter().enumerate() {
         let channels = records.each_ref().map(Channel::from_bytes);
-        let mut block =
-            Block::new(op.input.w * op.input.c, channels.map(|channel| Rounding::new(channel, op.out_zero)));
+        let taps = taps(op, 4 * group);
+        let mut block = Block::new(op, channels);
         let mut y = op.rows.0;
         while y < op.rows.1 {
             let rows = Segment::new(y, op.rows.1, op.input.h, op);
             let mut x = 0;
             while x < op.output.w {
                 let columns = Segment::new(x, op.output.w, op.input.w, op);
-                block.weigh(op, 4 * group, (rows.moved, columns.moved), channels);
+                block.weigh(&taps, (rows.moved, columns.moved), op.in_zero, channels);
                 // SAFETY: the segments are parts of the output's rows and columns, and `group` is one of its groups.
                 unsafe { block.run(op, 4 * group, (&rows, &columns), input.as_ptr(), output.as_mut_ptr()) }
                 x += columns.len;
@@ -113,57 +114,92 @@ impl Segment {
     }
 }
 
-/// What [`strip`] reads for each position, in this order. Everything is doubled, see [`Rounding`], and the zero point of
-/// the input has moved into the bias.
+/// What [`strip`] reads for each position, in this order: weights and constants of four channels, each just before the tap
+/// that needs it. Sums and weights are doubled, see [`Rounding`], and the zero point of the input has moved into the bias.
 #[repr(C)]
 struct Block {
     bias: [u32; 4],
     /// Of two taps, a channel to a word.
     first: [u32; 4],
-    second: [u32; 4],
-    /// Bytes of an input row.
-    row: usize,
-    third: [u32; 4],
-    fourth: [u32; 4],
-    row_again: usize,
+    /// Bytes from the window's first tap to the second.
+    second_at: usize,
+    others: [Two; 3],
     /// Of the ninth tap: channels 0 and 2, 1 and 3.
     last: [u32; 2],
-    roundings: [Rounding; 4],
+    multiplier: u32,
+    offset: u32,
+    last_at: usize,
+    shift: u32,
+    /// Of channels 1 to 3; that of channel 0 are the three above.
+    roundings: [Rounding; 2],
+    /// The block itself, where the next position begins.
+    start: *const Block,
+    last_rounding: Rounding,
+    /// Bytes from an output to the next.
+    out_step: usize,
+    /// Where the output is after the last position.
+    end: *mut i8,
+    /// Bytes from a window to the next.
+    in_step: usize,
 }
 
-/// Size of [`Block`].
-const BLOCK_BYTES: usize = 144;
-const _: () = assert!(size_of::<Block>() == BLOCK_BYTES || size_of::<usize>() != 4);
+/// Two taps: where they are in the window, in bytes, and their weights, a channel to a word.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Two {
+    at: usize,
+    weights: [u32; 4],
+    next_at: usize,
+}
+
+/// Weights of the nine taps, channels 0 and 2 and channels 1 and 3, doubled.
+type Taps = [(u32, u32); SIDE * SIDE];
+
+/// The taps of four channels from `from` on, which exist.
+fn taps(op: &Conv2d<'_>, from: usize) -> Taps {
+    let mut taps = [(0, 0); SIDE * SIDE];
+    for (tap, weights) in taps.iter_mut().zip(op.weights.chunks_exact(op.input.c.max(1))) {
+        // SAFETY: four channels of a tap.
+        let quad = unsafe { weights.as_ptr().add(from).cast::<u32>().read_unaligned() };
+        let (even, odd) = (sxtb16(quad), sxtb16_odd(quad));
+        *tap = (sadd16(even, even), sadd16(odd, odd));
+    }
+    taps
+}
 
 impl Block {
-    const fn new(row: usize, roundings: [Rounding; 4]) -> Self {
-        let none = [0; 4];
+    fn new(op: &Conv2d<'_>, channels: [Channel; 4]) -> Self {
+        let at = |tap: usize| (tap / SIDE * op.input.w + tap % SIDE) * op.input.c;
+        let two = |tap| Two { at: at(tap), weights: [0; 4], next_at: at(tap + 1) };
+        let [rounding, second, third, fourth] = channels.map(|channel| Rounding::new(channel, op.out_zero));
+        let Rounding([multiplier, offset, shift]) = rounding;
         Self {
-            bias: none,
-            first: none,
-            second: none,
-            row,
-            third: none,
-            fourth: none,
-            row_again: row,
+            bias: [0; 4],
+            first: [0; 4],
+            second_at: at(1),
+            others: [two(2), two(4), two(6)],
             last: [0; 2],
-            roundings,
+            multiplier,
+            offset,
+            last_at: at(8),
+            shift,
+            roundings: [second, third],
+            start: null(),
+            last_rounding: fourth,
+            out_step: 0,
+            end: null_mut(),
+            in_step: 0,
         }
     }
 
-    /// Weights of four channels from `from` on for windows that have been moved down and to the right.
-    fn weigh(&mut self, op: &Conv2d<'_>, from: usize, moved: (isize, isize), channels: [Channel; 4]) {
+    /// Weights for windows that have been moved down and to the right.
+    fn weigh(&mut self, taps: &Taps, moved: (isize, isize), in_zero: i32, channels: [Channel; 4]) {
         let mut sums = (0, 0);
         let mut tap = |at: isize| {
             let (ky, kx) = (at / SIDE as isize + moved.0, at % SIDE as isize + moved.1);
-            if !(0..SIDE as isize).contains(&ky) || !(0..SIDE as isize).contains(&kx) {
-                return (0, 0);
-            }
-            let at = (ky as usize * SIDE + kx as usize) * op.input.c + from;
-            // SAFETY: a tap of the nine, four of its channels, which exist.
-            let quad = unsafe { op.weights.as_ptr().add(at).cast::<u32>().read_unaligned() };
-            let (even, odd) = (sxtb16(quad), sxtb16_odd(quad));
-            let (even, odd) = (sadd16(even, even), sadd16(odd, odd));
+            let inside = (0..SIDE as isize).contains(&ky) && (0..SIDE as isize).contains(&kx);
+            let tap = taps.get((ky * SIDE as isize + kx) as usize).filter(|_| inside);
+            let (even, odd) = tap.copied().unwrap_or_default();
             sums = (sadd16(sums.0, even), sadd16(sums.1, odd));
             (even, odd)
         };
@@ -171,12 +207,12 @@ impl Block {
             let (a, b) = (tap(at), tap(at + 1));
             [low_halves(a.0, b.0), low_halves(a.1, b.1), high_halves(a.0, b.0), high_halves(a.1, b.1)]
         };
-        (self.first, self.second, self.third, self.fourth) = (two(0), two(2), two(4), two(6));
-        let (even, odd) = tap(8);
-        self.last = [even, odd];
+        let [second, third, fourth] = &mut self.others;
+        (self.first, second.weights, third.weights, fourth.weights) = (two(0), two(2), two(4), two(6));
+        self.last = tap(8).into();
         let sums = [low(sums.0), low(sums.1), high(sums.0), high(sums.1)];
         for ((bias, channel), sum) in self.bias.iter_mut().zip(channels).zip(sums) {
-            *bias = channel.bias.wrapping_mul(2).wrapping_sub(sum.wrapping_mul(op.in_zero)) as u32;
+            *bias = channel.bias.wrapping_mul(2).wrapping_sub(sum.wrapping_mul(in_zero)) as u32;
         }
     }
 
@@ -186,7 +222,7 @@ impl Block {
     /// The segments must be of rows and columns of the operator, which has those channels; `input` and `output` have what it
     /// says.
     unsafe fn run(
-        &self,
+        &mut self,
         op: &Conv2d<'_>,
         from: usize,
         (rows, columns): (&Segment, &Segment),
@@ -198,43 +234,29 @@ impl Block {
         let down = (rows.len, op.stride * in_row, out_row);
         let right = (columns.len, op.stride * channels, channels);
         let (along, across) = if rows.len > columns.len { (down, right) } else { (right, down) };
+        (self.in_step, self.out_step) = (along.1, along.2);
         // SAFETY: windows of a segment lie inside the input, its positions in the output; each strip is one of `across.0`.
         unsafe {
             let mut input = input.add(rows.input * in_row + columns.input * channels + from);
             let mut output = output.add((rows.first - op.rows.0) * out_row + columns.first * channels + from);
             for _ in 0..across.0 {
-                let walk = Walk {
-                    output,
-                    step: along.2,
-                    next: along.1.wrapping_sub((SIDE - 1) * in_row),
-                    end: output.wrapping_add(along.0 * along.2),
-                };
-                strip(input, channels, self, &walk);
+                self.end = output.wrapping_add(along.0 * along.2);
+                self.start = self;
+                strip(input, output, self);
                 (input, output) = (input.wrapping_add(across.1), output.wrapping_add(across.2));
             }
         }
     }
 }
 
-/// Where a strip's outputs go.
-#[repr(C)]
-struct Walk {
-    output: *mut i8,
-    /// Bytes from an output to the next.
-    step: usize,
-    /// Bytes from a window's last row to the next window's first one.
-    next: usize,
-    /// Where `output` is after the last.
-    end: *mut i8,
-}
-
-/// Four channels of each position of a walk, of which there is at least one: 91 instructions for 36 multiply-accumulates.
+/// Four channels of each position up to the block's end, of which there is at least one: 86 instructions for 36
+/// multiply-accumulates.
 ///
 /// # Safety
-/// `input` points to the first window's first tap, taps of a row being `channels` bytes apart; all the windows can be read,
-/// four bytes at each output of the walk written.
+/// `input` points to the first window's first tap; all the windows can be read, four bytes at each output written; the
+/// block's `start` is its address.
 #[unsafe(naked)]
-unsafe extern "C" fn strip(input: *const i8, channels: usize, block: &Block, walk: &Walk) {
+unsafe extern "C" fn strip(input: *const i8, output: *mut i8, block: *const Block) {
     naked_asm!(
         // Assembly of a naked function does not see the flags that give an Armv8-M core the DSP extension.
         ".arch armv7e-m",
@@ -251,66 +273,55 @@ unsafe extern "C" fn strip(input: *const i8, channels: usize, block: &Block, wal
         "smlad r6, r3, r10, r6",
         "smlad r7, r12, r11, r7",
         ".endm",
-        // Two sums to outputs.
-        ".macro kscout_round a, b",
+        ".macro kscout_next_two",
         "ldmia r2!, {{r3, r8-r12}}",
-        "add r8, r8, \\a, asr #31",
-        "add r11, r11, \\b, asr #31",
-        "smmlar \\a, \\a, r3, r8",
-        "smmlar \\b, \\b, r10, r11",
-        "asr \\a, \\a, r9",
-        "asr \\b, \\b, r12",
-        "ssat \\a, #8, \\a",
-        "ssat \\b, #8, \\b",
+        "ldr r3, [r0, r3]",
+        "ldr r12, [r0, r12]",
+        "kscout_two",
+        ".endm",
+        // A sum to an output.
+        ".macro kscout_round sum, multiplier, offset, shift",
+        "add \\offset, \\offset, \\sum, asr #31",
+        "smmlar \\sum, \\sum, \\multiplier, \\offset",
+        "asr \\sum, \\sum, \\shift",
+        "ssat \\sum, #8, \\sum",
         ".endm",
         "push {{r4-r11, lr}}",
-        "ldm r3, {{r4-r7}}",
-        "push {{r4-r7}}",
         "2:",
+        "ldmia r2!, {{r4-r12}}",
         "ldr r3, [r0]",
-        "ldr r12, [r0, r1]",
-        "ldmia r2!, {{r4-r11}}",
+        "ldr r12, [r0, r12]",
         "kscout_two",
-        "ldmia r2!, {{r8-r11, lr}}",
-        "ldr r3, [r0, r1, lsl #1]",
-        "add r0, r0, lr",
-        "ldr r12, [r0]",
-        "kscout_two",
-        "ldmia r2!, {{r8-r11}}",
-        "ldr r3, [r0, r1]",
-        "ldr r12, [r0, r1, lsl #1]",
-        "kscout_two",
-        "ldmia r2!, {{r8-r11, lr}}",
-        "add r0, r0, lr",
-        "ldr r3, [r0]",
-        "ldr r12, [r0, r1]",
-        "kscout_two",
-        "ldr r3, [r0, r1, lsl #1]",
-        "ldmia r2!, {{r8, r9}}",
-        "sxtb16 r12, r3",
-        "sxtb16 r3, r3, ror #8",
+        "kscout_next_two",
+        "kscout_next_two",
+        "kscout_next_two",
+        "ldmia r2!, {{r8-r12, lr}}",
+        "ldr r12, [r0, r12]",
+        "sxtb16 r3, r12, ror #8",
+        "sxtb16 r12, r12",
         "smlabb r4, r12, r8, r4",
         "smlabb r5, r3, r9, r5",
         "smlatt r6, r12, r8, r6",
         "smlatt r7, r3, r9, r7",
-        "kscout_round r4, r5",
-        "kscout_round r6, r7",
-        "ldm sp, {{r8-r11}}",
-        "strb r4, [r8]",
-        "strb r5, [r8, #1]",
-        "strb r6, [r8, #2]",
-        "strb r7, [r8, #3]",
-        "add r8, r8, r9",
-        "add r0, r0, r10",
-        "sub r2, r2, #{block}",
-        "str r8, [sp]",
-        "cmp r8, r11",
+        "kscout_round r4, r10, r11, lr",
+        "ldmia r2!, {{r3, r8-r12}}",
+        "kscout_round r5, r3, r8, r9",
+        "kscout_round r6, r10, r11, r12",
+        // Among them the block's address.
+        "ldm r2, {{r2, r3, r8-r12}}",
+        "kscout_round r7, r3, r8, r9",
+        "strb r4, [r1]",
+        "strb r5, [r1, #1]",
+        "strb r6, [r1, #2]",
+        "strb r7, [r1, #3]",
+        "add r1, r1, r10",
+        "add r0, r0, r12",
+        "cmp r1, r11",
         "bne 2b",
-        "add sp, sp, #16",
         "pop {{r4-r11, pc}}",
         ".purgem kscout_two",
+        ".purgem kscout_next_two",
         ".purgem kscout_round",
-        block = const BLOCK_BYTES,
     )
 }
 
