@@ -41,7 +41,16 @@ fn detect() -> Box<dyn Kernels + Send + Sync> {
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn detect() -> Box<dyn Kernels + Send + Sync> {
+    if !std::arch::is_aarch64_feature_detected!("dotprod") {
+        return Box::new(Native::default());
+    }
+    // SAFETY: this core has just been found to have the dot product.
+    Box::new(unsafe { kscout_core::kernels::Neon::with_dotprod() })
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn detect() -> Box<dyn Kernels + Send + Sync> {
     Box::new(Native::default())
 }
