@@ -1,0 +1,87 @@
+//! What is checked on every target that this crate is built for: each kernel set agrees with the reference over random
+//! operators, and a captured scan gives the digest that the host had.
+
+use kscout_core::Complex32;
+use kscout_core::arena::{ARENA_ALIGN, StaticArena};
+use kscout_core::capture::{Capture, blob_crc};
+use kscout_core::kernels::agreement::check;
+use kscout_core::kernels::{Kernels, Portable};
+use kscout_core::model::Model;
+use kscout_core::scan::{Scan, arena_bytes_with};
+
+#[cfg(target_arch = "wasm32")]
+mod wasm;
+
+/// Every target takes the first cases of this seed, as the firmware does.
+const SEED: u64 = 0x6b73_636f_7574;
+const CASES: u32 = 2400;
+/// Memory for [`check`], with room for the scratch of sets that want more than the portable one.
+const MEMORY_BYTES: usize = 4 << 20;
+
+/// The kernel sets that run on this core.
+pub fn sets() -> Vec<Box<dyn Kernels>> {
+    #[allow(unused_mut, reason = "on other targets there is one set")]
+    let mut sets: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
+    #[cfg(target_arch = "aarch64")]
+    {
+        use kscout_core::kernels::Neon;
+        sets.push(Box::new(Neon::without_dotprod()));
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            // SAFETY: the core was just asked whether it has the feature.
+            sets.push(Box::new(unsafe { Neon::with_dotprod() }));
+        }
+    }
+    sets
+}
+
+/// Compares every set with the reference over random operators; a line for each set, `Err` with the first that does not
+/// agree.
+///
+/// # Errors
+/// The operator that did not agree, in words.
+pub fn agreement() -> Result<String, String> {
+    let mut memory = Box::new(StaticArena::<MEMORY_BYTES>::new());
+    let mut report = String::new();
+    for set in sets() {
+        let summary = check(&*set, SEED, CASES, memory.as_mut_slice()).map_err(|wrong| wrong.to_string())?;
+        report += &format!("{}: {} cases agree\n", set.name(), summary.cases());
+    }
+    Ok(report)
+}
+
+/// Repeats a captured scan with every set; a line for each set, `Err` with the first that has not the host's digest.
+///
+/// # Errors
+/// That set and its digest, or what is wrong with the files, in words.
+pub fn scan(blob: &[u8], slice: &[u8]) -> Result<String, String> {
+    let model = Model::new_checked(blob).map_err(|error| error.to_string())?;
+    let capture = Capture::new_checked(slice).map_err(|error| error.to_string())?;
+    if capture.blob_crc() != blob_crc(blob) {
+        return Err("the slice was captured with another model".into());
+    }
+    let mut report = String::new();
+    for set in sets() {
+        let (name, expected) = (set.name(), capture.digest());
+        let found = replay(&model, &capture, &*set).map_err(|error| format!("{name}: {error}"))?;
+        if found != expected {
+            return Err(format!("{name}: digest {found:#018x}, NOT the host's {expected:#018x}"));
+        }
+        report += &format!("{name}: digest {found:#018x}\n");
+    }
+    Ok(report)
+}
+
+/// The digest of the scan: the policy chooses the lines, the capture answers.
+fn replay(model: &Model<'_>, capture: &Capture<'_>, kernels: &dyn Kernels) -> Result<u64, String> {
+    let mut arena = vec![0; arena_bytes_with(model, kernels) + ARENA_ALIGN];
+    let start = arena.as_ptr().align_offset(ARENA_ALIGN);
+    let mut scan = Scan::with_kernels(model, &mut arena[start..], kernels).map_err(|error| error.to_string())?;
+    let mut samples = vec![Complex32::default(); capture.height()];
+    scan.start(capture.budget()).map_err(|error| error.to_string())?;
+    while let Some(line) = scan.next_line() {
+        capture.copy_line(line, &mut samples).map_err(|error| error.to_string())?;
+        scan.push_line(line, &samples).map_err(|error| error.to_string())?;
+    }
+    scan.segment().map_err(|error| error.to_string())?;
+    Ok(scan.digest())
+}
