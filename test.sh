@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Checks everything: format, lints, docs, tests of all crates, and the firmware in emulated Cortex-M4F, M33 and M55.
+# Checks everything: format, lints, docs, tests of all crates, the firmware in emulated Cortex-M4F, M33 and M55,
+# and the core on 64-bit Arm and WebAssembly.
 # Needs Rust (rustup) and a C linker. Installs, where they are missing: clippy and rustfmt (rustup), the targets
-# thumbv7em-none-eabihf and thumbv8m.main-none-eabihf (rustup, or Debian's rustc-web cargo-web rust-web-src), QEMU
-# (Debian's qemu-system-arm).
+# thumbv7em-none-eabihf and thumbv8m.main-none-eabihf (rustup, or Debian's rustc-web cargo-web rust-web-src),
+# aarch64-unknown-linux-gnu and wasm32-unknown-unknown (rustup), and of Debian's packages qemu-system-arm, qemu-user,
+# gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and nodejs.
 # Root is needed only to install a missing Debian package. KSCOUT_GOLDEN names another folder of golden vectors.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,6 +14,7 @@ cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 
 cargo fmt --all --check
 cargo fmt --manifest-path firmware-demo/Cargo.toml --check
+cargo fmt --manifest-path tests/targets/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
 # The core once more with overflow checks on.

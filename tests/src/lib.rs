@@ -2,10 +2,12 @@
 
 pub mod golden;
 pub mod pytorch_file;
+pub mod small_model;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 pub use golden::golden_dir;
 
@@ -28,6 +30,33 @@ pub fn run<S: AsRef<OsStr>>(exe: &str, args: impl IntoIterator<Item = S>) -> Ran
     let Output { status, stdout, stderr } = Command::new(exe).args(args).output().expect("the binary starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { ok: status.success(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Runs a script of the checkout that builds for another target, into the folder `target`, and runs what it built. One at a
+/// time: scripts install packages, and share their folders.
+///
+/// # Errors
+/// Why this machine cannot run it: the script's errors where its status is 2.
+///
+/// # Panics
+/// If it cannot be started; where `KSCOUT_FIRMWARE` is `required`, also instead of an error.
+pub fn run_script(script: &str, arguments: &[&str], target: &Path) -> Result<Output, String> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
+    let output = Command::new("bash")
+        .arg(script)
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target)
+        .output()
+        .expect("bash runs the script");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(2) {
+        assert!(std::env::var("KSCOUT_FIRMWARE").as_deref() != Ok("required"), "{errors}");
+        return Err(errors);
+    }
+    eprint!("{errors}");
+    Ok(output)
 }
 
 impl Ran {

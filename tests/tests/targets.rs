@@ -1,0 +1,138 @@
+//! Every target that a machine can run or emulate gives the same bytes: random operators agree with the reference, and a scan
+//! has one digest.
+//!
+//! Each target prints a line (`cargo test --test targets -- --nocapture`). Where the machine cannot run one, the line says why
+//! and the test passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead. The scan on Cortex-M is in
+//! firmware.rs.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use kscout_core::kernels::{Layout, Portable};
+use kscout_tests::run_script;
+use kscout_tests::small_model::{HostScan, random_blob};
+
+#[test]
+fn kernels_of_every_emulated_microcontroller_agree_with_the_reference() {
+    for core in ["m4", "m33", "m55"] {
+        let target = format!("Cortex-{} (qemu-system-arm)", core.to_uppercase());
+        match run_script("firmware-demo/run.sh", &["agreement", core], &temporary("firmware/target")) {
+            Ok(output) => println!("target {target}: {}", succeeded(&output).trim_end()),
+            Err(reason) => println!("target {target}: left out, {reason}"),
+        }
+    }
+}
+
+#[test]
+fn arm_64_agrees_and_has_the_hosts_digest() {
+    agrees_with_the_host("aarch64", "qemu-user", Layout::Aarch64, &["portable", "neon", "neon-dotprod"]);
+}
+
+#[test]
+fn web_assembly_agrees_and_has_the_hosts_digest() {
+    agrees_with_the_host("wasm32", "node", Layout::X86_64, &["portable"]);
+}
+
+/// The target runs these kernel sets, on weights in the portable layout and in another one.
+fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&str]) {
+    let (arguments, digest) = scan_files(target, [Layout::Portable, other]);
+    let arguments: Vec<&str> = [target].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let output = match run_script("tests/targets/run.sh", &arguments, &temporary("targets/target")) {
+        Ok(output) => output,
+        Err(reason) => return println!("target {target} ({emulator}): left out, {reason}"),
+    };
+    let text = succeeded(&output);
+    let lines: Vec<&str> = text.lines().collect();
+    let agreed = sets.iter().map(|set| format!("{set}: 2400 cases agree"));
+    let scans = [(); 2].into_iter().flat_map(|()| sets.iter().map(|set| format!("{set}: digest {digest:#018x}")));
+    let expected: Vec<String> = agreed.chain(scans).collect();
+    assert_eq!(lines, expected);
+    for set in sets {
+        println!(
+            "target {target} ({emulator}), {set}: 2400 cases agree, digest {digest:#018x} (weights portable and for {})",
+            other.name()
+        );
+    }
+}
+
+#[test]
+fn another_digest_is_seen_on_every_target() {
+    let blob = random_blob(Layout::Portable);
+    let mut host = HostScan::new(&blob, Portable);
+    host.digest ^= 1;
+    let [model, slice] = host.write(&temporary("targets"), "other", &blob);
+    for target in ["aarch64", "wasm32"] {
+        match run_script("tests/targets/run.sh", &[target, &model, &slice], &temporary("targets/target")) {
+            Ok(output) => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert_eq!(output.status.code(), Some(1), "{text}");
+                assert!(text.contains("NOT the host's"), "{text}");
+            }
+            Err(reason) => println!("target {target}: left out, {reason}"),
+        }
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
+    for (arguments, reason) in [
+        (&["riscv"][..], "unknown target riscv"),
+        (&["wasm32", "no.kscout"], "a model without a slice"),
+        (&["aarch64", "no.kscout", "no.kscan"], "no file no.kscout"),
+    ] {
+        let output =
+            run_script("tests/targets/run.sh", arguments, &temporary("targets/target")).expect("status 1, not 2");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(reason), "{errors}");
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn every_kernel_set_of_x86_64_has_one_digest() {
+    use kscout_core::kernels::{Kernels, Level, X86};
+
+    let digest = HostScan::new(&random_blob(Layout::Portable), Portable).digest;
+    println!("target x86_64, portable: digest {digest:#018x}");
+    for level in Level::ALL {
+        let Some(set) = X86::with_level(level) else {
+            println!("target x86_64, {}: left out, this processor does not have it", level.name());
+            continue;
+        };
+        for layout in [Layout::Portable, Layout::X86_64] {
+            assert_eq!(HostScan::new(&random_blob(layout), set).digest, digest, "{}, {}", set.name(), layout.name());
+        }
+        println!(
+            "target x86_64, {}: digest {digest:#018x} (weights portable and for {})",
+            set.name(),
+            Layout::X86_64.name()
+        );
+    }
+}
+
+/// Writes the small model in these layouts, each with a scan on the host; paths in the order of run.sh, and the digest.
+fn scan_files(name: &str, layouts: [Layout; 2]) -> (Vec<String>, u64) {
+    let mut digest = 0;
+    let mut paths = Vec::new();
+    for layout in layouts {
+        let blob = random_blob(layout);
+        let host = HostScan::new(&blob, Portable);
+        assert!(paths.is_empty() || host.digest == digest, "the layout of weights changes the scan");
+        digest = host.digest;
+        paths.extend(host.write(&temporary("targets"), &format!("{name}-{}", layout.name()), &blob));
+    }
+    (paths, digest)
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// A folder for builds or files. The firmware's is the one that firmware.rs builds in.
+fn temporary(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
