@@ -1,10 +1,11 @@
 //! Every target that a machine can run or emulate gives the same bytes: random operators agree with the reference, and a scan
 //! has one digest.
 //!
-//! Each target prints a line (`cargo test --test targets -- --nocapture`). Where the machine cannot run one, the line says why
+//! Each target prints a line, which the test harness does not keep to itself. Where the machine cannot run one, the line says why
 //! and the test passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead. The scan on Cortex-M is in
 //! firmware.rs.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -12,13 +13,18 @@ use kscout_core::kernels::{Layout, Portable};
 use kscout_tests::run_script;
 use kscout_tests::small_model::{HostScan, random_blob};
 
+/// Prints a line past the test harness, which would show it only with `--nocapture`.
+macro_rules! say {
+    ($($text:tt)*) => { writeln!(io::stdout(), $($text)*).expect("standard output takes a line") };
+}
+
 #[test]
 fn kernels_of_every_emulated_microcontroller_agree_with_the_reference() {
     for core in ["m4", "m33", "m55"] {
         let target = format!("Cortex-{} (qemu-system-arm)", core.to_uppercase());
         match run_script("firmware-demo/run.sh", &["agreement", core], &temporary("firmware/target")) {
-            Ok(output) => println!("target {target}: {}", succeeded(&output).trim_end()),
-            Err(reason) => println!("target {target}: left out, {reason}"),
+            Ok(output) => say!("target {target}: {}", succeeded(&output).trim_end()),
+            Err(reason) => say!("target {target}: left out, {}", reason.trim_end()),
         }
     }
 }
@@ -39,7 +45,7 @@ fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&st
     let arguments: Vec<&str> = [target].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let output = match run_script("tests/targets/run.sh", &arguments, &temporary("targets/target")) {
         Ok(output) => output,
-        Err(reason) => return println!("target {target} ({emulator}): left out, {reason}"),
+        Err(reason) => return say!("target {target} ({emulator}): left out, {}", reason.trim_end()),
     };
     let text = succeeded(&output);
     let lines: Vec<&str> = text.lines().collect();
@@ -48,7 +54,7 @@ fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&st
     let expected: Vec<String> = agreed.chain(scans).collect();
     assert_eq!(lines, expected);
     for set in sets {
-        println!(
+        say!(
             "target {target} ({emulator}), {set}: 2400 cases agree, digest {digest:#018x} (weights portable and for {})",
             other.name()
         );
@@ -68,7 +74,7 @@ fn another_digest_is_seen_on_every_target() {
                 assert_eq!(output.status.code(), Some(1), "{text}");
                 assert!(text.contains("NOT the host's"), "{text}");
             }
-            Err(reason) => println!("target {target}: left out, {reason}"),
+            Err(reason) => say!("target {target}: left out, {}", reason.trim_end()),
         }
     }
 }
@@ -94,16 +100,16 @@ fn every_kernel_set_of_x86_64_has_one_digest() {
     use kscout_core::kernels::{Kernels, Level, X86};
 
     let digest = HostScan::new(&random_blob(Layout::Portable), Portable).digest;
-    println!("target x86_64, portable: digest {digest:#018x}");
+    say!("target x86_64, portable: digest {digest:#018x}");
     for level in Level::ALL {
         let Some(set) = X86::with_level(level) else {
-            println!("target x86_64, {}: left out, this processor does not have it", level.name());
+            say!("target x86_64, {}: left out, this processor does not have it", level.name());
             continue;
         };
         for layout in [Layout::Portable, Layout::X86_64] {
             assert_eq!(HostScan::new(&random_blob(layout), set).digest, digest, "{}, {}", set.name(), layout.name());
         }
-        println!(
+        say!(
             "target x86_64, {}: digest {digest:#018x} (weights portable and for {})",
             set.name(),
             Layout::X86_64.name()
