@@ -5,8 +5,8 @@
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::hprintln;
 use kscout_core::arena::StaticArena;
-use kscout_core::kernels::agreement::{MEMORY_BYTES, check};
 use kscout_core::kernels::Native;
+use kscout_core::kernels::agreement::{MEMORY_BYTES, check};
 use kscout_firmware::status;
 
 /// Every target takes the first cases of this seed.

@@ -6,7 +6,8 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use kscout_core::arena::{Carver, StaticArena};
 use kscout_core::kernels::{
-    Channel, ChannelParams, Conv2d, Kernels, Layout, Native, Shape, conv_extent, conv_scratch_bytes, depthwise_scratch_bytes,
+    Channel, ChannelParams, Conv2d, Kernels, Layout, Native, Shape, conv_extent, conv_scratch_bytes,
+    depthwise_scratch_bytes,
 };
 use kscout_core::quant::Requant;
 use kscout_firmware::clock::{Clock, Tally};
@@ -49,7 +50,10 @@ const ARENA_BYTES: usize = 320 * 1024;
 /// All channels alike: a scale that keeps outputs within eight bits.
 const CHANNEL: [u8; Channel::BYTES] =
     Channel { bias: 100, requant: Requant { multiplier: 1_500_000_000, shift: -10 } }.to_bytes();
-static PARAMS: [[u8; Channel::BYTES]; 128] = [CHANNEL; 128];
+/// Aligned as a blob's constants are.
+#[repr(align(16))]
+struct Params([[u8; Channel::BYTES]; 128]);
+static PARAMS: Params = Params([CHANNEL; 128]);
 
 #[entry]
 fn main() -> ! {
@@ -88,7 +92,9 @@ fn bench(layer: &Layer, arena: &mut [u8], clock: &Clock) -> Option<()> {
         out_zero: 5,
         clamp: (-128, 127),
         weights,
-        layout: Layout::Portable, rows: (0, output.h), params: ChannelParams::new(PARAMS.as_flattened().get(..to * Channel::BYTES)?)?,
+        layout: Layout::Portable,
+        rows: (0, output.h),
+        params: ChannelParams::new(PARAMS.0.as_flattened().get(..to * Channel::BYTES)?)?,
     };
     let mut tally = Tally::default();
     clock.count(&mut tally, || match depthwise {

@@ -7,14 +7,17 @@
 
 use core::arch::naked_asm;
 
+use super::channels;
 use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
 use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
 use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Layout, Portable};
 
 /// Windows side by side.
-const COLUMNS: usize = 4;
+pub(super) const COLUMNS: usize = 4;
 /// Words of a block of four weights by four windows.
 const BLOCK_WORDS: usize = 8;
+/// Most weights of a window that is put together in bytes first.
+const SMALL: usize = 32;
 
 /// See [`Kernels::conv2d`].
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
@@ -40,6 +43,9 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
         }
         let stride = op.output.c;
         let positions = block.len() / stride.max(1);
+        if positions == COLUMNS && channels::all(op, &columns, &filters, &scale, block) {
+            continue;
+        }
         for (c, channel) in op.params.iter().enumerate() {
             let sums = columns.product(filters.get(c));
             for (position, sum) in sums.into_iter().enumerate().take(positions) {
@@ -90,9 +96,9 @@ fn is_roomy(scratch: &[u8], bytes: usize) -> bool {
 }
 
 /// Four windows in the scratch. What they hold beyond `len` weights is zero and stays so.
-struct Columns {
-    words: *mut u32,
-    blocks: usize,
+pub(super) struct Columns {
+    pub(super) words: *mut u32,
+    pub(super) blocks: usize,
     zero: i32,
     negative: u32,
 }
@@ -113,6 +119,12 @@ impl Columns {
     fn gather(&mut self, op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize), column: usize) {
         let channels = op.input.c;
         let taps = op.kernel.1 * channels;
+        if let Some(rows) = rows_of_three(op, input, (top, left)) {
+            return self.put_three(rows, column);
+        }
+        if !taps.is_multiple_of(4) && taps * op.kernel.0 <= SMALL {
+            return self.gather_small(op, input, (top, left), column);
+        }
         let mut at = 0;
         for ky in 0..op.kernel.0 {
             let y = (top + ky * op.dilation).wrapping_sub(op.pad);
@@ -124,6 +136,44 @@ impl Columns {
             }
             at += taps;
         }
+    }
+
+    /// A window of three rows of three weights, each in the low bytes of a word.
+    #[inline(always)]
+    fn put_three(&mut self, [a, b, c]: [u32; 3], column: usize) {
+        // What fills the last block up is the zero point, which counts for nothing.
+        let fill = u32::from(self.zero as u8) * 0x0101_0100;
+        let quads = [a & 0x00ff_ffff | b << 24, b >> 8 & 0xffff | c << 16, c >> 16 & 0xff | fill];
+        self.run(bytemuck::cast_slice(&quads), 0, column);
+    }
+
+    /// A window of few weights whose rows are no whole words: put together in bytes, then widened at once.
+    #[inline(never)]
+    fn gather_small(&mut self, op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize), column: usize) {
+        let channels = op.input.c;
+        let mut window = [op.in_zero as i8; SMALL];
+        let mut to = window.iter_mut();
+        let inside = left >= op.pad && left - op.pad + op.kernel.1 <= op.input.w && op.dilation == 1;
+        for ky in 0..op.kernel.0 {
+            let y = (top + ky * op.dilation).wrapping_sub(op.pad);
+            let row = input.get(y.wrapping_mul(op.input.w * channels)..).filter(|_| y < op.input.h);
+            if let (true, Some(row)) = (inside, row) {
+                let from = row.get((left - op.pad) * channels..).unwrap_or(&[]);
+                from.iter().zip(to.by_ref().take(op.kernel.1 * channels)).for_each(|(&q, to)| *to = q);
+                continue;
+            }
+            for kx in 0..op.kernel.1 {
+                let x = (left + kx * op.dilation).wrapping_sub(op.pad);
+                let tap = row.and_then(|row| row.get(x.wrapping_mul(channels)..)).filter(|_| x < op.input.w);
+                for c in 0..channels {
+                    if let Some(to) = to.next() {
+                        *to = tap.and_then(|tap| tap.get(c)).copied().unwrap_or(op.in_zero as i8);
+                    }
+                }
+            }
+        }
+        // Beyond the window lies the zero point, which counts for nothing.
+        self.run(window.get(..4 * self.blocks).unwrap_or(&window), 0, column);
     }
 
     /// A row of a window that is not wholly inside; an empty `row` is one outside.
@@ -187,8 +237,25 @@ impl Columns {
     }
 }
 
+/// The rows of a window of a single channel's 3x3 convolution that lies inside, with the byte after each.
+#[inline(always)]
+fn rows_of_three(op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize)) -> Option<[u32; 3]> {
+    if op.input.c != 1 || op.kernel != (3, 3) || op.dilation != 1 || top < op.pad || left < op.pad {
+        return None;
+    }
+    let (y, x) = (top - op.pad, left - op.pad);
+    if y + 3 > op.input.h || x + 3 > op.input.w {
+        return None;
+    }
+    let row = |ky: usize| {
+        let four = input.get((y + ky) * op.input.w + x..)?.first_chunk::<4>()?;
+        Some(u32::from_le_bytes(four.map(|q| q as u8)))
+    };
+    Some([row(0)?, row(1)?, row(2)?])
+}
+
 /// The filters of a layer, each padded with zeros to whole words.
-enum Filters<'a> {
+pub(super) enum Filters<'a> {
     /// Whole words as they lie, or padded in the scratch.
     Padded { first: *const u8, len: usize },
     /// Padded one at a time.
@@ -239,7 +306,9 @@ impl<'a> Filters<'a> {
 pub(super) struct Scale {
     /// No sum leaves 30 bits and every shift goes to the right: see [`Scale::finish`].
     fast: bool,
-    out_zero: i32,
+    /// It is fast, the zero point can be added before the last shift, and limits are those of eight bits.
+    pub(super) folds: bool,
+    pub(super) out_zero: i32,
     clamp: (i8, i8),
 }
 
@@ -248,7 +317,9 @@ impl Scale {
         // Products are at most 255 * 128.
         let room = (1_i64 << 30) - len as i64 * 32_640;
         let fits = |c: Channel| (-31..=-1).contains(&c.requant.shift) && i64::from(c.bias.unsigned_abs()) < room;
-        Self { fast: params.iter().all(fits), out_zero, clamp }
+        let fast = params.iter().all(fits);
+        let folds = fast && clamp == (i8::MIN, i8::MAX) && params.iter().all(|c| c.requant.shift >= -22);
+        Self { fast, folds, out_zero, clamp }
     }
 
     /// As [`Channel::finish`]. With a sum below 2^30 in size SMMULR of its double is the first rounding, and nothing

@@ -7,6 +7,7 @@
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
 #![allow(unsafe_code)]
 
+mod channels;
 mod conv;
 mod depthwise;
 mod dsp;
