@@ -15,6 +15,7 @@ cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo fmt --all --check
 cargo fmt --manifest-path firmware-demo/Cargo.toml --check
 cargo fmt --manifest-path tests/targets/Cargo.toml --check
+cargo fmt --manifest-path tests/peers/tract/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
 # The core once more with overflow checks on.

@@ -52,7 +52,9 @@ impl Job {
     fn export(&self) -> String {
         let (data, reward, policy) = (self.path("data"), self.path("reward"), self.path("policy"));
         let out = self.path("heart.kscout");
-        let args = ["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out];
+        let onnx = self.path("heart.onnx");
+        let args =
+            ["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out, "--onnx", &onnx];
         kscout(&args).succeeded();
         out
     }
@@ -75,6 +77,9 @@ fn from_nothing_to_a_verified_scan() {
     assert_eq!(lines_of(job.path("reward/log.csv")), 3, "a header and two validations");
     job.train_policy("policy", &[]).succeeded();
     let blob = job.export();
+    let again = job.path("again.onnx");
+    kscout(&["export", "--from", &blob, "--onnx", &again]).succeeded();
+    assert_eq!(fs::read(job.path("heart.onnx")).unwrap(), fs::read(&again).unwrap(), "with the file, and from it");
 
     let listing = kscout(&["inspect", &blob, "--json"]).succeeded();
     let listing: serde_json::Value = serde_json::from_str(&listing).expect("inspect --json prints JSON");

@@ -14,7 +14,7 @@ use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
-use crate::export::{HeaderSpec, observe, pack};
+use crate::export::{BlobFile, HeaderSpec, Rounding, observe, onnx, pack};
 use crate::mri::Protocol;
 use crate::rl::agent::load_policy;
 use crate::train::Meta;
@@ -23,53 +23,85 @@ use crate::train::reward::load_segmenter;
 /// `kscout export`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan."
+    after_help = "Examples:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n  kscout export --from heart.kscout --onnx heart.onnx\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan."
 )]
 pub struct ExportArgs {
     /// Checkpoint of the segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
-    #[arg(long, value_name = "DIR")]
-    reward: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
+    reward: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4: smaller and faster
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", conflicts_with = "from")]
     prune: Option<usize>,
     /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "from")]
     policy: Option<PathBuf>,
     /// Data set whose training slices set the ranges of the int8 numbers
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
+    data: Option<PathBuf>,
     /// How many training slices to calibrate on, each at a random moment of a scan
-    #[arg(long, value_name = "SLICES", default_value_t = CALIBRATION)]
+    #[arg(long, value_name = "SLICES", default_value_t = CALIBRATION, conflicts_with = "from")]
     calibration: usize,
     /// How those slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
-    #[arg(long, default_value = "scanner")]
+    #[arg(long, default_value = "scanner", conflicts_with = "from")]
     protocol: Protocol,
     /// Seed of phase, noise and masks of the calibration
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, conflicts_with = "from")]
     seed: u64,
     /// Lay weights out for the fastest kernels of a target: `portable`, `cortex-m4` (also M7 and M33), `cortex-m55`, `x86-64` or
     /// `aarch64`. Every core runs every file, with the same result; on its own target a file made for it is faster
     #[arg(long, default_value_t = Layout::Portable)]
     target: Layout,
     /// The file to write
-    #[arg(long, value_name = "FILE.kscout")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE.kscout", required_unless_present = "onnx", conflicts_with = "from")]
+    out: Option<PathBuf>,
+    /// Write the segmenter as an ONNX file too: the same int8 network in QDQ form, for other runtimes
+    #[arg(long, value_name = "FILE.onnx")]
+    onnx: Option<PathBuf>,
+    /// How often the ONNX file has values rounded: `twice`, as the core does, or `once`, as other runtimes do in int8: faster, and
+    /// less alike
+    #[arg(long, value_name = "TIMES", default_value = "twice", requires = "onnx")]
+    onnx_rounding: Rounding,
+    /// A file that was exported before, to write as ONNX
+    #[arg(long, value_name = "FILE.kscout", requires = "onnx")]
+    from: Option<PathBuf>,
 }
 
 impl ExportArgs {
     /// Exports.
     pub fn run(self) -> Result<(), Failure> {
+        let bytes = match (&self.from, &self.reward, &self.data) {
+            (Some(file), ..) => BlobFile::read(file)?.into_bytes(),
+            (None, Some(reward), Some(data)) => self.pack(reward, data)?,
+            _ => return Err("--reward and --data are needed, or --from".into()),
+        };
+        let model = Model::new_checked(&bytes)?;
+        // Before anything is written, so that an error leaves nothing half done.
+        let onnx = self.onnx.as_ref().map(|path| {
+            let whose = self.from.as_ref().unwrap_or(path).display();
+            let bytes = onnx(&model, self.onnx_rounding).map_err(|error| format!("{whose}: {error}"))?;
+            Ok::<_, Failure>((path, bytes))
+        });
+        let onnx = onnx.transpose()?;
+        if let Some(path) = &self.out {
+            print!("{}", summary(&inspect(&model)));
+            write(path, &bytes)?;
+        }
+        onnx.map_or(Ok(()), |(path, bytes)| write(path, &bytes))
+    }
+
+    /// The bytes of a blob from checkpoints.
+    fn pack(&self, dir: &Path, data_dir: &Path) -> Result<Vec<u8>, Failure> {
         let device = Device::flex();
-        let (segmenter, reward) = load_segmenter(&self.reward, self.prune, &device)?;
+        let (segmenter, reward) = load_segmenter(dir, self.prune, &device)?;
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
-        check_size(&self.reward, &reward)?;
+        check_size(dir, &reward)?;
         reward.note_protocol(&self.protocol.to_string());
         let size = [reward.height, reward.width];
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
         }
-        let data = Dataset::open(&self.data)?;
-        expect_size(&self.data, [data.height(), data.width()], size, "the segmenter")?;
+        let data = Dataset::open(data_dir)?;
+        expect_size(data_dir, [data.height(), data.width()], size, "the segmenter")?;
         let observations = observe(&data.slices(Split::Train), self.calibration, &self.protocol, self.seed);
         let header = HeaderSpec {
             height: reward.height,
@@ -80,13 +112,14 @@ impl ExportArgs {
         };
         let segmenter = segmenter.graph(reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
-        let bytes = pack(Some(&segmenter), policy.as_ref(), &observations, &header)?;
-        let contents = inspect(&Model::new_checked(&bytes)?);
-        write_atomically(&self.out, &bytes).map_err(|error| format!("{}: {error}", self.out.display()))?;
-        print!("{}", summary(&contents));
-        println!("{}: {} bytes", self.out.display(), bytes.len());
-        Ok(())
+        Ok(pack(Some(&segmenter), policy.as_ref(), &observations, &header)?)
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_atomically(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}: {} bytes", path.display(), bytes.len());
+    Ok(())
 }
 
 fn check_size(dir: &Path, meta: &Meta) -> Result<(), Failure> {

@@ -48,6 +48,11 @@ impl BlobFile {
         &self.bytes
     }
 
+    /// The whole file, to keep.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The checked view of the bytes.
     pub fn model(&self) -> Result<Model<'_>, BlobFileError> {
         Model::new_checked(&self.bytes).map_err(|problem| BlobFileError::Refused { path: self.path.clone(), problem })

@@ -4,7 +4,7 @@
 //! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
 //! * [`cost`](mod@cost): layers, parameters and memory of a network that need not be trained.
-//! * [`file`](mod@file): reading a blob from disk.
+//! * [`file`](mod@file): reading a blob from disk. [`onnx`](mod@onnx): its segmenter as an ONNX file.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
 //!   [`bench`](mod@bench): how long it takes.
 
@@ -15,6 +15,7 @@ pub mod cost;
 pub mod file;
 pub mod inspect;
 pub mod observe;
+pub mod onnx;
 pub mod pack;
 pub mod plan;
 pub mod quantise;
@@ -23,4 +24,5 @@ pub mod verify;
 pub use blob_writer::HeaderSpec;
 pub use file::{BlobFile, BlobFileError};
 pub use observe::{Observation, observe};
+pub use onnx::{OnnxError, Rounding, onnx};
 pub use pack::{ExportError, header, pack, quantised, scan_loop};

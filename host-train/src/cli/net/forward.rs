@@ -4,29 +4,35 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
+use kscout_core::model::TensorInfo;
 
 use super::super::Failure;
 use super::npy::Array;
 use crate::device::DeviceChoice;
+use crate::export::BlobFile;
 use crate::net::import::{StateDict, import_segmenter};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
+use crate::segment::{CoreSegmenter, Segment};
 use crate::train::checkpoint;
 
 /// `kscout net forward`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout net forward --arch unext-s --weights model.pth --input images.npy --output logits.npy"
+    after_help = "Examples:\n  kscout net forward --arch unext-s --weights model.pth --input images.npy --output logits.npy\n  kscout net forward --blob heart.kscout --input images.npy --output logits.npy"
 )]
 pub struct ForwardArgs {
     /// The network: unet, unet-bilinear, unetpp, unext or unext-s; a checkpoint knows its own
-    #[arg(long, value_name = "NAME", required_unless_present = "model")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["model", "blob"])]
     arch: Option<Arch>,
     /// Weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
-    #[arg(long, value_name = "FILE", required_unless_present = "model", conflicts_with = "model")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "blob"], conflicts_with = "model")]
     weights: Option<PathBuf>,
     /// A checkpoint, from `kscout import` or `kscout train reward`, instead of weights
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// The int8 segmenter of a file that `kscout export` wrote: images are rounded to its input's steps, logits are its output's
+    #[arg(long, value_name = "FILE.kscout", conflicts_with_all = ["arch", "weights", "model", "device"])]
+    blob: Option<PathBuf>,
     /// Images [B, C, H, W] as float32 or float64, C being 1 or the network's channels
     #[arg(long, value_name = "FILE.npy")]
     input: PathBuf,
@@ -41,6 +47,16 @@ pub struct ForwardArgs {
 impl ForwardArgs {
     /// Runs the network.
     pub fn run(self) -> Result<(), Failure> {
+        let logits = match &self.blob {
+            Some(blob) => self.in_int8(&BlobFile::read(blob)?, blob)?,
+            None => self.in_real_numbers()?,
+        };
+        logits.write(&self.output)?;
+        println!("{}: {:?}, float32", self.output.display(), logits.shape);
+        Ok(())
+    }
+
+    fn in_real_numbers(&self) -> Result<Array, Failure> {
         let device = self.device.open()?;
         let (network, spec) = self.network(&device)?;
         let images = Array::read(&self.input)?;
@@ -55,13 +71,31 @@ impl ForwardArgs {
             })
             .collect();
         let levels = spec.arch.levels();
-        let logits = Array {
+        Ok(Array {
             shape: [&[levels][usize::from(levels == 1)..], &[batch, spec.classes, height, width]].concat(),
             data: heads_first(&heads, levels),
-        };
-        logits.write(&self.output)?;
-        println!("{}: {:?}, float32", self.output.display(), logits.shape);
-        Ok(())
+        })
+    }
+
+    fn in_int8(&self, file: &BlobFile, path: &Path) -> Result<Array, Failure> {
+        let model = file.model()?;
+        let graph = model.segmenter().ok_or_else(|| format!("{}: no segmenter in this file", path.display()))?;
+        let images = Array::read(&self.input)?;
+        let (input, output) = (graph.input(0).ok_or("a segmenter without an input")?, graph.output());
+        let expected = [input.shape.c, input.shape.h, input.shape.w];
+        if images.shape.len() != 4 || images.shape[1..] != expected || images.shape[0] == 0 {
+            let ([c, h, w], got) = (expected, &images.shape);
+            let name = self.input.display();
+            return Err(format!("{name}: an array of {got:?}; this segmenter takes [B, {c}, {h}, {w}]").into());
+        }
+        let levels: Vec<i8> = images.data.iter().map(|&value| to_step(value, &input)).collect();
+        let levels: Vec<&[i8]> = levels.chunks_exact(input.shape.len()).collect();
+        let logits = CoreSegmenter { graph }.logits(&levels);
+        let real = |q: f32| output.scale * (q - output.zero_point as f32);
+        Ok(Array {
+            shape: vec![images.shape[0], output.shape.c, output.shape.h, output.shape.w],
+            data: logits.iter().flat_map(|logits| channels_first(logits, output.shape.c)).map(real).collect(),
+        })
     }
 
     fn network(&self, device: &Device) -> Result<(Segmenter, SegmenterSpec), Failure> {
@@ -97,6 +131,16 @@ fn check_input(path: &Path, images: &Array, spec: &SegmenterSpec) -> Result<[usi
         return refuse(format!("{batch} images of {height}x{width}; {} takes one or more, of sides {rule}", spec.arch));
     }
     Ok([batch, channels, height, width])
+}
+
+/// The step nearest to `value`, halves to even as ONNX's `QuantizeLinear` has it.
+fn to_step(value: f32, tensor: &TensorInfo) -> i8 {
+    ((value / tensor.scale).round_ties_even() + tensor.zero_point as f32).clamp(-128.0, 127.0) as i8
+}
+
+/// `[pixel][channel]` as `[channel][pixel]`.
+fn channels_first(values: &[f32], channels: usize) -> impl Iterator<Item = f32> {
+    (0..channels).flat_map(move |channel| values.iter().skip(channel).step_by(channels).copied())
 }
 
 fn values(tensor: Tensor<4>) -> Vec<f32> {
