@@ -87,6 +87,6 @@ class Kscout:
         pass
 
 
-def segmenter_ms(times) -> float:
+def segmenter_ms(bench) -> float:
     """The segmenter's median in what `kscout bench --json` prints."""
-    return next(time["median_ms"] for time in times if time["graph"] == "segmenter")
+    return next(time["median_ms"] for time in bench["graphs"] if time["graph"] == "segmenter")

@@ -70,7 +70,13 @@ impl Sandbox {
 }
 
 fn header() -> HeaderSpec {
-    HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "untrained".into() }
+    HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout: kscout_core::kernels::Layout::Portable,
+        provenance: "untrained".into(),
+    }
 }
 
 fn levels(seed: u64, count: usize) -> Vec<i8> {

@@ -49,7 +49,7 @@ pub struct ExportArgs {
     seed: u64,
     /// Lay weights out for the fastest kernels of a target: `portable`, `cortex-m4` (also M7 and M33), `cortex-m55`, `x86-64` or
     /// `aarch64`. Every core runs every file, with the same result; on its own target a file made for it is faster
-    #[arg(long, default_value_t = Layout::Portable)]
+    #[arg(long, default_value_t = Layout::Portable, conflicts_with = "from")]
     target: Layout,
     /// The file to write
     #[arg(long, value_name = "FILE.kscout", required_unless_present = "onnx", conflicts_with = "from")]

@@ -67,7 +67,13 @@ fn spec() -> GraphSpec {
 }
 
 fn blob(segmenter: &GraphSpec) -> Vec<u8> {
-    let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: "a test".into() };
+    let header = HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout: kscout_core::kernels::Layout::Portable,
+        provenance: "a test".into(),
+    };
     write_blob(&header, Some(segmenter), None).unwrap()
 }
 
@@ -286,7 +292,13 @@ fn a_factor_that_is_not_the_scales_is_refused() {
 fn a_blob_without_a_segmenter_is_refused() {
     let policy = crate::net::Scout::new(SIDE, SIDE, &burn::tensor::Device::flex()).graph(SIDE, SIDE);
     let ranges = vec![Range { low: -1.0, high: 1.0 }; policy.nodes.len()];
-    let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, provenance: String::new() };
+    let header = HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout: kscout_core::kernels::Layout::Portable,
+        provenance: String::new(),
+    };
     let blob = write_blob(&header, None, Some(&quantise(&policy, &ranges).unwrap())).unwrap();
     let model = kscout_core::model::Model::new_checked(&blob).unwrap();
     assert_eq!(onnx(&model, Rounding::Once), Err(OnnxError::NoSegmenter));
