@@ -56,7 +56,7 @@ pub struct GraphTime {
     pub operators: Vec<OperatorTime>,
 }
 
-/// What [`bench`] measured.
+/// What [`bench()`] measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bench {
     /// Name of the kernel set.

@@ -18,13 +18,13 @@ pub mod data_type {
 
 /// Kinds of attributes: which field of an [`Attribute`] holds its value.
 pub mod attribute_type {
-    /// [`Attribute::f`](super::Attribute::f)
+    /// `Attribute::f`
     pub const FLOAT: i32 = 1;
-    /// [`Attribute::i`](super::Attribute::i)
+    /// `Attribute::i`
     pub const INT: i32 = 2;
-    /// [`Attribute::s`](super::Attribute::s)
+    /// `Attribute::s`
     pub const STRING: i32 = 3;
-    /// [`Attribute::ints`](super::Attribute::ints)
+    /// `Attribute::ints`
     pub const INTS: i32 = 7;
 }
 
