@@ -306,7 +306,8 @@ impl<'a> Filters<'a> {
 pub(super) struct Scale {
     /// No sum leaves 30 bits and every shift goes to the right: see [`Scale::finish`].
     fast: bool,
-    /// It is fast, the zero point can be added before the last shift, and limits are those of eight bits.
+    /// It is fast, no multiplier is negative, the zero point can be added before the last shift, and limits are those of eight
+    /// bits.
     pub(super) folds: bool,
     pub(super) out_zero: i32,
     clamp: (i8, i8),
@@ -318,7 +319,9 @@ impl Scale {
         let room = (1_i64 << 30) - len as i64 * 32_640;
         let fits = |c: Channel| (-31..=-1).contains(&c.requant.shift) && i64::from(c.bias.unsigned_abs()) < room;
         let fast = params.iter().all(fits);
-        let folds = fast && clamp == (i8::MIN, i8::MAX) && params.iter().all(|c| c.requant.shift >= -22);
+        let folds = fast
+            && clamp == (i8::MIN, i8::MAX)
+            && params.iter().all(|c| c.requant.shift >= -22 && c.requant.multiplier >= 0);
         Self { fast, folds, out_zero, clamp }
     }
 
