@@ -154,14 +154,17 @@ impl Draw {
     /// Fills records of channels that each sum `terms` products. In most operators all of them are usual; in half, as an
     /// exporter's, so that paths which ask for that of every channel are taken.
     pub fn params(&mut self, params: &mut [u8], terms: usize) {
-        let (tame, wild) = (self.one_in(2), self.one_in(8));
+        let (tame, wild, negative) = (self.one_in(2), self.one_in(8), self.one_in(8));
         for record in params.as_chunks_mut::<{ Channel::BYTES }>().0 {
             let bits = (self.bits() >> 32) as i32;
             let usual = bits >> self.between(8, 24);
             let channel = if wild && self.one_in(3) {
                 Channel { bias: self.one_of([bits, i32::MIN, i32::MAX]), requant: self.wild_requant() }
             } else {
-                let requant = self.requant(terms);
+                let mut requant = self.requant(terms);
+                if tame && negative {
+                    requant.multiplier = -requant.multiplier;
+                }
                 let shift = if tame { requant.shift.clamp(-22, -1) } else { requant.shift };
                 Channel { bias: usual, requant: Requant { shift, ..requant } }
             };
