@@ -10,7 +10,7 @@ use core::arch::aarch64::{
 
 use super::scale::{Lanes, Range};
 use crate::kernels::ops::{aligned_weight, saturate};
-use crate::kernels::{Add, Concat, ConcatInput, Corners, Upsample2x};
+use crate::kernels::{Add, Concat, Corners, Upsample2x};
 
 /// Runs a valid `op` on slices that fit it; false, with nothing done, if a scale is not for these kernels.
 pub(super) fn add(op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) -> bool {
@@ -116,23 +116,8 @@ fn blend(op: &Upsample2x, (scale, range): &(Lanes, Range), taps: [(&[i8], i32); 
 
 /// Runs a valid `op` on slices that fit it.
 pub(super) fn concat(op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
-    join(op, &op.a, a, 0, output);
-    join(op, &op.b, b, op.a.shape.c, output);
-}
-
-/// The channels that come from one tensor, from `first` on.
-fn join(op: &Concat, from: &ConcatInput, tensor: &[i8], first: usize, output: &mut [i8]) {
-    let mut values = [0; 256];
-    for (value, q) in values.iter_mut().zip(i8::MIN..=i8::MAX) {
-        *value = op.value(from, q);
-    }
-    let channels = from.shape.c;
-    let positions = output.chunks_exact_mut(op.output().c.max(1)).zip(tensor.chunks_exact(channels.max(1)));
-    for (out, position) in positions {
-        if let Some(out) = out.get_mut(first..).and_then(|out| out.get_mut(..channels)) {
-            table(&values, position, out);
-        }
-    }
+    let [first, second] = op.values();
+    op.join(a, b, output, |from, to| table(&first, from, to), |from, to| table(&second, from, to));
 }
 
 /// `output[i] = values[input[i] + 128]`, for slices of one length: TBL over four times 64 values.

@@ -12,7 +12,7 @@ use core::arch::asm;
 
 use super::dsp::smmlar;
 use crate::kernels::ops::saturate;
-use crate::kernels::{Add, Concat, ConcatInput, Kernels, Portable, Table};
+use crate::kernels::{Add, Concat, Kernels, Portable, Table};
 use crate::quant::Requant;
 
 /// Shortest sum for which it pays to scale all 256 values of both inputs beforehand.
@@ -180,23 +180,9 @@ pub(super) fn concat(op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
     if !op.is_valid() || !op.fits(a, b, output) {
         return;
     }
-    let (first, second) = (values(op, &op.a), values(op, &op.b));
-    let positions = a.chunks_exact(op.a.shape.c.max(1)).zip(b.chunks_exact(op.b.shape.c.max(1)));
-    for (out, (a, b)) in output.chunks_exact_mut(op.output().c.max(1)).zip(positions) {
-        if let Some((left, right)) = out.split_at_mut_checked(a.len()) {
-            table(&Table { table: &first }, a, left);
-            table(&Table { table: &second }, b, right);
-        }
-    }
-}
-
-/// What -128, -127 .. 127 from `input` become.
-fn values(op: &Concat, input: &ConcatInput) -> [i8; 256] {
-    let mut values = [0; 256];
-    for (value, q) in values.iter_mut().zip(i8::MIN..=i8::MAX) {
-        *value = op.value(input, q);
-    }
-    values
+    let [first, second] = op.values();
+    let look_up = |values, from: &[i8], to: &mut [i8]| table(&Table { table: values }, from, to);
+    op.join(a, b, output, |from, to| look_up(&first, from, to), |from, to| look_up(&second, from, to));
 }
 
 /// A load, a look-up and a store an element.

@@ -5,7 +5,7 @@
 use core::arch::asm;
 
 use super::block::is_plain;
-use crate::kernels::{Add, Concat, ConcatInput, Table};
+use crate::kernels::{Add, Concat, Table};
 
 /// What the assembly of [`add`] reads.
 #[repr(C)]
@@ -175,24 +175,9 @@ unsafe fn table_to(op: &Table<'_>, input: *const i8, output: *mut i8, len: usize
 
 /// Runs a valid `op` on slices that fit it: what becomes of each of the 256 values is worked out once.
 pub(super) fn concat(op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
-    let (first, second) = (values(op, &op.a), values(op, &op.b));
-    let (first, second) = (Table { table: &first }, Table { table: &second });
-    let positions = a.chunks_exact(op.a.shape.c.max(1)).zip(b.chunks_exact(op.b.shape.c.max(1)));
-    for (out, (a, b)) in output.chunks_exact_mut(op.output().c.max(1)).zip(positions) {
-        if let Some((left, right)) = out.split_at_mut_checked(a.len()) {
-            table(&first, a, left);
-            table(&second, b, right);
-        }
-    }
-}
-
-/// What -128, -127 .. 127 from `input` become.
-fn values(op: &Concat, input: &ConcatInput) -> [i8; 256] {
-    let mut values = [0; 256];
-    for (value, q) in values.iter_mut().zip(i8::MIN..=i8::MAX) {
-        *value = op.value(input, q);
-    }
-    values
+    let [first, second] = op.values();
+    let look_up = |values, from: &[i8], to: &mut [i8]| table(&Table { table: values }, from, to);
+    op.join(a, b, output, |from, to| look_up(&first, from, to), |from, to| look_up(&second, from, to));
 }
 
 /// Most classes: lanes reach their logits with places of 8 bits.

@@ -105,6 +105,36 @@ impl Concat {
     pub(crate) const fn value(&self, input: &ConcatInput, q: i8) -> i8 {
         saturate(input.requant.apply((q as i32).wrapping_sub(input.zero)), self.out_zero, self.clamp)
     }
+
+    /// What -128, -127 .. 127 from either input become: worked out once, so that joining is looking up.
+    pub(crate) fn values(&self) -> [[i8; 256]; 2] {
+        [&self.a, &self.b].map(|input| {
+            let mut values = [0; 256];
+            for (value, q) in values.iter_mut().zip(i8::MIN..=i8::MAX) {
+                *value = self.value(input, q);
+            }
+            values
+        })
+    }
+
+    /// Fills the output of slices that fit, position by position: `left` with the channels of `a`, `right` with those of `b`.
+    #[inline(always)]
+    pub(crate) fn join(
+        &self,
+        a: &[i8],
+        b: &[i8],
+        output: &mut [i8],
+        left: impl Fn(&[i8], &mut [i8]),
+        right: impl Fn(&[i8], &mut [i8]),
+    ) {
+        let positions = a.chunks_exact(self.a.shape.c.max(1)).zip(b.chunks_exact(self.b.shape.c.max(1)));
+        for (out, (a, b)) in output.chunks_exact_mut(self.output().c.max(1)).zip(positions) {
+            if let Some((first, second)) = out.split_at_mut_checked(a.len()) {
+                left(a, first);
+                right(b, second);
+            }
+        }
+    }
 }
 
 /// Normalisation of each position over its channels.

@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::{Concat, ConcatInput, Kernels, Portable, Table};
+use crate::kernels::{Concat, Kernels, Portable, Table};
 
 /// Looks up 64 values at a time: two permutations of bytes have half of the table each, and the sign says which is right.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -46,14 +46,8 @@ unsafe fn look_up_at(table: &[i8; 256], input: *const i8, output: *mut i8, count
 
 /// Runs a valid `op` on slices that fit it. `vbmi`: whether the CPU has what [`look_up`] needs.
 pub(super) fn concat(op: &Concat, a: &[i8], b: &[i8], output: &mut [i8], vbmi: bool) {
-    let (first, second) = (Values::new(op, &op.a), Values::new(op, &op.b));
-    let positions = a.chunks_exact(op.a.shape.c.max(1)).zip(b.chunks_exact(op.b.shape.c.max(1)));
-    for (out, (a, b)) in output.chunks_exact_mut(op.output().c.max(1)).zip(positions) {
-        if let Some((left, right)) = out.split_at_mut_checked(a.len()) {
-            first.map(a, left, vbmi);
-            second.map(b, right, vbmi);
-        }
-    }
+    let [first, second] = op.values().map(Values::new);
+    op.join(a, b, output, |from, to| first.map(from, to, vbmi), |from, to| second.map(from, to, vbmi));
 }
 
 /// What each value becomes.
@@ -64,13 +58,8 @@ struct Values {
 }
 
 impl Values {
-    fn new(op: &Concat, input: &ConcatInput) -> Self {
-        let mut values = Self { table: [0; 256], same: true };
-        for (value, q) in values.table.iter_mut().zip(i8::MIN..=i8::MAX) {
-            *value = op.value(input, q);
-            values.same &= *value == q;
-        }
-        values
+    fn new(table: [i8; 256]) -> Self {
+        Self { same: table.iter().copied().eq(i8::MIN..=i8::MAX), table }
     }
 
     #[inline(always)]
