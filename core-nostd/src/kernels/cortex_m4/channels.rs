@@ -5,6 +5,7 @@
 
 use core::arch::naked_asm;
 
+use super::blocks::all_blocks;
 use super::conv::{COLUMNS, Columns, Filters, Scale};
 use crate::kernels::Conv2d;
 
@@ -56,28 +57,13 @@ pub(super) fn all(op: &Conv2d<'_>, columns: &Columns, filters: &Filters<'_>, sca
 /// first one's result is taken from the sum: they differ only where that result is 0, and then it makes no difference.
 ///
 /// # Safety
-/// The job's pointers must be good for what they stand for; sums stay below 2^30, multipliers are positive, shifts within
+/// The job's pointers must be good for what they stand for; sums stay below 2^30, multipliers are not negative, shifts within
 /// -22 ..= -1.
 #[unsafe(naked)]
 unsafe extern "C" fn run(job: &Job) {
     naked_asm!(
         // Assembly of a naked function does not see the flags that give an Armv8-M core the DSP extension.
         ".arch armv7e-m",
-        ".macro kscout_block",
-        "ldr lr, [r1], #4",
-        "ldmia r0!, {{r4-r7}}",
-        "sxtb16 r12, lr",
-        "sxtb16 lr, lr, ror #8",
-        "smlad r8, r4, r12, r8",
-        "smlad r9, r5, r12, r9",
-        "smlad r10, r6, r12, r10",
-        "smlad r11, r7, r12, r11",
-        "ldmia r0!, {{r4-r7}}",
-        "smlad r8, r4, lr, r8",
-        "smlad r9, r5, lr, r9",
-        "smlad r10, r6, lr, r10",
-        "smlad r11, r7, lr, r11",
-        ".endm",
         ".macro kscout_scale sum",
         "add r7, r6, \\sum, asr #31",
         "lsl \\sum, \\sum, #1",
@@ -98,23 +84,8 @@ unsafe extern "C" fn run(job: &Job) {
         "mov r10, r8",
         "mov r11, r8",
         "cmp r2, #0",
-        "blt 3f",
-        "2:",
-        "kscout_block",
-        "kscout_block",
-        "kscout_block",
-        "kscout_block",
-        "subs r2, r2, #4",
-        "bge 2b",
-        "3:",
-        "adds r2, r2, #4",
-        "beq 5f",
-        "4:",
-        "kscout_block",
-        "subs r2, r2, #1",
-        "bne 4b",
+        all_blocks!(),
         // Its four outputs: r4 multiplier, r5 shift, r6 what is added before it.
-        "5:",
         "ldmia r3!, {{r4, r5}}",
         "ldrd r6, r0, [sp, #8]",
         "ldrd r2, lr, [sp, #16]",
@@ -138,7 +109,6 @@ unsafe extern "C" fn run(job: &Job) {
         "bne 6b",
         "add sp, sp, #24",
         "pop {{r4-r11, pc}}",
-        ".purgem kscout_block",
         ".purgem kscout_scale",
     )
 }

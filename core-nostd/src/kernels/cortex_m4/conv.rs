@@ -7,6 +7,7 @@
 
 use core::arch::naked_asm;
 
+use super::blocks::all_blocks;
 use super::channels;
 use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
 use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
@@ -353,46 +354,15 @@ unsafe extern "C" fn product(columns: *const u32, filter: *const u8, blocks: usi
     naked_asm!(
         // Assembly of a naked function does not see the flags that give an Armv8-M core the DSP extension.
         ".arch armv7e-m",
-        ".macro kscout_block",
-        "ldr lr, [r1], #4",
-        "ldmia r0!, {{r4-r7}}",
-        "sxtb16 r12, lr",
-        "sxtb16 lr, lr, ror #8",
-        "smlad r8, r4, r12, r8",
-        "smlad r9, r5, r12, r9",
-        "smlad r10, r6, r12, r10",
-        "smlad r11, r7, r12, r11",
-        "ldmia r0!, {{r4-r7}}",
-        "smlad r8, r4, lr, r8",
-        "smlad r9, r5, lr, r9",
-        "smlad r10, r6, lr, r10",
-        "smlad r11, r7, lr, r11",
-        ".endm",
         "push {{r3-r11, lr}}",
         "mov r8, #0",
         "mov r9, #0",
         "mov r10, #0",
         "mov r11, #0",
         "subs r2, r2, #4",
-        "blt 3f",
-        "2:",
-        "kscout_block",
-        "kscout_block",
-        "kscout_block",
-        "kscout_block",
-        "subs r2, r2, #4",
-        "bge 2b",
-        "3:",
-        "adds r2, r2, #4",
-        "beq 5f",
-        "4:",
-        "kscout_block",
-        "subs r2, r2, #1",
-        "bne 4b",
-        "5:",
+        all_blocks!(),
         "ldr r3, [sp]",
         "stmia r3, {{r8-r11}}",
         "pop {{r3-r11, pc}}",
-        ".purgem kscout_block",
     )
 }

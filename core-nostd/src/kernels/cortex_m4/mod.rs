@@ -24,6 +24,7 @@
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
 #![allow(unsafe_code)]
 
+mod blocks;
 mod channels;
 mod conv;
 mod depthwise;
