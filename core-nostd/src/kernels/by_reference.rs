@@ -76,6 +76,10 @@ impl<K: Kernels + ?Sized> Kernels for &K {
         (**self).energy(image, width)
     }
 
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        (**self).homodyne(image, paired, weight, out);
+    }
+
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         (**self).quantise(image, gain, out);
     }

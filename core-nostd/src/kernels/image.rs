@@ -1,4 +1,4 @@
-//! The image's operators for every target: growth by a line, energy, quantisation, the class of each pixel.
+//! The image's operators for every target: growth by a line, conjugate symmetry, energy, quantisation, the class of each pixel.
 //!
 //! Floating point has one order of operations, which [`Kernels`](super::Kernels) documents and these loops keep.
 
@@ -46,6 +46,24 @@ fn row_energy(row: &[Complex32]) -> f32 {
 /// The sums of a row's columns in pairs, as vectors are folded.
 pub(super) fn total([a, b, c, d, e, f, g, h]: [f32; COLUMNS]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+    for ((pixel, z), s) in out.iter_mut().zip(image).zip(paired) {
+        *pixel = filled(z, s, libm::sqrtf(square(s)), weight);
+    }
+}
+
+/// A pixel `z` filled in, `size` being the magnitude of `s`.
+#[inline(always)]
+pub(super) fn filled(z: &Complex32, s: &Complex32, size: f32, weight: f32) -> Complex32 {
+    if size > 0.0 {
+        let re = (z.re * s.re + z.im * s.im) / size;
+        let im = (z.im * s.re - z.re * s.im) / size;
+        Complex32::new(re + weight * (re - size), im - weight * im)
+    } else {
+        *z
+    }
 }
 
 pub(super) fn quantise(image: &[Complex32], gain: f32, out: &mut [i8]) {

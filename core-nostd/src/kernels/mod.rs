@@ -154,6 +154,16 @@ pub trait Kernels {
         image::energy(image, width)
     }
 
+    /// An image filled in by conjugate symmetry, pixel by pixel, for as many as the three slices hold. `paired` is the part of
+    /// `image` whose lines have measured mirror images; `weight`, 0 to 1, is what the lines count that symmetry tells.
+    ///
+    /// With `s` of `paired` and `size = sqrt(s.re * s.re + s.im * s.im)`, `re = (z.re * s.re + z.im * s.im) / size` and `im =
+    /// (z.im * s.re - z.re * s.im) / size` are the pixel `z` of `image` less the phase of `s`; out comes `re + weight * (re -
+    /// size)` and `im - weight * im`, each operation rounded. A pixel whose `size` is not above 0 comes out as it is.
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        image::homodyne(image, paired, weight, out);
+    }
+
     /// Levels of an image's magnitude: `floor(sqrt(re * re + im * im) * gain + 0.5)`, each operation rounded, limited to 0 ..=
     /// 255 (0 for what is no number) and less 128, for as many pixels as both slices hold.
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {

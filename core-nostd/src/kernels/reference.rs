@@ -261,6 +261,16 @@ impl Kernels for Reference {
         total
     }
 
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        for ((pixel, z), s) in out.iter_mut().zip(image).zip(paired) {
+            let size = libm::sqrtf(s.re * s.re + s.im * s.im);
+            let re = (z.re * s.re + z.im * s.im) / size;
+            let im = (z.im * s.re - z.re * s.im) / size;
+            let filled = Complex32::new(re + weight * (re - size), im - weight * im);
+            *pixel = if size > 0.0 { filled } else { *z };
+        }
+    }
+
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         for (q, v) in out.iter_mut().zip(image) {
             let level = libm::floorf(libm::sqrtf(v.re * v.re + v.im * v.im) * gain + 0.5);

@@ -5,16 +5,19 @@
 //! * [`rng`]: the small generator behind the random patterns.
 //! * [`fft`]: the centred orthonormal transform of one line.
 //! * [`recon`]: the zero-filled image, grown one line at a time, and its quantised magnitude.
+//! * [`homodyne`]: what conjugate symmetry adds to it.
 //!
 //! All of it works in the caller's memory, and gives the same bytes on every target.
 
 pub mod fft;
+pub mod homodyne;
 pub mod mask;
 pub mod pattern;
 pub mod recon;
 pub mod rng;
 
 pub use fft::{FftError, fft_centred, ifft_centred};
+pub use homodyne::{Homodyne, Reconstruction, UnknownReconstruction, mirror_line};
 pub use mask::{LineMask, LineSet, MAX_LINES, MaskError};
 pub use pattern::{Pattern, PatternError};
 pub use recon::{

@@ -33,6 +33,13 @@ pub enum Pattern {
         /// How fast the density falls away from DC: 0 (uniform) to [`MAX_POWER`].
         power: u8,
     },
+    /// Partial Fourier: a block of lines around DC, as many on either side, then the lower side outward, and the upper side
+    /// only once that is measured. The block gives the phase that [`homodyne`](super::homodyne) needs to put the upper side's
+    /// mirror images in place of it.
+    PartialFourier {
+        /// The share of the budget that the block takes, 0 to 1; rounded to lines, and up to an odd number of them.
+        centre_fraction: f32,
+    },
     /// Lines drawn uniformly without replacement, in the order drawn.
     Random,
 }
@@ -92,11 +99,13 @@ impl fmt::Display for PatternError {
 impl core::error::Error for PatternError {}
 
 impl Pattern {
-    /// Every pattern, with its default parameters: a quarter of the budget in the centre, density to the fourth power.
-    pub const ALL: [Self; 4] = [
+    /// Every pattern, with its default parameters: a quarter of the budget in the centre, half of it for partial Fourier,
+    /// density to the fourth power.
+    pub const ALL: [Self; 5] = [
         Self::CentreOut,
         Self::Equispaced { centre_fraction: 0.25 },
         Self::VariableDensity { centre_fraction: 0.25, power: 4 },
+        Self::PartialFourier { centre_fraction: 0.5 },
         Self::Random,
     ];
 
@@ -106,6 +115,7 @@ impl Pattern {
             Self::CentreOut => "centre-out",
             Self::Equispaced { .. } => "equispaced",
             Self::VariableDensity { .. } => "variable-density",
+            Self::PartialFourier { .. } => "partial-fourier",
             Self::Random => "random",
         }
     }
@@ -141,6 +151,10 @@ impl Pattern {
             Self::CentreOut => {}
             Self::Equispaced { .. } => spread_evenly(budget - centre, &mut chosen, &mut slots),
             Self::VariableDensity { power, .. } => draw(power, seed, &mut chosen, &mut slots),
+            Self::PartialFourier { .. } => {
+                let below = (0..width / 2).rev();
+                below.chain(width / 2..width).for_each(|line| take(line, &mut chosen, &mut slots));
+            }
             Self::Random => draw(0, seed, &mut chosen, &mut slots),
         }
         Ok(budget)
@@ -171,12 +185,17 @@ impl Pattern {
             Self::VariableDensity { power, .. } if power > MAX_POWER => {
                 return Err(PatternError::Power { power });
             }
-            Self::Equispaced { centre_fraction } | Self::VariableDensity { centre_fraction, .. } => centre_fraction,
+            Self::Equispaced { centre_fraction }
+            | Self::VariableDensity { centre_fraction, .. }
+            | Self::PartialFourier { centre_fraction } => centre_fraction,
         };
         if !(0.0..=1.0).contains(&centre_fraction) {
             return Err(PatternError::CentreFraction { centre_fraction });
         }
         let rounded = (budget as f32 * centre_fraction + 0.5) as usize;
+        if let Self::PartialFourier { .. } = self {
+            return Ok((rounded | 1).min(budget));
+        }
         Ok(if centre_fraction > 0.0 { rounded.clamp(1, budget) } else { 0 })
     }
 }
@@ -303,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn partial_fourier_has_a_symmetric_block_and_then_one_side_before_the_other() {
+        let pattern = Pattern::PartialFourier { centre_fraction: 0.5 };
+        assert_eq!(order(pattern, 128, 8, 0), [64, 63, 65, 62, 66, 61, 60, 59]);
+        let all = order(pattern, 16, 16, 0);
+        assert_eq!(all, [8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 2, 1, 0, 13, 14, 15]);
+        let block = |budget| pattern.centre_lines(budget);
+        assert_eq!([1, 2, 6, 12, 16].map(block), [1, 1, 3, 7, 9].map(Ok));
+    }
+
+    #[test]
     fn the_share_of_the_block_is_rounded_and_never_lost() {
         let block = |budget| Pattern::Equispaced { centre_fraction: 0.25 }.centre_lines(budget);
         assert_eq!([block(1), block(6), block(16)], [Ok(1), Ok(2), Ok(4)]);
@@ -346,7 +375,10 @@ mod tests {
             assert_eq!(pattern.to_string().parse(), Ok(pattern));
         }
         let error = "spiral".parse::<Pattern>().unwrap_err();
-        assert_eq!(error.to_string(), "unknown pattern: expected one of centre-out equispaced variable-density random");
+        assert_eq!(
+            error.to_string(),
+            "unknown pattern: expected one of centre-out equispaced variable-density partial-fourier random"
+        );
     }
 
     #[test]
@@ -394,6 +426,7 @@ mod tests {
                 Pattern::CentreOut,
                 Pattern::Equispaced { centre_fraction },
                 Pattern::VariableDensity { centre_fraction, power },
+                Pattern::PartialFourier { centre_fraction },
                 Pattern::Random,
             ];
             for pattern in patterns {

@@ -19,7 +19,8 @@
 //! | 26 | u16 | layout of convolution weights: the values of [`Layout`] |
 //! | 28 | f32 | quantisation levels per root mean square of the image, [`IMAGE_LEVELS_PER_RMS`] |
 //! | 32 | u32, u32 | provenance: offset and length (at most 1024) of a UTF-8 text: network, training data, licence |
-//! | 40 | 24 bytes | 0 |
+//! | 40 | u16 | reconstruction of the image: the values of [`Reconstruction`], 0 zero-filled |
+//! | 42 | 22 bytes | 0 |
 //!
 //! # Graph table, from byte 64: G records of 48 bytes, in the order of their kinds
 //! | at | type | field |
@@ -79,6 +80,7 @@ use core::ops::Range;
 use super::bytes::{Reader, Span, Writer};
 use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind};
+use super::reconstruction::Reconstruction;
 use crate::crc32::crc32;
 use crate::kernels::Layout;
 
@@ -129,6 +131,8 @@ pub struct HeaderRepr {
     pub image_levels_per_rms: f32,
     /// Where the provenance text lies.
     pub provenance: Span,
+    /// How the image is made that the networks see.
+    pub reconstruction: Reconstruction,
 }
 
 impl HeaderRepr {
@@ -153,8 +157,22 @@ impl HeaderRepr {
         let unknown = Problem::UnknownCode { field: "layout", got: code.into() };
         let layout = Layout::from_code(code).ok_or(unknown)?;
         let (image_levels_per_rms, provenance) = (r.f32()?, r.span()?);
+        let code = r.u16()?;
+        let unknown = Problem::UnknownCode { field: "reconstruction", got: code.into() };
+        let reconstruction = Reconstruction::from_code(code).ok_or(unknown)?;
         r.rest_is_zero()?;
-        Ok(Self { graphs, length, checksum, height, width, classes, layout, image_levels_per_rms, provenance })
+        Ok(Self {
+            graphs,
+            length,
+            checksum,
+            height,
+            width,
+            classes,
+            layout,
+            image_levels_per_rms,
+            provenance,
+            reconstruction,
+        })
     }
 
     /// Writes a header of [`HEADER_BYTES`].
@@ -173,7 +191,8 @@ impl HeaderRepr {
         w.size16("classes", self.classes)?;
         w.put((self.layout as u16).to_le_bytes())?;
         w.put(self.image_levels_per_rms.to_le_bytes())?;
-        w.span(self.provenance)
+        w.span(self.provenance)?;
+        w.put((self.reconstruction as u16).to_le_bytes())
     }
 
     fn check(&self, blob: &[u8]) -> Result<(), Problem> {
@@ -336,6 +355,11 @@ impl<'a> Model<'a> {
     /// How the weights of convolutions lie: for which target the blob was exported.
     pub fn layout(&self) -> Layout {
         self.header.layout
+    }
+
+    /// How the image is made that the networks see.
+    pub fn reconstruction(&self) -> Reconstruction {
+        self.header.reconstruction
     }
 
     /// The blob itself.

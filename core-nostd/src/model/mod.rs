@@ -8,6 +8,7 @@
 //! * [`repr`]: tensors, nodes and operators as plain values; [`record`]: their bytes. An exporter writes these.
 //! * [`graph`]: a network's tensors and nodes.
 //! * [`session`]: running it.
+//! * [`reconstruction`]: which image the networks were trained on.
 //! * [`error`]: what can be wrong with a blob.
 
 pub mod blob;
@@ -15,6 +16,7 @@ mod bytes;
 mod check;
 pub mod error;
 pub mod graph;
+pub mod reconstruction;
 pub mod record;
 pub mod repr;
 pub mod session;
@@ -25,5 +27,6 @@ pub use blob::{IMAGE_LEVELS_PER_RMS, Model};
 pub use bytes::Span;
 pub use error::{BlobError, Location, Problem};
 pub use graph::{Graph, GraphKind, Node, Operator, TensorInfo};
+pub use reconstruction::{Reconstruction, UnknownReconstruction};
 pub use repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
 pub use session::{RunError, run, run_with};

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use crate::kernels::{Layout, Shape, conv_scratch_bytes};
 use crate::model::blob::{GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
-use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
+use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Reconstruction, Span, TensorRepr};
 
 pub(super) const HEIGHT: usize = 64;
 pub(super) const WIDTH: usize = 32;
@@ -94,7 +94,7 @@ fn append_graph(blob: &mut Vec<u8>, linear: &Linear) -> GraphRepr {
     }
 }
 
-pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
+pub(super) fn blob(graphs: &[Linear], reconstruction: Reconstruction) -> Vec<u8> {
     let mut blob = vec![0; HEADER_BYTES + graphs.len() * GRAPH_BYTES];
     let reprs: Vec<GraphRepr> = graphs.iter().map(|linear| append_graph(&mut blob, linear)).collect();
     for (record, repr) in blob[HEADER_BYTES..].chunks_exact_mut(GRAPH_BYTES).zip(&reprs) {
@@ -110,6 +110,7 @@ pub(super) fn blob(graphs: &[Linear]) -> Vec<u8> {
         layout: Layout::Portable,
         image_levels_per_rms: 48.0,
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
+        reconstruction,
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     header.checksum = checksum(&blob);

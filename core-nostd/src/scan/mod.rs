@@ -39,7 +39,9 @@ use crate::Complex32;
 use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::fft::is_fft_length;
-use crate::kspace::{LineSet, Twiddles, grow_image_with, ifft_centred, quantise_magnitude_with};
+use crate::kspace::{
+    Homodyne, LineSet, Reconstruction, Twiddles, grow_image_with, ifft_centred, quantise_magnitude_with,
+};
 use crate::model::{Graph, Model, run};
 
 pub use error::ScanError;
@@ -48,27 +50,34 @@ pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_stat
 /// Bytes of arena that a scan with `model` needs.
 pub fn arena_bytes(model: &Model<'_>) -> usize {
     let graph_bytes = model.graphs().map(|graph| graph.arena_bytes()).max().unwrap_or(0);
-    arena_bytes_for(model.height(), model.width(), graph_bytes)
+    arena_bytes_for(model.height(), model.width(), model.reconstruction(), graph_bytes)
 }
 
 /// Bytes of arena that a scan with `model` would have with these kernels: at least [`arena_bytes`]. With less the scan runs
 /// too, but some sets then leave convolutions to slower kernels.
 pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> usize {
     let graph_bytes = model.graphs().map(|graph| graph.arena_bytes_with(kernels)).max().unwrap_or(0);
-    arena_bytes_for(model.height(), model.width(), graph_bytes)
+    arena_bytes_for(model.height(), model.width(), model.reconstruction(), graph_bytes)
 }
 
 /// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
+/// Homodyne reconstruction takes an image more.
 ///
 /// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
-pub const fn arena_bytes_for(height: usize, width: usize, graph_bytes: usize) -> usize {
+pub const fn arena_bytes_for(height: usize, width: usize, reconstruction: Reconstruction, graph_bytes: usize) -> usize {
     let pixels = height.saturating_mul(width);
+    let homodyne = if reconstruction.is_symmetric() {
+        carved_bytes::<Complex32>(pixels).saturating_add(carved_bytes::<Complex32>(height))
+    } else {
+        0
+    };
     carved_bytes::<Complex32>(pixels)
         .saturating_add(carved_bytes::<Complex32>(height))
         .saturating_add(carved_bytes::<Complex32>(width).saturating_mul(2))
         .saturating_add(carved_bytes::<u8>(pixels).saturating_mul(2))
         .saturating_add(carved_bytes::<u8>(width.saturating_add(STATE_EXTRAS)))
         .saturating_add(carved_bytes::<u16>(width))
+        .saturating_add(homodyne)
         .saturating_add(carved_bytes::<u8>(graph_bytes))
 }
 
@@ -78,6 +87,7 @@ struct Memory<'a> {
     profile: &'a mut [Complex32],
     twiddles: Twiddles<'a>,
     ramp: &'a mut [Complex32],
+    homodyne: Option<Homodyne<'a>>,
     quantised: &'a mut [i8],
     classes: &'a mut [u8],
     state: &'a mut [i8],
@@ -87,7 +97,7 @@ struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     fn carve(arena: &'a mut [u8], model: &Model<'_>) -> Result<Self, ScanError> {
-        let (height, width) = (model.height(), model.width());
+        let (height, width, reconstruction) = (model.height(), model.width(), model.reconstruction());
         let (needed, got) = (arena_bytes(model), arena.len());
         if got < needed {
             return Err(ArenaError::TooSmall { needed, got }.into());
@@ -98,6 +108,11 @@ impl<'a> Memory<'a> {
             profile: carver.take(height)?,
             twiddles: Twiddles::fill(carver.take(width)?).map_err(|_| ScanError::Size { height, width })?,
             ramp: carver.take(width)?,
+            homodyne: if reconstruction.is_symmetric() {
+                Some(Homodyne::new(reconstruction, carver.take(height * width)?, carver.take(height)?))
+            } else {
+                None
+            },
             quantised: carver.take(height * width)?,
             classes: carver.take(height * width)?,
             state: carver.take(width + STATE_EXTRAS)?,
@@ -123,6 +138,7 @@ pub struct Scan<'m, 'a, K = Native> {
     segmenter: Option<Graph<'m>>,
     policy: Option<Graph<'m>>,
     class_count: usize,
+    reconstruction: Reconstruction,
     kernels: K,
     memory: Memory<'a>,
     mask: LineSet,
@@ -159,6 +175,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             segmenter: model.segmenter(),
             policy: model.policy(),
             class_count: model.classes(),
+            reconstruction: model.reconstruction(),
             kernels,
             memory: Memory::carve(arena, model)?,
             mask,
@@ -187,6 +204,9 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
 
     fn forget(&mut self) {
         self.memory.image.fill(Complex32::new(0.0, 0.0));
+        if let Some(homodyne) = &mut self.memory.homodyne {
+            homodyne.clear();
+        }
         self.mask.clear();
         self.image_is_current = false;
         self.held = Held::Nothing;
@@ -238,6 +258,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         }
         ifft_centred(memory.profile).map_err(|_| size)?;
         let (profile, twiddles) = (&*memory.profile, &memory.twiddles);
+        if let Some(homodyne) = &mut memory.homodyne {
+            let (image, measured) = (&*memory.image, &self.mask);
+            homodyne
+                .push_line(&self.kernels, image, measured, (line, profile), twiddles, memory.ramp)
+                .map_err(|_| size)?;
+        }
         grow_image_with(&self.kernels, memory.image, profile, line, twiddles, memory.ramp).map_err(|_| size)?;
         if let Some(slot) = memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
@@ -331,26 +357,49 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         self.memory.state
     }
 
-    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude).
+    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude)
+    /// and [`Homodyne::quantise`]; the blob says which of them.
     pub fn image(&mut self) -> &[i8] {
         self.refresh_image();
         self.memory.quantised
     }
 
+    /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
+    /// `out` has whole rows for. Zero-filled it is the [`complex_image`](Self::complex_image), else see [`Homodyne::row`].
+    pub fn reconstruct(&self, out: &mut [Complex32]) {
+        let (image, width) = (&*self.memory.image, self.mask.width());
+        for (y, row) in out.chunks_exact_mut(width.max(1)).enumerate() {
+            match (&self.memory.homodyne, image.get(y * width..(y + 1) * width)) {
+                (Some(homodyne), _) => homodyne.row(&self.kernels, image, y, row),
+                (None, Some(pixels)) => row.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel),
+                (None, None) => {}
+            }
+        }
+    }
+
     fn refresh_image(&mut self) {
         if !self.image_is_current {
             // The lengths were checked when the scan was made, so this cannot fail.
-            let (image, width) = (&*self.memory.image, self.mask.width());
-            let _ = quantise_magnitude_with(&self.kernels, image, width, self.memory.quantised);
+            let memory = &mut self.memory;
+            let (image, width) = (&*memory.image, self.mask.width());
+            let _ = match &memory.homodyne {
+                Some(homodyne) => homodyne.quantise(&self.kernels, image, memory.ramp, memory.quantised),
+                None => quantise_magnitude_with(&self.kernels, image, width, memory.quantised),
+            };
             self.image_is_current = true;
         }
     }
 }
 
 impl<K> Scan<'_, '_, K> {
-    /// The complex zero-filled image of the lines measured so far, `[y][x]`.
+    /// The complex zero-filled image of the lines measured so far, `[y][x]`, whatever the reconstruction is.
     pub fn complex_image(&self) -> &[Complex32] {
         self.memory.image
+    }
+
+    /// How the image is made that the networks see.
+    pub fn reconstruction(&self) -> Reconstruction {
+        self.reconstruction
     }
 
     /// The segmenter's logits, `[y][x][class]`, right after [`segment`](Self::segment); empty once the scan has gone on.

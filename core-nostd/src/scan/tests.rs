@@ -7,13 +7,18 @@ use super::fixture::{HEIGHT, Linear, WIDTH, blob, policy, segmenter};
 use super::*;
 use crate::arena::StaticArena;
 use crate::kernels::Reference;
-use crate::kspace::{Pattern, SplitMix64, fft_centred};
+use crate::kspace::{Pattern, SplitMix64, fft_centred, quantise_magnitude};
 
 const ROOM: usize = 96 * 1024;
 
 /// Calls `test` with a scan of the given networks in an arena that holds rubbish.
 fn with_scan(graphs: &[Linear], test: impl FnOnce(&mut Scan<'_, '_>)) {
-    let blob = blob(graphs);
+    with_scan_of(graphs, Reconstruction::ZeroFilled, test);
+}
+
+/// [`with_scan`] for networks that see images of this reconstruction.
+fn with_scan_of(graphs: &[Linear], reconstruction: Reconstruction, test: impl FnOnce(&mut Scan<'_, '_>)) {
+    let blob = blob(graphs, reconstruction);
     let model = Model::new_checked(&blob).unwrap();
     let mut arena = StaticArena::<ROOM>::new();
     arena.as_mut_slice().fill(0xAA);
@@ -85,6 +90,48 @@ fn a_scan_has_this_digest_on_every_target() {
 }
 
 #[test]
+fn a_homodyne_scan_has_its_own_digest_on_every_target() {
+    let lines = lines_of(&disc());
+    let order = Pattern::PartialFourier { centre_fraction: 0.5 }.lines(WIDTH, 12, 0).unwrap();
+    let follow = |scan: &mut Scan<'_, '_>, count: usize| {
+        scan.start(count).unwrap();
+        let order = order.iter().map(|&line| usize::from(line)).take(count);
+        order.for_each(|line| scan.push_line(line, &lines[line]).unwrap());
+        scan.segment().unwrap();
+        scan.digest()
+    };
+    let digests =
+        [(Reconstruction::Homodyne, 0xc19e_c813_a1ca_61c5), (Reconstruction::HalfHomodyne, 0xddd7_46b4_ba4a_56cf)];
+    for (reconstruction, expected) in digests {
+        with_scan_of(&[segmenter()], reconstruction, |scan| {
+            assert_eq!(follow(scan, 12), expected, "{reconstruction}");
+            assert_eq!(scan.reconstruction(), reconstruction);
+            // The next scan knows nothing of this one.
+            assert_ne!(follow(scan, 5), expected);
+            assert_eq!(follow(scan, 12), expected);
+        });
+    }
+}
+
+#[test]
+fn the_networks_see_the_image_that_the_blob_asks_for() {
+    let lines = lines_of(&disc());
+    for reconstruction in Reconstruction::ALL {
+        with_scan_of(&[segmenter()], reconstruction, |scan| {
+            scan.start(14).unwrap();
+            let order = Pattern::PartialFourier { centre_fraction: 0.5 }.lines(WIDTH, 14, 0).unwrap();
+            order.into_iter().map(usize::from).for_each(|line| scan.push_line(line, &lines[line]).unwrap());
+            let mut image = disc();
+            scan.reconstruct(&mut image);
+            assert_eq!(image == scan.complex_image(), reconstruction == Reconstruction::ZeroFilled);
+            let mut levels = [0; HEIGHT * WIDTH];
+            quantise_magnitude(&image, WIDTH, &mut levels).unwrap();
+            assert_eq!(scan.image(), levels, "{reconstruction}");
+        });
+    }
+}
+
+#[test]
 fn a_second_scan_knows_nothing_of_the_first() {
     with_scan(&[segmenter(), policy()], |scan| {
         let first = run_to_the_end(scan, 12);
@@ -95,12 +142,14 @@ fn a_second_scan_knows_nothing_of_the_first() {
 
 #[test]
 fn kernel_sets_agree() {
-    let blob = blob(&[segmenter(), policy()]);
-    let model = Model::new_checked(&blob).unwrap();
-    let mut arena = StaticArena::<ROOM>::new();
-    let portable = run_to_the_end(&mut Scan::new(&model, arena.as_mut_slice()).unwrap(), 9);
-    let mut scan = Scan::with_kernels(&model, arena.as_mut_slice(), Reference).unwrap();
-    assert_eq!(run_to_the_end(&mut scan, 9), portable);
+    for reconstruction in Reconstruction::ALL {
+        let blob = blob(&[segmenter(), policy()], reconstruction);
+        let model = Model::new_checked(&blob).unwrap();
+        let mut arena = StaticArena::<ROOM>::new();
+        let portable = run_to_the_end(&mut Scan::new(&model, arena.as_mut_slice()).unwrap(), 9);
+        let mut scan = Scan::with_kernels(&model, arena.as_mut_slice(), Reference).unwrap();
+        assert_eq!(run_to_the_end(&mut scan, 9), portable);
+    }
 }
 
 #[test]
@@ -226,8 +275,10 @@ fn a_pattern_takes_over_where_next_line_gives_none() {
 
 #[test]
 fn absurd_sizes_ask_for_more_bytes_than_there_are() {
-    assert_eq!(arena_bytes_for(usize::MAX, usize::MAX, usize::MAX), usize::MAX);
-    assert_eq!(arena_bytes_for(1, usize::MAX / 8, 0), usize::MAX);
+    for reconstruction in Reconstruction::ALL {
+        assert_eq!(arena_bytes_for(usize::MAX, usize::MAX, reconstruction, usize::MAX), usize::MAX);
+        assert_eq!(arena_bytes_for(1, usize::MAX / 8, reconstruction, 0), usize::MAX);
+    }
 }
 
 #[test]
@@ -241,16 +292,21 @@ fn without_a_segmenter_lines_are_chosen_all_the_same() {
 
 #[test]
 fn the_arena_needs_the_bytes_that_are_asked_for_and_no_more() {
-    let blob = blob(&[segmenter(), policy()]);
+    for reconstruction in Reconstruction::ALL {
+        let blob = blob(&[segmenter(), policy()], reconstruction);
+        let model = Model::new_checked(&blob).unwrap();
+        let needed = arena_bytes(&model);
+        let graph = model.segmenter().unwrap().arena_bytes().max(model.policy().unwrap().arena_bytes());
+        assert_eq!(needed, arena_bytes_for(HEIGHT, WIDTH, reconstruction, graph));
+        let mut arena = StaticArena::<ROOM>::new();
+        run_to_the_end(&mut Scan::new(&model, &mut arena.as_mut_slice()[..needed]).unwrap(), 32);
+        let error = Scan::new(&model, &mut arena.as_mut_slice()[..needed - 1]).unwrap_err();
+        assert_eq!(error, ScanError::Arena(ArenaError::TooSmall { needed, got: needed - 1 }));
+        assert_eq!(error.to_string(), std::format!("an arena of {} bytes: {needed} are needed", needed - 1));
+    }
+    let blob = blob(&[segmenter(), policy()], Reconstruction::ZeroFilled);
     let model = Model::new_checked(&blob).unwrap();
-    let needed = arena_bytes(&model);
-    let graph = model.segmenter().unwrap().arena_bytes().max(model.policy().unwrap().arena_bytes());
-    assert_eq!(needed, arena_bytes_for(HEIGHT, WIDTH, graph));
     let mut arena = StaticArena::<ROOM>::new();
-    run_to_the_end(&mut Scan::new(&model, &mut arena.as_mut_slice()[..needed]).unwrap(), 32);
-    let error = Scan::new(&model, &mut arena.as_mut_slice()[..needed - 1]).unwrap_err();
-    assert_eq!(error, ScanError::Arena(ArenaError::TooSmall { needed, got: needed - 1 }));
-    assert_eq!(error.to_string(), std::format!("an arena of {} bytes: {needed} are needed", needed - 1));
     let error = Scan::new(&model, &mut arena.as_mut_slice()[4..]).unwrap_err();
     assert_eq!(error, ScanError::Arena(ArenaError::Misaligned { offset: 4 }));
 }

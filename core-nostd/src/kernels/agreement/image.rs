@@ -1,4 +1,4 @@
-//! The image beside the networks: growth by a line, energy, quantisation, and the class of each pixel.
+//! The image beside the networks: growth by a line, energy, conjugate symmetry, quantisation, and the class of each pixel.
 
 use core::fmt;
 
@@ -55,6 +55,17 @@ pub(super) fn energy(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fa
     let values = stand.complex(draw, image.len(), image.magnitude)?;
     stand.compare(draw, &image, 1, |kernels, out| {
         out.fill(kernels.energy(values, image.width));
+    })
+}
+
+pub(super) fn homodyne(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+    let image = Image::draw(draw);
+    let values = stand.complex(draw, image.len(), image.magnitude)?;
+    let loudness = if draw.one_in(2) { image.magnitude } else { draw.magnitude() };
+    let paired = stand.complex(draw, image.len(), loudness)?;
+    let weight = if draw.one_in(2) { 0.5 } else { 1.0 };
+    stand.compare(draw, &(image, loudness, "weight", weight), 2 * image.len(), |kernels, out: &mut [f32]| {
+        kernels.homodyne(values, paired, weight, bytemuck::cast_slice_mut(out));
     })
 }
 

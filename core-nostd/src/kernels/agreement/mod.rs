@@ -63,6 +63,7 @@ pub enum Operator {
     Shift,
     Grow,
     Energy,
+    Homodyne,
     Quantise,
     Classify,
 }
@@ -71,7 +72,7 @@ use Operator::*;
 
 impl Operator {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Conv2d,
         Depthwise,
         ConvTranspose2x2,
@@ -84,6 +85,7 @@ impl Operator {
         Shift,
         Grow,
         Energy,
+        Homodyne,
         Quantise,
         Classify,
     ];
@@ -103,6 +105,7 @@ impl Operator {
             Shift => "shift",
             Grow => "grow",
             Energy => "energy",
+            Homodyne => "homodyne",
             Quantise => "quantise",
             Classify => "classify",
         }
@@ -110,7 +113,7 @@ impl Operator {
 }
 
 /// Which operator each case draws, over and over: the more ways through its kernels, the more often.
-const TURNS: [Operator; 24] = [
+const TURNS: [Operator; 25] = [
     Conv2d,
     Depthwise,
     Conv2d,
@@ -135,6 +138,7 @@ const TURNS: [Operator; 24] = [
     Classify,
     Table,
     Shift,
+    Homodyne,
 ];
 
 /// How many cases agreed.
@@ -273,6 +277,7 @@ fn run(
         Table => pointwise::table(stand, draw),
         Grow => image::grow(stand, draw),
         Energy => image::energy(stand, draw),
+        Homodyne => image::homodyne(stand, draw),
         Quantise => image::quantise(stand, draw),
         Classify => image::classify(stand, draw),
     }

@@ -1,4 +1,4 @@
-//! The image's operators: growth by a line, energy, quantisation, the class of each pixel.
+//! The image's operators: growth by a line, conjugate symmetry, energy, quantisation, the class of each pixel.
 //!
 //! Floats are loaded and stored many at a time, and loops are written out, because that is what counts: stable Rust
 //! names no float register here, so that the compiler could not hold any from one instruction to the next. `vmla` and
@@ -19,7 +19,7 @@ use core::arch::asm;
 use super::dsp::{high_halves, low_halves, max_bytes_with, weave};
 use super::norm::square_root;
 use crate::Complex32;
-use crate::kernels::image::{level, square, total};
+use crate::kernels::image::{filled, level, square, total};
 use crate::kernels::{Kernels, Portable};
 
 /// Columns that are taken at once.
@@ -120,6 +120,13 @@ fn block_energies(blocks: &[[Complex32; BLOCK]]) -> [f32; BLOCK] {
         );
     }
     sums
+}
+
+/// Conjugate symmetry: see [`Kernels::homodyne`].
+pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+    for ((pixel, z), s) in out.iter_mut().zip(image).zip(paired) {
+        *pixel = filled(z, s, square_root(square(s)), weight);
+    }
 }
 
 /// Levels of the image: see [`Kernels::quantise`].

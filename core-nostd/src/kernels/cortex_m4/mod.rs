@@ -110,6 +110,11 @@ impl Kernels for CortexM4 {
     }
 
     #[cfg(target_abi = "eabihf")]
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        image::homodyne(image, paired, weight, out);
+    }
+
+    #[cfg(target_abi = "eabihf")]
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         image::quantise(image, gain, out);
     }

@@ -163,6 +163,10 @@ impl Kernels for CortexM55 {
         CortexM4.energy(image, width)
     }
 
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        CortexM4.homodyne(image, paired, weight, out);
+    }
+
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         CortexM4.quantise(image, gain, out);
     }

@@ -1,4 +1,4 @@
-//! The image beside the networks: growth by a line, energy, quantisation, classes. AVX2 for every level: memory is the limit.
+//! The image beside the networks: growth by a line, energy, conjugate symmetry, quantisation, classes. AVX2 for every level: memory is the limit.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
@@ -67,6 +67,34 @@ pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
         total += ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     }
     total
+}
+
+/// As [`Kernels::homodyne`], in its order of operations.
+#[target_feature(enable = "avx2")]
+pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+    let count = image.len().min(paired.len()).min(out.len());
+    let (image, image_rest) = image[..count].as_chunks::<4>();
+    let (paired, paired_rest) = paired[..count].as_chunks::<4>();
+    let (out_blocks, out_rest) = out[..count].as_chunks_mut::<4>();
+    let (weight_of_all, sign) = (_mm256_set1_ps(weight), _mm256_set1_ps(-0.0));
+    for ((out, z), s) in out_blocks.iter_mut().zip(image).zip(paired) {
+        // SAFETY: four complex numbers are eight floats.
+        let (z, s) = unsafe { (_mm256_loadu_ps(z.as_ptr().cast()), _mm256_loadu_ps(s.as_ptr().cast())) };
+        let squares = _mm256_mul_ps(s, s);
+        let size = _mm256_sqrt_ps(_mm256_add_ps(squares, _mm256_permute_ps::<0b10_11_00_01>(squares)));
+        // The sum is of the first lane, the difference of the second: the other way round than `addsub` has them, hence the
+        // sign.
+        let crossed = _mm256_mul_ps(_mm256_permute_ps::<0b10_11_00_01>(z), _mm256_movehdup_ps(s));
+        let turned = _mm256_addsub_ps(_mm256_mul_ps(z, _mm256_moveldup_ps(s)), _mm256_xor_ps(crossed, sign));
+        let turned = _mm256_div_ps(turned, size);
+        let told = _mm256_sub_ps(turned, _mm256_blend_ps::<0b10_10_10_10>(size, _mm256_setzero_ps()));
+        let told = _mm256_xor_ps(_mm256_mul_ps(weight_of_all, told), sign);
+        let filled = _mm256_addsub_ps(turned, told);
+        let has_phase = _mm256_cmp_ps::<_CMP_GT_OQ>(size, _mm256_setzero_ps());
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr().cast(), _mm256_blendv_ps(z, filled, has_phase)) }
+    }
+    Portable.homodyne(image_rest, paired_rest, weight, out_rest);
 }
 
 /// As [`Kernels::quantise`].

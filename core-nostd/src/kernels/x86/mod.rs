@@ -214,6 +214,11 @@ mod dispatch {
         unsafe { image::energy(image, width) }
     }
 
+    pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        // SAFETY: as above.
+        unsafe { image::homodyne(image, paired, weight, out) }
+    }
+
     pub(super) fn quantise(image: &[Complex32], gain: f32, out: &mut [i8]) {
         // SAFETY: as above.
         unsafe { image::quantise(image, gain, out) }
@@ -277,6 +282,10 @@ impl Kernels for X86 {
 
     fn energy(&self, image: &[Complex32], width: usize) -> f32 {
         dispatch::energy(image, width)
+    }
+
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        dispatch::homodyne(image, paired, weight, out);
     }
 
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {

@@ -174,6 +174,7 @@ pub(super) fn emit(drafts: &[&Draft]) -> Vec<u8> {
         layout: Layout::Portable,
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
+        reconstruction: Reconstruction::ZeroFilled,
     };
     header.emit(&mut bytes[..HEADER_BYTES]).unwrap();
     repair(&mut bytes);

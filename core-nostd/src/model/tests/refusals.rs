@@ -41,6 +41,8 @@ fn header_fields() {
     assert_eq!(patched(22, &[16]), header(width));
     let levels = Problem::BadFloat { field: "image levels per rms", got: 47.0, expected: "48" };
     assert_eq!(patched(28, &47f32.to_le_bytes()), header(levels));
+    let reconstruction = Problem::UnknownCode { field: "reconstruction", got: 3 };
+    assert_eq!(patched(40, &[3]), header(reconstruction));
     let reserved = Problem::Mismatch { field: "reserved bytes", got: 1, expected: 0 };
     assert_eq!(patched(63, &[1]), header(reserved));
 }

@@ -142,6 +142,26 @@ fn an_images_energy_is_summed_in_its_own_order() {
 }
 
 #[test]
+fn conjugate_symmetry_turns_a_pixel_and_counts_its_real_part_twice() {
+    let number = Complex32::new;
+    // The phase of 3 + 4i has size 5: the first pixel becomes 8 - i, the second 5; one without a phase stays.
+    let image = [number(5.6, 5.8), number(3.0, 4.0), number(-2.0, 7.0)];
+    let paired = [number(3.0, 4.0), number(3.0, 4.0), number(0.0, 0.0)];
+    for kernels in [&Reference as &dyn Kernels, &Portable] {
+        let filled = |weight| {
+            let mut out = [number(9.0, 9.0); 4];
+            kernels.homodyne(&image, &paired, weight, &mut out);
+            out
+        };
+        for (weight, expected) in [(1.0, number(11.0, 0.0)), (0.5, number(9.5, -0.5))] {
+            let [first, second, third, beyond] = filled(weight);
+            assert!((first - expected).l1_norm() < 1e-5, "{first}");
+            assert_eq!([second, third, beyond], [number(5.0, 0.0), image[2], number(9.0, 9.0)]);
+        }
+    }
+}
+
+#[test]
 fn an_image_grows_by_the_real_part_first() {
     // (2^24 + 1) - 1 is 2^24 - 1, because 2^24 + 1 is no float; 2^24 + (1 - 1) would be 2^24.
     for kernels in [&Reference as &dyn Kernels, &Portable] {

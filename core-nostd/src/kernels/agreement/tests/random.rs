@@ -218,8 +218,17 @@ proptest! {
             kernels.grow(&mut image, &profile, &ramp);
             image
         };
+        let paired = draw(image.len(), size);
+        let filled = |kernels: &dyn Kernels, weight| {
+            let mut out = vec![Complex32::new(0.5, 0.5); image.len() + 1];
+            kernels.homodyne(&image, &paired, weight, &mut out);
+            out
+        };
         for (name, set) in sets() {
             prop_assert_eq!(grown(&*set), grown(&Reference), "{}", name);
+            for weight in [1.0, 0.5, gain / 300.0] {
+                prop_assert_eq!(filled(&*set, weight), filled(&Reference, weight), "{} {}", name, weight);
+            }
             let energies = (set.energy(&image, width).to_bits(), Reference.energy(&image, width).to_bits());
             prop_assert_eq!(energies.0, energies.1, "{}", name);
         }

@@ -1,0 +1,384 @@
+//! Homodyne reconstruction: what conjugate symmetry tells of lines that have not been measured, grown line by line.
+//!
+//! The k-space of a real image is Hermitian: line `-k` is line k's mirror image, conjugated. A scanner's image is a real one
+//! times a smooth phase, so its k-space is nearly Hermitian once the phase is taken off, and the phase is known from the
+//! lines around DC that have been measured on both sides (D. C. Noll, D. G. Nishimura, A. Macovski, *Homodyne detection in
+//! magnetic resonance imaging*, 1991). With `S` the image of those *paired* lines (DC among them), `Z` the image of all
+//! measured lines, and `p` the phase of `S`, the image is
+//!
+//! `Z conj(p) + weight * conj((Z - S) conj(p))`
+//!
+//! whose second term stands for the mirror images that have not been measured. With a weight of 1 this is Noll's image, the
+//! real part with lines without a mirror counted twice; with a weight of 0 its magnitude is the zero-filled one's.
+//! `weight` is [`Reconstruction::weight`]. Where the phase is wrong, what symmetry tells is wrong too, and counting half of it errs
+//! less; that is so with the few lines of a fast scan.
+//!
+//! Any set of lines will do. [`Pattern::PartialFourier`](super::Pattern::PartialFourier) is the order made for this; where all
+//! lines are paired there is nothing to fill in.
+//!
+//! # Cost
+//! Beside the image it takes memory for another, and one more line. In multiples of `H * W` complex multiply-adds, a line
+//! without a measured mirror costs 1, as in zero filling; DC 2; a line that completes a pair 4, for both lines join `S` and
+//! the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square root and two
+//! divisions a pixel, twice: once for its brightness, once for its levels.
+
+use super::mask::LineSet;
+use super::recon::{IMAGE_ZERO_POINT, ReconError, Twiddles, expect_length, gain_for, grow_image_with};
+use crate::Complex32;
+use crate::kernels::Kernels;
+
+pub use crate::model::{Reconstruction, UnknownReconstruction};
+
+const ZERO: Complex32 = Complex32::new(0.0, 0.0);
+
+/// The line at the same distance from DC on the other side, modulo the width: DC is its own, and so is line 0 where the width
+/// is even.
+///
+/// ```
+/// use kscout_core::kspace::mirror_line;
+/// assert_eq!([64, 63, 66, 0].map(|line| mirror_line(line, 128)), [64, 65, 62, 0]);
+/// ```
+pub const fn mirror_line(line: usize, width: usize) -> usize {
+    if width == 0 { 0 } else { (width / 2 * 2 + width - line % width) % width }
+}
+
+/// The image of the paired lines, and with it what homodyne reconstruction needs beside the image of all lines.
+#[derive(Debug)]
+pub struct Homodyne<'a> {
+    paired: &'a mut [Complex32],
+    profile: &'a mut [Complex32],
+    weight: f32,
+}
+
+impl<'a> Homodyne<'a> {
+    /// Takes over memory for an image, `[y][x]`, and for the H values of a line. [`clear`](Self::clear) comes next.
+    pub fn new(reconstruction: Reconstruction, paired: &'a mut [Complex32], profile: &'a mut [Complex32]) -> Self {
+        Self { paired, profile, weight: reconstruction.weight() }
+    }
+
+    /// Forgets all lines.
+    pub fn clear(&mut self) {
+        self.paired.fill(ZERO);
+    }
+
+    /// Takes note of a line **before** it is added to `image`, the image of the lines in `measured`.
+    ///
+    /// `profile` is the line's inverse transform along y, `ramp` scratch for W values: both as in
+    /// [`grow_image`](super::grow_image).
+    ///
+    /// # Errors
+    /// [`ReconError`] if the line does not exist or a length does not fit; nothing has changed.
+    pub fn push_line<K: Kernels + ?Sized>(
+        &mut self,
+        kernels: &K,
+        image: &[Complex32],
+        measured: &LineSet,
+        (line, profile): (usize, &[Complex32]),
+        twiddles: &Twiddles<'_>,
+        ramp: &mut [Complex32],
+    ) -> Result<(), ReconError> {
+        expect_length("the image of paired lines", self.paired.len(), image.len())?;
+        expect_length("the mirror image's line", self.profile.len(), profile.len())?;
+        expect_length("the image", image.len(), profile.len() * twiddles.width())?;
+        twiddles.ramp(line, ramp)?;
+        let mirror = mirror_line(line, twiddles.width());
+        if mirror != line && !measured.contains(mirror) {
+            return Ok(());
+        }
+        kernels.grow(self.paired, profile, ramp);
+        if mirror != line {
+            twiddles.ramp(mirror, ramp)?;
+            read_line(image, ramp, self.profile);
+            grow_image_with(kernels, self.paired, self.profile, mirror, twiddles, ramp)?;
+        }
+        Ok(())
+    }
+
+    /// Writes row y of the reconstructed image: complex, but real where the weight is 1 and there is a phase.
+    ///
+    /// `image` is that of all measured lines. Without such a row, `row` stays as it was.
+    pub fn row<K: Kernels + ?Sized>(&self, kernels: &K, image: &[Complex32], y: usize, row: &mut [Complex32]) {
+        let pixels = y.saturating_mul(row.len())..y.saturating_add(1).saturating_mul(row.len());
+        if let (Some(image), Some(paired)) = (image.get(pixels.clone()), self.paired.get(pixels)) {
+            kernels.homodyne(image, paired, self.weight, row);
+        }
+    }
+
+    /// Writes the quantised image, as [`quantise_magnitude`](super::quantise_magnitude) does of the zero-filled one.
+    ///
+    /// `image` is that of all measured lines, and `row` scratch for W values.
+    ///
+    /// # Errors
+    /// [`ReconError`] if a length does not fit; nothing has been written.
+    pub fn quantise<K: Kernels + ?Sized>(
+        &self,
+        kernels: &K,
+        image: &[Complex32],
+        row: &mut [Complex32],
+        out: &mut [i8],
+    ) -> Result<(), ReconError> {
+        let width = row.len();
+        if width == 0 {
+            return Err(ReconError::Width { width });
+        }
+        let height = image.len() / width;
+        expect_length("the image", image.len(), height * width)?;
+        expect_length("the image of paired lines", self.paired.len(), image.len())?;
+        expect_length("the quantised image", out.len(), image.len())?;
+        let mut energy = 0.0;
+        for y in 0..height {
+            self.row(kernels, image, y, row);
+            energy += kernels.energy(row, width);
+        }
+        let Some(gain) = gain_for(energy, image.len()) else {
+            out.fill(IMAGE_ZERO_POINT);
+            return Ok(());
+        };
+        let mut rest = out;
+        for y in 0..height {
+            let Some((levels, below)) = rest.split_at_mut_checked(width) else { break };
+            rest = below;
+            self.row(kernels, image, y, row);
+            kernels.quantise(row, gain, levels);
+        }
+        Ok(())
+    }
+}
+
+/// Columns whose terms are summed side by side, so that vectors can.
+const COLUMNS: usize = 8;
+
+/// Writes a line's inverse transform along y, read out of the image that it was added to: `profile[y]` is the sum over x of
+/// `image[y][x] * conj(ramp[x])`. Lines are orthogonal, so the others add nothing.
+///
+/// Column x of a row adds to sum `x % 8`, in rising order; then the sums in rising order.
+fn read_line(image: &[Complex32], ramp: &[Complex32], profile: &mut [Complex32]) {
+    let (blocks, rest_phases) = ramp.as_chunks::<COLUMNS>();
+    let mut rest_rows = image;
+    for value in profile {
+        let Some((row, below)) = rest_rows.split_at_checked(ramp.len()) else { return };
+        rest_rows = below;
+        let mut sums = [ZERO; COLUMNS];
+        let (pixels, rest) = row.as_chunks::<COLUMNS>();
+        for (pixels, phases) in pixels.iter().zip(blocks) {
+            add_products(&mut sums, pixels, phases);
+        }
+        add_products(&mut sums, rest, rest_phases);
+        *value = sums.iter().fold(ZERO, |sum, part| Complex32::new(sum.re + part.re, sum.im + part.im));
+    }
+}
+
+/// Adds `z * conj(r)`.
+#[inline(always)]
+fn add_products(sums: &mut [Complex32; COLUMNS], pixels: &[Complex32], phases: &[Complex32]) {
+    for ((sum, z), r) in sums.iter_mut().zip(pixels).zip(phases) {
+        sum.re += z.re * r.re + z.im * r.im;
+        sum.im += z.im * r.re - z.re * r.im;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Native;
+    use crate::kspace::{Pattern, SplitMix64, fft_centred, ifft_centred, quantise_magnitude};
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn transformed(pixels: &[Complex32], width: usize, transform: impl Fn(&mut [Complex32])) -> Vec<Complex32> {
+        let height = pixels.len() / width;
+        let mut out = pixels.to_vec();
+        for x in 0..width {
+            let mut column: Vec<Complex32> = (0..height).map(|y| out[y * width + x]).collect();
+            transform(&mut column);
+            (0..height).for_each(|y| out[y * width + x] = column[y]);
+        }
+        out.chunks_exact_mut(width).for_each(transform);
+        out
+    }
+
+    fn kspace_of(image: &[Complex32], width: usize) -> Vec<Complex32> {
+        transformed(image, width, |line| fft_centred(line).unwrap())
+    }
+
+    /// What the module's doc says, by whole transforms of masked k-spaces.
+    fn naive(kspace: &[Complex32], width: usize, lines: &[usize], weight: f32) -> Vec<Complex32> {
+        let inverse = |wanted: &dyn Fn(usize) -> bool| {
+            let masked = |(i, &v): (usize, &Complex32)| if wanted(i % width) { v } else { ZERO };
+            let masked: Vec<Complex32> = kspace.iter().enumerate().map(masked).collect();
+            transformed(&masked, width, |line| ifft_centred(line).unwrap())
+        };
+        let mirror = |line: usize| if line == 0 { 0 } else { width - line };
+        let all = inverse(&|line| lines.contains(&line));
+        let paired = inverse(&|line| lines.contains(&line) && lines.contains(&mirror(line)));
+        let filled = |(z, s): (&Complex32, &Complex32)| {
+            let size = s.norm_sqr().sqrt();
+            let unturned = if size > 0.0 { s.conj() / size } else { Complex32::new(1.0, 0.0) };
+            let told = if size > 0.0 { ((z - s) * unturned).conj() } else { ZERO };
+            z * unturned + told * weight
+        };
+        all.iter().zip(&paired).map(filled).collect()
+    }
+
+    /// The image of all lines and that which symmetry completes, grown line by line.
+    fn grown(
+        kspace: &[Complex32],
+        width: usize,
+        lines: &[usize],
+        reconstruction: Reconstruction,
+    ) -> (Vec<Complex32>, Vec<Complex32>) {
+        let height = kspace.len() / width;
+        let (mut table, mut ramp) = (vec![ZERO; width], vec![ZERO; width]);
+        let twiddles = Twiddles::fill(&mut table).unwrap();
+        let (mut paired, mut spare) = (vec![Complex32::new(f32::NAN, 1.0); kspace.len()], vec![ZERO; height]);
+        let mut homodyne = Homodyne::new(reconstruction, &mut paired, &mut spare);
+        homodyne.clear();
+        let (mut image, mut measured) = (vec![ZERO; kspace.len()], LineSet::new(width).unwrap());
+        let kernels = Native::default();
+        for &line in lines {
+            let mut profile: Vec<Complex32> = (0..height).map(|y| kspace[y * width + line]).collect();
+            ifft_centred(&mut profile).unwrap();
+            homodyne.push_line(&kernels, &image, &measured, (line, &profile), &twiddles, &mut ramp).unwrap();
+            grow_image_with(&kernels, &mut image, &profile, line, &twiddles, &mut ramp).unwrap();
+            measured.insert(line).unwrap();
+        }
+        let mut out = vec![ZERO; image.len()];
+        out.chunks_exact_mut(width).enumerate().for_each(|(y, row)| homodyne.row(&kernels, &image, y, row));
+        let (mut levels, mut expected) = (vec![0; image.len()], vec![1; image.len()]);
+        homodyne.quantise(&kernels, &image, &mut ramp, &mut levels).unwrap();
+        quantise_magnitude(&out, width, &mut expected).unwrap();
+        assert_eq!(levels, expected);
+        (image, out)
+    }
+
+    fn size(pixel: &Complex32) -> f32 {
+        pixel.norm_sqr().sqrt()
+    }
+
+    /// Root mean square of the difference in magnitude, relative to the truth.
+    fn error(image: &[Complex32], truth: &[f32]) -> f32 {
+        let difference: f32 = image.iter().zip(truth).map(|(a, b)| (size(a) - b).powi(2)).sum();
+        (difference / truth.iter().map(|b| b * b).sum::<f32>()).sqrt()
+    }
+
+    /// A disc in air and a brighter one in it, 64x64, with edges a pixel wide.
+    fn discs() -> Vec<f32> {
+        let disc = |i: usize, y: f32, x: f32, radius: f32| {
+            let distance = ((i / 64) as f32 - y).hypot((i % 64) as f32 - x);
+            1.0 / (1.0 + (2.0 * (distance - radius)).exp())
+        };
+        (0..64 * 64).map(|i| 0.4 * disc(i, 33.0, 30.0, 20.0) + 0.5 * disc(i, 30.0, 37.0, 7.0)).collect()
+    }
+
+    #[test]
+    fn a_line_and_its_mirror_image_are_as_far_from_dc() {
+        for width in [1, 5, 16, 127, 128] {
+            for line in 0..width {
+                let mirror = mirror_line(line, width);
+                assert_eq!((line + mirror) % width, width / 2 * 2 % width, "line {line} of {width}");
+                assert_eq!(mirror_line(mirror, width), line);
+            }
+        }
+    }
+
+    #[test]
+    fn a_real_image_is_whole_again_from_half_of_its_lines() {
+        let truth = discs();
+        let image: Vec<Complex32> = truth.iter().map(|&v| Complex32::new(v, 0.0)).collect();
+        let kspace = kspace_of(&image, 64);
+        // DC first, then one side, then line 0, which is its own mirror image.
+        let lower: Vec<usize> = (0..=32).rev().collect();
+        let upper: Vec<usize> = (32..64).chain([0]).collect();
+        for lines in [lower, upper] {
+            let (zero_filled, homodyne) = grown(&kspace, 64, &lines, Reconstruction::Homodyne);
+            assert!(error(&zero_filled, &truth) > 0.05, "{}", error(&zero_filled, &truth));
+            assert!(error(&homodyne, &truth) < 1e-6, "{}", error(&homodyne, &truth));
+            assert!(homodyne.iter().all(|pixel| pixel.im == 0.0));
+        }
+    }
+
+    #[test]
+    fn with_a_smooth_phase_the_error_is_far_smaller_than_zero_fillings() {
+        let truth = discs();
+        let turned = |(i, &v): (usize, &f32)| {
+            let (y, x) = ((i / 64) as f32 / 64.0, (i % 64) as f32 / 64.0);
+            let (sin, cos) = (0.7 * y - 0.5 * x + 0.5 * (2.0 * x + y).cos()).sin_cos();
+            Complex32::new(v * cos, v * sin)
+        };
+        let image: Vec<Complex32> = truth.iter().enumerate().map(turned).collect();
+        let kspace = kspace_of(&image, 64);
+        let order = Pattern::PartialFourier { centre_fraction: 0.3 }.lines(64, 28, 0).unwrap();
+        let lines: Vec<usize> = order.into_iter().map(usize::from).collect();
+        let (zero_filled, full) = grown(&kspace, 64, &lines, Reconstruction::Homodyne);
+        let (_, half) = grown(&kspace, 64, &lines, Reconstruction::HalfHomodyne);
+        let errors = [zero_filled, half, full].map(|image| error(&image, &truth));
+        assert!(errors[2] < 0.45 * errors[0] && errors[1] < 0.6 * errors[0], "{errors:?}");
+    }
+
+    #[test]
+    fn without_a_pair_or_with_all_lines_nothing_is_filled_in() {
+        let image: Vec<Complex32> = discs().iter().map(|&v| Complex32::new(0.6 * v, 0.8 * v)).collect();
+        let kspace = kspace_of(&image, 64);
+        let (zero_filled, filled) = grown(&kspace, 64, &[30, 20, 37], Reconstruction::Homodyne);
+        assert_eq!(filled, zero_filled);
+        let all: Vec<usize> = (0..64).collect();
+        let (zero_filled, filled) = grown(&kspace, 64, &all, Reconstruction::HalfHomodyne);
+        let worst = zero_filled.iter().zip(&filled).map(|(a, b)| (size(a) - size(b)).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{worst}");
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_are_refused_and_named() {
+        let (mut table, mut paired, mut spare) = ([ZERO; 16], [ZERO; 256], [ZERO; 16]);
+        let twiddles = Twiddles::fill(&mut table).unwrap();
+        let mut homodyne = Homodyne::new(Reconstruction::Homodyne, &mut paired, &mut spare);
+        let (image, measured, kernels) = ([ZERO; 256], LineSet::new(16).unwrap(), Native::default());
+        let mut push = |pixels: usize, line, rows: usize, columns: usize| {
+            let (profile, mut ramp) = ([Complex32::new(1.0, 0.0); 16], [ZERO; 16]);
+            let (line, ramp) = ((line, &profile[..rows]), &mut ramp[..columns]);
+            homodyne.push_line(&kernels, &image[..pixels], &measured, line, &twiddles, ramp).unwrap_err()
+        };
+        let length = |what, needed, got| ReconError::Length { what, needed, got };
+        assert_eq!(push(255, 8, 16, 16), length("the image of paired lines", 255, 256));
+        assert_eq!(push(256, 8, 15, 16), length("the mirror image's line", 15, 16));
+        assert_eq!(push(256, 8, 16, 8), length("the phase ramp", 16, 8));
+        assert_eq!(push(256, 16, 16, 16), ReconError::Line { line: 16, width: 16 });
+        let (mut row, mut levels) = ([ZERO; 16], [0; 256]);
+        let mut quantise = |row: &mut [Complex32], out: usize| {
+            homodyne.quantise(&kernels, &image, row, &mut levels[..out]).unwrap_err()
+        };
+        assert_eq!(quantise(&mut [], 256), ReconError::Width { width: 0 });
+        assert_eq!(quantise(&mut row[..15], 256), length("the image", 255, 256));
+        assert_eq!(quantise(&mut row, 255), length("the quantised image", 256, 255));
+        assert_eq!(paired, [ZERO; 256]);
+    }
+
+    proptest! {
+        #![proptest_config(crate::kspace::fixed_cases(40))]
+
+        #[test]
+        fn the_grown_image_is_that_of_whole_transforms(
+            height_power in 4_u32..=7, width_power in 4_u32..=7, share in 0.0_f32..=1.0, seed: u64,
+        ) {
+            let (height, width) = (1_usize << height_power, 1_usize << width_power);
+            let mut rng = SplitMix64::new(seed);
+            // Far from zero, because there the phase is anything.
+            let image: Vec<Complex32> =
+                (0..height * width).map(|_| Complex32::new(2.0 + rng.unit_f32(), rng.unit_f32())).collect();
+            let kspace = kspace_of(&image, width);
+            let mut lines: Vec<usize> = (0..width).filter(|&line| line != width / 2).collect();
+            (1..lines.len()).for_each(|i| lines.swap(i, rng.below(i as u64 + 1) as usize));
+            lines.truncate((width as f32 * share) as usize);
+            lines.insert(lines.len() / 2, width / 2);
+            for reconstruction in Reconstruction::ALL {
+                let (_, found) = grown(&kspace, width, &lines, reconstruction);
+                let expected = naive(&kspace, width, &lines, reconstruction.weight());
+                let difference: f32 = found.iter().zip(&expected).map(|(a, b)| (a - b).norm_sqr()).sum();
+                let total: f32 = expected.iter().map(Complex32::norm_sqr).sum();
+                let error = (difference / total).sqrt();
+                prop_assert!(error < 1e-5, "{}x{} {}: {}", height, width, reconstruction, error);
+            }
+        }
+    }
+}
