@@ -10,7 +10,7 @@ use kscout::segment::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kernels::{Axis, Channel, Corners, Kernels, Layout, Shape};
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 use kscout_core::quant::Requant;
 use kscout_core::scan::{Scan, arena_bytes_with};
 
@@ -72,7 +72,14 @@ impl HostScan {
 
 /// What a blob of random weights says of itself.
 pub fn header(layout: Layout) -> HeaderSpec {
-    HeaderSpec { height: SIDE, width: SIDE, classes: 4, layout, provenance: "random weights".into() }
+    HeaderSpec {
+        height: SIDE,
+        width: SIDE,
+        classes: 4,
+        layout,
+        reconstruction: Reconstruction::ZeroFilled,
+        provenance: "random weights".into(),
+    }
 }
 
 /// The small model. Whatever the layout, the scan is the same.

@@ -8,7 +8,7 @@ use kscout::export::{HeaderSpec, Observation, Rounding, onnx, pack};
 use kscout::net::{Arch, Scout, Segmenter, SegmenterSpec};
 use kscout_core::kernels::Reference;
 use kscout_core::kspace::SplitMix64;
-use kscout_core::model::{Model, run as run_core};
+use kscout_core::model::{Model, Reconstruction, run as run_core};
 use kscout_core::scan::STATE_EXTRAS;
 use kscout_tests::golden::Npy;
 use kscout_tests::{Ran, run};
@@ -75,6 +75,7 @@ fn header() -> HeaderSpec {
         width: SIDE,
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
+        reconstruction: Reconstruction::ZeroFilled,
         provenance: "untrained".into(),
     }
 }

@@ -22,7 +22,7 @@ use kscout::predict::input::Input;
 use kscout::predict::{Predictor, Undersampling};
 use kscout::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::train::checkpoint;
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_tests::{Ran, run};
 use serde_json::json;
 
@@ -72,6 +72,7 @@ impl Sandbox {
             width: SIDE,
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
+            reconstruction: Reconstruction::ZeroFilled,
             provenance: "a test".into(),
         };
         let graph = sandbox.network.graph(SIDE, SIDE);

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kernels::Layout;
 use kscout_core::kspace::fft::is_fft_length;
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 
 use super::Failure;
 use crate::data::{CLASSES, Dataset, Split};
@@ -108,6 +108,7 @@ impl ExportArgs {
             width: reward.width,
             classes: CLASSES,
             layout: self.target,
+            reconstruction: Reconstruction::ZeroFilled,
             provenance: provenance(&reward, self.prune, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
         let segmenter = segmenter.graph(reward.height, reward.width);

@@ -11,7 +11,7 @@ use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
 pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
 use kscout_core::model::{
-    BlobError, GraphKind, IMAGE_LEVELS_PER_RMS, Model, NodeRepr, Place, Problem, Span, TensorRepr,
+    BlobError, GraphKind, IMAGE_LEVELS_PER_RMS, Model, NodeRepr, Place, Problem, Reconstruction, Span, TensorRepr,
 };
 
 use super::plan::{self, Buffer};
@@ -85,6 +85,8 @@ pub struct HeaderSpec {
     pub classes: usize,
     /// How the weights of convolutions are to lie; graphs are described in the portable layout all the same.
     pub layout: Layout,
+    /// How the image is made that the networks were trained on.
+    pub reconstruction: Reconstruction,
     /// Name of the network, its training data, a licence note; at most 1024 bytes of UTF-8.
     pub provenance: String,
 }
@@ -205,6 +207,7 @@ pub fn write_blob(
         layout: header.layout,
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
+        reconstruction: header.reconstruction,
     };
     record.emit(&mut bytes[..HEADER_BYTES]).map_err(field("header".into()))?;
     record.checksum = blob::checksum(&bytes);

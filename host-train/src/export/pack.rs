@@ -1,7 +1,7 @@
 //! Trained networks to the bytes of a blob, in one call.
 
 use burn::tensor::Device;
-use kscout_core::model::{BlobError, GraphKind};
+use kscout_core::model::{BlobError, GraphKind, Reconstruction};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, calibrate};
@@ -54,6 +54,7 @@ pub fn header(data: &Dataset) -> HeaderSpec {
         width: data.width(),
         classes: CLASSES,
         layout: crate::kernels::LAYOUT,
+        reconstruction: Reconstruction::ZeroFilled,
         provenance: "in memory".into(),
     }
 }
@@ -130,6 +131,7 @@ mod tests {
             width: SIDE,
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
+            reconstruction: Reconstruction::ZeroFilled,
             provenance: "a test".into(),
         }
     }

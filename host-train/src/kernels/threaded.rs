@@ -150,6 +150,10 @@ impl Kernels for Threaded {
         self.set.energy(image, width)
     }
 
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        self.set.homodyne(image, paired, weight, out);
+    }
+
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         self.set.quantise(image, gain, out);
     }

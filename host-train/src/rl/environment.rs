@@ -124,6 +124,7 @@ impl<'a> Environment<'a> {
 mod tests {
     use burn::tensor::Device;
     use kscout_core::Complex32;
+    use kscout_core::model::Reconstruction;
     use kscout_core::scan::STATE_EXTRAS;
 
     use super::*;
@@ -165,6 +166,7 @@ mod tests {
             width: SIDE,
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
+            reconstruction: Reconstruction::ZeroFilled,
             provenance: String::new(),
         };
         let blob = pack(None, Some(&scout), &[seen], &header).unwrap();

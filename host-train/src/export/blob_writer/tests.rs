@@ -1,5 +1,5 @@
 use kscout_core::kernels::{Axis, Corners, Kernels, Portable, Reference};
-use kscout_core::model::{Graph, Operator, run};
+use kscout_core::model::{Graph, Operator, Reconstruction, run};
 use kscout_core::quant::Requant;
 
 use super::*;
@@ -27,6 +27,7 @@ fn header() -> HeaderSpec {
         width: SIZE,
         classes: 4,
         layout: Layout::Portable,
+        reconstruction: Reconstruction::ZeroFilled,
         provenance: "a test, trained on nothing".into(),
     }
 }

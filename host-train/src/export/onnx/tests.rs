@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kscout_core::kernels::{Axis, Corners};
-use kscout_core::model::OperatorRepr;
+use kscout_core::model::{OperatorRepr, Reconstruction};
 use kscout_core::quant::Requant;
 
 use super::*;
@@ -72,6 +72,7 @@ fn blob(segmenter: &GraphSpec) -> Vec<u8> {
         width: SIDE,
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
+        reconstruction: Reconstruction::ZeroFilled,
         provenance: "a test".into(),
     };
     write_blob(&header, Some(segmenter), None).unwrap()
@@ -297,6 +298,7 @@ fn a_blob_without_a_segmenter_is_refused() {
         width: SIDE,
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
+        reconstruction: Reconstruction::ZeroFilled,
         provenance: String::new(),
     };
     let blob = write_blob(&header, None, Some(&quantise(&policy, &ranges).unwrap())).unwrap();
