@@ -94,7 +94,7 @@ fn from_nothing_to_a_verified_scan() {
     let out = job.path("eval");
     let eval = ["eval", "--model", &blob, "--data", &data, "--budgets", "4,8", "--out", &out, "--panels", "1"];
     let table = kscout(&eval).succeeded();
-    for method in ["policy", "centre-out", "equispaced", "variable-density", "random", "full"] {
+    for method in ["policy", "centre-out", "equispaced", "variable-density", "partial-fourier", "random", "full"] {
         assert!(table.contains(method), "{table}");
     }
     // A header, and for full sampling and five methods at two budgets a row for both volumes of the one patient.
