@@ -97,8 +97,8 @@ fn from_nothing_to_a_verified_scan() {
     for method in ["policy", "centre-out", "equispaced", "variable-density", "partial-fourier", "random", "full"] {
         assert!(table.contains(method), "{table}");
     }
-    // A header, and for full sampling and five methods at two budgets a row for both volumes of the one patient.
-    assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 11 * 2);
+    // A header, and for full sampling and six methods at two budgets a row for both volumes of the one patient.
+    assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 13 * 2);
     for file in ["results.json", "report.md", "ejection.csv", "dice.png", "lines_policy_4.png", "acdc/policy_8.csv"] {
         assert!(fs::metadata(job.path("eval").clone() + "/" + file).unwrap().len() > 0, "{file}");
     }

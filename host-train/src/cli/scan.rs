@@ -41,8 +41,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "LINES")]
     budget: usize,
     /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`,
-    /// `partial-fourier` or `random`;
-    /// without it the policy, or centre-out where the file has none
+    /// `partial-fourier` or `random`; without it the policy, or centre-out where the file has none
     #[arg(long, value_name = "NAME")]
     pattern: Option<LineOrder>,
     /// Draw the scan as a PNG picture
