@@ -7,7 +7,8 @@
 //! * [`net`]: the networks. [`train`]: the reward models' training.
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
 //! * [`kernels`]: what runs those files on this machine.
-//! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans.
+//! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans. [`measure`]: what is scanned.
+//! * [`orders`]: lines chosen without a policy, to compare policies with; [`grow`]: the images that they try.
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
@@ -21,9 +22,12 @@ pub mod device;
 pub mod diagnose;
 pub mod eval;
 pub mod export;
+pub mod grow;
 pub mod kernels;
+pub mod measure;
 pub mod mri;
 pub mod net;
+pub mod orders;
 pub mod play;
 pub mod predict;
 pub mod progress;

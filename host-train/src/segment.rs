@@ -50,11 +50,18 @@ pub struct CoreSegmenter<'m> {
 impl CoreSegmenter<'_> {
     /// What `of` makes of each image's quantised logits.
     fn each<T: Send>(&self, images: &[&[i8]], of: impl Fn(&[i8]) -> T + Sync) -> Vec<T> {
-        let arena = || HeapArena::new(self.graph.arena_bytes_with(&fastest()));
-        let one = |arena: &mut HeapArena, image: &&[i8]| {
-            of(run(&self.graph, &fastest(), &[image], arena.bytes()).expect("a checked graph and its sizes"))
-        };
-        images.par_iter().map_init(arena, one).collect()
+        let one = |arena: &mut HeapArena, image: &&[i8]| of(self.run(arena, image));
+        images.par_iter().map_init(|| self.arena(), one).collect()
+    }
+
+    /// Memory for [`run`](Self::run).
+    pub fn arena(&self) -> HeapArena {
+        HeapArena::new(self.graph.arena_bytes_with(&fastest()))
+    }
+
+    /// The quantised logits `[y][x][class]` of one image, on this thread.
+    pub fn run<'a>(&self, arena: &'a mut HeapArena, image: &[i8]) -> &'a [i8] {
+        run(&self.graph, &fastest(), &[image], arena.bytes()).expect("a checked graph and its sizes")
     }
 }
 

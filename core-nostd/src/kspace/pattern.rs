@@ -40,6 +40,11 @@ pub enum Pattern {
         /// The share of the budget that the block takes, 0 to 1; rounded to lines, and up to an odd number of them.
         centre_fraction: f32,
     },
+    /// Lines drawn without replacement, near ones more often: a normal density of deviation W/10 around DC, which is 1
+    /// there, and half the budget's share of all lines on top, `exp(-(10 (k - W/2) / W)^2 / 2) + budget / (2 W)`. The
+    /// "random with low bias" of Pineda, Basu, Romero, Calandra and Drozdzal, *Active MR k-space sampling with reinforcement
+    /// learning*, 2020; no block comes first.
+    RandomLowBias,
     /// Lines drawn uniformly without replacement, in the order drawn.
     Random,
 }
@@ -101,11 +106,12 @@ impl core::error::Error for PatternError {}
 impl Pattern {
     /// Every pattern, with its default parameters: a quarter of the budget in the centre, half of it for partial Fourier,
     /// density to the fourth power.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::CentreOut,
         Self::Equispaced { centre_fraction: 0.25 },
         Self::VariableDensity { centre_fraction: 0.25, power: 4 },
         Self::PartialFourier { centre_fraction: 0.5 },
+        Self::RandomLowBias,
         Self::Random,
     ];
 
@@ -116,6 +122,7 @@ impl Pattern {
             Self::Equispaced { .. } => "equispaced",
             Self::VariableDensity { .. } => "variable-density",
             Self::PartialFourier { .. } => "partial-fourier",
+            Self::RandomLowBias => "random-low-bias",
             Self::Random => "random",
         }
     }
@@ -150,12 +157,16 @@ impl Pattern {
         match *self {
             Self::CentreOut => {}
             Self::Equispaced { .. } => spread_evenly(budget - centre, &mut chosen, &mut slots),
-            Self::VariableDensity { power, .. } => draw(power, seed, &mut chosen, &mut slots),
+            Self::VariableDensity { power, .. } => {
+                let weight = |line| polynomial(line, width, power);
+                draw(weight, seed, &mut chosen, &mut slots);
+            }
             Self::PartialFourier { .. } => {
                 let below = (0..width / 2).rev();
                 below.chain(width / 2..width).for_each(|line| take(line, &mut chosen, &mut slots));
             }
-            Self::Random => draw(0, seed, &mut chosen, &mut slots),
+            Self::RandomLowBias => draw(|line| low_bias(line, width, budget), seed, &mut chosen, &mut slots),
+            Self::Random => draw(|_| 1, seed, &mut chosen, &mut slots),
         }
         Ok(budget)
     }
@@ -181,7 +192,7 @@ impl Pattern {
     fn centre_lines(&self, budget: usize) -> Result<usize, PatternError> {
         let centre_fraction = match *self {
             Self::CentreOut => return Ok(budget),
-            Self::Random => return Ok(0),
+            Self::RandomLowBias | Self::Random => return Ok(0),
             Self::VariableDensity { power, .. } if power > MAX_POWER => {
                 return Err(PatternError::Power { power });
             }
@@ -265,12 +276,22 @@ fn spread_evenly(count: usize, chosen: &mut LineSet, slots: &mut Slots<'_>) {
     }
 }
 
-/// Fills the slots with lines drawn without replacement, a line's weight being `(W/2 + 1 - |k - W/2|)^power`.
-fn draw(power: u8, seed: u64, chosen: &mut LineSet, slots: &mut Slots<'_>) {
-    let centre = chosen.width() / 2;
-    // At most 257^6, and 512 of them: below 2^58.
-    let weight = |line: usize| ((centre + 1 - centre.abs_diff(line)) as u64).saturating_pow(u32::from(power));
-    let mut total: u64 = chosen.missing().map(weight).sum();
+/// `(W/2 + 1 - |k - W/2|)^power`: at most 257^6, and 512 of them, below 2^58.
+fn polynomial(line: usize, width: usize, power: u8) -> u64 {
+    let centre = width / 2;
+    ((centre + 1 - centre.abs_diff(line)) as u64).saturating_pow(u32::from(power))
+}
+
+/// The density of [`Pattern::RandomLowBias`] in units of 2^-32, rounded to whole ones, so that draws are in integers.
+fn low_bias(line: usize, width: usize, budget: usize) -> u64 {
+    const UNIT: f64 = 4_294_967_296.0;
+    let deviations = 10.0 * (line as f64 - (width / 2) as f64) / width as f64;
+    libm::round(UNIT * (libm::exp(-0.5 * deviations * deviations) + 0.5 * budget as f64 / width as f64)) as u64
+}
+
+/// Fills the slots with lines drawn without replacement, each with its weight.
+fn draw(weight: impl Fn(usize) -> u64, seed: u64, chosen: &mut LineSet, slots: &mut Slots<'_>) {
+    let mut total: u64 = chosen.missing().map(&weight).sum();
     let mut rng = SplitMix64::new(seed);
     while slots.len() > 0 {
         let mut ticket = rng.below(total);
@@ -290,6 +311,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+    use std::format;
     use std::string::ToString;
     use std::vec;
     use std::vec::Vec;
@@ -352,6 +374,18 @@ mod tests {
     }
 
     #[test]
+    fn low_bias_follows_its_density_from_the_first_line_on() {
+        let (mut counts, draws) = ([0_u32; 64], 40_000);
+        (0..draws).for_each(|seed| counts[usize::from(order(Pattern::RandomLowBias, 64, 8, seed)[0])] += 1);
+        let density = |line: usize| (-0.5 * (10.0 * (line as f64 - 32.0) / 64.0).powi(2)).exp() + 8.0 / 128.0;
+        let total: f64 = (0..64).map(density).sum();
+        for (line, &count) in counts.iter().enumerate() {
+            let expected = f64::from(draws as u32) * density(line) / total;
+            assert!((f64::from(count) - expected).abs() < 5.0 * expected.sqrt(), "{line}: {count}, not {expected:.0}");
+        }
+    }
+
+    #[test]
     fn random_measures_every_line_as_often() {
         let mut counts = [0_u32; 32];
         for seed in 0..4000 {
@@ -366,6 +400,7 @@ mod tests {
     fn a_seed_gives_these_lines_on_every_target() {
         let pattern = Pattern::VariableDensity { centre_fraction: 0.25, power: 4 };
         assert_eq!(order(pattern, 128, 8, 42), [64, 63, 73, 50, 56, 59, 36, 81]);
+        assert_eq!(order(Pattern::RandomLowBias, 128, 8, 42), [73, 49, 56, 59, 32, 81, 53, 77]);
         assert_eq!(order(Pattern::Random, 128, 8, 42), [94, 20, 36, 45, 4, 111, 28, 102]);
     }
 
@@ -375,10 +410,8 @@ mod tests {
             assert_eq!(pattern.to_string().parse(), Ok(pattern));
         }
         let error = "spiral".parse::<Pattern>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown pattern: expected one of centre-out equispaced variable-density partial-fourier random"
-        );
+        let known = "centre-out equispaced variable-density partial-fourier random-low-bias random";
+        assert_eq!(error.to_string(), format!("unknown pattern: expected one of {known}"));
     }
 
     #[test]
@@ -427,6 +460,7 @@ mod tests {
                 Pattern::Equispaced { centre_fraction },
                 Pattern::VariableDensity { centre_fraction, power },
                 Pattern::PartialFourier { centre_fraction },
+                Pattern::RandomLowBias,
                 Pattern::Random,
             ];
             for pattern in patterns {

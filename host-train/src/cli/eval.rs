@@ -4,20 +4,22 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 
 use super::Failure;
+use super::baselines::{BaselineArgs, Ground};
 use super::export::expect_size;
 use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
 use crate::diagnose::Diagnoser;
 use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::report::{Task, evaluate, summary};
-use crate::eval::run::{Method, measure};
+use crate::eval::run::Method;
 use crate::export::{self, BlobFile};
+use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::asmr::MOST_LINES;
+use crate::orders::LineOrder;
 use crate::rl::agent::{Policy, load_any_policy};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::Meta;
@@ -63,6 +65,11 @@ pub struct EvalArgs {
     /// Seed of phase, noise and random patterns.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    baselines: BaselineArgs,
+    /// Evaluate N volumes alone, spread evenly over the split; without it all.
+    #[arg(long, value_name = "N")]
+    limit_volumes: Option<usize>,
     /// Slices that panels are drawn of.
     #[arg(long, default_value_t = 4)]
     panels: usize,
@@ -81,6 +88,10 @@ impl EvalArgs {
         if data.slices(self.split).is_empty() {
             return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());
         }
+        if self.limit_volumes == Some(0) {
+            return Err("--limit-volumes 0: expected at least 1".into());
+        }
+        self.baselines.check(data.width(), self.most_lines())?;
         match &self.model {
             Some(path) => {
                 data.expect_masks("`kscout eval` of a segmenter")?;
@@ -108,10 +119,12 @@ impl EvalArgs {
             (Some(Policy::Asmr(policy)), _) => Some(Method::Chooser(policy.as_ref())),
             (_, scout) => scout.as_ref().map(Method::FloatPolicy),
         };
-        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
-        let blob = export::scan_loop(data, &observations)?;
-        let model = Model::new_checked(&blob)?;
         if is_classifier(reward)? {
+            if let Some(name) = self.baselines.asks_segmenter() {
+                return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());
+            }
+            let blob = self.scan_loop(data)?;
+            let model = Model::new_checked(&blob)?;
             let (diagnoser, meta) = load_classifier(reward, &device)?;
             self.check_reward(reward, &meta, size)?;
             return self.diagnose(data, &model, &diagnoser, policy);
@@ -123,10 +136,47 @@ impl EvalArgs {
         data.expect_masks("`kscout eval` of a segmenter")?;
         let (network, meta) = load_segmenter(reward, self.prune, &device)?;
         self.check_reward(reward, &meta, size)?;
+        // Whoever tries every line asks the int8 segmenter, which takes a hundredth of the time; the real one has the last word.
+        let blob = match self.baselines.asks_segmenter() {
+            Some(_) => {
+                export::segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?
+            }
+            None => self.scan_loop(data)?,
+        };
+        let model = Model::new_checked(&blob)?;
         let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
         let title = format!("{} (f32{pruned}), {} protocol", reward.display(), self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
         self.finish(data, &model, &segmenter, policy, &title)
+    }
+
+    /// A blob that runs the scan loop alone.
+    fn scan_loop(&self, data: &Dataset) -> Result<Vec<u8>, Failure> {
+        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
+        Ok(export::scan_loop(data, &observations)?)
+    }
+
+    fn most_lines(&self) -> usize {
+        self.budgets.iter().max().copied().unwrap_or_default()
+    }
+
+    /// What is evaluated.
+    fn measure<'a>(&self, data: &'a Dataset) -> Vec<MeasuredVolume<'a>> {
+        let volumes = data.volumes(self.split);
+        let count = self.limit_volumes.map_or(volumes.len(), |limit| limit.min(volumes.len()));
+        let chosen = (0..count).map(|i| &volumes[i * volumes.len() / count]);
+        chosen.map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect()
+    }
+
+    /// What the policy is compared with.
+    fn orders(
+        &self,
+        data: &Dataset,
+        model: &Model<'_>,
+        volumes: &[MeasuredVolume<'_>],
+    ) -> Result<Vec<Box<dyn LineOrder>>, Failure> {
+        let (most, protocol, seed) = (self.most_lines(), self.protocol, self.seed);
+        self.baselines.orders(&Ground { data, model, volumes, most, protocol, seed })
     }
 
     fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
@@ -144,8 +194,9 @@ impl EvalArgs {
         let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
         labels.expect_some(data, self.split)?;
-        let volumes = measure(data, self.split, &self.protocol, self.seed);
-        let methods = methods(policy);
+        let volumes = self.measure(data);
+        let orders = self.orders(data, model, &volumes)?;
+        let methods = methods(policy, &orders);
         let budgets = &self.budgets;
         let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
         let table = evaluate_diagnoses(&task, &self.out)?;
@@ -162,7 +213,7 @@ impl EvalArgs {
     fn load_policy(&self, path: &Path, size: [usize; 2], device: &Device) -> Result<Policy, Failure> {
         let (policy, meta) = load_any_policy(path, device)?;
         expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
-        let most = self.budgets.iter().max().copied().unwrap_or_default();
+        let most = self.most_lines();
         if matches!(policy, Policy::Asmr(_)) && most > MOST_LINES {
             let path = path.display();
             return Err(format!("--budgets: {most} lines, but the policy in {path} counts to {MOST_LINES}").into());
@@ -179,8 +230,9 @@ impl EvalArgs {
         title: &str,
     ) -> Result<(), Failure> {
         expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
-        let volumes = measure(data, self.split, &self.protocol, self.seed);
-        let methods = methods(policy);
+        let volumes = self.measure(data);
+        let orders = self.orders(data, model, &volumes)?;
+        let methods = methods(policy, &orders);
         let task = Task {
             model,
             segmenter,
@@ -199,7 +251,7 @@ impl EvalArgs {
     }
 }
 
-/// The policy, if any, and every pattern.
-fn methods(policy: Option<Method<'_>>) -> Vec<Method<'_>> {
-    policy.into_iter().chain(Pattern::ALL.into_iter().map(Method::Pattern)).collect()
+/// The policy, if any, and what it is compared with.
+fn methods<'a>(policy: Option<Method<'a>>, orders: &'a [Box<dyn LineOrder>]) -> Vec<Method<'a>> {
+    policy.into_iter().chain(orders.iter().map(|order| Method::Order(order.as_ref()))).collect()
 }

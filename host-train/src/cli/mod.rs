@@ -1,11 +1,13 @@
 //! The command line, one file a subcommand.
 
+mod baselines;
 mod bench;
 mod data;
 mod eval;
 mod export;
 mod import;
 mod inspect;
+mod mask;
 mod metrics;
 mod net;
 mod predict;
@@ -33,7 +35,7 @@ pub struct Cli {
 enum Command {
     /// Make or look at data sets.
     Data(data::DataArgs),
-    /// Train a reward model (a segmenter or a classifier) or a sampling policy.
+    /// Train a reward model (a segmenter or a classifier), a sampling policy, or a fixed mask.
     Train(train::TrainArgs),
     /// Take over weights from PyTorch: a segmenter's, ASMR's policy's or its classifier's.
     Import(import::ImportArgs),
@@ -41,7 +43,7 @@ enum Command {
     Net(net::NetArgs),
     /// Show the weights of the sampler that draws slices by the classes they hold.
     Sampler(sampler::SamplerArgs),
-    /// Compare a policy with the fixed patterns over a range of budgets: tables, statistics, pictures.
+    /// Compare a policy with fixed patterns, learned masks and oracles over a range of budgets: tables, statistics, pictures.
     Eval(eval::EvalArgs),
     /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
     Export(export::ExportArgs),

@@ -40,8 +40,8 @@ pub struct ScanArgs {
     /// How many lines the scan may measure
     #[arg(long, value_name = "LINES")]
     budget: usize,
-    /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`,
-    /// `partial-fourier` or `random`; without it the policy, or centre-out where the file has none
+    /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
+    /// `random-low-bias` or `random`; without it the policy, or centre-out where the file has none
     #[arg(long, value_name = "NAME")]
     pattern: Option<LineOrder>,
     /// Draw the scan as a PNG picture

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use super::mask::MaskArgs;
 use crate::config;
 use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
@@ -26,6 +27,8 @@ enum What {
     Reward(RewardArgs),
     /// Train a sampling policy by PPO, over the core's scan loop, with a trained reward model.
     Policy(PolicyArgs),
+    /// Learn one mask for all slices by greedy forward selection on training volumes: the strongest fixed order to compare with.
+    Mask(MaskArgs),
 }
 
 /// What every training takes.
@@ -82,6 +85,7 @@ impl TrainArgs {
         match self.what {
             What::Reward(args) => reward(args),
             What::Policy(args) => policy(args),
+            What::Mask(args) => args.run(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
 
 use kscout_core::kspace::recon::magnitude;
-use kscout_core::kspace::{Pattern, PatternError};
+use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
 use rayon::prelude::*;
@@ -9,12 +9,14 @@ use rayon::prelude::*;
 use super::metrics::{LabelVolume, MeanDice, MetricError};
 use super::quality::{nmse, psnr, ssim};
 use super::scores::{VolumeScores, score_volume};
-use crate::data::{Dataset, Slice, Split};
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
-use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::mri::KSpace;
 use crate::net::FloatGraph;
+use crate::orders::{LineOrder, OrderError};
 use crate::play::{Chooser, chosen_lines, float_choice, play};
 use crate::segment::{HeapArena, Segment};
+
+pub use crate::measure::{Measured, MeasuredVolume, measure};
 
 /// How lines are chosen.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,9 @@ pub enum Method<'a> {
     FloatPolicy(&'a FloatGraph),
     /// A policy in real numbers that is asked about many scans at once.
     Chooser(&'a dyn Chooser),
-    /// A fixed order.
+    /// Lines that are chosen without running a policy: a learned mask, an oracle.
+    Order(&'a dyn LineOrder),
+    /// The order that most share.
     Pattern(Pattern),
 }
 
@@ -34,6 +38,7 @@ impl Method<'_> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Policy | Self::FloatPolicy(_) | Self::Chooser(_) => "policy",
+            Self::Order(order) => order.name(),
             Self::Pattern(pattern) => pattern.name(),
         }
     }
@@ -53,52 +58,12 @@ pub enum RunError {
     /// The core refused a step of scans side by side.
     #[error("scans side by side: {0}")]
     SideBySide(#[from] ScanError),
-    /// A pattern cannot give that many lines.
+    /// An order cannot give that many lines, or not of these slices.
     #[error(transparent)]
-    Pattern(#[from] PatternError),
+    Order(#[from] OrderError),
     /// Images or labels do not fit together.
     #[error(transparent)]
     Metric(#[from] MetricError),
-}
-
-/// A slice and what the scanner would measure of it.
-pub struct Measured<'a> {
-    /// The slice.
-    pub slice: &'a Slice,
-    /// Its k-space.
-    pub kspace: KSpace,
-    /// The seed of its phase and noise, and of the random patterns.
-    pub seed: u64,
-}
-
-/// One volume, measured.
-pub struct MeasuredVolume<'a> {
-    /// The patient.
-    pub patient: &'a str,
-    /// The phase of the cycle: `ED` or `ES`.
-    pub phase: String,
-    /// Distance of neighbouring voxels along z, y and x in mm.
-    pub spacing_mm: [f64; 3],
-    /// Its slices, from base to apex.
-    pub slices: Vec<Measured<'a>>,
-}
-
-/// Measures the volumes of a split. Phase and noise depend on the slice and `seed` alone.
-pub fn measure<'a>(data: &'a Dataset, split: Split, protocol: &Protocol, seed: u64) -> Vec<MeasuredVolume<'a>> {
-    let slice = |slice: &'a Slice| {
-        let seed = seed_for(&slice.id.patient, slice.id.n, seed);
-        let kspace = acquire(&slice.image, slice.height, slice.width, protocol, seed);
-        Measured { slice, kspace, seed }
-    };
-    data.volumes(split)
-        .into_iter()
-        .map(|volume| MeasuredVolume {
-            patient: volume.patient,
-            phase: volume.phase.to_string(),
-            spacing_mm: [2, 1, 0].map(|axis| f64::from(volume.spacing_mm[axis])),
-            slices: volume.slices.into_par_iter().map(slice).collect(),
-        })
-        .collect()
 }
 
 /// What a scan of one slice ended with.
@@ -149,7 +114,9 @@ pub fn scan_slices(
             let kspaces: Vec<&KSpace> = slices.iter().map(|measured| &measured.kspace).collect();
             chosen_lines(model, &kspaces, chooser, budget)?
         }
-        _ => vec![Vec::new(); slices.len()],
+        Method::Order(order) => ordered_lines(order, volumes, budget)?,
+        Method::Pattern(pattern) => ordered_lines(&pattern, volumes, budget)?,
+        Method::Policy | Method::FloatPolicy(_) => vec![Vec::new(); slices.len()],
     };
     let arena = || scan_arena(model);
     let mut scans = (slices.par_iter().zip(chosen))
@@ -157,6 +124,16 @@ pub fn scan_slices(
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
     Ok(volumes.iter().map(|volume| scans.by_ref().take(volume.slices.len()).collect()).collect())
+}
+
+/// The lines of each slice of the volumes.
+fn ordered_lines(
+    order: &dyn LineOrder,
+    volumes: &[MeasuredVolume<'_>],
+    budget: usize,
+) -> Result<Vec<Vec<u16>>, OrderError> {
+    let of_volumes = volumes.par_iter().map(|volume| order.orders(volume, budget));
+    Ok(of_volumes.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// The scans with their classes.
@@ -167,7 +144,7 @@ pub fn segmented(segmenter: &dyn Segment, mut scans: Vec<Vec<Scanned>>) -> Vec<V
     scans
 }
 
-/// The lines and the image of one scan; no classes yet. `chosen` are the lines of a [`Method::Chooser`].
+/// The lines and the image of one scan; no classes yet. `chosen` are its lines where no policy is asked line by line.
 fn scan_slice(
     model: &Model<'_>,
     arena: &mut HeapArena,
@@ -177,15 +154,11 @@ fn scan_slice(
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
     let mut scan = host_scan(model, arena).map_err(refused)?;
-    let order = match method {
-        Method::Pattern(pattern) => pattern.lines(measured.slice.width, budget, measured.seed)?.to_vec(),
-        _ => chosen,
-    };
-    let mut order = order.iter().map(|&line| usize::from(line));
+    let mut chosen = chosen.iter().map(|&line| usize::from(line));
     let choose = |scan: &mut HostScan<'_, '_>| match method {
-        Method::Pattern(_) | Method::Chooser(_) => Ok(order.next()),
         Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
         Method::Policy => scan.propose(),
+        Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => Ok(chosen.next()),
     };
     play(&mut scan, &measured.kspace, budget, choose).map_err(refused)?;
     let mut image = vec![0.0; measured.slice.image.len()];

@@ -5,9 +5,10 @@ use kscout_core::model::{BlobError, GraphKind, Reconstruction};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, calibrate};
-use super::observe::Observation;
+use super::observe::{CALIBRATION, Observation, observe};
 use super::quantise::{QuantiseError, quantise};
-use crate::data::{CLASSES, Dataset};
+use crate::data::{CLASSES, Dataset, Split};
+use crate::mri::Protocol;
 use crate::net::graph::GraphInput;
 use crate::net::{FloatGraph, Scout};
 
@@ -64,6 +65,20 @@ pub fn header(data: &Dataset) -> HeaderSpec {
 pub fn scan_loop(data: &Dataset, observations: &[Observation]) -> Result<Vec<u8>, ExportError> {
     let untrained = Scout::new(data.height(), data.width(), &Device::flex()).graph(data.height(), data.width());
     pack(None, Some(&untrained), observations, &header(data))
+}
+
+/// A blob of a segmenter alone, in int8, to be asked on this machine.
+///
+/// # Errors
+/// Those of [`pack`].
+pub fn segmenter_in_memory(
+    data: &Dataset,
+    graph: &FloatGraph,
+    protocol: &Protocol,
+    seed: u64,
+) -> Result<Vec<u8>, ExportError> {
+    let observations = observe(&data.slices(Split::Train), CALIBRATION, protocol, seed);
+    pack(Some(graph), None, &observations, &header(data))
 }
 
 /// The blob of a segmenter, a policy, or both, calibrated on `observations`.

@@ -1,0 +1,235 @@
+//! `--baselines` and what belongs to it: what a policy is compared with.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use kscout_core::kspace::Pattern;
+use kscout_core::model::Model;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::Failure;
+use crate::data::{Dataset, Split};
+use crate::measure::{Measured, MeasuredVolume};
+use crate::mri::Protocol;
+use crate::orders::forward::Forward;
+use crate::orders::{Fixed, Judge, LearnedMask, LineOrder, Neighbours, Oracle, Planned, Score};
+use crate::progress;
+
+/// Lines that the nearest neighbour is found by: fewer tell slices apart less well, more leave less to choose.
+const NEIGHBOUR_CENTRE: usize = 4;
+
+/// Options about baselines.
+#[derive(Args)]
+pub struct BaselineArgs {
+    /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, random-low-bias, random,
+    /// or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of the training slice whose
+    /// centre lines look most alike), and two that know the truth: `one-step-oracle` (the best next line for each slice),
+    /// `mask-oracle` (the mask learned on the evaluated volumes themselves); or `all`. The last three take minutes
+    #[arg(long, value_name = "LIST", default_value = "patterns")]
+    pub baselines: BaselineList,
+    /// The mask of `learned-mask`, from `kscout train mask`
+    #[arg(long, value_name = "FILE.json")]
+    pub mask: Option<PathBuf>,
+    /// Oracles and neighbours select among the N lines nearest to the centre, for speed; without it among all
+    #[arg(long, value_name = "N")]
+    pub candidates: Option<usize>,
+    /// Training slices among which the nearest neighbour is sought, drawn at random
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub neighbours: usize,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Baseline {
+    /// A pattern.
+    Pattern(Pattern),
+    /// A mask from a file.
+    LearnedMask,
+    /// See [`Neighbours`].
+    NearestNeighbour,
+    /// See [`Oracle`].
+    OneStepOracle,
+    /// A mask learned on what is evaluated.
+    MaskOracle,
+}
+
+impl Baseline {
+    /// Those that are no patterns.
+    const LEARNED: [Self; 4] = [Self::LearnedMask, Self::NearestNeighbour, Self::OneStepOracle, Self::MaskOracle];
+
+    /// The name in tables and lists.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pattern(pattern) => pattern.name(),
+            Self::LearnedMask => "learned-mask",
+            Self::NearestNeighbour => "nearest-neighbour",
+            Self::OneStepOracle => "one-step-oracle",
+            Self::MaskOracle => "mask-oracle",
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        Pattern::ALL.into_iter().map(Self::Pattern).chain(Self::LEARNED)
+    }
+}
+
+/// A list of baselines, each at most once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaselineList(pub Vec<Baseline>);
+
+impl FromStr for BaselineList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut list = Vec::new();
+        for name in text.split(',').map(str::trim) {
+            let named = |baseline: &Baseline| match name {
+                "all" => true,
+                "patterns" => matches!(baseline, Baseline::Pattern(_)),
+                _ => baseline.name() == name,
+            };
+            let mut found = Baseline::all().filter(named).peekable();
+            if found.peek().is_none() {
+                let names: Vec<&str> = Baseline::all().map(Baseline::name).collect();
+                return Err(format!("`{name}` is none of patterns, all, {}", names.join(", ")));
+            }
+            let new: Vec<Baseline> = found.filter(|baseline| !list.contains(baseline)).collect();
+            list.extend(new);
+        }
+        Ok(Self(list))
+    }
+}
+
+/// Where baselines take what they need from.
+pub struct Ground<'a> {
+    /// The data set, for its training slices.
+    pub data: &'a Dataset,
+    /// A blob of the segmenter, for those that ask it; another one does for the rest.
+    pub model: &'a Model<'a>,
+    /// What is evaluated.
+    pub volumes: &'a [MeasuredVolume<'a>],
+    /// Largest budget.
+    pub most: usize,
+    /// How slices are measured.
+    pub protocol: Protocol,
+    /// Seed of phase and noise, and of the choice of training slices.
+    pub seed: u64,
+}
+
+impl BaselineArgs {
+    /// Refuses options that cannot work with `width` lines, of which up to `most` are asked for, before anything costly is done.
+    pub fn check(&self, width: usize, most: usize) -> Result<(), Failure> {
+        if let Some(nearest) = self.candidates.filter(|&n| n < most || n > width) {
+            return Err(format!("--candidates {nearest}: expected {most} (the largest budget) to {width} lines").into());
+        }
+        if self.neighbours == 0 {
+            return Err("--neighbours 0: expected at least 1".into());
+        }
+        self.learned_mask(width, most).map(|_| ())
+    }
+
+    /// Whether one of them asks a segmenter for its lines, by name.
+    pub fn asks_segmenter(&self) -> Option<&'static str> {
+        let asks = |baseline: &Baseline| !matches!(baseline, Baseline::Pattern(_) | Baseline::LearnedMask);
+        self.baselines.0.iter().copied().find(asks).map(Baseline::name)
+    }
+
+    /// The orders of lines, ready to be used.
+    pub fn orders(&self, ground: &Ground<'_>) -> Result<Vec<Box<dyn LineOrder>>, Failure> {
+        self.baselines.0.iter().map(|&baseline| self.order(baseline, ground)).collect()
+    }
+
+    fn order(&self, baseline: Baseline, ground: &Ground<'_>) -> Result<Box<dyn LineOrder>, Failure> {
+        let Ground { data, volumes, most, .. } = *ground;
+        let nearest = self.candidates.unwrap_or(data.width());
+        let judge = || {
+            let graph = ground.model.segmenter().ok_or_else(|| format!("{} asks a segmenter", baseline.name()))?;
+            Ok::<_, Failure>(Judge::new(graph, Score::Dice))
+        };
+        let name = baseline.name();
+        Ok(match baseline {
+            Baseline::Pattern(pattern) => Box::new(pattern),
+            Baseline::LearnedMask => {
+                let lines = self.learned_mask(data.width(), most)?.map(|mask| mask.lines).unwrap_or_default();
+                Box::new(Fixed { name, lines })
+            }
+            Baseline::NearestNeighbour => Box::new(self.neighbours(&judge()?, nearest, ground)?),
+            Baseline::OneStepOracle => {
+                let bar = progress::bar(volumes.len() as u64, 0, "oracle");
+                let oracle = Oracle { judge: &judge()?, nearest };
+                let planned = Planned::new(&oracle, volumes, most, &bar)?;
+                bar.finish_and_clear();
+                Box::new(planned)
+            }
+            Baseline::MaskOracle => {
+                let pools: Vec<_> = volumes.iter().map(|volume| volume.slices.iter().collect()).collect();
+                let bar = progress::bar(most as u64, 0, "mask oracle");
+                let forward = Forward { judge: &judge()?, start: &[], nearest, budget: most };
+                let lines = forward.select(&pools, |_, _| bar.inc(1))?;
+                bar.finish_and_clear();
+                Box::new(Fixed { name, lines })
+            }
+        })
+    }
+
+    fn neighbours(&self, judge: &Judge<'_>, nearest: usize, ground: &Ground<'_>) -> Result<Neighbours, Failure> {
+        let Ground { data, most, protocol, seed, .. } = *ground;
+        let mut slices = data.slices(Split::Train);
+        if slices.is_empty() {
+            return Err(format!("{}: nearest-neighbour needs training slices", data.dir().display()).into());
+        }
+        slices.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        slices.truncate(self.neighbours);
+        let slices: Vec<Measured<'_>> =
+            slices.into_par_iter().map(|slice| Measured::new(slice, &protocol, seed)).collect();
+        let bar = progress::bar(slices.len() as u64, 0, "neighbours");
+        let centre = NEIGHBOUR_CENTRE.min(nearest);
+        let neighbours = Neighbours::learn(judge, &slices, (centre, nearest, most.max(centre)), &bar)?;
+        bar.finish_and_clear();
+        Ok(neighbours)
+    }
+
+    /// The mask of the file, if it is asked for.
+    fn learned_mask(&self, width: usize, most: usize) -> Result<Option<LearnedMask>, Failure> {
+        if !self.baselines.0.contains(&Baseline::LearnedMask) {
+            return match &self.mask {
+                Some(path) => Err(format!("--mask {}: --baselines does not have learned-mask", path.display()).into()),
+                None => Ok(None),
+            };
+        }
+        let path = self.mask.as_deref();
+        let path = path.ok_or("learned-mask: give its file with --mask FILE.json; `kscout train mask` makes one")?;
+        let mask = LearnedMask::read(path)?;
+        let (file, of, has) = (path.display(), mask.width, mask.lines.len());
+        if of != width {
+            return Err(format!("{file}: a mask of {of} lines of k-space, the data set has {width}").into());
+        }
+        if has < most {
+            let again = format!("`kscout train mask --budget {most} --resume` learns more");
+            return Err(format!("{file}: orders {has} lines, --budgets asks for {most}; {again}").into());
+        }
+        Ok(Some(mask))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_name_each_once_and_groups_stand_for_their_members() {
+        let list = |text: &str| text.parse::<BaselineList>().map(|list| list.0);
+        assert_eq!(list("all").unwrap().len(), Pattern::ALL.len() + 4);
+        assert_eq!(list("patterns").unwrap(), Pattern::ALL.map(Baseline::Pattern));
+        let some = list("mask-oracle, centre-out,mask-oracle").unwrap();
+        assert_eq!(some, [Baseline::MaskOracle, Baseline::Pattern(Pattern::CentreOut)]);
+        assert_eq!(list("centre-out,patterns").unwrap().len(), Pattern::ALL.len());
+        let error = list("centre-out,oracle").unwrap_err();
+        assert!(error.starts_with("`oracle` is none of patterns, all, centre-out, "), "{error}");
+        assert!(error.ends_with("one-step-oracle, mask-oracle"), "{error}");
+    }
+}

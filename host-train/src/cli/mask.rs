@@ -1,0 +1,128 @@
+//! `kscout train mask`.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::Args;
+use kscout_core::model::Model;
+
+use super::Failure;
+use super::export::expect_size;
+use crate::data::Dataset;
+use crate::export::{BlobFile, segmenter_in_memory};
+use crate::mri::Protocol;
+use crate::orders::learn::Learning;
+use crate::orders::mask_file::Provenance;
+use crate::orders::{Judge, LearnedMask, Score};
+use crate::progress;
+use crate::train::reward::load_segmenter;
+
+/// `kscout train mask`.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  kscout train mask --reward runs/reward --data data/acdc128 --out runs/mask.json\n  kscout eval --baselines patterns,learned-mask --mask runs/mask.json --reward runs/reward \\\n      --data data/acdc128 --out runs/eval\n\nAt each step the line is added whose addition to all slices gives the best score, judged by the segmenter in int8."
+)]
+pub struct MaskArgs {
+    /// Checkpoint of the segmenter that judges
+    #[arg(long, value_name = "DIR", required_unless_present = "model", conflicts_with = "model")]
+    reward: Option<PathBuf>,
+    /// Exported file whose segmenter judges, instead of --reward
+    #[arg(long, value_name = "FILE.kscout")]
+    model: Option<PathBuf>,
+    /// Data set whose training volumes are learned from
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The file to write, after every line
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+    /// Lines to learn: the largest budget that the mask is to be used with
+    #[arg(long, value_name = "LINES", default_value_t = 24)]
+    budget: usize,
+    /// Training volumes to learn from, drawn at random; whole ones, because volumes are scored
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    volumes: usize,
+    /// Select among the N lines nearest to the centre, for speed; without it among all
+    #[arg(long, value_name = "N")]
+    candidates: Option<usize>,
+    /// What is made as large as can be: `dice` (mean 3-D Dice of the volumes), `soft-dice` (the same of probabilities) or
+    /// `cross-entropy`
+    #[arg(long, default_value_t = Score::Dice)]
+    score: Score,
+    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
+    #[arg(long, default_value = "scanner")]
+    protocol: Protocol,
+    /// Seed of the choice of volumes, and of phase and noise
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Go on with the mask in --out
+    #[arg(long)]
+    resume: bool,
+}
+
+impl MaskArgs {
+    /// Learns the mask.
+    pub fn run(self) -> Result<(), Failure> {
+        let data = Dataset::open(&self.data)?;
+        data.expect_masks("a learned mask")?;
+        self.check(&data)?;
+        let (segmenter, bytes) = self.segmenter(&data)?;
+        let model = Model::new_checked(&bytes)?;
+        let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", segmenter.display()))?;
+        let judge = Judge::new(graph, self.score);
+        let learning = Learning {
+            data: &data,
+            judge: &judge,
+            protocol: self.protocol,
+            seed: self.seed,
+            volumes: self.volumes,
+            nearest: self.candidates.unwrap_or(data.width()),
+            budget: self.budget,
+        };
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let bar = progress::bar(self.budget as u64, 0, "lines");
+        let say = |mask: &LearnedMask| {
+            bar.set_position(mask.lines.len() as u64);
+            if let (Some(line), Some(score)) = (mask.lines.last(), mask.scores.last()) {
+                bar.suspend(|| println!("{:3} lines: {line:3} joins, {} {score:.4}", mask.lines.len(), self.score));
+            }
+        };
+        let mask = learning.run((command, segmenter), &self.out, self.resume, say)?;
+        bar.finish_and_clear();
+        let Provenance { volumes, slices, .. } = &mask.provenance;
+        println!("{}: {} lines from {} volumes ({slices} slices)", self.out.display(), mask.lines.len(), volumes.len());
+        Ok(())
+    }
+
+    fn check(&self, data: &Dataset) -> Result<(), Failure> {
+        let width = data.width();
+        let nearest = self.candidates.unwrap_or(width);
+        if nearest == 0 || nearest > width {
+            return Err(format!("--candidates {nearest}: expected 1 to {width} lines").into());
+        }
+        if self.budget == 0 || self.budget > nearest {
+            return Err(format!("--budget {}: expected 1 to {nearest} lines", self.budget).into());
+        }
+        if self.volumes == 0 {
+            return Err("--volumes 0: expected at least 1".into());
+        }
+        Ok(())
+    }
+
+    /// The segmenter's path, and a blob that holds it.
+    fn segmenter(&self, data: &Dataset) -> Result<(&Path, Vec<u8>), Failure> {
+        let size = [data.height(), data.width()];
+        let data_name = self.data.display().to_string();
+        if let Some(path) = &self.model {
+            let file = BlobFile::read(path)?;
+            let model = file.model()?;
+            expect_size(path, [model.height(), model.width()], size, &data_name)?;
+            return Ok((path, file.into_bytes()));
+        }
+        let path = self.reward.as_deref().ok_or("give --reward or --model")?;
+        let (network, meta) = load_segmenter(path, None, &Device::flex())?;
+        expect_size(path, [meta.height, meta.width], size, &data_name)?;
+        meta.note_protocol(&self.protocol.to_string());
+        let bytes = segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?;
+        Ok((path, bytes))
+    }
+}

@@ -1,0 +1,160 @@
+//! Learning a mask on training volumes: `kscout train mask`.
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::OrderError;
+use super::forward::Forward;
+use super::judge::Judge;
+use super::mask_file::{LearnedMask, MaskFileError, Provenance};
+use crate::data::{Dataset, Split, Volume};
+use crate::measure::MeasuredVolume;
+use crate::mri::Protocol;
+
+/// Why a mask could not be learned.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnError {
+    /// Lines could not be tried.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// The file could not be read or written.
+    #[error(transparent)]
+    File(#[from] MaskFileError),
+    /// The data set has no volumes to learn from.
+    #[error("{0}: no training volumes; import with --split auto or --split train")]
+    NoVolumes(PathBuf),
+    /// A mask is there already.
+    #[error("{0}: is there already; add --resume to learn more lines, or choose another --out")]
+    Exists(PathBuf),
+    /// The mask that is there was learned from something else.
+    #[error("{0}: was learned from another segmenter, data, seed or options; choose another --out")]
+    Other(PathBuf),
+}
+
+/// What a mask is learned from.
+pub struct Learning<'a> {
+    /// The data set.
+    pub data: &'a Dataset,
+    /// Judges every try.
+    pub judge: &'a Judge<'a>,
+    /// How slices are measured.
+    pub protocol: Protocol,
+    /// Seed of the choice of volumes, and of phase and noise.
+    pub seed: u64,
+    /// Training volumes to learn from; as many as there are where that is fewer.
+    pub volumes: usize,
+    /// Lines are selected among so many nearest to the centre.
+    pub nearest: usize,
+    /// Lines to learn.
+    pub budget: usize,
+}
+
+impl Learning<'_> {
+    /// Learns the mask and writes it to `out` after every line, so that a run that was stopped goes on with `resume`. `each` is
+    /// told the number of slices and of lines so far, the line and its score.
+    ///
+    /// The score is the mean over whole training volumes, which is what evaluation reports: see [`judge`](super::judge).
+    ///
+    /// # Errors
+    /// [`LearnError`]; `out` holds what was learned before.
+    pub fn run(
+        &self,
+        (command, segmenter): (String, &Path),
+        out: &Path,
+        resume: bool,
+        mut each: impl FnMut(&LearnedMask),
+    ) -> Result<LearnedMask, LearnError> {
+        let chosen = self.choose();
+        if chosen.is_empty() {
+            return Err(LearnError::NoVolumes(self.data.dir().to_owned()));
+        }
+        let provenance = Provenance {
+            command,
+            segmenter: segmenter.display().to_string(),
+            data: self.data.dir().display().to_string(),
+            protocol: self.protocol.to_string(),
+            seed: self.seed,
+            score: self.judge.score(),
+            nearest: self.nearest,
+            volumes: chosen.iter().map(|volume| format!("{} {}", volume.patient, volume.phase)).collect(),
+            slices: chosen.iter().map(|volume| volume.slices.len()).sum(),
+        };
+        let mut mask = begin(LearnedMask::new(self.data.width(), provenance), out, resume)?;
+        let volumes: Vec<MeasuredVolume<'_>> =
+            chosen.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
+        let pools: Vec<_> = volumes.iter().map(|volume| volume.slices.iter().collect()).collect();
+        let start = mask.lines.clone();
+        let forward = Forward { judge: self.judge, start: &start, nearest: self.nearest, budget: self.budget };
+        let mut written = Ok(());
+        forward.select(&pools, |line, score| {
+            mask.lines.push(line);
+            mask.scores.push(score);
+            if written.is_ok() {
+                written = mask.write(out);
+            }
+            each(&mask);
+        })?;
+        written?;
+        Ok(mask)
+    }
+
+    /// The training volumes, drawn at random, in the data set's order.
+    fn choose(&self) -> Vec<Volume<'_>> {
+        let mut volumes = self.data.volumes(Split::Train);
+        let mut places: Vec<usize> = (0..volumes.len()).collect();
+        places.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let drawn = &places[..self.volumes.min(places.len())];
+        let mut place = 0..;
+        volumes.retain(|_| place.next().is_some_and(|place| drawn.contains(&place)));
+        volumes
+    }
+}
+
+/// The mask to go on with: `new`, or what lies at `out`.
+fn begin(new: LearnedMask, out: &Path, resume: bool) -> Result<LearnedMask, LearnError> {
+    if !out.exists() {
+        return Ok(new);
+    }
+    if !resume {
+        return Err(LearnError::Exists(out.to_owned()));
+    }
+    let mask = LearnedMask::read(out)?;
+    if mask.width != new.width || !new.provenance.continues(&mask.provenance) {
+        return Err(LearnError::Other(out.to_owned()));
+    }
+    Ok(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Score;
+    use super::super::threshold::{Threshold, phantoms};
+    use super::*;
+
+    #[test]
+    fn a_mask_that_was_stopped_goes_on_as_if_it_had_not() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(4));
+        let model = segmenter.model();
+        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let folder = std::env::temp_dir().join(format!("kscout-learn-{}", std::process::id()));
+        let learn = |out: &str, budget, seed, resume| {
+            let protocol = Protocol::scanner();
+            let learning = Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget };
+            let from = (format!("learn {budget}"), Path::new("threshold"));
+            learning.run(from, &folder.join(out), resume, |_| ())
+        };
+        let whole = learn("whole", 5, 1, false).unwrap();
+        assert_eq!(whole.provenance.volumes.len(), 3);
+        learn("parts", 2, 1, false).unwrap();
+        let parts = learn("parts", 5, 1, true).unwrap();
+        assert_eq!((&parts.lines, &parts.scores), (&whole.lines, &whole.scores));
+        assert_eq!(LearnedMask::read(&folder.join("parts")).unwrap(), parts);
+        assert!(matches!(learn("parts", 6, 1, false), Err(LearnError::Exists(_))));
+        assert!(matches!(learn("parts", 6, 2, true), Err(LearnError::Other(_))));
+        assert_eq!(learn("other", 1, 2, true).unwrap().lines.len(), 1, "--resume without a file begins");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,0 +1,206 @@
+//! A learned mask on disk: JSON that people can read, and other programs too.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kscout_core::kspace::{LineSet, MAX_LINES};
+use serde::{Deserialize, Serialize};
+
+use super::judge::Score;
+use crate::eval::atomic::write_atomically;
+
+/// What the key `format` says in files of this kind.
+const FORMAT: &str = "kscout learned mask 1";
+
+/// Why a learned mask could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskFileError {
+    /// The file could not be read.
+    #[error("{}: cannot be read: {source}; `kscout train mask` makes such files", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file could not be written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file does not hold a learned mask.
+    #[error("{}: no learned mask: {problem}; `kscout train mask` makes such files", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Lines in the order in which they were learned, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnedMask {
+    format: String,
+    /// Lines of k-space.
+    pub width: usize,
+    /// The lines, most useful first.
+    pub lines: Vec<u16>,
+    /// The training score with each of them and those before.
+    pub scores: Vec<f64>,
+    /// What they were learned from.
+    pub provenance: Provenance,
+}
+
+/// What a mask was learned from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The command line.
+    pub command: String,
+    /// The segmenter's checkpoint or file.
+    pub segmenter: String,
+    /// The data set.
+    pub data: String,
+    /// How slices were measured.
+    pub protocol: String,
+    /// Seed of the choice of volumes, and of phase and noise.
+    pub seed: u64,
+    /// What was made as large as can be.
+    pub score: Score,
+    /// Lines were selected among so many nearest to the centre.
+    pub nearest: usize,
+    /// The training volumes, such as `patient001 ED`.
+    pub volumes: Vec<String>,
+    /// Their slices.
+    pub slices: usize,
+}
+
+impl Provenance {
+    /// Whether lines learned from one can be followed by lines learned from the other.
+    pub fn continues(&self, other: &Self) -> bool {
+        let command = other.command.clone();
+        Self { command, ..self.clone() } == *other
+    }
+}
+
+impl LearnedMask {
+    /// A mask without lines yet.
+    pub fn new(width: usize, provenance: Provenance) -> Self {
+        Self { format: FORMAT.into(), width, lines: Vec::new(), scores: Vec::new(), provenance }
+    }
+
+    /// Reads a file, and checks it.
+    ///
+    /// # Errors
+    /// [`MaskFileError`] says which file, and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, MaskFileError> {
+        let bytes = fs::read(path).map_err(|source| MaskFileError::Read { path: path.to_owned(), source })?;
+        let mask = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
+        let checked = mask.and_then(|mask: Self| mask.check().map(|()| mask));
+        checked.map_err(|problem| MaskFileError::Content { path: path.to_owned(), problem })
+    }
+
+    /// Writes the file in one step.
+    ///
+    /// # Errors
+    /// [`MaskFileError::Write`]; a file that was there is as it was.
+    pub fn write(&self, path: &Path) -> Result<(), MaskFileError> {
+        let mut text = serde_json::to_string_pretty(self).expect("a mask serialises");
+        text.push('\n');
+        write_atomically(path, text.as_bytes()).map_err(|source| MaskFileError::Write { path: path.to_owned(), source })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { format, width, lines, scores, .. } = self;
+        if format != FORMAT {
+            return Err(format!("`format` is \"{format}\", expected \"{FORMAT}\""));
+        }
+        let mut seen = LineSet::new(*width).map_err(|_| format!("`width` is {width}, expected 1 to {MAX_LINES}"))?;
+        for &line in lines {
+            match seen.insert(usize::from(line)) {
+                Ok(true) => {}
+                Ok(false) => return Err(format!("`lines` has line {line} twice")),
+                Err(error) => return Err(format!("`lines`: {error}")),
+            }
+        }
+        if scores.len() != lines.len() {
+            return Err(format!("`scores` has {} entries, `lines` {}", scores.len(), lines.len()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask() -> LearnedMask {
+        let provenance = Provenance {
+            command: "kscout train mask".into(),
+            segmenter: "runs/reward".into(),
+            data: "data/phantom".into(),
+            protocol: "scanner".into(),
+            seed: 7,
+            score: Score::SoftDice,
+            nearest: 48,
+            volumes: vec!["patient001 ED".into()],
+            slices: 9,
+        };
+        let mask = LearnedMask::new(64, provenance);
+        LearnedMask { lines: vec![32, 31, 35], scores: vec![0.1, 0.25, 1.0 / 3.0], ..mask }
+    }
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("kscout-mask-{}-{name}.json", std::process::id()))
+    }
+
+    #[test]
+    fn a_mask_is_read_back_as_it_was_written() {
+        let path = path("round-trip");
+        mask().write(&path).unwrap();
+        assert_eq!(LearnedMask::read(&path).unwrap(), mask());
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_file_says_how_to_make_one() {
+        let error = LearnedMask::read(&path("missing")).unwrap_err().to_string();
+        assert!(error.contains("-missing.json: cannot be read") && error.contains("`kscout train mask`"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_mask_is_refused_by_name_and_reason() {
+        let path = path("broken");
+        let text = serde_json::to_string(&mask()).unwrap();
+        let cases = [
+            ("32,31,35", "32,31,32", "`lines` has line 32 twice"),
+            ("32,31,35", "32,31,64", "line 64 does not exist"),
+            ("32,31,35", "32,31", "`scores` has 3 entries, `lines` 2"),
+            ("\"width\":64", "\"width\":0", "`width` is 0, expected 1 to 512"),
+            ("\"width\":64", "\"breadth\":64", "unknown field `breadth`"),
+            ("learned mask 1", "learned mask 2", "\"kscout learned mask 2\", expected \"kscout learned mask 1\""),
+            ("soft-dice", "accuracy", "unknown variant `accuracy`"),
+            ("}}", "}", "EOF"),
+        ];
+        for (from, to, expected) in cases {
+            assert!(text.contains(from), "{from}");
+            fs::write(&path, text.replace(from, to)).unwrap();
+            let error = LearnedMask::read(&path).unwrap_err().to_string();
+            assert!(error.contains("-broken.json: no learned mask") && error.contains(expected), "{to}: {error}");
+        }
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn lines_go_on_under_another_command_and_nothing_else() {
+        let first = mask().provenance;
+        assert!(Provenance { command: "again".into(), ..first.clone() }.continues(&first));
+        assert!(!Provenance { seed: 8, ..first.clone() }.continues(&first));
+    }
+}

@@ -1,0 +1,201 @@
+//! Lines that are chosen without running a policy: what policies are compared with.
+//!
+//! * [`LineOrder`]: lines of every slice of a volume. The core's patterns are such orders; so is one list of lines for all
+//!   ([`Fixed`]), and what was worked out ahead ([`Planned`]).
+//! * [`judge`](mod@judge): what a segmentation with some lines is worth. [`tries`](mod@tries): with each line more.
+//! * [`forward`](mod@forward): one mask for many slices, by greedy forward selection. [`learn`](mod@learn) runs it on training
+//!   volumes, [`mask_file`] keeps the result.
+//! * [`neighbour`]: the mask of the most alike training slice. [`oracle`]: the best next line, the truth known.
+
+pub mod forward;
+pub mod judge;
+pub mod learn;
+pub mod mask_file;
+pub mod neighbour;
+pub mod oracle;
+#[cfg(test)]
+mod threshold;
+pub mod tries;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use indicatif::ProgressBar;
+use kscout_core::kspace::{Pattern, PatternError};
+use kscout_core::scan::ScanError;
+
+use crate::data::SliceId;
+use crate::measure::MeasuredVolume;
+
+pub use judge::{Judge, Score};
+pub use mask_file::LearnedMask;
+pub use neighbour::Neighbours;
+pub use oracle::Oracle;
+
+/// Why lines could not be chosen.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// A pattern cannot give that many lines.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The core cannot reconstruct images of that size.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// A list of lines is too short.
+    #[error("{name} orders {has} lines, {asked} were asked for")]
+    TooFew {
+        /// The order's name.
+        name: &'static str,
+        /// Lines it has.
+        has: usize,
+        /// Lines asked for.
+        asked: usize,
+    },
+    /// An order that was worked out ahead is asked about another slice.
+    #[error("{name} was not worked out for slice {slice}")]
+    NotPlanned {
+        /// The order's name.
+        name: &'static str,
+        /// The slice.
+        slice: SliceId,
+    },
+}
+
+/// Chooses the lines of a volume's slices without being asked line by line.
+///
+/// It may look at all that was measured, and, where it says so, at the truth. Whole volumes are given, because what is best for
+/// a volume is not what is best for each of its slices.
+pub trait LineOrder: Sync {
+    /// The name in tables.
+    fn name(&self) -> &'static str;
+
+    /// `budget` distinct lines for each slice of the volume, in the order in which they are measured.
+    ///
+    /// # Errors
+    /// [`OrderError`] where there are not that many.
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError>;
+}
+
+impl fmt::Debug for dyn LineOrder + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl LineOrder for Pattern {
+    fn name(&self) -> &'static str {
+        Pattern::name(self)
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let of = |width, seed| Ok(self.lines(width, budget, seed)?.to_vec());
+        volume.slices.iter().map(|slice| of(slice.slice.width, slice.seed)).collect()
+    }
+}
+
+/// The same lines for every slice.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// The name in tables.
+    pub name: &'static str,
+    /// The lines, in order.
+    pub lines: Vec<u16>,
+}
+
+impl LineOrder for Fixed {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let lines = first(self.name, &self.lines, budget)?;
+        Ok(vec![lines; volume.slices.len()])
+    }
+}
+
+/// What a costly order gives for known volumes, worked out once for the largest budget.
+///
+/// Only for orders whose lines for a small budget begin those for a large one, as all that choose greedily do.
+pub struct Planned {
+    name: &'static str,
+    orders: HashMap<SliceId, Vec<u16>>,
+}
+
+impl Planned {
+    /// Asks `order` about every volume; `bar` advances with each.
+    ///
+    /// # Errors
+    /// Those of the order.
+    pub fn new(
+        order: &dyn LineOrder,
+        volumes: &[MeasuredVolume<'_>],
+        most: usize,
+        bar: &ProgressBar,
+    ) -> Result<Self, OrderError> {
+        let mut orders = HashMap::new();
+        for volume in volumes {
+            let ids = volume.slices.iter().map(|slice| slice.slice.id.clone());
+            orders.extend(ids.zip(order.orders(volume, most)?));
+            bar.inc(1);
+        }
+        Ok(Self { name: order.name(), orders })
+    }
+}
+
+impl LineOrder for Planned {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let of = |id: &SliceId| {
+            let unknown = || OrderError::NotPlanned { name: self.name, slice: id.clone() };
+            first(self.name, self.orders.get(id).ok_or_else(unknown)?, budget)
+        };
+        volume.slices.iter().map(|slice| of(&slice.slice.id)).collect()
+    }
+}
+
+/// The first `budget` of `lines`.
+fn first(name: &'static str, lines: &[u16], budget: usize) -> Result<Vec<u16>, OrderError> {
+    let too_few = OrderError::TooFew { name, has: lines.len(), asked: budget };
+    lines.get(..budget).map(<[u16]>::to_vec).ok_or(too_few)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::threshold::phantoms;
+    use super::*;
+    use crate::data::Split;
+    use crate::measure::measure;
+    use crate::mri::Protocol;
+
+    #[test]
+    fn what_is_planned_is_the_order_itself_at_every_smaller_budget() {
+        let data = phantoms(1);
+        let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
+        let planned = Planned::new(&Pattern::Random, &volumes, 12, &ProgressBar::hidden()).unwrap();
+        for budget in [1, 5, 12] {
+            let expected = Pattern::Random.orders(&volumes[1], budget).unwrap();
+            assert_eq!(planned.orders(&volumes[1], budget).unwrap(), expected);
+        }
+        assert_ne!(planned.orders(&volumes[0], 12).unwrap()[0], planned.orders(&volumes[0], 12).unwrap()[1]);
+        assert_eq!(
+            planned.orders(&volumes[0], 13).unwrap_err().to_string(),
+            "random orders 12 lines, 13 were asked for"
+        );
+        let other = Planned::new(&Pattern::Random, &volumes[..1], 4, &ProgressBar::hidden()).unwrap();
+        let error = other.orders(&volumes[1], 4).unwrap_err().to_string();
+        assert!(error.starts_with("random was not worked out for slice patient001/"), "{error}");
+    }
+
+    #[test]
+    fn a_fixed_order_is_the_same_for_every_slice() {
+        let data = phantoms(1);
+        let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
+        let fixed = Fixed { name: "learned-mask", lines: vec![32, 31, 33] };
+        let orders = fixed.orders(&volumes[0], 2).unwrap();
+        assert!(orders.len() == volumes[0].slices.len() && orders.iter().all(|lines| lines == &[32, 31]));
+        assert!(matches!(fixed.orders(&volumes[0], 4), Err(OrderError::TooFew { has: 3, asked: 4, .. })));
+    }
+}

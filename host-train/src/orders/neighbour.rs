@@ -1,0 +1,126 @@
+//! Nearest neighbour over the centre lines: copies the mask that was best for the most alike training slice.
+//!
+//! *Best*: the lines that [forward selection](super::forward) on that slice alone finds, its truth known, after the centre
+//! lines. *Most alike*: whose quantised image of the centre lines has the largest correlation (Pearson's) with that of the
+//! slice at hand, which is all that a scan has seen by then.
+
+use rayon::prelude::*;
+
+use super::forward::Forward;
+use super::judge::Judge;
+use super::tries::{Growing, candidates};
+use super::{LineOrder, OrderError, first};
+use crate::measure::{Measured, MeasuredVolume};
+use indicatif::ProgressBar;
+
+/// Training slices and their best masks.
+pub struct Neighbours {
+    centre: Vec<u16>,
+    known: Vec<Known>,
+}
+
+struct Known {
+    /// The image of the centre lines, its mean taken off, of length 1.
+    image: Vec<f32>,
+    /// The centre lines, and those that are best for the slice after them.
+    lines: Vec<u16>,
+}
+
+impl Neighbours {
+    /// Finds the best masks of `budget` lines of training slices, of one size and at least one, `centre` lines of them being
+    /// the centre ones and the others among the `nearest` to the centre; `bar` advances with each slice.
+    ///
+    /// # Errors
+    /// [`OrderError`] where the core cannot reconstruct the slices, or `centre` is not from 1 to all lines.
+    pub fn learn(
+        judge: &Judge<'_>,
+        slices: &[Measured<'_>],
+        (centre, nearest, budget): (usize, usize, usize),
+        bar: &ProgressBar,
+    ) -> Result<Self, OrderError> {
+        let width = slices.first().map_or(0, |measured| measured.slice.width);
+        let centre = candidates(width, centre)?;
+        let one = |measured: &Measured<'_>| {
+            let forward = Forward { judge, start: &centre, nearest, budget };
+            let lines = forward.select(&[vec![measured]], |_, _| ())?;
+            bar.inc(1);
+            Ok(Known { image: standard(&Growing::new(measured, &centre)?.levels()), lines })
+        };
+        let known = slices.par_iter().map(one).collect::<Result<_, OrderError>>()?;
+        Ok(Self { centre, known })
+    }
+
+    /// The lines of the most alike slice.
+    fn lines(&self, measured: &Measured<'_>) -> Result<&[u16], OrderError> {
+        let image = standard(&Growing::new(measured, &self.centre)?.levels());
+        let alike = |known: &Known| known.image.iter().zip(&image).map(|(a, b)| a * b).sum::<f32>();
+        let known = self.known.iter().map(|known| (known, alike(known)));
+        let nearest = known.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        Ok(nearest.map_or(&self.centre, |(known, _)| &known.lines))
+    }
+}
+
+impl LineOrder for Neighbours {
+    fn name(&self) -> &'static str {
+        "nearest-neighbour"
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let of = |measured| first(self.name(), self.lines(measured)?, budget);
+        volume.slices.par_iter().map(of).collect()
+    }
+}
+
+/// The values with their mean taken off, scaled to a length of 1; zeros where all are equal.
+fn standard(levels: &[i8]) -> Vec<f32> {
+    let mean = levels.iter().map(|&q| f32::from(q)).sum::<f32>() / levels.len().max(1) as f32;
+    let centred = levels.iter().map(|&q| f32::from(q) - mean);
+    let length = centred.clone().map(|v| v * v).sum::<f32>().sqrt();
+    centred.map(|v| if length > 0.0 { v / length } else { 0.0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Score;
+    use super::super::threshold::{Threshold, phantoms};
+    use super::*;
+    use crate::data::Split;
+    use crate::measure::measure;
+    use crate::mri::Protocol;
+
+    #[test]
+    fn a_slice_that_is_known_gets_its_own_best_mask() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(2));
+        let model = segmenter.model();
+        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
+        let slices = data.slices(Split::Train);
+        let slices: Vec<Measured<'_>> =
+            slices.iter().step_by(3).map(|slice| Measured::new(slice, &Protocol::scanner(), 1)).collect();
+        let neighbours = Neighbours::learn(&judge, &slices, (4, 16, 8), &ProgressBar::hidden()).unwrap();
+        let mut masks = std::collections::BTreeSet::new();
+        for volume in &volumes {
+            let orders = neighbours.orders(volume, 8).unwrap();
+            for (measured, lines) in volume.slices.iter().zip(orders) {
+                assert_eq!(lines[..4], [32, 31, 33, 30], "the centre lines come first");
+                if slices.iter().any(|known| known.slice.id == measured.slice.id) {
+                    let forward = Forward { judge: &judge, start: &[32, 31, 33, 30], nearest: 16, budget: 8 };
+                    assert_eq!(lines, forward.select(&[vec![measured]], |_, _| ()).unwrap());
+                }
+                masks.insert(lines);
+            }
+        }
+        assert!(masks.len() > 3, "different slices get different masks: {masks:?}");
+        let few = neighbours.orders(&volumes[0], 3).unwrap();
+        assert!(few.iter().all(|lines| lines == &[32, 31, 33]));
+        assert!(matches!(neighbours.orders(&volumes[0], 9), Err(OrderError::TooFew { has: 8, .. })));
+    }
+
+    #[test]
+    fn likeness_is_a_correlation() {
+        let dot = |a: &[i8], b: &[i8]| standard(a).iter().zip(standard(b)).map(|(a, b)| a * b).sum::<f32>();
+        assert!((dot(&[1, 5, 3, 9], &[2, 10, 6, 18]) - 1.0).abs() < 1e-6);
+        assert!((dot(&[1, 5, 3, 9], &[-1, -5, -3, -9]) + 1.0).abs() < 1e-6);
+        assert_eq!(dot(&[4, 4, 4, 4], &[1, 2, 3, 4]), 0.0);
+    }
+}

@@ -1,0 +1,135 @@
+//! The one-step oracle: at each step it measures the line whose addition gives the best score, the truth known. It is no
+//! policy; it says how much there is to gain by choosing lines for the slice at hand.
+
+use super::forward::first_best;
+use super::judge::{Judge, Tally};
+use super::tries::{Growing, candidates, tally_each};
+use super::{LineOrder, OrderError};
+use crate::measure::MeasuredVolume;
+
+/// Rounds of choosing around the Dice that the choice before gave; hardly ever are there more than three.
+const ROUNDS: usize = 8;
+
+/// Chooses with the truth known, one step ahead.
+///
+/// All slices of a volume measure their next line at once, each the one that is best for the *volume's* score: see
+/// [`judge`](super::judge). Lines for a small budget begin those for a large one.
+pub struct Oracle<'a> {
+    /// Judges every try.
+    pub judge: &'a Judge<'a>,
+    /// Lines are tried among so many nearest to the centre; then the others, outward.
+    pub nearest: usize,
+}
+
+impl LineOrder for Oracle<'_> {
+    fn name(&self) -> &'static str {
+        "one-step-oracle"
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let Some(width) = volume.slices.first().map(|measured| measured.slice.width) else { return Ok(Vec::new()) };
+        let slices = volume.slices.iter().map(|measured| Growing::new(measured, &[]));
+        let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
+        let order = candidates(width, width)?;
+        let (near, far) = order.split_at(self.nearest.clamp(1, width));
+        let mut bench = self.judge.bench();
+        let mut sofar: Tally = slices.iter().map(|slice| slice.tally(self.judge, &mut bench)).sum();
+        for step in 0..budget {
+            let tried = if step < near.len() { near } else { &far[..(step + 1 - near.len()).min(far.len())] };
+            let tallies = tally_each(self.judge, &slices, tried);
+            let (chosen, pooled) = self.choose(&tallies, sofar);
+            sofar = pooled;
+            slices.iter_mut().zip(chosen).for_each(|(slice, line)| slice.grow(tried[line]));
+        }
+        Ok(slices.iter().map(|slice| slice.lines().to_vec()).collect())
+    }
+}
+
+impl Oracle<'_> {
+    /// A line for each slice, by its place among those tried, and the volume's tally with them; `sofar` is that without them.
+    fn choose(&self, tallies: &[Vec<Option<Tally>>], sofar: Tally) -> (Vec<usize>, Tally) {
+        let score = self.judge.score();
+        let around = |volume: &Tally| {
+            let share = |tally: &Option<Tally>| tally.as_ref().map_or(f64::NEG_INFINITY, |t| score.share(t, volume));
+            let chosen = tallies.iter().map(|of_slice| first_best(of_slice.iter().map(share)).map_or(0, |best| best.0));
+            let chosen: Vec<usize> = chosen.collect();
+            let pooled: Tally = tallies.iter().zip(&chosen).filter_map(|(of_slice, &line)| of_slice[line]).sum();
+            (chosen, pooled)
+        };
+        let mut best = around(&sofar);
+        for _ in 1..ROUNDS {
+            let next = around(&best.1);
+            if score.of(&next.1) <= score.of(&best.1) {
+                break;
+            }
+            best = next;
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Score;
+    use super::super::threshold::{Threshold, phantoms};
+    use super::*;
+    use crate::data::Split;
+    use crate::eval::run::{Method, mean_dice, scan_volumes, score};
+    use crate::measure::measure;
+    use crate::mri::Protocol;
+    use crate::segment::CoreSegmenter;
+    use kscout_core::kspace::Pattern;
+
+    #[test]
+    fn in_a_volume_of_one_slice_every_line_is_the_best_of_all() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(1));
+        let model = segmenter.model();
+        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let mut volume = measure(&data, Split::Train, &Protocol::scanner(), 1).swap_remove(0);
+        volume.slices = volume.slices.drain(4..5).collect();
+        let lines = Oracle { judge: &judge, nearest: 64 }.orders(&volume, 4).unwrap().swap_remove(0);
+        let mut bench = judge.bench();
+        let mut dice = |lines: &[u16]| {
+            let growing = Growing::new(&volume.slices[0], lines).unwrap();
+            Score::Dice.of(&growing.tally(&judge, &mut bench)).unwrap()
+        };
+        for step in 0..4 {
+            let chosen = dice(&lines[..=step]);
+            for other in (0..64).filter(|other| !lines[..step].contains(other)) {
+                let tried = dice(&[&lines[..step], &[other]].concat());
+                assert!(tried <= chosen + 1e-12, "step {step}: {other} gives {tried}, {} {chosen}", lines[step]);
+            }
+        }
+    }
+
+    #[test]
+    fn from_the_same_lines_it_is_never_behind_the_best_line_for_all_slices() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(3));
+        let model = segmenter.model();
+        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
+        let core = CoreSegmenter { graph: model.segmenter().unwrap() };
+        let dice = |method, budget| {
+            let scores = score(&volumes, &scan_volumes(&model, &core, &volumes, method, budget).unwrap()).unwrap();
+            mean_dice(&scores).iter().sum::<f64>()
+        };
+        let oracle = Oracle { judge: &judge, nearest: 64 };
+        for budget in [1, 4, 8] {
+            let (best, centre) = (dice(Method::Order(&oracle), budget), dice(Method::Pattern(Pattern::CentreOut), budget));
+            assert!(best > centre, "{budget} lines: {best} and {centre}");
+        }
+    }
+
+    #[test]
+    fn far_lines_come_outward_once_the_near_ones_are_measured() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(1));
+        let model = segmenter.model();
+        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let volume = measure(&data, Split::Train, &Protocol::igs(), 1).swap_remove(0);
+        for lines in (Oracle { judge: &judge, nearest: 3 }).orders(&volume, 6).unwrap() {
+            let mut near = lines[..3].to_vec();
+            near.sort_unstable();
+            assert_eq!((&near[..], &lines[3..]), (&[31, 32, 33][..], &[30, 34, 29][..]));
+        }
+    }
+}

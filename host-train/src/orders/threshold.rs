@@ -1,0 +1,57 @@
+//! For tests: a segmenter that takes what is bright for blood, and phantoms to try it on.
+
+use kscout_core::kernels::Layout;
+use kscout_core::model::Model;
+
+use crate::data::Dataset;
+use crate::data::phantom::{self, PhantomOptions};
+use crate::export::{HeaderSpec, Observation, pack};
+use crate::net::FloatGraph;
+use crate::net::graph::{FloatConv, FloatOp};
+use crate::net::scout::image_input;
+
+/// A blob whose segmenter says MYO where the image is above its RMS, LV where it is above twice that, RV nowhere.
+pub struct Threshold(Vec<u8>);
+
+impl Threshold {
+    /// For square images of `side`.
+    pub fn new(side: usize) -> Self {
+        let conv = FloatConv {
+            weights: vec![0.0, 0.0, 1.0, 3.0],
+            bias: vec![0.0, -6.0, -1.0, -5.0],
+            kernel: (1, 1),
+            stride: 1,
+            pad: 0,
+        };
+        let mut graph = FloatGraph::default();
+        let image = graph.input(image_input(side, side));
+        graph.push(FloatOp::Conv(conv), false, &[image]);
+        let every_level = (0..side * side).map(|i| i as u8 as i8).collect();
+        let seen = Observation { levels: every_level, state: Vec::new() };
+        let header = HeaderSpec {
+            height: side,
+            width: side,
+            classes: 4,
+            layout: Layout::Portable,
+            provenance: String::new(),
+        };
+        Self(pack(Some(&graph), None, &[seen], &header).unwrap())
+    }
+
+    /// The blob's view.
+    pub fn model(&self) -> Model<'_> {
+        Model::new_checked(&self.0).unwrap()
+    }
+}
+
+/// Phantoms of 64x64 pixels, in memory; the fifth patient validates.
+pub fn phantoms(patients: usize) -> Dataset {
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("kscout-orders-{}-{number}", std::process::id()));
+    let options = PhantomOptions { patients, seed: 3, size: 64, ..PhantomOptions::default() };
+    phantom::make(&folder, &options, &indicatif::ProgressBar::hidden()).unwrap();
+    let data = Dataset::open(&folder).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    data
+}
