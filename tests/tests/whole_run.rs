@@ -94,11 +94,12 @@ fn from_nothing_to_a_verified_scan() {
     let out = job.path("eval");
     let eval = ["eval", "--model", &blob, "--data", &data, "--budgets", "4,8", "--out", &out, "--panels", "1"];
     let table = kscout(&eval).succeeded();
-    for method in ["policy", "centre-out", "equispaced", "variable-density", "partial-fourier", "random", "full"] {
+    let patterns = ["centre-out", "equispaced", "variable-density", "partial-fourier", "random-low-bias", "random"];
+    for method in patterns.iter().chain(&["policy", "full"]) {
         assert!(table.contains(method), "{table}");
     }
-    // A header, and for full sampling and six methods at two budgets a row for both volumes of the one patient.
-    assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 13 * 2);
+    // A header, and for full sampling and seven methods at two budgets a row for both volumes of the one patient.
+    assert_eq!(lines_of(job.path("eval/results.csv")), 1 + 15 * 2);
     for file in ["results.json", "report.md", "ejection.csv", "dice.png", "lines_policy_4.png", "acdc/policy_8.csv"] {
         assert!(fs::metadata(job.path("eval").clone() + "/" + file).unwrap().len() > 0, "{file}");
     }

@@ -138,9 +138,7 @@ impl EvalArgs {
         self.check_reward(reward, &meta, size)?;
         // Whoever tries every line asks the int8 segmenter, which takes a hundredth of the time; the real one has the last word.
         let blob = match self.baselines.asks_segmenter() {
-            Some(_) => {
-                export::segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?
-            }
+            Some(_) => export::segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?,
             None => self.scan_loop(data)?,
         };
         let model = Model::new_checked(&blob)?;

@@ -1,7 +1,7 @@
 //! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
 
-use kscout_core::kspace::recon::magnitude;
 use kscout_core::kspace::Pattern;
+use kscout_core::kspace::recon::magnitude;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
 use rayon::prelude::*;

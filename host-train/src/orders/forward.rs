@@ -4,9 +4,9 @@
 //! the line with the best score stays. It is how IGS (Razumov, Rogov and Dylov, arXiv 2108.04914) learns its mask, whose
 //! candidates it ranks by the gradient of the loss; here a segmentation is cheap enough to try them all.
 
+use super::OrderError;
 use super::judge::{Judge, Tally};
 use super::tries::{Growing, candidates, tally_each};
-use super::OrderError;
 use crate::measure::Measured;
 
 /// How lines are selected.
@@ -30,11 +30,7 @@ impl Forward<'_> {
     ///
     /// # Errors
     /// [`OrderError`] where the core cannot reconstruct the slices.
-    pub fn select(
-        &self,
-        pools: &[Vec<&Measured<'_>>],
-        mut each: impl FnMut(u16, f64),
-    ) -> Result<Vec<u16>, OrderError> {
+    pub fn select(&self, pools: &[Vec<&Measured<'_>>], mut each: impl FnMut(u16, f64)) -> Result<Vec<u16>, OrderError> {
         let Some(width) = pools.iter().flatten().next().map(|measured| measured.slice.width) else {
             return Ok(self.start.to_vec());
         };

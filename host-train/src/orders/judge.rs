@@ -7,8 +7,7 @@
 //! Where slices choose for themselves, what one of them adds must be known without the others. Around the volume's tally so
 //! far, with `TP`, `P`, `T` the pixels of both, of the prediction and of the truth, and `d = 2 TP / (P + T)` the Dice so
 //! far, a change of one slice changes the Dice by `(2 dTP - d (dP + dT)) / (P + T)` to first order: [`Score::share`] is that
-//! term. Choosing by it and putting the new Dice in the place of `d`, again and again, is Dinkelbach's way of making a ratio
-//! as large as can be (*On nonlinear fractional programming*, 1967).
+//! term, and shares add up to the volume's Dice.
 
 use std::fmt;
 use std::iter::Sum;

@@ -91,7 +91,8 @@ impl Learning<'_> {
         let mut written = Ok(());
         forward.select(&pools, |line, score| {
             mask.lines.push(line);
-            mask.scores.push(score);
+            // Six digits are read back as they are written.
+            mask.scores.push((score * 1e6).round() / 1e6);
             if written.is_ok() {
                 written = mask.write(out);
             }

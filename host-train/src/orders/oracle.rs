@@ -7,13 +7,14 @@ use super::tries::{Growing, candidates, tally_each};
 use super::{LineOrder, OrderError};
 use crate::measure::MeasuredVolume;
 
-/// Rounds of choosing around the Dice that the choice before gave; hardly ever are there more than three.
-const ROUNDS: usize = 8;
+/// Passes over the slices of a volume in which they choose anew; hardly ever are there more than three.
+const PASSES: usize = 8;
 
 /// Chooses with the truth known, one step ahead.
 ///
-/// All slices of a volume measure their next line at once, each the one that is best for the *volume's* score: see
-/// [`judge`](super::judge). Lines for a small budget begin those for a large one.
+/// All slices of a volume measure their next line at once, each the one that is best for the *volume's* score: first to first
+/// order ([`Score::share`](super::Score::share)), then each slice again with the choices of the others known, until none
+/// changes. With one slice that is the best line of all. Lines for a small budget begin those for a large one.
 pub struct Oracle<'a> {
     /// Judges every try.
     pub judge: &'a Judge<'a>,
@@ -49,22 +50,33 @@ impl Oracle<'_> {
     /// A line for each slice, by its place among those tried, and the volume's tally with them; `sofar` is that without them.
     fn choose(&self, tallies: &[Vec<Option<Tally>>], sofar: Tally) -> (Vec<usize>, Tally) {
         let score = self.judge.score();
-        let around = |volume: &Tally| {
-            let share = |tally: &Option<Tally>| tally.as_ref().map_or(f64::NEG_INFINITY, |t| score.share(t, volume));
-            let chosen = tallies.iter().map(|of_slice| first_best(of_slice.iter().map(share)).map_or(0, |best| best.0));
-            let chosen: Vec<usize> = chosen.collect();
-            let pooled: Tally = tallies.iter().zip(&chosen).filter_map(|(of_slice, &line)| of_slice[line]).sum();
-            (chosen, pooled)
+        let share =
+            |tally: &Option<Tally>| tally.as_ref().map_or(f64::NEG_INFINITY, |tally| score.share(tally, &sofar));
+        let best_share =
+            |of_slice: &Vec<Option<Tally>>| first_best(of_slice.iter().map(share)).map_or(0, |best| best.0);
+        let mut chosen: Vec<usize> = tallies.iter().map(best_share).collect();
+        let others = |chosen: &[usize], slice: usize| -> Tally {
+            (0..chosen.len()).filter(|&other| other != slice).filter_map(|other| tallies[other][chosen[other]]).sum()
         };
-        let mut best = around(&sofar);
-        for _ in 1..ROUNDS {
-            let next = around(&best.1);
-            if score.of(&next.1) <= score.of(&best.1) {
+        for _ in 0..PASSES {
+            let before = chosen.clone();
+            for (slice, of_slice) in tallies.iter().enumerate() {
+                let rest = others(&chosen, slice);
+                let whole = |tally: &Option<Tally>| {
+                    let whole = tally.map(|tally| [rest, tally].into_iter().sum());
+                    whole.and_then(|whole| score.of(&whole)).unwrap_or(f64::NEG_INFINITY)
+                };
+                let now = whole(&of_slice[chosen[slice]]);
+                if let Some((line, _)) = first_best(of_slice.iter().map(whole)).filter(|best| best.1 > now) {
+                    chosen[slice] = line;
+                }
+            }
+            if chosen == before {
                 break;
             }
-            best = next;
         }
-        best
+        let pooled = others(&chosen, usize::MAX);
+        (chosen, pooled)
     }
 }
 
@@ -115,7 +127,8 @@ mod tests {
         };
         let oracle = Oracle { judge: &judge, nearest: 64 };
         for budget in [1, 4, 8] {
-            let (best, centre) = (dice(Method::Order(&oracle), budget), dice(Method::Pattern(Pattern::CentreOut), budget));
+            let (best, centre) =
+                (dice(Method::Order(&oracle), budget), dice(Method::Pattern(Pattern::CentreOut), budget));
             assert!(best > centre, "{budget} lines: {best} and {centre}");
         }
     }

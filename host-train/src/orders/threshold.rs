@@ -28,13 +28,8 @@ impl Threshold {
         graph.push(FloatOp::Conv(conv), false, &[image]);
         let every_level = (0..side * side).map(|i| i as u8 as i8).collect();
         let seen = Observation { levels: every_level, state: Vec::new() };
-        let header = HeaderSpec {
-            height: side,
-            width: side,
-            classes: 4,
-            layout: Layout::Portable,
-            provenance: String::new(),
-        };
+        let header =
+            HeaderSpec { height: side, width: side, classes: 4, layout: Layout::Portable, provenance: String::new() };
         Self(pack(Some(&graph), None, &[seen], &header).unwrap())
     }
 

@@ -30,7 +30,8 @@ impl<'a> Growing<'a> {
     /// # Panics
     /// If there is no such line.
     pub fn new(measured: &'a Measured<'a>, lines: &[u16]) -> Result<Self, OrderError> {
-        let mut growing = Self { measured, image: vec![Complex32::ZERO; measured.slice.image.len()], lines: Vec::new() };
+        let mut growing =
+            Self { measured, image: vec![Complex32::ZERO; measured.slice.image.len()], lines: Vec::new() };
         growing.with_grower(|_, _| ())?;
         lines.iter().for_each(|&line| growing.grow(line));
         Ok(growing)

@@ -1,0 +1,127 @@
+//! `kscout train mask` and `kscout eval --baselines`, through the binary, on a small phantom.
+
+use std::fs;
+use std::path::Path;
+
+use kscout_tests::{Ran, run};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+fn kscout(args: &[&str]) -> Ran {
+    run(EXE, args)
+}
+
+/// A phantom data set, a barely trained segmenter and its file, in a folder of their own.
+struct Job {
+    tmp: tempfile::TempDir,
+}
+
+impl Job {
+    fn new() -> Self {
+        let job = Self { tmp: tempfile::tempdir().unwrap() };
+        let (data, reward) = (job.path("data"), job.path("reward"));
+        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", "64"]).succeeded();
+        let mut train = vec!["train", "reward", "--data", &data, "--out", &reward];
+        for set in ["steps=12", "batch=4", "warmup=2", "validate_every=12", "validate_lines=[64]"] {
+            train.extend(["--set", set]);
+        }
+        kscout(&train).succeeded();
+        job
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.tmp.path().join(name).display().to_string()
+    }
+
+    fn mask(&self, options: &[&str]) -> Ran {
+        let (data, reward) = (self.path("data"), self.path("reward"));
+        kscout(&[&["train", "mask", "--reward", &reward, "--data", &data][..], options].concat())
+    }
+
+    fn eval(&self, options: &[&str]) -> Ran {
+        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path("eval"));
+        let usual = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0"];
+        kscout(&[&usual[..], options].concat())
+    }
+}
+
+fn json(path: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).expect("valid JSON")
+}
+
+#[test]
+fn a_mask_is_learned_and_every_baseline_is_evaluated() {
+    let job = Job::new();
+    let mask = job.path("mask.json");
+    let learned = job.mask(&["--out", &mask, "--budget", "4", "--volumes", "3", "--candidates", "12"]).succeeded();
+    assert!(learned.contains("4 lines from 3 volumes"), "{learned}");
+    let again = ["--out", &mask, "--budget", "6", "--volumes", "3", "--candidates", "12"];
+    job.mask(&again).refused(&["mask.json", "--resume"]);
+    let resumed = job.mask(&[&again[..], &["--resume"]].concat()).succeeded();
+    assert!(resumed.contains("6 lines") && !resumed.contains("  4 lines: "), "only two lines are new: {resumed}");
+    job.mask(&[&again[..], &["--resume", "--seed", "2"]].concat()).refused(&["mask.json", "another"]);
+
+    let told = json(&mask);
+    let lines: Vec<u64> = told["lines"].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect();
+    assert!(lines.len() == 6 && lines.iter().all(|line| (26..=38).contains(line)), "{told}");
+    assert_eq!(told["provenance"]["protocol"], "scanner");
+    assert_eq!(told["provenance"]["volumes"].as_array().unwrap().len(), 3);
+
+    let options = ["--baselines", "all", "--mask", &mask, "--candidates", "8", "--neighbours", "3"];
+    let table = job.eval(&options).succeeded();
+    let learned = ["learned-mask", "nearest-neighbour", "one-step-oracle", "mask-oracle"];
+    for method in ["centre-out", "random-low-bias", "random"].iter().chain(&learned) {
+        assert!(table.contains(method), "{method} is not in\n{table}");
+    }
+    let results = json(&job.path("eval/results.json"));
+    let dice = |method: &str| {
+        let of = |entry: &&serde_json::Value| entry["method"] == method && entry["budget"] == 6;
+        let entry = results["entries"].as_array().unwrap().iter().find(of).expect("an entry");
+        entry["mean_dice"]["mean"].as_f64().unwrap()
+    };
+    assert!(dice("one-step-oracle") > dice("centre-out"), "{table}");
+    assert!(dice("mask-oracle") > dice("random"), "{table}");
+
+    let one = job.eval(&["--baselines", "centre-out", "--limit-volumes", "1"]).succeeded();
+    assert!(one.contains("of 1 volumes") && !one.contains("random"), "{one}");
+}
+
+#[test]
+fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
+    let job = Job::new();
+    let (data, reward, file) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
+    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    let mask = job.path("mask.json");
+    let learn = ["train", "mask", "--model", &file, "--data", &data, "--out", &mask, "--score", "soft-dice"];
+    kscout(&[&learn[..], &["--budget", "3", "--volumes", "2", "--candidates", "6"]].concat()).succeeded();
+    assert_eq!(json(&mask)["provenance"]["score"], "soft-dice");
+    let out = job.path("eval");
+    let eval = ["eval", "--model", &file, "--data", &data, "--out", &out, "--budgets", "3", "--panels", "0"];
+    let table = kscout(&[&eval[..], &["--baselines", "learned-mask,centre-out", "--mask", &mask]].concat()).succeeded();
+    assert!(table.contains("learned-mask"), "{table}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name_before_any_work() {
+    let job = Job::new();
+    let (mask, gone) = (job.path("mask.json"), job.path("gone.json"));
+    job.mask(&["--out", &mask, "--budget", "0"]).refused(&["--budget 0", "1 to 64"]);
+    job.mask(&["--out", &mask, "--budget", "9", "--candidates", "8"]).refused(&["--budget 9", "1 to 8"]);
+    job.mask(&["--out", &mask, "--volumes", "0"]).refused(&["--volumes 0"]);
+    job.mask(&["--out", &mask, "--score", "loss"]).refused(&["loss", "cross-entropy"]);
+    assert!(!Path::new(&mask).exists());
+
+    job.eval(&["--baselines", "oracle"]).refused(&["oracle", "one-step-oracle"]);
+    job.eval(&["--baselines", "all"]).refused(&["--mask", "kscout train mask"]);
+    job.eval(&["--baselines", "learned-mask", "--mask", &gone]).refused(&["gone.json", "kscout train mask"]);
+    job.eval(&["--mask", &gone]).refused(&["gone.json", "learned-mask"]);
+    job.eval(&["--baselines", "one-step-oracle", "--candidates", "5"]).refused(&["--candidates 5", "6"]);
+    job.eval(&["--limit-volumes", "0"]).refused(&["--limit-volumes"]);
+    let few = ["--out", &mask, "--budget", "4", "--volumes", "1", "--candidates", "6"];
+    job.mask(&few).succeeded();
+    let asked = ["--baselines", "learned-mask", "--mask", &mask];
+    job.eval(&asked).refused(&["mask.json", "orders 4 lines", "asks for 6", "--budget 6"]);
+    fs::write(&mask, fs::read_to_string(&mask).unwrap().replace("\"width\": 64", "\"width\": 128")).unwrap();
+    job.eval(&asked).refused(&["mask.json", "128", "64"]);
+    assert!(!Path::new(&job.path("eval")).exists());
+}
