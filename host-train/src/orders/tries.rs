@@ -1,13 +1,13 @@
 //! Slices of which any number of lines can be tried before one is measured.
 
 use kscout_core::Complex32;
+use kscout_core::kspace::Pattern;
 use rayon::prelude::*;
 
 use super::OrderError;
 use super::judge::{Bench, Judge, Tally};
 use crate::grow::Grower;
 use crate::measure::Measured;
-use kscout_core::kspace::Pattern;
 
 /// The `nearest` lines to the centre of all `width`, outward; all where that is more.
 pub fn candidates(width: usize, nearest: usize) -> Result<Vec<u16>, OrderError> {
@@ -84,7 +84,7 @@ impl<'a> Growing<'a> {
     }
 }
 
-/// [`Growing::tally_with`] of many slices, in parallel.
+/// For each slice the tallies with one line more, for each of `lines`; `None` where it is measured already. In parallel.
 pub fn tally_each(judge: &Judge<'_>, slices: &[Growing<'_>], lines: &[u16]) -> Vec<Vec<Option<Tally>>> {
     slices.par_iter().map_init(|| judge.bench(), |bench, slice| slice.tally_with(judge, bench, lines)).collect()
 }
