@@ -147,15 +147,19 @@ impl BaselineArgs {
         let Ground { data, volumes, most, .. } = *ground;
         let nearest = self.candidates.unwrap_or(data.width());
         let judge = || {
-            let graph = ground.model.segmenter().ok_or_else(|| format!("{} asks a segmenter", baseline.name()))?;
-            Ok::<_, Failure>(Judge::new(graph, Score::Dice))
+            let judge = Judge::new(ground.model, Score::Dice);
+            judge.ok_or_else(|| Failure::from(format!("{} asks a segmenter", baseline.name())))
         };
         let name = baseline.name();
         Ok(match baseline {
             Baseline::Pattern(pattern) => Box::new(pattern),
             Baseline::LearnedMask => {
-                let lines = self.learned_mask(data.width(), most)?.map(|mask| mask.lines).unwrap_or_default();
-                Box::new(Fixed { name, lines })
+                let mask = self.learned_mask(data.width(), most)?;
+                if let Some(mask) = &mask {
+                    let reconstruction = ground.model.reconstruction();
+                    mask.note_conditions(&ground.protocol.to_string(), reconstruction.name());
+                }
+                Box::new(Fixed { name, lines: mask.map(|mask| mask.lines).unwrap_or_default() })
             }
             Baseline::NearestNeighbour => Box::new(self.neighbours(&judge()?, nearest, ground)?),
             Baseline::OneStepOracle => {

@@ -67,8 +67,8 @@ impl MaskArgs {
         self.check(&data)?;
         let (segmenter, bytes) = self.segmenter(&data)?;
         let model = Model::new_checked(&bytes)?;
-        let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", segmenter.display()))?;
-        let judge = Judge::new(graph, self.score);
+        let judge = Judge::new(&model, self.score);
+        let judge = judge.ok_or_else(|| format!("{}: holds no segmenter", segmenter.display()))?;
         let learning = Learning {
             data: &data,
             judge: &judge,

@@ -35,13 +35,14 @@ impl Forward<'_> {
             return Ok(self.start.to_vec());
         };
         let sizes: Vec<usize> = pools.iter().map(Vec::len).collect();
-        let slices = pools.iter().flatten().map(|measured| Growing::new(measured, self.start));
+        let reconstruction = self.judge.reconstruction();
+        let slices = pools.iter().flatten().map(|measured| Growing::new(measured, self.start, reconstruction));
         let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
         let candidates = candidates(width, self.nearest)?;
         let mut lines = self.start.to_vec();
         while lines.len() < self.budget {
             let left: Vec<u16> = candidates.iter().copied().filter(|line| !lines.contains(line)).collect();
-            let tallies = tally_each(self.judge, &slices, &left);
+            let tallies = tally_each(self.judge, &mut slices, &left);
             let score = |line: usize| self.score(&tallies, &sizes, line);
             let Some((best, score)) = first_best((0..left.len()).map(score)) else { break };
             slices.iter_mut().for_each(|slice| slice.grow(left[best]));
@@ -86,7 +87,7 @@ mod tests {
         let (segmenter, data) = (Threshold::new(64), phantoms(2));
         let model = segmenter.model();
         let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let mut told = Vec::new();
         let forward = Forward { judge: &judge, start: &[], nearest: 64, budget: 3 };
         let lines = forward.select(&pools(&volumes), |line, score| told.push((line, score))).unwrap();
@@ -114,7 +115,7 @@ mod tests {
         let model = segmenter.model();
         let volumes = measure(&data, Split::Train, &Protocol::igs(), 1);
         for score in Score::ALL {
-            let judge = Judge::new(model.segmenter().unwrap(), score);
+            let judge = Judge::new(&model, score).unwrap();
             let forward = Forward { judge: &judge, start: &[32, 33], nearest: 5, budget: 9 };
             let lines = forward.select(&pools(&volumes), |_, _| ()).unwrap();
             assert_eq!(lines[..2], [32, 33], "{score}");

@@ -14,7 +14,7 @@ use std::iter::Sum;
 use std::ops::AddAssign;
 use std::str::FromStr;
 
-use kscout_core::model::Graph;
+use kscout_core::model::{Model, Reconstruction};
 use serde::{Deserialize, Serialize};
 
 use crate::data::CLASSES;
@@ -142,6 +142,7 @@ impl Sum for Tally {
 pub struct Judge<'m> {
     segmenter: CoreSegmenter<'m>,
     score: Score,
+    reconstruction: Reconstruction,
     /// `exp(-n * scale)` for differences of n levels between logits.
     exponentials: Vec<f64>,
 }
@@ -153,11 +154,18 @@ pub struct Bench {
 }
 
 impl<'m> Judge<'m> {
-    /// Judges by the segmenter `graph`.
-    pub fn new(graph: Graph<'m>, score: Score) -> Self {
+    /// Judges by the model's segmenter, if it has one.
+    pub fn new(model: &Model<'m>, score: Score) -> Option<Self> {
+        let graph = model.segmenter()?;
         let scale = f64::from(graph.output().scale);
         let exponentials = (0..256).map(|n| (-f64::from(n) * scale).exp()).collect();
-        Self { segmenter: CoreSegmenter { graph }, score, exponentials }
+        let reconstruction = model.reconstruction();
+        Some(Self { segmenter: CoreSegmenter { graph }, score, reconstruction, exponentials })
+    }
+
+    /// How the images are made that it judges.
+    pub fn reconstruction(&self) -> Reconstruction {
+        self.reconstruction
     }
 
     /// What counts.
@@ -258,7 +266,7 @@ mod tests {
         let levels: Vec<i8> = (0..64 * 64).map(|i| [-128, -65, 60, 60][i % 4]).collect();
         let label: Vec<u8> = (0..64 * 64).map(|i| [0, 2, 3, 2][i % 4]).collect();
         let judged = |score| {
-            let judge = Judge::new(model.segmenter().unwrap(), score);
+            let judge = Judge::new(&model, score).unwrap();
             judge.tally(&mut judge.bench(), &levels, &label)
         };
         let hard = judged(Score::Dice);

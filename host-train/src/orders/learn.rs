@@ -76,6 +76,7 @@ impl Learning<'_> {
             segmenter: segmenter.display().to_string(),
             data: self.data.dir().display().to_string(),
             protocol: self.protocol.to_string(),
+            reconstruction: self.judge.reconstruction().to_string(),
             seed: self.seed,
             score: self.judge.score(),
             nearest: self.nearest,
@@ -139,7 +140,7 @@ mod tests {
     fn a_mask_that_was_stopped_goes_on_as_if_it_had_not() {
         let (segmenter, data) = (Threshold::new(64), phantoms(4));
         let model = segmenter.model();
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let folder = std::env::temp_dir().join(format!("kscout-learn-{}", std::process::id()));
         let learn = |out: &str, budget, seed, resume| {
             let protocol = Protocol::scanner();

@@ -69,6 +69,8 @@ pub struct Provenance {
     pub data: String,
     /// How slices were measured.
     pub protocol: String,
+    /// How images were made of the lines.
+    pub reconstruction: String,
     /// Seed of the choice of volumes, and of phase and noise.
     pub seed: u64,
     /// What was made as large as can be.
@@ -116,6 +118,17 @@ impl LearnedMask {
         write_atomically(path, text.as_bytes()).map_err(|source| MaskFileError::Write { path: path.to_owned(), source })
     }
 
+    /// Says on standard error that the mask was learned under another protocol or reconstruction, if it was.
+    pub fn note_conditions(&self, protocol: &str, reconstruction: &str) {
+        let learned = [&self.provenance.protocol, &self.provenance.reconstruction];
+        if learned != [protocol, reconstruction] {
+            let [from, with] = learned;
+            eprintln!(
+                "note: the mask was learned under `{from}`, `{with}`; this uses `{protocol}`, `{reconstruction}`"
+            );
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let Self { format, width, lines, scores, .. } = self;
         if format != FORMAT {
@@ -146,6 +159,7 @@ mod tests {
             segmenter: "runs/reward".into(),
             data: "data/phantom".into(),
             protocol: "scanner".into(),
+            reconstruction: "zero-filled".into(),
             seed: 7,
             score: Score::SoftDice,
             nearest: 48,

@@ -4,6 +4,8 @@
 //! lines. *Most alike*: whose quantised image of the centre lines has the largest correlation (Pearson's) with that of the
 //! slice at hand, which is all that a scan has seen by then.
 
+use indicatif::ProgressBar;
+use kscout_core::kspace::Reconstruction;
 use rayon::prelude::*;
 
 use super::forward::Forward;
@@ -11,10 +13,10 @@ use super::judge::Judge;
 use super::tries::{Growing, candidates};
 use super::{LineOrder, OrderError, first};
 use crate::measure::{Measured, MeasuredVolume};
-use indicatif::ProgressBar;
 
 /// Training slices and their best masks.
 pub struct Neighbours {
+    reconstruction: Reconstruction,
     centre: Vec<u16>,
     known: Vec<Known>,
 }
@@ -39,20 +41,20 @@ impl Neighbours {
         bar: &ProgressBar,
     ) -> Result<Self, OrderError> {
         let width = slices.first().map_or(0, |measured| measured.slice.width);
-        let centre = candidates(width, centre)?;
+        let (reconstruction, centre) = (judge.reconstruction(), candidates(width, centre)?);
         let one = |measured: &Measured<'_>| {
             let forward = Forward { judge, start: &centre, nearest, budget };
             let lines = forward.select(&[vec![measured]], |_, _| ())?;
             bar.inc(1);
-            Ok(Known { image: standard(&Growing::new(measured, &centre)?.levels()), lines })
+            Ok(Known { image: standard(&Growing::new(measured, &centre, reconstruction)?.levels()), lines })
         };
         let known = slices.par_iter().map(one).collect::<Result<_, OrderError>>()?;
-        Ok(Self { centre, known })
+        Ok(Self { reconstruction, centre, known })
     }
 
     /// The lines of the most alike slice.
     fn lines(&self, measured: &Measured<'_>) -> Result<&[u16], OrderError> {
-        let image = standard(&Growing::new(measured, &self.centre)?.levels());
+        let image = standard(&Growing::new(measured, &self.centre, self.reconstruction)?.levels());
         let alike = |known: &Known| known.image.iter().zip(&image).map(|(a, b)| a * b).sum::<f32>();
         let known = self.known.iter().map(|known| (known, alike(known)));
         let nearest = known.reduce(|best, next| if next.1 > best.1 { next } else { best });
@@ -92,7 +94,7 @@ mod tests {
     fn a_slice_that_is_known_gets_its_own_best_mask() {
         let (segmenter, data) = (Threshold::new(64), phantoms(2));
         let model = segmenter.model();
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
         let slices = data.slices(Split::Train);
         let slices: Vec<Measured<'_>> =

@@ -29,15 +29,16 @@ impl LineOrder for Oracle<'_> {
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let Some(width) = volume.slices.first().map(|measured| measured.slice.width) else { return Ok(Vec::new()) };
-        let slices = volume.slices.iter().map(|measured| Growing::new(measured, &[]));
+        let reconstruction = self.judge.reconstruction();
+        let slices = volume.slices.iter().map(|measured| Growing::new(measured, &[], reconstruction));
         let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
         let order = candidates(width, width)?;
         let (near, far) = order.split_at(self.nearest.clamp(1, width));
         let mut bench = self.judge.bench();
-        let mut sofar: Tally = slices.iter().map(|slice| slice.tally(self.judge, &mut bench)).sum();
+        let mut sofar: Tally = slices.iter_mut().map(|slice| slice.tally(self.judge, &mut bench)).sum();
         for step in 0..budget {
             let tried = if step < near.len() { near } else { &far[..(step + 1 - near.len()).min(far.len())] };
-            let tallies = tally_each(self.judge, &slices, tried);
+            let tallies = tally_each(self.judge, &mut slices, tried);
             let (chosen, pooled) = self.choose(&tallies, sofar);
             sofar = pooled;
             slices.iter_mut().zip(chosen).for_each(|(slice, line)| slice.grow(tried[line]));
@@ -96,13 +97,13 @@ mod tests {
     fn in_a_volume_of_one_slice_every_line_is_the_best_of_all() {
         let (segmenter, data) = (Threshold::new(64), phantoms(1));
         let model = segmenter.model();
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let mut volume = measure(&data, Split::Train, &Protocol::scanner(), 1).swap_remove(0);
         volume.slices = volume.slices.drain(4..5).collect();
         let lines = Oracle { judge: &judge, nearest: 64 }.orders(&volume, 4).unwrap().swap_remove(0);
         let mut bench = judge.bench();
         let mut dice = |lines: &[u16]| {
-            let growing = Growing::new(&volume.slices[0], lines).unwrap();
+            let mut growing = Growing::new(&volume.slices[0], lines, judge.reconstruction()).unwrap();
             Score::Dice.of(&growing.tally(&judge, &mut bench)).unwrap()
         };
         for step in 0..4 {
@@ -118,7 +119,7 @@ mod tests {
     fn from_the_same_lines_it_is_never_behind_the_best_line_for_all_slices() {
         let (segmenter, data) = (Threshold::new(64), phantoms(3));
         let model = segmenter.model();
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
         let core = CoreSegmenter { graph: model.segmenter().unwrap() };
         let dice = |method, budget| {
@@ -137,7 +138,7 @@ mod tests {
     fn far_lines_come_outward_once_the_near_ones_are_measured() {
         let (segmenter, data) = (Threshold::new(64), phantoms(1));
         let model = segmenter.model();
-        let judge = Judge::new(model.segmenter().unwrap(), Score::Dice);
+        let judge = Judge::new(&model, Score::Dice).unwrap();
         let volume = measure(&data, Split::Train, &Protocol::igs(), 1).swap_remove(0);
         for lines in (Oracle { judge: &judge, nearest: 3 }).orders(&volume, 6).unwrap() {
             let mut near = lines[..3].to_vec();

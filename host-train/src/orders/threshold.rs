@@ -1,7 +1,7 @@
 //! For tests: a segmenter that takes what is bright for blood, and phantoms to try it on.
 
 use kscout_core::kernels::Layout;
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 
 use crate::data::Dataset;
 use crate::data::phantom::{self, PhantomOptions};
@@ -28,8 +28,14 @@ impl Threshold {
         graph.push(FloatOp::Conv(conv), false, &[image]);
         let every_level = (0..side * side).map(|i| i as u8 as i8).collect();
         let seen = Observation { levels: every_level, state: Vec::new() };
-        let header =
-            HeaderSpec { height: side, width: side, classes: 4, layout: Layout::Portable, provenance: String::new() };
+        let header = HeaderSpec {
+            height: side,
+            width: side,
+            classes: 4,
+            layout: Layout::Portable,
+            reconstruction: Reconstruction::ZeroFilled,
+            provenance: String::new(),
+        };
         Self(pack(Some(&graph), None, &[seen], &header).unwrap())
     }
 
