@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use kscout::train::classifier::load_classifier;
 use kscout_core::Complex32;
+use kscout_core::kspace::Pattern;
 use kscout_tests::{Ran, run};
 use serde_json::Value;
 
@@ -175,7 +176,8 @@ fn a_policy_learns_from_a_classifier() {
     // One validation patient, so no two to rank: the areas are left empty.
     assert!(rows.starts_with("method,lines_per_slice,mean_auc,log_probability,auc_NOR\nfull,32,,-"), "{rows}");
     assert!(rows.lines().skip(1).all(|row| row.ends_with(',')), "{rows}");
-    assert_eq!(rows.lines().count(), 1 + 1 + 5, "a header, full sampling, the policy and four patterns");
+    let patterns = Pattern::ALL.len();
+    assert_eq!(rows.lines().count(), 1 + 1 + 1 + patterns, "a header, full sampling, the policy and the patterns");
     run(EXE, [&what[..], &reward[..2]].concat()).refused(&["--labels"]);
 
     job.segmenter("segmenter");
