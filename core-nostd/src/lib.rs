@@ -7,6 +7,7 @@
 //! * [`model`]: the `.kscout` file (a *blob*), its checked view, and a session that runs a graph in an arena.
 //! * [`kspace`]: line masks, sampling patterns, the Fourier transform, and the image that grows line by line.
 //! * [`scan`]: the acquisition loop, from a budget to a segmentation.
+//! * [`volume`]: slices that share a budget.
 //! * [`capture`]: a stored slice's k-space with the digest that a scan of it must give.
 //!
 //! # Conventions
@@ -33,5 +34,6 @@ pub mod kspace;
 pub mod model;
 pub mod quant;
 pub mod scan;
+pub mod volume;
 
 pub use num_complex::Complex32;

@@ -10,7 +10,7 @@
 //! |---:|---|---|
 //! | 0 | 8 bytes | magic, [`MAGIC`] |
 //! | 8 | u16 | version, [`VERSION`] |
-//! | 10 | u16 | number of graphs G, 1 or 2 |
+//! | 10 | u16 | number of graphs G, 1 to 3 |
 //! | 12 | u32 | length of the whole blob in bytes |
 //! | 16 | u32 | CRC-32 (ISO-HDLC, that of zlib and PNG) of every other byte of the blob |
 //! | 20 | u16 | height H of the image: 32, 64, 128, 256 or 512 |
@@ -25,7 +25,7 @@
 //! # Graph table, from byte 64: G records of 48 bytes, in the order of their kinds
 //! | at | type | field |
 //! |---:|---|---|
-//! | 0 | u32 | kind: 1 segmenter, 2 policy |
+//! | 0 | u32 | kind: 1 segmenter, 2 policy, 3 slice policy |
 //! | 4 | u32 | number of inputs I |
 //! | 8 | u32 | arena bytes: activations and scratch, a multiple of 16 |
 //! | 12 | u32 | scratch bytes of the node that needs most |
@@ -203,7 +203,7 @@ impl HeaderRepr {
         if got != self.checksum {
             return Err(Problem::Checksum { got, expected: self.checksum });
         }
-        within("number of graphs", self.graphs, 1, 2)?;
+        within("number of graphs", self.graphs, 1, 3)?;
         extent("height", self.height)?;
         extent("width", self.width)?;
         within("classes", self.classes, 2, 16)?;
@@ -279,6 +279,7 @@ pub struct Model<'a> {
     provenance: &'a str,
     segmenter: Option<Graph<'a>>,
     policy: Option<Graph<'a>>,
+    slice_policy: Option<Graph<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -293,7 +294,7 @@ impl<'a> Model<'a> {
         let header = HeaderRepr::parse(bytes).map_err(|p| p.at(Location::Header))?;
         header.check(bytes).map_err(|p| p.at(Location::Header))?;
         let provenance = provenance(bytes, header.provenance).map_err(|p| p.at(Location::Provenance))?;
-        let mut model = Self { bytes, header, provenance, segmenter: None, policy: None };
+        let mut model = Self { bytes, header, provenance, segmenter: None, policy: None, slice_policy: None };
         let mut previous = 0;
         for index in 0..header.graphs {
             let here = Location::GraphRecord(index);
@@ -304,7 +305,7 @@ impl<'a> Model<'a> {
             let repr = GraphRepr::parse(record).map_err(|p| p.at(here))?;
             let code = repr.kind as i64;
             if code <= previous {
-                let problem = Problem::OutOfRange { field: "kind", got: code, min: previous + 1, max: 2 };
+                let problem = Problem::OutOfRange { field: "kind", got: code, min: previous + 1, max: 3 };
                 return Err(problem.at(here));
             }
             previous = code;
@@ -312,6 +313,7 @@ impl<'a> Model<'a> {
             match repr.kind {
                 GraphKind::Segmenter => model.segmenter = Some(graph),
                 GraphKind::Policy => model.policy = Some(graph),
+                GraphKind::SlicePolicy => model.slice_policy = Some(graph),
             }
         }
         Ok(model)
@@ -337,7 +339,7 @@ impl<'a> Model<'a> {
         self.provenance
     }
 
-    /// The network that segments, if there is one. At least one of the two is there.
+    /// The network that segments, if there is one. At least one of the three is there.
     pub fn segmenter(&self) -> Option<Graph<'a>> {
         self.segmenter
     }
@@ -347,9 +349,14 @@ impl<'a> Model<'a> {
         self.policy
     }
 
+    /// The network that says what another line of a slice gains, if there is one.
+    pub fn slice_policy(&self) -> Option<Graph<'a>> {
+        self.slice_policy
+    }
+
     /// The graphs there are, the segmenter first.
     pub fn graphs(&self) -> impl Iterator<Item = Graph<'a>> {
-        self.segmenter.into_iter().chain(self.policy)
+        self.segmenter.into_iter().chain(self.policy).chain(self.slice_policy)
     }
 
     /// How the weights of convolutions lie: for which target the blob was exported.
@@ -375,6 +382,7 @@ impl fmt::Debug for Model<'_> {
             .field("provenance", &self.provenance)
             .field("segmenter", &self.segmenter)
             .field("policy", &self.policy)
+            .field("slice_policy", &self.slice_policy)
             .finish()
     }
 }

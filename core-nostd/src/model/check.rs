@@ -9,6 +9,7 @@ use crate::kernels::{
     MAX_EXTENT, MAX_INPUT, MAX_STEP, Shape, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
+use crate::volume::VIEW;
 
 /// Largest magnitude of a real-valued layer-norm constant: the sum stays far inside an i32.
 const MAX_NORM_CONSTANT: f32 = 1_048_576.0;
@@ -326,10 +327,12 @@ fn overlap(a: &core::ops::Range<usize>, b: &core::ops::Range<usize>) -> bool {
 /// Inputs and output are those the scan gives and takes.
 fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
     let &HeaderRepr { height, width, classes, .. } = header;
-    let image = graph.tensor(0)?;
-    shape("image", image.shape, Shape::new(height, width, 1))?;
-    float("image's scale", image.scale, 1.0 / header.image_levels_per_rms, "one over the levels per rms")?;
-    equal("image's zero point", image.zero_point.into(), -128)?;
+    let first = graph.tensor(0)?;
+    if graph.kind() != GraphKind::SlicePolicy {
+        shape("image", first.shape, Shape::new(height, width, 1))?;
+        float("image's scale", first.scale, 1.0 / header.image_levels_per_rms, "one over the levels per rms")?;
+        equal("image's zero point", first.zero_point.into(), -128)?;
+    }
     let output = graph.tensor(graph.inputs().saturating_add(graph.len()).saturating_sub(1))?;
     match graph.kind() {
         GraphKind::Segmenter => {
@@ -343,6 +346,13 @@ fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
             float("state vector's scale", state.scale, 1.0 / 127.0, "1/127")?;
             equal("state vector's zero point", state.zero_point.into(), 0)?;
             shape("output", output.shape, Shape::new(1, 1, width))
+        }
+        GraphKind::SlicePolicy => {
+            equal("inputs", graph.inputs() as i64, 1)?;
+            shape("view", first.shape, Shape::new(1, 1, VIEW))?;
+            float("view's scale", first.scale, 1.0 / 127.0, "1/127")?;
+            equal("view's zero point", first.zero_point.into(), 0)?;
+            shape("output", output.shape, Shape::new(1, 1, 1))
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum GraphKind {
     Segmenter = 1,
     /// Image HxWx1 and state vector 1x1x(W+3) to line logits 1x1xW.
     Policy = 2,
+    /// What is seen of a slice, 1x1x[`VIEW`](crate::volume::VIEW), to the logarithm of what another line gains, 1x1x1.
+    SlicePolicy = 3,
 }
 
 impl GraphKind {
@@ -39,6 +41,7 @@ impl GraphKind {
         match code {
             1 => Ok(Self::Segmenter),
             2 => Ok(Self::Policy),
+            3 => Ok(Self::SlicePolicy),
             _ => Err(Problem::UnknownCode { field: "kind", got: code }),
         }
     }
@@ -49,6 +52,7 @@ impl fmt::Display for GraphKind {
         f.pad(match self {
             Self::Segmenter => "segmenter",
             Self::Policy => "policy",
+            Self::SlicePolicy => "slice policy",
         })
     }
 }

@@ -332,6 +332,13 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         Ok(self.policy_output())
     }
 
+    /// The first value that `graph` gives for `input`. What the networks have said of the scan is forgotten.
+    pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i8, ScanError> {
+        self.held = Held::Nothing;
+        let output = run_graph(graph, &self.kernels, &[input], self.memory.graph)?;
+        Ok(signed(self.memory.graph, &output).first().copied().unwrap_or_default())
+    }
+
     fn run_policy(&mut self) -> Result<(), ScanError> {
         let graph = self.policy.ok_or(ScanError::NoPolicy)?;
         self.refresh_image();

@@ -1,6 +1,7 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
 //! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
+//! [`slice_policy`]: the policy that shares a budget among slices.
 //! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. [`graph`]: a network as a list of operators.
 //! [`import`](mod@import): weights from PyTorch.
 
@@ -12,6 +13,7 @@ mod lower;
 pub mod resnet;
 pub mod scout;
 pub mod segmenter;
+pub mod slice_policy;
 pub mod unet;
 pub mod unetpp;
 pub mod unext;
@@ -19,3 +21,4 @@ pub mod unext;
 pub use graph::FloatGraph;
 pub use scout::{Critic, Scout};
 pub use segmenter::{Arch, Segmenter, SegmenterSpec};
+pub use slice_policy::{SlicePolicy, VolumeCritic};

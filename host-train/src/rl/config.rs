@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ppo::Settings;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
 
@@ -115,6 +116,22 @@ pub struct PolicyConfig {
     pub reward: RewardConfig,
     /// Augmentation of the slices that are scanned.
     pub augment: AugmentConfig,
+}
+
+impl PolicyConfig {
+    /// The numbers of an update.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            epochs: self.epochs,
+            minibatch: self.minibatch,
+            gamma: self.gamma,
+            gae_lambda: self.gae_lambda,
+            clip: self.clip,
+            value_weight: self.value_weight,
+            entropy_weight: self.entropy_weight,
+            target_kl: self.target_kl,
+        }
+    }
 }
 
 impl Default for PolicyConfig {

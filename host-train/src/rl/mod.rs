@@ -11,6 +11,7 @@ pub mod sampler;
 pub mod train;
 mod trainer;
 mod validate;
+pub mod volume;
 
 pub use config::{PolicyConfig, PolicyNetwork};
 pub use train::{PolicyError, train_policy};

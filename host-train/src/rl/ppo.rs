@@ -1,21 +1,20 @@
 //! Proximal policy optimisation (Schulman et al., 2017) with masked actions (Huang and Ontanon, 2020).
 
+use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::agent::{Agent, pick};
-use super::config::PolicyConfig;
-use crate::play::Sight;
+use super::agent::pick;
 
 /// One decision and what came of it.
-pub struct Step {
+pub struct Step<S> {
     /// What the policy saw.
-    pub sight: Sight,
-    /// The line it chose.
-    pub line: usize,
-    /// Log-probability of that line then.
+    pub sight: S,
+    /// What it chose: a line, or a slice.
+    pub choice: usize,
+    /// Log-probability of that choice then.
     pub log_probability: f32,
     /// What the critic expected.
     pub value: f32,
@@ -23,9 +22,30 @@ pub struct Step {
     pub reward: f64,
 }
 
+/// The numbers of an update.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Passes over the steps.
+    pub epochs: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// Discount of later rewards.
+    pub gamma: f64,
+    /// Lambda of generalised advantage estimation.
+    pub gae_lambda: f64,
+    /// How far a probability may move, as a ratio.
+    pub clip: f64,
+    /// Weight of the critic's squared error.
+    pub value_weight: f64,
+    /// Weight of the entropy.
+    pub entropy_weight: f64,
+    /// The update ends early when the policy has moved this far (KL divergence); 0: it does not.
+    pub target_kl: f64,
+}
+
 /// Advantages and returns of one finished episode, by generalised advantage estimation (Schulman et al., 2016). Nothing
 /// comes after the last step: the scan is over.
-pub fn advantages(steps: &[Step], gamma: f64, lambda: f64) -> Vec<(f32, f32)> {
+pub fn advantages<S>(steps: &[Step<S>], gamma: f64, lambda: f64) -> Vec<(f32, f32)> {
     let mut next = (0.0, 0.0);
     let mut result: Vec<(f32, f32)> = steps
         .iter()
@@ -61,30 +81,29 @@ impl UpdateReport {
 }
 
 /// What an update learns from, and how.
-pub struct Lesson<'a> {
+pub struct Lesson<'a, S> {
     /// Finished scans, step by step.
-    pub episodes: &'a [Vec<Step>],
-    /// Rows and columns of the images.
-    pub size: [usize; 2],
+    pub episodes: &'a [Vec<Step<S>>],
     /// The learning rate.
     pub rate: f64,
     /// Clipping, weights, passes.
-    pub config: &'a PolicyConfig,
+    pub settings: Settings,
     /// Where to compute, with gradients.
     pub device: &'a Device,
 }
 
-/// Improves `agent` on a lesson.
-pub fn update<A: Agent>(
+/// Improves `agent` on a lesson. `judge` gives its log-probabilities `[B, choices]` and values `[B]` of sights.
+pub fn update<A: Module, S>(
     mut agent: A,
+    judge: impl Fn(&A, &[&S]) -> (Tensor<2>, Tensor<1>),
     optimizer: &mut ModuleOptimizer,
-    lesson: &Lesson<'_>,
+    lesson: &Lesson<'_, S>,
     rng: &mut impl Rng,
 ) -> (A, UpdateReport) {
-    let &Lesson { episodes, size, rate, config, device } = lesson;
+    let &Lesson { episodes, rate, settings: config, device } = lesson;
     let judged: Vec<(f32, f32)> =
         episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
-    let steps: Vec<&Step> = episodes.iter().flatten().collect();
+    let steps: Vec<&Step<S>> = episodes.iter().flatten().collect();
     let normal = normalise(judged.iter().map(|&(advantage, _)| advantage).collect());
     let mut order: Vec<usize> = (0..steps.len()).collect();
     let mut report = UpdateReport::default();
@@ -92,13 +111,14 @@ pub fn update<A: Agent>(
         order.shuffle(rng);
         let mut reports = Vec::new();
         for part in order.chunks(config.minibatch) {
-            let chosen: Vec<&Step> = part.iter().map(|&i| steps[i]).collect();
+            let chosen: Vec<&Step<S>> = part.iter().map(|&i| steps[i]).collect();
             let target = |f: &dyn Fn(usize) -> f32| {
                 let values: Vec<f32> = part.iter().map(|&i| f(i)).collect();
                 Tensor::<1>::from_data(TensorData::new(values, [part.len()]), device)
             };
             let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| judged[i].1) };
-            let (loss, report) = loss(&agent, &chosen, targets, size, config, device);
+            let sights: Vec<&S> = chosen.iter().map(|step| &step.sight).collect();
+            let (loss, report) = loss(judge(&agent, &sights), &chosen, targets, &config, device);
             let gradients = GradientsParams::from_grads(loss.backward(), &agent);
             agent = optimizer.step(rate, agent, gradients);
             reports.push(report);
@@ -117,21 +137,17 @@ struct Targets {
     returns: Tensor<1>,
 }
 
-fn loss<A: Agent>(
-    agent: &A,
-    steps: &[&Step],
+fn loss<S>(
+    (log_p, values): (Tensor<2>, Tensor<1>),
+    steps: &[&Step<S>],
     targets: Targets,
-    size: [usize; 2],
-    config: &PolicyConfig,
+    config: &Settings,
     device: &Device,
 ) -> (Tensor<1>, UpdateReport) {
-    let sights: Vec<&Sight> = steps.iter().map(|step| &step.sight).collect();
-    let lines: Vec<usize> = steps.iter().map(|step| step.line).collect();
+    let choices: Vec<usize> = steps.iter().map(|step| step.choice).collect();
     let old: Vec<f32> = steps.iter().map(|step| step.log_probability).collect();
     let old = Tensor::<1>::from_data(TensorData::new(old, [steps.len()]), device);
-    let (log_p, values) = agent.judge(&sights, size, device);
-
-    let log_ratio = pick(log_p.clone(), &lines, device) - old;
+    let log_ratio = pick(log_p.clone(), &choices, device) - old;
     let ratio = log_ratio.clone().exp();
     let clipped = ratio.clone().clamp(1.0 - config.clip, 1.0 + config.clip);
     let gain = (ratio.clone() * targets.advantage.clone()).min_pair(clipped * targets.advantage);
@@ -160,8 +176,8 @@ fn normalise(mut values: Vec<f32>) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn step(value: f32, reward: f64) -> Step {
-        Step { sight: Sight::default(), line: 0, log_probability: 0.0, value, reward }
+    fn step(value: f32, reward: f64) -> Step<()> {
+        Step { sight: (), choice: 0, log_probability: 0.0, value, reward }
     }
 
     #[test]

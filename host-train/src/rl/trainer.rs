@@ -20,6 +20,7 @@ use crate::eval::run::measure;
 use crate::export::Observation;
 use crate::export::blob_writer::GraphSpec;
 use crate::mri::Protocol;
+use crate::play::Sight;
 use crate::progress;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta};
@@ -117,8 +118,9 @@ impl Trainer<'_> {
             rng.set_stream(update as u64 + 1);
             let (episodes, worth) = self.play(&state.agent.valid(), update, &mut memory, &mut rng, device)?;
             let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
-            let lesson = Lesson { episodes: &episodes, size: self.size(), rate, config, device: &training };
-            let (agent, report) = ppo::update(state.agent, &mut state.optimizer, &lesson, &mut rng);
+            let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: &training };
+            let judge = |agent: &A, sights: &[&Sight]| agent.judge(sights, self.size(), &training);
+            let (agent, report) = ppo::update(state.agent, judge, &mut state.optimizer, &lesson, &mut rng);
             state.agent = agent;
             state.meta.step += 1;
             if !report.is_finite() {

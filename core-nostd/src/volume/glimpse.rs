@@ -1,0 +1,275 @@
+//! What is kept of a slice's segmentation: counts of pixels, small enough to remember for every slice of a volume.
+
+use super::scale::octaves;
+use crate::Complex32;
+
+/// Structures that are counted: the classes 1, 2 and 3. Further classes count as background.
+pub const STRUCTURES: usize = 3;
+
+/// A pixel is *doubtful* when its two largest logits lie closer than this: the second class has at least a third of the
+/// first one's probability.
+pub const DOUBTFUL: f32 = 1.1;
+
+/// A pixel is *open* when its two largest logits lie closer than this: the second class has at least a twentieth of the
+/// first one's probability.
+pub const OPEN: f32 = 3.0;
+
+/// Counts of pixels of one slice, for each structure, and how much its newest lines brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Glimpse {
+    /// Lines measured.
+    pub lines: u16,
+    /// Pixels of the structure.
+    pub area: [u32; STRUCTURES],
+    /// Those of them that are [`DOUBTFUL`].
+    pub doubtful: [u32; STRUCTURES],
+    /// Those of them that are [`OPEN`].
+    pub open: [u32; STRUCTURES],
+    /// Open background pixels whose second class is the structure.
+    pub hidden: [u32; STRUCTURES],
+    /// Pixels of the structure with another class to the right or below.
+    pub edge: [u32; STRUCTURES],
+    /// Pixels that came to or left the structure with the newest line.
+    pub changed: [u32; STRUCTURES],
+    /// The same for the line before.
+    pub changed_before: [u32; STRUCTURES],
+    /// Rows and columns of the heart's centre, of all structures together; the image's centre without any.
+    pub centre: [u16; 2],
+    /// How far the newest line's energy lies below that of all lines, in eighths of octaves.
+    pub energy: u8,
+    /// The same for the line before.
+    pub energy_before: u8,
+}
+
+/// What a [`Glimpse`] is taken of.
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// Columns of the image.
+    pub width: usize,
+    /// Logits `[y][x][class]`.
+    pub logits: &'a [i8],
+    /// Classes that logits are of.
+    pub class_count: usize,
+    /// Real value of a step of the logits.
+    pub logit_scale: f32,
+    /// The class of each pixel.
+    pub classes: &'a [u8],
+    /// The same at the glimpse before, as [`pack_classes`] leaves it; all zero at first.
+    pub classes_before: &'a [u8],
+}
+
+impl Glimpse {
+    /// Nothing measured, in an image of `height` rows and `width` columns.
+    pub const fn blank(height: usize, width: usize) -> Self {
+        let none = [0; STRUCTURES];
+        Self {
+            lines: 0,
+            area: none,
+            doubtful: none,
+            open: none,
+            hidden: none,
+            edge: none,
+            changed: none,
+            changed_before: none,
+            centre: [(height / 2) as u16, (width / 2) as u16],
+            energy: 0,
+            energy_before: 0,
+        }
+    }
+
+    /// The glimpse after another line, whose share of all measured energy is `energy` (see [`line_energy`]).
+    ///
+    /// Lengths that do not fit together count as many pixels as all of them have.
+    pub fn next(&self, sight: &Sight<'_>, energy: u8) -> Self {
+        let height = sight.classes.len().checked_div(sight.width).unwrap_or(0);
+        let mut next = Self {
+            lines: self.lines.saturating_add(1),
+            changed_before: self.changed,
+            energy,
+            energy_before: self.energy,
+            ..Self::blank(height, sight.width)
+        };
+        next.count_margins(sight);
+        next.count_shapes(sight);
+        next
+    }
+
+    fn count_margins(&mut self, sight: &Sight<'_>) {
+        let [doubtful, open] = [DOUBTFUL, OPEN].map(|margin| steps(margin, sight.logit_scale));
+        let pixels = sight.logits.chunks_exact(sight.class_count.max(1));
+        for (logits, &class) in pixels.zip(sight.classes) {
+            let (second, margin) = runner_up(logits, class);
+            if margin >= open {
+                continue;
+            }
+            match structure(class) {
+                Some(s) => {
+                    add(&mut self.open, s);
+                    if margin < doubtful {
+                        add(&mut self.doubtful, s);
+                    }
+                }
+                None => structure(second).into_iter().for_each(|s| add(&mut self.hidden, s)),
+            }
+        }
+    }
+
+    fn count_shapes(&mut self, sight: &Sight<'_>) {
+        let (classes, width) = (sight.classes, sight.width.max(1));
+        let (mut rows, mut columns, mut heart) = (0usize, 0usize, 0usize);
+        let befores = sight.classes_before.iter().flat_map(|&four| [0, 2, 4, 6].map(|bits| four >> bits & 3));
+        for (pixel, (&class, before)) in classes.iter().zip(befores).enumerate() {
+            let class = kept(class);
+            if class != before {
+                structure(class).into_iter().for_each(|s| add(&mut self.changed, s));
+                structure(before).into_iter().for_each(|s| add(&mut self.changed, s));
+            }
+            let Some(s) = structure(class) else { continue };
+            add(&mut self.area, s);
+            let (row, column) = (pixel / width, pixel % width);
+            (rows, columns, heart) = (rows + row, columns + column, heart + 1);
+            let differs = |neighbour: usize| classes.get(neighbour).is_some_and(|&other| kept(other) != class);
+            if column + 1 < width && differs(pixel + 1) || differs(pixel + width) {
+                add(&mut self.edge, s);
+            }
+        }
+        if let (Some(row), Some(column)) = (rows.checked_div(heart), columns.checked_div(heart)) {
+            self.centre = [row as u16, column as u16];
+        }
+    }
+}
+
+/// Keeps the classes of an image in a quarter of the memory: four pixels a byte, the first in the lowest bits; classes beyond
+/// the structures as background. Pixels that one of the slices lacks are left out.
+pub fn pack_classes(classes: &[u8], out: &mut [u8]) {
+    for (four, byte) in classes.chunks(4).zip(out) {
+        *byte = four.iter().rev().fold(0, |bits, &class| bits << 2 | kept(class));
+    }
+}
+
+/// A class, or background if it is none of the structures.
+fn kept(class: u8) -> u8 {
+    if usize::from(class) <= STRUCTURES { class } else { 0 }
+}
+
+/// How far the energy of `line` lies below `all`, that of all measured lines, in eighths of octaves, at most 255.
+pub fn line_energy(line: f32, all: f32) -> u8 {
+    if line <= 0.0 || all <= 0.0 {
+        return u8::MAX;
+    }
+    let below = libm::log2f(all / line) * 8.0;
+    // A cast saturates.
+    libm::roundf(below) as u8
+}
+
+/// Energy of a line's samples: their squared magnitudes, added in order.
+pub fn energy_of(samples: &[Complex32]) -> f32 {
+    samples.iter().fold(0.0, |sum, sample| sum + (sample.re * sample.re + sample.im * sample.im))
+}
+
+/// The largest class but `class`, the lowest of equal ones, and how far its logit lies below.
+fn runner_up(logits: &[i8], class: u8) -> (u8, i32) {
+    let own = logits.get(usize::from(class)).copied().unwrap_or(i8::MAX);
+    let mut best = (0, i8::MIN);
+    for (other, &logit) in logits.iter().enumerate() {
+        if other != usize::from(class) && logit > best.1 {
+            best = (other as u8, logit);
+        }
+    }
+    (best.0, i32::from(own) - i32::from(best.1))
+}
+
+/// The place of a class among the structures.
+fn structure(class: u8) -> Option<usize> {
+    let place = usize::from(class).checked_sub(1)?;
+    (place < STRUCTURES).then_some(place)
+}
+
+fn add(counts: &mut [u32; STRUCTURES], structure: usize) {
+    if let Some(count) = counts.get_mut(structure) {
+        *count = count.saturating_add(1);
+    }
+}
+
+/// Steps of logits in a margin.
+fn steps(margin: f32, scale: f32) -> i32 {
+    if scale > 0.0 { libm::roundf(margin / scale) as i32 } else { 0 }
+}
+
+/// A count on a scale of octaves, as the networks see it: 0 to 127.
+pub(super) fn seen(count: u32) -> i8 {
+    octaves(count, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 4;
+
+    /// A glimpse of `classes`, each pixel's class `margin` steps above the class `second` and 100 above the others.
+    fn glimpse(classes: [u8; 16], before: [u8; 16], second: u8, margin: i8) -> Glimpse {
+        let mut logits = [-100i8; 16 * 4];
+        for (pixel, &class) in classes.iter().enumerate() {
+            logits[pixel * 4 + usize::from(second)] = -margin;
+            logits[pixel * 4 + usize::from(class)] = 0;
+        }
+        let mut packed = [0; 4];
+        pack_classes(&before, &mut packed);
+        let sight = Sight {
+            width: SIZE,
+            logits: &logits,
+            class_count: 4,
+            logit_scale: 0.1,
+            classes: &classes,
+            classes_before: &packed,
+        };
+        Glimpse::blank(SIZE, SIZE).next(&sight, 24)
+    }
+
+    #[rustfmt::skip]
+    const HEART: [u8; 16] = [
+        0, 0, 0, 0,
+        0, 1, 3, 3,
+        0, 1, 3, 3,
+        0, 0, 0, 2,
+    ];
+
+    #[test]
+    fn areas_edges_and_the_centre_are_counted() {
+        let seen = glimpse(HEART, HEART, 0, 50);
+        assert_eq!((seen.lines, seen.energy), (1, 24));
+        assert_eq!(seen.area, [2, 1, 4]);
+        // Both pixels of the RV have the LV to the right; the LV's lower row ends at background and at the myocardium.
+        assert_eq!(seen.edge, [2, 0, 2]);
+        assert_eq!(seen.centre, [1, 2], "rows 1.57, columns 2.29, rounded down");
+        assert_eq!(seen.changed, [0, 0, 0]);
+    }
+
+    #[test]
+    fn close_logits_count_by_how_close_they_are() {
+        let counts = |margin| {
+            let seen = glimpse(HEART, HEART, 0, margin);
+            (seen.doubtful, seen.open)
+        };
+        // Ten steps are a margin of 1, 11 of 1.1 (no longer doubtful), 30 of 3 (no longer open).
+        assert_eq!(counts(10), ([2, 1, 4], [2, 1, 4]));
+        assert_eq!(counts(11), ([0, 0, 0], [2, 1, 4]));
+        assert_eq!(counts(30), ([0, 0, 0], [0, 0, 0]));
+        assert_eq!(glimpse(HEART, HEART, 3, 12).hidden, [0, 0, 9], "background that might be LV");
+    }
+
+    #[test]
+    fn a_change_counts_for_what_a_pixel_was_and_for_what_it_is() {
+        let mut before = HEART;
+        (before[5], before[15]) = (2, 0);
+        assert_eq!(glimpse(HEART, before, 0, 50).changed, [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_line_with_a_quarter_of_the_energy_lies_two_octaves_below() {
+        assert_eq!(line_energy(1.0, 4.0), 16);
+        assert_eq!(line_energy(4.0, 4.0), 0);
+        assert_eq!([line_energy(0.0, 1.0), line_energy(1e-30, 1.0), line_energy(0.0, 0.0)], [u8::MAX; 3]);
+    }
+}

@@ -1,0 +1,16 @@
+//! Scanning a volume whose slices share a budget: a slice policy says which slice the next line goes to.
+//!
+//! * [`glimpse`]: what is kept of a slice's segmentation.
+//! * [`view`]: what the slice policy sees of a slice, of its neighbours and of the volume.
+//! * [`scan`]: the acquisition loop of a volume.
+//!
+//! Inside a slice lines come in centre-out order.
+
+pub mod glimpse;
+mod scale;
+pub mod scan;
+pub mod view;
+
+pub use glimpse::{Glimpse, STRUCTURES};
+pub use scan::{FIRST_LINES, MOST_SLICES, VolumeError, VolumeScan, volume_arena_bytes, volume_arena_bytes_with};
+pub use view::{MOST_LINES, VIEW, write_view};

@@ -1,0 +1,381 @@
+//! The scan of a volume: lines for its slices in turn, first a few for each, then where the slice policy expects the most.
+
+use core::fmt;
+
+use heapless::Vec;
+
+use super::glimpse::{Glimpse, Sight, energy_of, line_energy, pack_classes};
+use super::view::{MOST_LINES, VIEW, write_view};
+use crate::Complex32;
+use crate::arena::{ArenaError, Carver, carved_bytes};
+use crate::kernels::{Kernels, Native};
+use crate::kspace::Pattern;
+use crate::model::{Graph, Model};
+use crate::scan::{Scan, ScanError, arena_bytes, arena_bytes_with};
+
+/// The most slices of a volume.
+pub const MOST_SLICES: usize = 32;
+
+/// Lines that every slice is given before the slice policy chooses.
+pub const FIRST_LINES: usize = 2;
+
+/// Unit of the gains that the slice policy's logits are logarithms of: this part of the Dice of an average slice.
+pub const GAIN_UNIT: f32 = 0.01;
+
+/// Why a volume cannot be scanned, or a step of it was refused.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum VolumeError {
+    /// A volume has 1 to [`MOST_SLICES`] slices.
+    Slices {
+        /// Slices asked for.
+        slices: usize,
+    },
+    /// The budget does not give every slice its first lines, or is more than all slices can have.
+    Budget {
+        /// Lines asked for, of the volume.
+        budget: usize,
+        /// The fewest that do.
+        min: usize,
+        /// The most that can be measured.
+        max: usize,
+    },
+    /// The model has no slice policy.
+    NoSlicePolicy,
+    /// The slice does not exist.
+    Slice {
+        /// The slice that was given.
+        slice: usize,
+        /// Slices of the volume.
+        slices: usize,
+    },
+    /// The slice has all the lines that a slice may have.
+    Full {
+        /// The slice.
+        slice: usize,
+    },
+    /// The volume's budget is spent.
+    BudgetSpent {
+        /// Lines of the volume.
+        budget: usize,
+    },
+    /// The slice's scan refused.
+    Scan(ScanError),
+}
+
+impl fmt::Display for VolumeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slices { slices } => write!(f, "a volume of {slices} slices: expected 1 to {MOST_SLICES}"),
+            Self::Budget { budget, min, max } => {
+                write!(f, "a budget of {budget} lines for the volume: expected {min} to {max}")
+            }
+            Self::NoSlicePolicy => {
+                write!(f, "the model has no slice policy: export one, or choose the slices yourself")
+            }
+            Self::Slice { slice, slices } => write!(f, "slice {slice} does not exist: there are {slices}"),
+            Self::Full { slice } => write!(f, "slice {slice} has all the lines that a slice may have"),
+            Self::BudgetSpent { budget } => write!(f, "all {budget} lines of the volume have been measured"),
+            Self::Scan(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl core::error::Error for VolumeError {}
+
+impl From<ScanError> for VolumeError {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+impl From<ArenaError> for VolumeError {
+    fn from(error: ArenaError) -> Self {
+        Self::Scan(error.into())
+    }
+}
+
+/// Bytes of arena that a scan of a volume of `slices` slices and `budget` lines needs: a slice's scan, and beside it the
+/// samples of all lines (8 bytes each) and the classes of all slices (2 bits a pixel).
+pub fn volume_arena_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes(model))
+}
+
+/// [`volume_arena_bytes`] with what these kernels make use of.
+pub fn volume_arena_bytes_with<K: Kernels + ?Sized>(
+    model: &Model<'_>,
+    slices: usize,
+    budget: usize,
+    kernels: &K,
+) -> usize {
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes_with(model, kernels))
+}
+
+fn kept_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
+    carved_bytes::<Complex32>(budget.saturating_mul(model.height()))
+        .saturating_add(carved_bytes::<u16>(budget.saturating_mul(2)))
+        .saturating_add(carved_bytes::<u8>(slices.saturating_mul(map_bytes(model))))
+}
+
+/// Bytes of a slice's classes.
+fn map_bytes(model: &Model<'_>) -> usize {
+    model.height().saturating_mul(model.width()).div_ceil(4)
+}
+
+/// The scan of a volume.
+///
+/// One image is in memory at a time. Of the slices at rest their lines are kept, and the image is grown again from them when
+/// the slice is visited: one complex multiply-add a pixel and line.
+pub struct VolumeScan<'m, 'a, K = Native> {
+    scan: Scan<'m, 'a, K>,
+    policy: Option<Graph<'m>>,
+    logit_scale: f32,
+    class_count: usize,
+    height: usize,
+    width: usize,
+    budget: usize,
+    order: Vec<u16, MOST_LINES>,
+    glimpses: Vec<Glimpse, MOST_SLICES>,
+    /// Energy of all lines of each slice.
+    energies: Vec<f32, MOST_SLICES>,
+    /// What the slice policy expects of another line of each slice.
+    logits: Vec<i8, MOST_SLICES>,
+    visited: Option<usize>,
+    measured: usize,
+    samples: &'a mut [Complex32],
+    /// Slice and line of each measured line.
+    places: &'a mut [u16],
+    /// The classes of each slice, packed.
+    maps: &'a mut [u8],
+}
+
+impl<'m, 'a> VolumeScan<'m, 'a, Native> {
+    /// [`VolumeScan::with_kernels`] with the kernels known to run here.
+    ///
+    /// # Errors
+    /// Those of [`VolumeScan::with_kernels`].
+    pub fn new(model: &Model<'m>, arena: &'a mut [u8], slices: usize, budget: usize) -> Result<Self, VolumeError> {
+        Self::with_kernels(model, arena, slices, budget, Native::default())
+    }
+}
+
+impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
+    /// A scan of `budget` lines for `slices` slices together, from base to apex, in an arena of at least
+    /// [`volume_arena_bytes`] bytes aligned to 16.
+    ///
+    /// # Errors
+    /// [`VolumeError::Slices`], [`VolumeError::Budget`], or why a slice could not be scanned with the model.
+    pub fn with_kernels(
+        model: &Model<'m>,
+        arena: &'a mut [u8],
+        slices: usize,
+        budget: usize,
+        kernels: K,
+    ) -> Result<Self, VolumeError> {
+        if slices == 0 || slices > MOST_SLICES {
+            return Err(VolumeError::Slices { slices });
+        }
+        let (height, width) = (model.height(), model.width());
+        let most = MOST_LINES.min(width);
+        let (min, max) = (FIRST_LINES * slices, most * slices);
+        if budget < min || budget > max {
+            return Err(VolumeError::Budget { budget, min, max });
+        }
+        let segmenter = model.segmenter().ok_or(ScanError::NoSegmenter)?;
+        let (needed, got) = (volume_arena_bytes(model, slices, budget), arena.len());
+        if got < needed {
+            return Err(ArenaError::TooSmall { needed, got }.into());
+        }
+        let mut carver = Carver::new(arena)?;
+        let samples = carver.take(budget * height)?;
+        let places = carver.take(budget * 2)?;
+        let maps: &mut [u8] = carver.take(slices * map_bytes(model))?;
+        maps.fill(0);
+        let scan = Scan::with_kernels(model, carver.rest(), kernels)?;
+        let mut order = Vec::new();
+        let lines = Pattern::CentreOut.lines(width, most, 0).unwrap_or_default();
+        // A slice's lines are at most as many as the vector holds.
+        let _ = order.extend_from_slice(&lines);
+        let fill = |_| Glimpse::blank(height, width);
+        Ok(Self {
+            scan,
+            policy: model.slice_policy(),
+            logit_scale: segmenter.output().scale,
+            class_count: model.classes(),
+            height,
+            width,
+            budget,
+            order,
+            glimpses: (0..slices).map(fill).collect(),
+            energies: (0..slices).map(|_| 0.0).collect(),
+            logits: (0..slices).map(|_| 0).collect(),
+            visited: None,
+            measured: 0,
+            samples,
+            places,
+            maps,
+        })
+    }
+
+    /// The slice and line that come next: every slice's first lines, then where the slice policy expects the most, the first
+    /// of equal slices. `None` once the budget is spent.
+    ///
+    /// # Errors
+    /// [`VolumeError::NoSlicePolicy`], or why it could not run.
+    pub fn propose(&mut self) -> Result<Option<(usize, usize)>, VolumeError> {
+        if self.remaining() == 0 {
+            return Ok(None);
+        }
+        let first = self.glimpses.iter().position(|glimpse| usize::from(glimpse.lines) < FIRST_LINES);
+        let slice = match first {
+            Some(slice) => Some(slice),
+            None => {
+                self.judge()?;
+                self.best()
+            }
+        };
+        Ok(slice.and_then(|slice| Some((slice, self.next_line(slice)?))))
+    }
+
+    /// The next line of a slice, `None` if it has all that a slice may have.
+    pub fn next_line(&self, slice: usize) -> Option<usize> {
+        let lines = usize::from(self.glimpses.get(slice)?.lines);
+        self.order.get(lines).map(|&line| usize::from(line))
+    }
+
+    /// Takes in the next line of a slice, H samples along ky, and segments the slice. Any slice that may have another line
+    /// will do.
+    ///
+    /// # Errors
+    /// [`VolumeError`]; the scan stays as it was.
+    pub fn push_line(&mut self, slice: usize, samples: &[Complex32]) -> Result<(), VolumeError> {
+        let slices = self.glimpses.len();
+        if slice >= slices {
+            return Err(VolumeError::Slice { slice, slices });
+        }
+        if self.remaining() == 0 {
+            return Err(VolumeError::BudgetSpent { budget: self.budget });
+        }
+        let line = self.next_line(slice).ok_or(VolumeError::Full { slice })?;
+        self.visit(slice)?;
+        self.scan.push_line(line, samples)?;
+        self.keep(slice, line, samples);
+        self.scan.segment()?;
+        self.look(slice, samples);
+        Ok(())
+    }
+
+    /// Segments a slice as it stands: the class of each pixel, `[y][x]`.
+    ///
+    /// # Errors
+    /// [`VolumeError::Slice`], or why the slice could not be segmented.
+    pub fn segment(&mut self, slice: usize) -> Result<&[u8], VolumeError> {
+        let slices = self.glimpses.len();
+        if slice >= slices {
+            return Err(VolumeError::Slice { slice, slices });
+        }
+        self.visit(slice)?;
+        Ok(self.scan.segment()?)
+    }
+
+    /// Lines that may still be measured.
+    pub fn remaining(&self) -> usize {
+        self.budget - self.measured
+    }
+
+    /// Lines of a slice so far; 0 of one that does not exist.
+    pub fn lines(&self, slice: usize) -> usize {
+        self.glimpses.get(slice).map_or(0, |glimpse| usize::from(glimpse.lines))
+    }
+
+    /// What is known of each slice.
+    pub fn glimpses(&self) -> &[Glimpse] {
+        &self.glimpses
+    }
+
+    /// The scan of the slice that was visited last.
+    pub fn slice_scan(&self) -> &Scan<'m, 'a, K> {
+        &self.scan
+    }
+
+    /// The logits of all slices, as the slice policy left them at the last [`propose`](Self::propose).
+    pub fn logits(&self) -> &[i8] {
+        &self.logits
+    }
+
+    /// Grows the image of a slice from its lines, unless it is in memory.
+    fn visit(&mut self, slice: usize) -> Result<(), VolumeError> {
+        if self.visited == Some(slice) {
+            return Ok(());
+        }
+        self.visited = None;
+        self.scan.start(MOST_LINES.min(self.width))?;
+        let places = self.places.chunks_exact(2).take(self.measured);
+        for (place, samples) in places.zip(self.samples.chunks_exact(self.height)) {
+            if let [of, line] = place
+                && usize::from(*of) == slice
+            {
+                self.scan.push_line(usize::from(*line), samples)?;
+            }
+        }
+        self.visited = Some(slice);
+        Ok(())
+    }
+
+    fn keep(&mut self, slice: usize, line: usize, samples: &[Complex32]) {
+        let at = self.measured * self.height;
+        if let Some(kept) = self.samples.get_mut(at..at + self.height) {
+            kept.iter_mut().zip(samples).for_each(|(kept, sample)| *kept = *sample);
+        }
+        if let Some([of, number]) = self.places.get_mut(self.measured * 2..self.measured * 2 + 2) {
+            (*of, *number) = (slice as u16, line as u16);
+        }
+        self.measured += 1;
+    }
+
+    /// Takes the glimpse of the slice that has just been segmented.
+    fn look(&mut self, slice: usize, samples: &[Complex32]) {
+        let bytes = (self.height * self.width).div_ceil(4);
+        let map = self.maps.get_mut(slice * bytes..(slice + 1) * bytes);
+        let (Some(glimpse), Some(all), Some(map)) =
+            (self.glimpses.get_mut(slice), self.energies.get_mut(slice), map)
+        else {
+            return;
+        };
+        let energy = energy_of(samples);
+        *all += energy;
+        let sight = Sight {
+            width: self.width,
+            logits: self.scan.logits(),
+            class_count: self.class_count,
+            logit_scale: self.logit_scale,
+            classes: self.scan.classes(),
+            classes_before: map,
+        };
+        *glimpse = glimpse.next(&sight, line_energy(energy, *all));
+        pack_classes(self.scan.classes(), map);
+    }
+
+    fn judge(&mut self) -> Result<(), VolumeError> {
+        let policy = self.policy.ok_or(VolumeError::NoSlicePolicy)?;
+        let left = self.remaining();
+        let mut view = [0; VIEW];
+        for (slice, logit) in self.logits.iter_mut().enumerate() {
+            write_view(&self.glimpses, slice, left, &mut view);
+            *logit = self.scan.run_aside(&policy, &view)?;
+        }
+        Ok(())
+    }
+
+    /// The slice with the largest logit that may have another line.
+    fn best(&self) -> Option<usize> {
+        let open = (0..self.glimpses.len()).filter(|&slice| self.next_line(slice).is_some());
+        let logit = |slice: usize| self.logits.get(slice).copied();
+        open.reduce(|best, slice| if logit(slice) > logit(best) { slice } else { best })
+    }
+}
+
+impl<K> fmt::Debug for VolumeScan<'_, '_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VolumeScan").field("budget", &self.budget).field("glimpses", &self.glimpses).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! The slice policy: which slice of a volume the next line is worth most to.
+//!
+//! Two layers look at what a slice's segmentation says of it, of its neighbours and of the volume ([`write_view`]); one
+//! number comes out, the logarithm of the gain to expect of another line. All slices share the weights, so a volume may
+//! have any number of them, and only slices whose view has changed need another look.
+//!
+//! [`write_view`]: kscout_core::volume::write_view
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use kscout_core::kernels::Shape;
+use kscout_core::volume::VIEW;
+
+use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
+use super::lower;
+
+const WIDTHS: [usize; 2] = [64, 48];
+
+/// Two layers over a view.
+#[derive(Module, Debug)]
+struct Trunk {
+    first: Linear,
+    second: Linear,
+}
+
+impl Trunk {
+    fn new(device: &Device) -> Self {
+        let [w1, w2] = WIDTHS;
+        Self { first: LinearConfig::new(VIEW, w1).init(device), second: LinearConfig::new(w1, w2).init(device) }
+    }
+
+    /// `[N, VIEW]` to `[N, 48]`.
+    fn forward(&self, views: Tensor<2>) -> Tensor<2> {
+        relu(self.second.forward(relu(self.first.forward(views))))
+    }
+
+    fn lower(&self, graph: &mut FloatGraph, view: TensorIndex) -> TensorIndex {
+        [&self.first, &self.second]
+            .into_iter()
+            .fold(view, |x, layer| graph.push(FloatOp::Conv(lower::linear(layer)), true, &[x]))
+    }
+}
+
+/// The policy: a logit for each slice.
+#[derive(Module, Debug)]
+pub struct SlicePolicy {
+    trunk: Trunk,
+    gain: Linear,
+}
+
+/// The critic: the sum of rewards to expect of a volume. It is not exported.
+#[derive(Module, Debug)]
+pub struct VolumeCritic {
+    trunk: Trunk,
+    value: Linear,
+}
+
+impl SlicePolicy {
+    /// A policy with random weights.
+    pub fn new(device: &Device) -> Self {
+        Self { trunk: Trunk::new(device), gain: LinearConfig::new(WIDTHS[1], 1).init(device) }
+    }
+
+    /// Logits `[N]` of the slices with views `[N, VIEW]`: the logarithm of what a line is expected to gain.
+    pub fn forward(&self, views: Tensor<2>) -> Tensor<1> {
+        self.gain.forward(self.trunk.forward(views)).flatten::<1>(0, 1)
+    }
+
+    /// The policy of one slice as a graph.
+    pub fn graph(&self) -> FloatGraph {
+        let mut graph = FloatGraph::default();
+        let view = graph.input(GraphInput { shape: Shape { h: 1, w: 1, c: VIEW }, scale: 1.0 / 127.0, zero_point: 0 });
+        let hidden = self.trunk.lower(&mut graph, view);
+        graph.push(FloatOp::Conv(lower::linear(&self.gain)), false, &[hidden]);
+        graph
+    }
+}
+
+impl VolumeCritic {
+    /// A critic with random weights.
+    pub fn new(device: &Device) -> Self {
+        Self { trunk: Trunk::new(device), value: LinearConfig::new(WIDTHS[1], 1).init(device) }
+    }
+
+    /// Values `[B]` of volumes with views `[B, S, VIEW]`; `shares` `[B, S]` weighs slices and is 0 where a volume has none.
+    pub fn forward(&self, views: Tensor<3>, shares: Tensor<2>) -> Tensor<1> {
+        let [batch, slices, _] = views.dims();
+        let each = self.value.forward(self.trunk.forward(views.reshape([batch * slices, VIEW])));
+        (each.reshape([batch, slices]) * shares).sum_dim(1).flatten::<1>(0, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn costs_little_beside_a_segmentation() {
+        let graph = SlicePolicy::new(&Device::flex()).graph();
+        assert!(graph.macs() <= 10_000, "{} multiply-accumulates a slice", graph.macs());
+    }
+
+    #[test]
+    fn the_graph_computes_what_the_module_does() {
+        let device = Device::flex();
+        let policy = SlicePolicy::new(&device);
+        let views: Vec<f32> = (0..2 * VIEW).map(|i| (i * 37 % 101) as f32 / 60.0 - 0.5).collect();
+        let expected = policy.forward(Tensor::from_data(TensorData::new(views.clone(), [2, VIEW]), &device));
+        let expected = expected.into_data().try_into_vec::<f32>().unwrap();
+        for (view, expected) in views.chunks_exact(VIEW).zip(expected) {
+            let got = policy.graph().run(&[view]).pop().unwrap()[0];
+            assert!((got - expected).abs() < 1e-4, "{got} {expected}");
+        }
+    }
+
+    #[test]
+    fn absent_slices_do_not_count_for_the_critic() {
+        let device = Device::flex();
+        let critic = VolumeCritic::new(&device);
+        let value = |fill: f32| {
+            let mut views = vec![0.25; VIEW];
+            views.extend(vec![fill; VIEW]);
+            let views = Tensor::from_data(TensorData::new(views, [1, 2, VIEW]), &device);
+            let shares = Tensor::from_data(TensorData::new(vec![1.0f32, 0.0], [1, 2]), &device);
+            critic.forward(views, shares).into_scalar::<f32>()
+        };
+        assert_eq!(value(0.0), value(1.0));
+    }
+}

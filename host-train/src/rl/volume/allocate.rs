@@ -1,0 +1,96 @@
+//! Ways to share a budget among the slices of a volume.
+
+use rayon::prelude::*;
+
+use super::heart::Heart;
+use super::sharing::Sharing;
+
+/// Shares a budget.
+pub trait Allocate: Sync {
+    /// The name in tables.
+    fn name(&self) -> &'static str;
+
+    /// The slice of the next line, for each scan; every scan has an open slice.
+    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize>;
+
+    /// Shares `mean` lines a slice in every heart, each slice having had `first`; the lines of each slice.
+    fn share(&self, hearts: &[Heart], mean: usize, first: usize) -> Vec<Vec<usize>> {
+        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, mean, first)).collect();
+        loop {
+            let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
+            if active.is_empty() {
+                return scans.into_iter().map(|scan| scan.lines().to_vec()).collect();
+            }
+            let asked: Vec<&Sharing<'_>> = active.iter().map(|&i| &scans[i]).collect();
+            for (i, slice) in active.into_iter().zip(self.next(&asked)) {
+                scans[i].give(slice);
+            }
+        }
+    }
+}
+
+/// As many lines to each slice.
+pub struct Uniform;
+
+impl Allocate for Uniform {
+    fn name(&self) -> &'static str {
+        "uniform"
+    }
+
+    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+        let fewest = |scan: &&Sharing<'_>| scan.open().min_by_key(|&slice| scan.lines()[slice]);
+        scans.iter().map(|scan| fewest(scan).expect("an open slice")).collect()
+    }
+}
+
+/// Knows the truth: gives the next line to the slice whose next few lines gain the most, a line. What it reaches is no
+/// bound, but more than any policy can know.
+pub struct Oracle {
+    /// How many lines it looks ahead.
+    pub ahead: usize,
+}
+
+impl Oracle {
+    /// The slice, and how many lines it should have: the gain shows with the last of them.
+    fn best(&self, scan: &Sharing<'_>) -> (usize, usize) {
+        let tally = scan.tally();
+        let mut best = (f64::NEG_INFINITY, 0, 1);
+        for slice in scan.open() {
+            let lines = scan.lines()[slice];
+            let old = scan.heart().part(slice, lines);
+            for ahead in 1..=self.ahead.min(scan.left()).min(scan.most(slice) - lines) {
+                let mut after = *tally;
+                after.replace(&old, &scan.heart().part(slice, lines + ahead));
+                let gain = (after.mean_dice() - tally.mean_dice()) / ahead as f64;
+                if gain > best.0 {
+                    best = (gain, slice, ahead);
+                }
+            }
+        }
+        (best.1, best.2)
+    }
+}
+
+impl Allocate for Oracle {
+    fn name(&self) -> &'static str {
+        "oracle"
+    }
+
+    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+        scans.iter().map(|scan| self.best(scan).0).collect()
+    }
+
+    fn share(&self, hearts: &[Heart], mean: usize, first: usize) -> Vec<Vec<usize>> {
+        let share = |heart: &Heart| {
+            let mut scan = Sharing::new(heart, mean, first);
+            while scan.left() > 0 {
+                let (slice, count) = self.best(&scan);
+                (0..count).for_each(|_| {
+                    scan.give(slice);
+                });
+            }
+            scan.lines().to_vec()
+        };
+        hearts.par_iter().map(share).collect()
+    }
+}

@@ -1,0 +1,132 @@
+//! The training of a slice policy in keys.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rl::ppo::Settings;
+use crate::train::augment::AugmentConfig;
+use crate::train::augment::affine::Scale;
+
+/// What the budget is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Budget {
+    /// A volume's: the policy chooses slices.
+    #[default]
+    Volume,
+}
+
+/// The configuration of a slice policy's training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeConfig {
+    /// `volume`.
+    pub budget: Budget,
+    /// How slices are measured: `scanner` or `igs`.
+    pub protocol: String,
+    /// Lines that every slice is given before the policy chooses.
+    pub first: usize,
+    /// How often each training volume is measured, varied anew each time.
+    pub copies: usize,
+    /// Fewest lines a slice on average.
+    pub min_budget: usize,
+    /// Most lines a slice on average.
+    pub max_budget: usize,
+    /// Warm start: lines ahead whose gain the network learns to expect.
+    pub ahead: usize,
+    /// Warm start: steps; 0: none.
+    pub warm_steps: usize,
+    /// Warm start: slices a step.
+    pub warm_batch: usize,
+    /// Warm start: the peak learning rate; a cosine to zero follows.
+    pub warm_rate: f64,
+    /// PPO plays by the softmax of the network's logits times this.
+    pub sharpness: f64,
+    /// Updates of PPO.
+    pub updates: usize,
+    /// Volumes scanned for an update, all at once.
+    pub episodes: usize,
+    /// Passes over the steps of an update.
+    pub epochs: usize,
+    /// Steps in a minibatch.
+    pub minibatch: usize,
+    /// The peak learning rate of AdamW; a cosine to zero follows.
+    pub learning_rate: f64,
+    /// Decay of weights at each step, relative to the learning rate.
+    pub weight_decay: f64,
+    /// Discount of later rewards.
+    pub gamma: f64,
+    /// Lambda of generalised advantage estimation.
+    pub gae_lambda: f64,
+    /// How far a probability may move in an update, as a ratio.
+    pub clip: f64,
+    /// Weight of the critic's squared error.
+    pub value_weight: f64,
+    /// Weight of the entropy, which keeps the policy trying.
+    pub entropy_weight: f64,
+    /// Largest norm of a parameter's gradient.
+    pub max_gradient: f64,
+    /// An update ends early when the policy has moved this far (KL divergence).
+    pub target_kl: f64,
+    /// Factor on every reward, which is the gain of the volume's mean Dice.
+    pub scale: f64,
+    /// Seed of weights, volumes, budgets, phase, noise and choices.
+    pub seed: u64,
+    /// Updates between validations (and checkpoints).
+    pub validate_every: usize,
+    /// Lines a slice on average at which validation scores.
+    pub validate_lines: Vec<usize>,
+    /// Augmentation of the volumes that are scanned.
+    pub augment: AugmentConfig,
+}
+
+impl VolumeConfig {
+    /// The numbers of an update.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            epochs: self.epochs,
+            minibatch: self.minibatch,
+            gamma: self.gamma,
+            gae_lambda: self.gae_lambda,
+            clip: self.clip,
+            value_weight: self.value_weight,
+            entropy_weight: self.entropy_weight,
+            target_kl: self.target_kl,
+        }
+    }
+}
+
+impl Default for VolumeConfig {
+    fn default() -> Self {
+        Self {
+            budget: Budget::Volume,
+            protocol: "scanner".into(),
+            first: 2,
+            copies: 8,
+            min_budget: 4,
+            max_budget: 16,
+            ahead: 6,
+            warm_steps: 3000,
+            warm_batch: 1024,
+            warm_rate: 2e-3,
+            sharpness: 10.0,
+            updates: 200,
+            episodes: 64,
+            epochs: 3,
+            minibatch: 512,
+            learning_rate: 3e-4,
+            weight_decay: 0.01,
+            gamma: 1.0,
+            gae_lambda: 0.95,
+            clip: 0.2,
+            value_weight: 0.5,
+            entropy_weight: 0.005,
+            max_gradient: 0.5,
+            target_kl: 0.03,
+            scale: 10.0,
+            seed: 1,
+            validate_every: 50,
+            validate_lines: vec![6, 8, 12, 16],
+            augment: AugmentConfig { scale: Scale { amount: 0.1, ..Scale::default() }, ..AugmentConfig::default() },
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A volume whose slices have been followed line by line, and what a segmentation of it is worth.
+
+use kscout_core::model::Model;
+use kscout_core::scan::ScanError;
+use kscout_core::volume::STRUCTURES;
+use rayon::prelude::*;
+
+use super::trajectory::Trajectory;
+use crate::data::Volume;
+use crate::eval::run::MeasuredVolume;
+use crate::kernels::scan_arena;
+use crate::mri::{Protocol, acquire, random::mix};
+use crate::train::augment::{AugmentConfig, vary_image, vary_kspace};
+
+/// A volume's trajectories, from base to apex.
+#[derive(Clone, Debug)]
+pub struct Heart {
+    /// The patient.
+    pub patient: String,
+    /// One a slice.
+    pub slices: Vec<Trajectory>,
+}
+
+/// Pixels of each structure in a volume, or in a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that the segmentation has right.
+    pub hits: [u32; STRUCTURES],
+    /// Those that it has found.
+    pub found: [u32; STRUCTURES],
+    /// Those that there are.
+    pub truth: [u32; STRUCTURES],
+}
+
+impl Tally {
+    /// Adds another part.
+    pub fn add(&mut self, part: &Self) {
+        for s in 0..STRUCTURES {
+            self.hits[s] += part.hits[s];
+            self.found[s] += part.found[s];
+            self.truth[s] += part.truth[s];
+        }
+    }
+
+    /// Puts `new` in the place of the part `old`.
+    pub fn replace(&mut self, old: &Self, new: &Self) {
+        for s in 0..STRUCTURES {
+            self.hits[s] = self.hits[s] + new.hits[s] - old.hits[s];
+            self.found[s] = self.found[s] + new.found[s] - old.found[s];
+            self.truth[s] = self.truth[s] + new.truth[s] - old.truth[s];
+        }
+    }
+
+    /// Dice of each structure, `None` where there is nothing of it.
+    pub fn dice(&self) -> [Option<f64>; STRUCTURES] {
+        std::array::from_fn(|s| {
+            let all = f64::from(self.found[s] + self.truth[s]);
+            (self.truth[s] > 0).then(|| 2.0 * f64::from(self.hits[s]) / all)
+        })
+    }
+
+    /// Mean Dice of the structures that there are; 1 where there are none.
+    pub fn mean_dice(&self) -> f64 {
+        let dice: Vec<f64> = self.dice().into_iter().flatten().collect();
+        if dice.is_empty() { 1.0 } else { dice.iter().sum::<f64>() / dice.len() as f64 }
+    }
+
+    /// What replacing the part `old` by `new` gains in mean Dice, to first order: the mean over structures of
+    /// `(2 dTP - d dP) / (P + T)`, d being the volume's Dice. Gains of different slices add up.
+    pub fn gain(&self, old: &Self, new: &Self) -> f64 {
+        let gain = |(s, dice): (usize, Option<f64>)| {
+            let all = f64::from(self.found[s] + self.truth[s]);
+            let hits = f64::from(new.hits[s]) - f64::from(old.hits[s]);
+            let found = f64::from(new.found[s]) - f64::from(old.found[s]);
+            Some((2.0 * hits - dice? * found) / all)
+        };
+        let gains: Vec<f64> = self.dice().into_iter().enumerate().filter_map(gain).collect();
+        gains.iter().sum::<f64>() / gains.len().max(1) as f64
+    }
+}
+
+impl Heart {
+    /// Slice `slice` after `lines` lines.
+    pub fn part(&self, slice: usize, lines: usize) -> Tally {
+        let trajectory = &self.slices[slice];
+        let stage = &trajectory.stages[lines];
+        Tally { hits: stage.hits, found: stage.glimpse.area, truth: trajectory.truth }
+    }
+
+    /// The volume with `lines[s]` lines of slice s.
+    pub fn tally(&self, lines: &[usize]) -> Tally {
+        let mut tally = Tally::default();
+        lines.iter().enumerate().for_each(|(slice, &lines)| tally.add(&self.part(slice, lines)));
+        tally
+    }
+}
+
+/// Follows measured volumes, every slice by the lines of `order`.
+///
+/// # Errors
+/// Those of the core's scan; the model has a segmenter.
+pub fn follow(model: &Model<'_>, volumes: &[MeasuredVolume<'_>], order: &[u16]) -> Result<Vec<Heart>, ScanError> {
+    let arena = || scan_arena(model);
+    let heart = |volume: &MeasuredVolume<'_>| {
+        let slices = volume.slices.par_iter().map_init(arena, |arena, measured| {
+            Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), order)
+        });
+        Ok(Heart { patient: volume.patient.to_owned(), slices: slices.collect::<Result<_, _>>()? })
+    };
+    volumes.iter().map(heart).collect()
+}
+
+/// How training volumes are varied and followed.
+pub struct Variation<'a> {
+    /// Segments.
+    pub model: &'a Model<'a>,
+    /// How slices are measured.
+    pub protocol: &'a Protocol,
+    /// How images are varied.
+    pub augment: &'a AugmentConfig,
+    /// The lines of a slice, in order.
+    pub order: &'a [u16],
+}
+
+impl Variation<'_> {
+    /// `volume`, varied as a whole, with phase and noise of each slice's own: the same for the same seed.
+    ///
+    /// # Errors
+    /// Those of [`follow`].
+    pub fn follow(&self, volume: &Volume<'_>, seed: u64) -> Result<Heart, ScanError> {
+        let arena = || scan_arena(self.model);
+        let slices = volume.slices.par_iter().enumerate().map_init(arena, |arena, (z, slice)| {
+            let size = [slice.height, slice.width];
+            let (image, label) = vary_image(&slice.image, &slice.label, size, self.augment, seed);
+            let own = mix(seed ^ (z as u64 + 1));
+            let mut kspace = acquire(&image, slice.height, slice.width, self.protocol, own);
+            vary_kspace(&mut kspace, &image, self.augment, own);
+            Trajectory::measure(self.model, arena, (&kspace, &label), self.order)
+        });
+        Ok(Heart { patient: volume.patient.to_owned(), slices: slices.collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOLUME: Tally = Tally { hits: [30, 10, 0], found: [40, 20, 0], truth: [40, 20, 0] };
+
+    #[test]
+    fn a_structure_that_is_not_there_does_not_count() {
+        assert_eq!(VOLUME.dice(), [Some(0.75), Some(0.5), None]);
+        assert_eq!(VOLUME.mean_dice(), 0.625);
+        assert_eq!(Tally::default().mean_dice(), 1.0);
+    }
+
+    #[test]
+    fn a_small_change_gains_what_the_first_order_says() {
+        let old = Tally { hits: [3000, 0, 0], found: [5000, 0, 0], truth: [4000, 0, 0] };
+        let new = Tally { hits: [3004, 0, 0], found: [5002, 0, 0], ..old };
+        let mut volume = Tally { hits: [30_000, 1, 0], found: [41_000, 2, 0], truth: [40_000, 2, 0] };
+        let (gain, before) = (volume.gain(&old, &new), volume.mean_dice());
+        volume.replace(&old, &new);
+        assert!((volume.mean_dice() - before - gain).abs() < 1e-8, "{gain}");
+    }
+}

@@ -1,0 +1,98 @@
+//! The slice policy and its critic, over whole volumes at once.
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout_core::volume::VIEW;
+
+use super::allocate::Allocate;
+use super::sharing::Sharing;
+use crate::net::{SlicePolicy, VolumeCritic};
+
+/// Added to a logit that must not be chosen.
+const NEVER: f32 = -1e9;
+
+/// What trains together.
+#[derive(Module, Debug)]
+pub struct VolumeActorCritic {
+    /// Chooses slices.
+    pub policy: SlicePolicy,
+    /// Judges volumes.
+    pub critic: VolumeCritic,
+}
+
+/// What is seen of a volume.
+#[derive(Clone, Debug)]
+pub struct VolumeSight {
+    /// One view a slice.
+    pub views: Vec<[i8; VIEW]>,
+    /// Whether a slice may have another line.
+    pub open: Vec<bool>,
+}
+
+impl VolumeSight {
+    /// The scan as it stands.
+    pub fn of(scan: &Sharing<'_>) -> Self {
+        let mut open = vec![false; scan.lines().len()];
+        scan.open().for_each(|slice| open[slice] = true);
+        Self { views: scan.views(), open }
+    }
+}
+
+/// Views `[N, VIEW]` in real numbers.
+pub fn views<'a>(views: impl Iterator<Item = &'a [i8; VIEW]>, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = views.flatten().map(|&value| f32::from(value) / 127.0).collect();
+    let rows = values.len() / VIEW;
+    Tensor::from_data(TensorData::new(values, [rows, VIEW]), device)
+}
+
+impl VolumeActorCritic {
+    /// Random weights.
+    pub fn new(device: &Device) -> Self {
+        Self { policy: SlicePolicy::new(device), critic: VolumeCritic::new(device) }
+    }
+
+    /// Log-probabilities `[B, S]` of the slices, S being the most slices of a volume, and values `[B]`.
+    /// The logits are those of the policy times `sharpness`.
+    pub fn judge(&self, sights: &[&VolumeSight], sharpness: f64, device: &Device) -> (Tensor<2>, Tensor<1>) {
+        let (batch, most) = (sights.len(), sights.iter().map(|sight| sight.views.len()).max().unwrap_or(0));
+        let blank = [0; VIEW];
+        let padded = sights.iter().flat_map(|sight| (0..most).map(|s| sight.views.get(s).unwrap_or(&blank)));
+        let seen = views(padded, device);
+        let of_slices = |value: &dyn Fn(&VolumeSight, usize) -> f32| {
+            let values: Vec<f32> = sights.iter().flat_map(|sight| (0..most).map(|s| value(sight, s))).collect();
+            Tensor::<2>::from_data(TensorData::new(values, [batch, most]), device)
+        };
+        let closed = of_slices(&|sight, s| if sight.open.get(s) == Some(&true) { 0.0 } else { NEVER });
+        let shares = of_slices(&|sight, s| if s < sight.views.len() { 1.0 / sight.views.len() as f32 } else { 0.0 });
+        let logits = self.policy.forward(seen.clone()).reshape([batch, most]).mul_scalar(sharpness);
+        (log_softmax(logits + closed, 1), self.critic.forward(seen.reshape([batch, most, VIEW]), shares))
+    }
+}
+
+/// Gives each line to the slice with the largest expected gain, the first of equal ones.
+pub struct Learned<'a> {
+    /// The policy, without gradients.
+    pub policy: &'a SlicePolicy,
+    /// Where it runs.
+    pub device: &'a Device,
+}
+
+impl Allocate for Learned<'_> {
+    fn name(&self) -> &'static str {
+        "policy"
+    }
+
+    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+        let seen: Vec<Vec<[i8; VIEW]>> = scans.iter().map(|scan| scan.views()).collect();
+        let logits = self.policy.forward(views(seen.iter().flatten(), self.device)).into_data();
+        let logits = logits.try_into_vec::<f32>().expect("f32");
+        let mut rest = logits.as_slice();
+        let mut best = |scan: &&Sharing<'_>| {
+            let (own, others) = rest.split_at(scan.lines().len());
+            rest = others;
+            scan.open().reduce(|best, slice| if own[slice] > own[best] { slice } else { best }).expect("an open slice")
+        };
+        scans.iter().map(&mut best).collect()
+    }
+}

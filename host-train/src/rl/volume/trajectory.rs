@@ -1,0 +1,79 @@
+//! A slice after each of its lines: what the slice policy sees of it, and what the segmentation is worth.
+
+use kscout_core::model::Model;
+use kscout_core::scan::ScanError;
+use kscout_core::volume::glimpse::{Sight, energy_of, line_energy, pack_classes};
+use kscout_core::volume::{Glimpse, STRUCTURES};
+
+use crate::kernels::scan as host_scan;
+use crate::mri::KSpace;
+use crate::segment::HeapArena;
+
+/// A slice after n lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// What is seen.
+    pub glimpse: Glimpse,
+    /// Pixels of each structure that the segmentation has right.
+    pub hits: [u32; STRUCTURES],
+}
+
+/// A slice after none, one, two ... lines.
+#[derive(Clone, Debug)]
+pub struct Trajectory {
+    /// Stage n is that after n lines.
+    pub stages: Vec<Stage>,
+    /// Pixels of each structure.
+    pub truth: [u32; STRUCTURES],
+}
+
+impl Trajectory {
+    /// Measures `order` line by line, segmenting after each.
+    ///
+    /// # Errors
+    /// Those of [`kscout_core::scan::Scan`]; the model has a segmenter.
+    pub fn measure(
+        model: &Model<'_>,
+        arena: &mut HeapArena,
+        (kspace, label): (&KSpace, &[u8]),
+        order: &[u16],
+    ) -> Result<Self, ScanError> {
+        let logit_scale = model.segmenter().ok_or(ScanError::NoSegmenter)?.output().scale;
+        let mut scan = host_scan(model, arena)?;
+        scan.start(order.len())?;
+        let mut stages = vec![Stage { glimpse: Glimpse::blank(model.height(), model.width()), hits: [0; STRUCTURES] }];
+        let mut before = vec![0; label.len().div_ceil(4)];
+        let mut all = 0.0;
+        for &line in order {
+            let samples = kspace.line(usize::from(line));
+            scan.push_line(usize::from(line), samples)?;
+            scan.segment()?;
+            let energy = energy_of(samples);
+            all += energy;
+            let sight = Sight {
+                width: model.width(),
+                logits: scan.logits(),
+                class_count: model.classes(),
+                logit_scale,
+                classes: scan.classes(),
+                classes_before: &before,
+            };
+            let last = stages[stages.len() - 1].glimpse;
+            let glimpse = last.next(&sight, line_energy(energy, all));
+            stages.push(Stage { glimpse, hits: hits(scan.classes(), label) });
+            pack_classes(scan.classes(), &mut before);
+        }
+        Ok(Self { stages, truth: hits(label, label) })
+    }
+}
+
+/// Pixels of each structure that both have.
+fn hits(classes: &[u8], label: &[u8]) -> [u32; STRUCTURES] {
+    let mut hits = [0; STRUCTURES];
+    for (&class, &truth) in classes.iter().zip(label) {
+        if class == truth && (1..=STRUCTURES).contains(&usize::from(class)) {
+            hits[usize::from(class) - 1] += 1;
+        }
+    }
+    hits
+}

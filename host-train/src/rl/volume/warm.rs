@@ -1,0 +1,112 @@
+//! The warm start: the network learns what the next lines gain, on states that it comes to itself.
+//!
+//! A slice's gain over the next few lines is known in training, so every state of a volume teaches as many numbers as it has
+//! slices. The states come from scans by the network as it is (DAgger, Ross et al., 2011), with some choices at random.
+//!
+//! The network gives the logarithm of the gain, which is what an int8 output can tell apart over a wide range. It is fitted by
+//! `exp(s) - y s`, whose minimum over s is at `exp(s) = E[y]`, whether or not single gains y are negative: the Poisson
+//! deviance but for a constant.
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+use kscout_core::volume::VIEW;
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
+
+use super::allocate::Allocate;
+use super::config::VolumeConfig;
+use super::heart::Heart;
+use super::learner::{Learned, VolumeActorCritic, views};
+use super::sharing::Sharing;
+use crate::train::schedule::cosine;
+
+/// Steps between two gatherings of states.
+const GATHER_EVERY: usize = 50;
+/// Volumes scanned at a gathering.
+const SCANS: usize = 48;
+/// Slices in memory; the oldest are forgotten.
+const MEMORY: usize = 200_000;
+/// Share of choices at random.
+const RANDOM: f64 = 0.3;
+/// Share of decisions whose state is kept.
+const KEPT: f64 = 0.2;
+/// Unit of gains: a hundredth of the Dice of one average slice.
+const UNIT: f64 = 0.01;
+/// Logits are kept within this while learning.
+const REACH: f64 = 8.0;
+
+/// A slice in a state, and what its next lines gain.
+struct Example {
+    view: [i8; VIEW],
+    gain: f32,
+}
+
+/// Teaches `agent`'s policy; returns it with the mean loss of the last steps.
+pub fn start(
+    mut agent: VolumeActorCritic,
+    optimizer: &mut ModuleOptimizer,
+    hearts: &[Heart],
+    config: &VolumeConfig,
+    device: &Device,
+    rng: &mut impl Rng,
+) -> (VolumeActorCritic, f64) {
+    let mut memory: Vec<Example> = Vec::new();
+    let mut losses = Vec::new();
+    for step in 0..config.warm_steps {
+        if step.is_multiple_of(GATHER_EVERY) {
+            let player = agent.valid();
+            let random = if step == 0 { 1.0 } else { RANDOM };
+            memory.extend(gather(&player, hearts, config, random, rng));
+            let forgotten = memory.len().saturating_sub(MEMORY);
+            memory.drain(..forgotten);
+        }
+        let batch: Vec<&Example> = (0..config.warm_batch).filter_map(|_| memory.choose(rng)).collect();
+        let gains: Vec<f32> = batch.iter().map(|example| example.gain).collect();
+        let gains = Tensor::<1>::from_data(TensorData::new(gains, [batch.len()]), device);
+        let logits = agent.policy.forward(views(batch.iter().map(|example| &example.view), device));
+        let logits = logits.clamp(-REACH, REACH);
+        let loss = (logits.clone().exp() - gains * logits).mean();
+        losses.push(f64::from(loss.clone().into_scalar::<f32>()));
+        let gradients = GradientsParams::from_grads(loss.backward(), &agent);
+        agent = optimizer.step(cosine(step, config.warm_steps, 50, config.warm_rate), agent, gradients);
+    }
+    let recent = &losses[losses.len().saturating_sub(GATHER_EVERY)..];
+    (agent, recent.iter().sum::<f64>() / recent.len().max(1) as f64)
+}
+
+/// Scans some volumes, and keeps some of what is met on the way.
+fn gather(
+    player: &VolumeActorCritic,
+    hearts: &[Heart],
+    config: &VolumeConfig,
+    random: f64,
+    rng: &mut impl Rng,
+) -> Vec<Example> {
+    let device = Device::flex();
+    let learned = Learned { policy: &player.policy, device: &device };
+    let mut scans: Vec<Sharing<'_>> = (0..SCANS).map(|_| Sharing::any(hearts, config, rng)).collect();
+    let mut examples = Vec::new();
+    loop {
+        scans.retain(|scan| scan.left() > 0);
+        if scans.is_empty() {
+            return examples;
+        }
+        let chosen = learned.next(&scans.iter().collect::<Vec<_>>());
+        for (scan, mut slice) in scans.iter_mut().zip(chosen) {
+            if rng.random_bool(KEPT) {
+                let unit = UNIT / scan.lines().len() as f64;
+                let views = scan.views();
+                let example = |slice: usize| {
+                    Example { view: views[slice], gain: (scan.gain(slice, config.ahead) / unit) as f32 }
+                };
+                examples.extend(scan.open().map(example));
+            }
+            if rng.random_bool(random) {
+                let open: Vec<usize> = scan.open().collect();
+                slice = *open.choose(rng).expect("an open slice");
+            }
+            scan.give(slice);
+        }
+    }
+}
