@@ -99,6 +99,13 @@ fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
     let eval = ["eval", "--model", &file, "--data", &data, "--out", &out, "--budgets", "3", "--panels", "0"];
     let table = kscout(&[&eval[..], &["--baselines", "learned-mask,centre-out", "--mask", &mask]].concat()).succeeded();
     assert!(table.contains("learned-mask"), "{table}");
+
+    let scan = ["scan", &file, "--data", &data, "--slice", "patient005/2", "--mask", &mask, "--budget"];
+    let said = kscout(&[&scan[..], &["2"]].concat()).succeeded();
+    let lines = json(&mask)["lines"].as_array().unwrap()[..2].iter().map(|line| line.to_string()).collect::<Vec<_>>();
+    assert!(said.contains(&format!("lines   {}\n", lines.join(" "))) && said.contains("by learned-mask"), "{said}");
+    kscout(&[&scan[..], &["4"]].concat()).refused(&["mask.json", "3 lines, 4"]);
+    kscout(&[&scan[..], &["2", "--pattern", "random"]].concat()).refused(&["--mask", "--pattern"]);
 }
 
 #[test]
@@ -120,7 +127,7 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     let few = ["--out", &mask, "--budget", "4", "--volumes", "1", "--candidates", "6"];
     job.mask(&few).succeeded();
     let asked = ["--baselines", "learned-mask", "--mask", &mask];
-    job.eval(&asked).refused(&["mask.json", "orders 4 lines", "asks for 6", "--budget 6"]);
+    job.eval(&asked).refused(&["mask.json", "orders 4 lines", "6 are asked for", "--budget 6"]);
     fs::write(&mask, fs::read_to_string(&mask).unwrap().replace("\"width\": 64", "\"width\": 128")).unwrap();
     job.eval(&asked).refused(&["mask.json", "128", "64"]);
     assert!(!Path::new(&job.path("eval")).exists());

@@ -207,16 +207,7 @@ impl BaselineArgs {
         }
         let path = self.mask.as_deref();
         let path = path.ok_or("learned-mask: give its file with --mask FILE.json; `kscout train mask` makes one")?;
-        let mask = LearnedMask::read(path)?;
-        let (file, of, has) = (path.display(), mask.width, mask.lines.len());
-        if of != width {
-            return Err(format!("{file}: a mask of {of} lines of k-space, the data set has {width}").into());
-        }
-        if has < most {
-            let again = format!("`kscout train mask --budget {most} --resume` learns more");
-            return Err(format!("{file}: orders {has} lines, --budgets asks for {most}; {again}").into());
-        }
-        Ok(Some(mask))
+        Ok(Some(LearnedMask::read_for(path, width, most)?))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::eval::quality::ssim;
 use crate::export::BlobFile;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::orders::LearnedMask;
 use crate::play::play;
 
 /// `kscout scan`.
@@ -43,7 +44,10 @@ pub struct ScanArgs {
     /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
     /// `random-low-bias` or `random`; without it the policy, or centre-out where the file has none
     #[arg(long, value_name = "NAME")]
-    pattern: Option<LineOrder>,
+    pattern: Option<ChosenBy>,
+    /// Measure the first lines of a mask from `kscout train mask` instead
+    #[arg(long, value_name = "FILE.json", conflicts_with = "pattern")]
+    mask: Option<PathBuf>,
     /// Draw the scan as a PNG picture
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -60,12 +64,12 @@ pub struct ScanArgs {
 
 /// Who chooses the lines.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum LineOrder {
+enum ChosenBy {
     Policy,
     Pattern(Pattern),
 }
 
-impl FromStr for LineOrder {
+impl FromStr for ChosenBy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -98,9 +102,8 @@ impl ScanArgs {
         let slice = data.find(&self.slice)?;
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
-        let default = if model.policy().is_some() { LineOrder::Policy } else { LineOrder::Pattern(Pattern::CentreOut) };
-        let order = self.pattern.unwrap_or(default);
-        let outcome = self.scan(&model, &kspace, seed, order)?;
+        let (name, lines) = self.lines(&model, seed)?;
+        let outcome = self.scan(&model, &kspace, lines)?;
         let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
         let range = reference.iter().fold(0.0, |most: f32, &value| most.max(value));
         // A slice of zeros is reconstructed perfectly, but SSIM is not defined for it.
@@ -112,10 +115,6 @@ impl ScanArgs {
             true => Some(slice_dice(&outcome.classes, &slice.label)?),
             false => None,
         };
-        let name = match order {
-            LineOrder::Policy => "policy",
-            LineOrder::Pattern(pattern) => pattern.name(),
-        };
         print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
         if let Some(path) = &self.out {
             draw(path, slice, name, &reference, &outcome, dice.as_ref(), ssim)?;
@@ -126,12 +125,25 @@ impl ScanArgs {
         Ok(())
     }
 
-    fn scan(&self, model: &Model<'_>, kspace: &KSpace, seed: u64, order: LineOrder) -> Result<Outcome, Failure> {
+    /// Who chooses the lines, and the lines themselves but where the policy does.
+    fn lines(&self, model: &Model<'_>, seed: u64) -> Result<(&'static str, Option<Vec<u16>>), Failure> {
+        if let Some(path) = &self.mask {
+            let mask = LearnedMask::read_for(path, model.width(), self.budget)?;
+            mask.note_conditions(&self.protocol.to_string(), model.reconstruction().name());
+            return Ok(("learned-mask", Some(mask.lines)));
+        }
+        let default = if model.policy().is_some() { ChosenBy::Policy } else { ChosenBy::Pattern(Pattern::CentreOut) };
+        Ok(match self.pattern.unwrap_or(default) {
+            ChosenBy::Policy => ("policy", None),
+            ChosenBy::Pattern(pattern) => {
+                (pattern.name(), Some(pattern.lines(model.width(), self.budget, seed)?.to_vec()))
+            }
+        })
+    }
+
+    /// Scans the given lines, or those that the policy chooses.
+    fn scan(&self, model: &Model<'_>, kspace: &KSpace, lines: Option<Vec<u16>>) -> Result<Outcome, Failure> {
         let file = self.file.display();
-        let lines = match order {
-            LineOrder::Policy => None,
-            LineOrder::Pattern(pattern) => Some(pattern.lines(kspace.width, self.budget, seed)?),
-        };
         let mut arena = scan_arena(model);
         let mut scan = host_scan(model, &mut arena).map_err(|error| format!("{file}: {error}"))?;
         let mut lines = lines.as_ref().map(|lines| lines.iter().map(|&line| usize::from(line)));
@@ -216,9 +228,9 @@ mod tests {
 
     #[test]
     fn lines_are_chosen_by_the_policy_or_a_named_pattern() {
-        assert_eq!("policy".parse(), Ok(LineOrder::Policy));
-        assert_eq!("centre-out".parse(), Ok(LineOrder::Pattern(Pattern::CentreOut)));
-        let error = "centre".parse::<LineOrder>().unwrap_err();
+        assert_eq!("policy".parse(), Ok(ChosenBy::Policy));
+        assert_eq!("centre-out".parse(), Ok(ChosenBy::Pattern(Pattern::CentreOut)));
+        let error = "centre".parse::<ChosenBy>().unwrap_err();
         assert!(error.contains("centre-out") && error.contains("policy"), "{error}");
     }
 }

@@ -40,6 +40,29 @@ pub enum MaskFileError {
         /// What is wrong.
         problem: String,
     },
+    /// The mask is for images of another size.
+    #[error("{}: a mask of {of} lines of k-space, expected {expected}", path.display())]
+    Width {
+        /// The file.
+        path: PathBuf,
+        /// Lines of k-space that it is for.
+        of: usize,
+        /// Lines of k-space that there are.
+        expected: usize,
+    },
+    /// The mask does not have as many lines as are to be measured.
+    #[error(
+        "{}: orders {has} lines, {asked} are asked for; `kscout train mask --budget {asked} --resume` learns more",
+        path.display()
+    )]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// Lines that it orders.
+        has: usize,
+        /// Lines asked for.
+        asked: usize,
+    },
 }
 
 /// Lines in the order in which they were learned, and how.
@@ -106,6 +129,21 @@ impl LearnedMask {
         let mask = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
         let checked = mask.and_then(|mask: Self| mask.check().map(|()| mask));
         checked.map_err(|problem| MaskFileError::Content { path: path.to_owned(), problem })
+    }
+
+    /// [`read`](Self::read), for measuring `budget` of `width` lines.
+    ///
+    /// # Errors
+    /// [`MaskFileError`], also where the mask has fewer lines, or is for another width.
+    pub fn read_for(path: &Path, width: usize, budget: usize) -> Result<Self, MaskFileError> {
+        let mask = Self::read(path)?;
+        if mask.width != width {
+            return Err(MaskFileError::Width { path: path.to_owned(), of: mask.width, expected: width });
+        }
+        if mask.lines.len() < budget {
+            return Err(MaskFileError::TooShort { path: path.to_owned(), has: mask.lines.len(), asked: budget });
+        }
+        Ok(mask)
     }
 
     /// Writes the file in one step.
@@ -208,6 +246,19 @@ mod tests {
             let error = LearnedMask::read(&path).unwrap_err().to_string();
             assert!(error.contains("-broken.json: no learned mask") && error.contains(expected), "{to}: {error}");
         }
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_mask_that_does_not_suffice_is_refused_by_name() {
+        let path = path("short");
+        mask().write(&path).unwrap();
+        assert_eq!(LearnedMask::read_for(&path, 64, 3).unwrap(), mask());
+        let refused = |width, budget| LearnedMask::read_for(&path, width, budget).unwrap_err().to_string();
+        assert!(refused(128, 3).ends_with("-short.json: a mask of 64 lines of k-space, expected 128"));
+        assert!(
+            refused(64, 4).contains("-short.json: orders 3 lines, 4 are asked for; `kscout train mask --budget 4 ")
+        );
         fs::remove_file(path).unwrap();
     }
 
