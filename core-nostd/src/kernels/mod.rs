@@ -27,6 +27,8 @@ mod by_reference;
 mod cortex_m4;
 #[cfg(kscout_helium)]
 mod cortex_m55;
+#[cfg(any(test, feature = "agreement"))]
+pub mod cost;
 mod image;
 mod in_place;
 mod layout;
