@@ -29,21 +29,27 @@ struct Job {
 /// Writes all channels of four positions, `block`. `false`, with nothing written, where the layer's scales, filters or records do
 /// not allow it.
 #[inline(always)]
-pub(super) fn all(op: &Conv2d<'_>, columns: &Columns, filters: &Filters<'_>, scale: &Scale, block: &mut [i8]) -> bool {
+pub(super) fn all(
+    op: &Conv2d<'_>,
+    columns: &Columns<'_>,
+    filters: &Filters<'_>,
+    scale: &Scale,
+    block: &mut [i8],
+) -> bool {
     let records = op.params.records().as_flattened();
     let aligned = records.as_ptr().addr().is_multiple_of(4);
-    let Filters::Padded { first, .. } = *filters else { return false };
+    let &Filters::Padded { all, .. } = filters else { return false };
     if !scale.folds || !aligned || records.is_empty() || block.len() != COLUMNS * op.output.c {
         return false;
     }
     let job = Job {
-        columns: columns.words,
+        columns: columns.words.as_ptr(),
         blocks: columns.blocks as isize - 4,
         out_zero: scale.out_zero,
         out: block.as_mut_ptr(),
         stride: op.output.c,
         end: records.as_ptr_range().end,
-        filters: first,
+        filters: all.as_ptr(),
         records: records.as_ptr(),
     };
     // SAFETY: `columns` has its blocks; there are as many padded filters and aligned records as channels, at least one; `block`

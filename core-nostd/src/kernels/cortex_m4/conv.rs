@@ -6,6 +6,7 @@
 //! instructions: one LDR, two LDMIA, two SXTB16, eight SMLAD.
 
 use core::arch::naked_asm;
+use core::marker::PhantomData;
 
 use super::blocks::all_blocks;
 use super::channels;
@@ -27,8 +28,8 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
         return Portable.conv2d(op, input, output, scratch);
     }
     let len = filter_len(op.kernel, op.input.c);
-    let mut columns = Columns::new(scratch, len, op.in_zero);
-    let filters = Filters::new(op.weights, len, scratch);
+    let Some((mut columns, room)) = Columns::new(scratch, len, op.in_zero) else { return };
+    let mut filters = Filters::new(op.weights, len, room);
     let scale = Scale::new(op.params, op.out_zero, op.clamp, len);
     let (mut y, mut x) = (op.rows.0, 0);
     for block in output.chunks_mut((COLUMNS * op.output.c).max(1)) {
@@ -48,7 +49,8 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
             continue;
         }
         for (c, channel) in op.params.iter().enumerate() {
-            let sums = columns.product(filters.get(c));
+            // SAFETY: there are as many filters as channels.
+            let sums = columns.product(unsafe { filters.get(c) });
             for (position, sum) in sums.into_iter().enumerate().take(positions) {
                 let value = scale.finish(channel, sum);
                 // SAFETY: `position < positions` and `c < stride`: inside `block`, which is `positions * stride` long.
@@ -65,8 +67,8 @@ pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output:
     if !fast || !is_roomy(scratch, conv_transpose_scratch_bytes(channels)) {
         return Portable.conv_transpose2x2(op, input, output, scratch);
     }
-    let mut columns = Columns::new(scratch, channels, op.in_zero);
-    let filters = Filters::new(op.weights, channels, scratch);
+    let Some((mut columns, room)) = Columns::new(scratch, channels, op.in_zero) else { return };
+    let mut filters = Filters::new(op.weights, channels, room);
     let scale = Scale::new(op.params, op.out_zero, op.clamp, channels);
     let outputs = op.params.len();
     let out_row = 2 * op.input.w * outputs;
@@ -78,7 +80,8 @@ pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output:
             }
             for (o, channel) in op.params.iter().enumerate() {
                 for tap in 0..4 {
-                    let sums = columns.product(filters.get(4 * o + tap));
+                    // SAFETY: there are four filters for each channel.
+                    let sums = columns.product(unsafe { filters.get(4 * o + tap) });
                     let at = (2 * y + tap / 2) * out_row + (2 * COLUMNS * group + tap % 2) * outputs + o;
                     for (position, sum) in sums.into_iter().enumerate().take(positions) {
                         if let Some(out) = output.get_mut(at + 2 * position * outputs) {
@@ -97,22 +100,23 @@ fn is_roomy(scratch: &[u8], bytes: usize) -> bool {
 }
 
 /// Four windows in the scratch. What they hold beyond `len` weights is zero and stays so.
-pub(super) struct Columns {
-    pub(super) words: *mut u32,
+pub(super) struct Columns<'s> {
+    /// [`BLOCK_WORDS`] for each block.
+    pub(super) words: &'s mut [u32],
     pub(super) blocks: usize,
     zero: i32,
     negative: u32,
 }
 
-impl Columns {
-    /// Takes the first `32 * len.div_ceil(4)` bytes of a scratch that is aligned to words and has at least
-    /// [`conv_scratch_bytes`] for filters of `len` weights.
-    fn new(scratch: &mut [u8], len: usize, zero: i32) -> Self {
+impl<'s> Columns<'s> {
+    /// Windows of `len` weights in the first bytes of a scratch, and what is left of it; `None` if it [is too
+    /// small](is_roomy).
+    fn new(scratch: &'s mut [u8], len: usize, zero: i32) -> Option<(Self, &'s mut [u8])> {
         let blocks = len.div_ceil(4);
-        if let Some(columns) = scratch.get_mut(..4 * BLOCK_WORDS * blocks) {
-            columns.fill(0);
-        }
-        Self { words: scratch.as_mut_ptr().cast(), blocks, zero, negative: pair(-zero) }
+        let (columns, room) = scratch.split_at_mut_checked(4 * BLOCK_WORDS * blocks)?;
+        columns.fill(0);
+        let words = bytemuck::try_cast_slice_mut(columns).ok()?;
+        Some((Self { words, blocks, zero, negative: pair(-zero) }, room))
     }
 
     /// Writes the window that begins at `(top, left)` of the padded input.
@@ -201,7 +205,7 @@ impl Columns {
                 return;
             }
             // SAFETY: block `at / 4` and as many as there are quads lie within `blocks`, of which `words` has all.
-            let mut to = unsafe { self.words.add(at / 4 * BLOCK_WORDS + column) };
+            let mut to = unsafe { self.words.as_mut_ptr().add(at / 4 * BLOCK_WORDS + column) };
             for quad in quads {
                 let quad = u32::from_le_bytes(quad.map(|q| q as u8));
                 // SAFETY: as above; a column has words `column` and `column + 4` of a block.
@@ -224,16 +228,16 @@ impl Columns {
         if k / 4 < self.blocks && column < COLUMNS {
             let half = 2 * (k / 4 * BLOCK_WORDS + k % 2 * COLUMNS + column) + k / 2 % 2;
             // SAFETY: a half word of block `k / 4`, which exists.
-            unsafe { self.words.cast::<i16>().add(half).write(value) };
+            unsafe { self.words.as_mut_ptr().cast::<i16>().add(half).write(value) };
         }
     }
 
     /// Sums of the four windows with a filter.
     #[inline(always)]
-    fn product(&self, filter: *const u8) -> [i32; COLUMNS] {
+    fn product(&self, filter: Filter<'_>) -> [i32; COLUMNS] {
         let mut sums = [0; COLUMNS];
-        // SAFETY: `words` has `blocks` blocks and `filter`, from `Filters`, four bytes for each.
-        unsafe { product(self.words, filter, self.blocks, &mut sums) };
+        // SAFETY: `words` has `blocks` blocks, and so has a filter of the same layer.
+        unsafe { product(self.words.as_ptr(), filter.0, self.blocks, &mut sums) };
         sums
     }
 }
@@ -257,49 +261,52 @@ fn rows_of_three(op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize)) -> 
 
 /// The filters of a layer, each padded with zeros to whole words.
 pub(super) enum Filters<'a> {
-    /// Whole words as they lie, or padded in the scratch.
-    Padded { first: *const u8, len: usize },
-    /// Padded one at a time.
-    OneByOne { weights: &'a [i8], len: usize, slot: *mut u8 },
+    /// Whole words as they lie, or padded in the scratch: filters of `len` bytes, one after the other.
+    Padded { all: &'a [u8], len: usize },
+    /// Padded one at a time in `slot`, which is as long as one.
+    OneByOne { weights: &'a [i8], len: usize, slot: &'a mut [u8] },
 }
 
+/// A padded filter: its first byte.
+#[derive(Clone, Copy)]
+struct Filter<'f>(*const u8, PhantomData<&'f [u8]>);
+
 impl<'a> Filters<'a> {
-    /// Filters of `len` weights; `scratch` as in [`Columns::new`], which has its beginning.
-    fn new(weights: &'a [i8], len: usize, scratch: &mut [u8]) -> Self {
+    /// Filters of `len` weights. `room` is what [`Columns::new`] has left of the scratch: at least a filter in 16 bits, see
+    /// [`conv_scratch_bytes`].
+    fn new(weights: &'a [i8], len: usize, room: &'a mut [u8]) -> Self {
         if len.is_multiple_of(4) {
-            return Self::Padded { first: weights.as_ptr().cast(), len };
+            return Self::Padded { all: bytemuck::cast_slice(weights), len };
         }
         let whole = len.next_multiple_of(4);
-        let base = scratch.as_mut_ptr();
-        let room = scratch.get_mut(2 * COLUMNS * whole..).unwrap_or_default();
         let count = weights.len() / len.max(1);
-        let slot = base.wrapping_add(2 * COLUMNS * whole);
         if room.len() < whole * count {
-            return Self::OneByOne { weights, len, slot };
+            return Self::OneByOne { weights, len, slot: room.get_mut(..whole).unwrap_or_default() };
         }
         for (to, filter) in room.chunks_exact_mut(whole.max(1)).zip(weights.chunks_exact(len.max(1))) {
             to.fill(0);
             to.iter_mut().zip(filter).for_each(|(to, &weight)| *to = weight as u8);
         }
-        Self::Padded { first: slot, len: whole }
+        Self::Padded { all: room, len: whole }
     }
 
-    /// Filter `index`, which must exist. Valid until the next call.
+    /// Filter `index`.
+    ///
+    /// # Safety
+    /// There is one.
     #[inline(always)]
-    fn get(&self, index: usize) -> *const u8 {
-        match *self {
-            Self::Padded { first, len } => first.wrapping_add(index * len),
+    unsafe fn get(&mut self, index: usize) -> Filter<'_> {
+        let first = match self {
+            Self::Padded { all, len } => all.as_ptr().wrapping_add(index * *len),
             Self::OneByOne { weights, len, slot } => {
-                let whole = len.next_multiple_of(4);
-                // SAFETY: scratch beyond the columns holds at least a filter in 16 bits, see `conv_scratch_bytes`.
-                let slot = unsafe { core::slice::from_raw_parts_mut(slot, whole) };
-                let filter = weights.get(index * len..).unwrap_or_default();
-                let (filled, padding) = slot.split_at_mut_checked(len).unwrap_or_default();
+                let filter = weights.get(index * *len..).unwrap_or_default();
+                let (filled, padding) = slot.split_at_mut_checked(*len).unwrap_or_default();
                 filled.iter_mut().zip(filter).for_each(|(to, &weight)| *to = weight as u8);
                 padding.fill(0);
                 slot.as_ptr()
             }
-        }
+        };
+        Filter(first, PhantomData)
     }
 }
 
