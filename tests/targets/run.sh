@@ -7,11 +7,15 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 usage() {
     cat <<'TEXT'
 usage: run.sh TARGET [BLOB SCAN]...
+       run.sh bench aarch64|x86-64
 
   Compares every kernel set of the target with the naive one on random operators, then repeats the scan stored in each
   SCAN (.kscan) with the model BLOB (.kscout); status 0 only if all agree and the digests are the host's.
 
   TARGET is aarch64 (64-bit Arm Linux, in QEMU's user mode) or wasm32 (WebAssembly, in Node.js).
+
+  bench prints what operators cost with every kernel set, a line each: instructions on aarch64, which a plugin of QEMU counts,
+  and nanoseconds on x86-64, the best of many times, for which the machine must be an x86-64 one.
 
   Status 0: as it should be. 1: it is not, or there is no such target or file. 2: this machine lacks something.
   Others: cargo's.
@@ -38,13 +42,45 @@ build() {
     BUILT=$CARGO_TARGET_DIR/$1/release
 }
 
-aarch64() {
+# arm BINARY ARGUMENTS: builds and runs it in QEMU, with the options in EMULATED.
+arm() {
     have qemu-aarch64 || need_packages qemu-user
     have aarch64-linux-gnu-gcc || need_packages gcc-aarch64-linux-gnu
     [ -d /usr/aarch64-linux-gnu/lib ] || need_packages libc6-dev-arm64-cross
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    build aarch64-unknown-linux-gnu --bin kscout-targets
-    qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu "$BUILT/kscout-targets" "$@"
+    build aarch64-unknown-linux-gnu --bin "$1"
+    qemu-aarch64 "${EMULATED[@]}" -cpu max -L /usr/aarch64-linux-gnu "$BUILT/$1" "${@:2}"
+}
+
+aarch64() {
+    local EMULATED=()
+    arm kscout-targets "$@"
+}
+
+bench() {
+    case ${1:-} in
+        aarch64) count ;;
+        x86-64)
+            build x86_64-unknown-linux-gnu --bin kscout-costs
+            "$BUILT/kscout-costs" time
+            ;;
+        *) wrong "bench knows aarch64 and x86-64" ;;
+    esac
+}
+
+# Instructions on emulated 64-bit Arm, in the words of firmware-demo/run.sh bench.
+count() {
+    have cc || need_packages gcc libc6-dev
+    local EMULATED
+    mkdir -p "$HERE/target"
+    cc -O2 -Wall -Wextra -shared -fPIC -o "$HERE/target/count.so" "$HERE/count.c"
+    EMULATED=(-plugin "$HERE/target/count.so")
+    arm kscout-costs count | awk '{
+        per = sprintf("instr=%d instr_per_%s=%.3f", $NF, $(NF - 2), $NF / $(NF - 1))
+        which = $(NF - 4) " " $(NF - 3)
+        NF -= 5
+        print $0, per, which
+    }'
 }
 
 wasm32() {
@@ -58,6 +94,7 @@ main() {
     shift || true
     case $target in
         aarch64 | wasm32) ;;
+        bench) bench "$@"; return ;;
         help | -h | --help) usage; return ;;
         *) usage >&2; wrong "unknown target $target" ;;
     esac

@@ -16,12 +16,16 @@ mod wasm;
 const SEED: u64 = 0x6b73_636f_7574;
 const CASES: u32 = 2400;
 /// Memory for [`check`], with room for the scratch of sets that want more than the portable one.
-const MEMORY_BYTES: usize = 4 << 20;
+pub const MEMORY_BYTES: usize = 4 << 20;
 
 /// The kernel sets that run on this core.
 pub fn sets() -> Vec<Box<dyn Kernels>> {
     #[allow(unused_mut, reason = "on other targets there is one set")]
     let mut sets: Vec<Box<dyn Kernels>> = vec![Box::new(Portable)];
+    #[cfg(target_arch = "x86_64")]
+    for set in kscout_core::kernels::Level::ALL.into_iter().filter_map(kscout_core::kernels::X86::with_level) {
+        sets.push(Box::new(set));
+    }
     #[cfg(target_arch = "aarch64")]
     {
         use kscout_core::kernels::Neon;
