@@ -17,7 +17,11 @@ cargo fmt --manifest-path firmware-demo/Cargo.toml --check
 cargo fmt --manifest-path tests/targets/Cargo.toml --check
 cargo fmt --manifest-path tests/peers/tract/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
+cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
 # The core once more with overflow checks on.
 cargo test -p kscout-core --locked
 KSCOUT_FIRMWARE=required cargo test --workspace --release --locked
+# The tests have added these targets.
+cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked --target aarch64-unknown-linux-gnu \
+    --target wasm32-unknown-unknown -- -D warnings
