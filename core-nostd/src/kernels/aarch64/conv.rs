@@ -45,7 +45,12 @@ fn is_known(layout: Layout) -> bool {
 }
 
 fn is_fast(op: &Conv2d<'_>) -> bool {
-    is_known(op.layout) && (op.dilation == 1 || op.kernel.1 == 1)
+    is_known(op.layout) && (op.dilation == 1 || op.kernel.1 == 1) && pays(op)
+}
+
+/// Packing weights costs about as much as four positions gain.
+fn pays(op: &Conv2d<'_>) -> bool {
+    op.layout == Layout::Aarch64 || op.band_shape().h.saturating_mul(op.output.w) >= 4
 }
 
 /// Windows can be read where they lie.

@@ -8,9 +8,11 @@
 
 mod conv;
 mod depthwise;
+mod image;
 mod pointwise;
 mod product;
 mod scale;
+mod window;
 
 use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
 
@@ -82,7 +84,9 @@ impl Kernels for Neon {
     }
 
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
-        Portable.max_pool(op, input, output);
+        if !op.fits(input, output) || !window::max_pool(op, input, output) {
+            Portable.max_pool(op, input, output);
+        }
     }
 
     fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
@@ -99,7 +103,7 @@ impl Kernels for Neon {
     }
 
     fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
-        if !op.is_valid() || !op.fits(input, output) || !pointwise::upsample2x(op, input, output) {
+        if !op.is_valid() || !op.fits(input, output) || !window::upsample2x(op, input, output) {
             Portable.upsample2x(op, input, output);
         }
     }
@@ -116,5 +120,9 @@ impl Kernels for Neon {
 
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
         Portable.shift(op, input, output);
+    }
+
+    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
+        image::classify(logits, classes, out);
     }
 }

@@ -1,16 +1,15 @@
-//! Operators on elements: sum, interpolation, tables and joining.
+//! Operators on elements: sum, tables and joining.
 
 #![allow(unsafe_code)]
 
 use core::arch::aarch64::{
     int8x16_t, int8x16x4_t, int32x4_t, vaddq_s32, vdup_n_s8, vdupq_n_s32, vdupq_n_u8, veorq_u8, vget_high_s8,
-    vget_high_s16, vget_low_s8, vget_low_s16, vld1_s8, vld1q_s8, vld1q_s8_x4, vld1q_u8, vmlaq_s32, vmovl_s8, vmovl_s16,
-    vqtbl4q_s8, vqtbx4q_s8, vshlq_s32, vst1_s8, vst1q_s8, vsubl_s8, vsubq_u8,
+    vget_high_s16, vget_low_s8, vget_low_s16, vld1q_s8, vld1q_s8_x4, vld1q_u8, vmovl_s16, vqtbl4q_s8, vqtbx4q_s8,
+    vshlq_s32, vst1q_s8, vsubl_s8, vsubq_u8,
 };
 
 use super::scale::{Lanes, Range};
-use crate::kernels::ops::{aligned_weight, saturate};
-use crate::kernels::{Add, Concat, Corners, Upsample2x};
+use crate::kernels::{Add, Concat};
 
 /// Runs a valid `op` on slices that fit it; false, with nothing done, if a scale is not for these kernels.
 pub(super) fn add(op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) -> bool {
@@ -44,73 +43,6 @@ fn shifted(q: &[i8; 16], zero: i32, left: u32) -> [int32x4_t; 4] {
         let (low, high) = (vsubl_s8(vget_low_s8(q), zero), vsubl_s8(vget_high_s8(q), zero));
         [vget_low_s16(low), vget_high_s16(low), vget_low_s16(high), vget_high_s16(high)]
             .map(|half| vshlq_s32(vmovl_s16(half), left))
-    }
-}
-
-/// Runs a valid `op` on slices that fit it; false, with nothing done, if its scale is not for these kernels.
-pub(super) fn upsample2x(op: &Upsample2x, input: &[i8], output: &mut [i8]) -> bool {
-    if !Lanes::can_hold(op.requant) {
-        return false;
-    }
-    let channels = op.input.c;
-    let row_len = op.input.w * channels;
-    let scale = (Lanes::all(op.requant), Range::new(op.out_zero, op.clamp));
-    for (y, out) in output.chunks_exact_mut(2 * row_len).enumerate() {
-        let rows = sides(op.corners, y, op.input.h);
-        for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-            let columns = sides(op.corners, x, op.input.w);
-            let taps = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(row, column): (usize, usize)| {
-                let ((y, weight_y), (x, weight_x)) = (rows[row], columns[column]);
-                let tap = input.get(y * row_len + x * channels..).and_then(|tap| tap.get(..channels));
-                (tap.unwrap_or_default(), weight_y * weight_x)
-            });
-            blend(op, &scale, taps, out);
-        }
-    }
-    true
-}
-
-/// The two inputs around output `o` along an axis of `n`, with their weights; one input twice at an edge.
-fn sides(corners: Corners, o: usize, n: usize) -> [(usize, i32); 2] {
-    let last = n.saturating_sub(1);
-    match corners {
-        Corners::HalfPixel if o.is_multiple_of(2) => [(o / 2, 3), ((o / 2).saturating_sub(1), 1)],
-        Corners::HalfPixel => [(o / 2, 3), ((o / 2 + 1).min(last), 1)],
-        Corners::Aligned => {
-            let unit = aligned_weight(n).max(1);
-            let (first, beyond) = (o * last / unit, o * last % unit);
-            [(first, (unit - beyond) as i32), ((first + 1).min(last), beyond as i32)]
-        }
-    }
-}
-
-/// `requant(weighted sum of the taps, zero point taken off)` for each channel. All taps are as long as `out`, or empty.
-#[inline(always)]
-fn blend(op: &Upsample2x, (scale, range): &(Lanes, Range), taps: [(&[i8], i32); 4], out: &mut [i8]) {
-    let zero = taps.iter().fold(0i32, |sum, (_, weight)| sum.wrapping_sub(weight.wrapping_mul(op.in_zero)));
-    if taps.iter().any(|(tap, _)| tap.len() != out.len()) {
-        return;
-    }
-    let mut first = 0;
-    while out.len() - first >= 8 {
-        // SAFETY: NEON is always there, and eight channels are left in each slice.
-        unsafe {
-            let mut sums = [vdupq_n_s32(zero); 2];
-            for (tap, weight) in taps {
-                let (tap, weight) = (vmovl_s8(vld1_s8(tap.as_ptr().add(first))), vdupq_n_s32(weight));
-                sums[0] = vmlaq_s32(sums[0], vmovl_s16(vget_low_s16(tap)), weight);
-                sums[1] = vmlaq_s32(sums[1], vmovl_s16(vget_high_s16(tap)), weight);
-            }
-            let bytes = range.eight([scale.apply(sums[0]), scale.apply(sums[1])]);
-            vst1_s8(out.as_mut_ptr().add(first), bytes);
-        }
-        first += 8;
-    }
-    for (c, out) in out.iter_mut().enumerate().skip(first) {
-        let sum = taps.iter().fold(zero, |sum, (tap, weight)| {
-            sum.wrapping_add(weight.wrapping_mul(tap.get(c).copied().unwrap_or(0).into()))
-        });
-        *out = saturate(op.requant.apply(sum), op.out_zero, op.clamp);
     }
 }
 
