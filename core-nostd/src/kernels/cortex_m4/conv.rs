@@ -11,13 +11,14 @@ use core::marker::PhantomData;
 use super::blocks::all_blocks;
 use super::channels;
 use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
+use super::single;
 use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
 use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Layout, Portable};
 
 /// Windows side by side.
 pub(super) const COLUMNS: usize = 4;
 /// Words of a block of four weights by four windows.
-const BLOCK_WORDS: usize = 8;
+pub(super) const BLOCK_WORDS: usize = 8;
 /// Most weights of a window that is put together in bytes first.
 const SMALL: usize = 32;
 
@@ -27,10 +28,13 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
     if !fast || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
         return Portable.conv2d(op, input, output, scratch);
     }
+    if output.len() == op.output.c {
+        return single::conv2d(op, input, output, scratch);
+    }
     let len = filter_len(op.kernel, op.input.c);
     let Some((mut columns, room)) = Columns::new(scratch, len, op.in_zero) else { return };
-    let mut filters = Filters::new(op.weights, len, room);
     let scale = Scale::new(op.params, op.out_zero, op.clamp, len);
+    let mut filters = Filters::new(op.weights, len, room);
     let (mut y, mut x) = (op.rows.0, 0);
     for block in output.chunks_mut((COLUMNS * op.output.c).max(1)) {
         for column in 0..COLUMNS {
@@ -111,7 +115,7 @@ pub(super) struct Columns<'s> {
 impl<'s> Columns<'s> {
     /// Windows of `len` weights in the first bytes of a scratch, and what is left of it; `None` if it [is too
     /// small](is_roomy).
-    fn new(scratch: &'s mut [u8], len: usize, zero: i32) -> Option<(Self, &'s mut [u8])> {
+    pub(super) fn new(scratch: &'s mut [u8], len: usize, zero: i32) -> Option<(Self, &'s mut [u8])> {
         let blocks = len.div_ceil(4);
         let (columns, room) = scratch.split_at_mut_checked(4 * BLOCK_WORDS * blocks)?;
         columns.fill(0);
@@ -121,7 +125,7 @@ impl<'s> Columns<'s> {
 
     /// Writes the window that begins at `(top, left)` of the padded input.
     #[inline(always)]
-    fn gather(&mut self, op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize), column: usize) {
+    pub(super) fn gather(&mut self, op: &Conv2d<'_>, input: &[i8], (top, left): (usize, usize), column: usize) {
         let channels = op.input.c;
         let taps = op.kernel.1 * channels;
         if let Some(rows) = rows_of_three(op, input, (top, left)) {

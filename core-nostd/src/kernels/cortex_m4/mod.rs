@@ -34,6 +34,7 @@ mod image;
 #[cfg(target_abi = "eabihf")]
 mod norm;
 mod pointwise;
+mod single;
 mod window;
 
 use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x};

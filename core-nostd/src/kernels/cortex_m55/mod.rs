@@ -45,8 +45,8 @@ mod transpose;
 mod windows;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x,
-    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, Kernels, LayerNorm, Layout, MaxPool, Portable, Shift, Table,
+    Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::Complex32;
 
@@ -73,6 +73,10 @@ impl Kernels for CortexM55 {
         let Some(room) = signed(scratch, conv_scratch_bytes(op.kernel, op.input.c)) else {
             return;
         };
+        // For a single position packing costs more than it gains.
+        if op.layout == Layout::Portable && output.len() == op.output.c {
+            return CortexM4.conv2d(op, input, output, scratch);
+        }
         if conv::conv2d(op, input, output, room).is_none() {
             Portable.conv2d(op, input, output, scratch);
         }
