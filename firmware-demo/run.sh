@@ -13,8 +13,9 @@ usage: run.sh COMMAND
                           the digest is the host's and memory is within its limits. Default: KSCOUT_BLOB, KSCOUT_SCAN,
                           then out/model.kscout and out/slice.kscan of the checkout.
   bench [CORE] [BLOB] [SCAN]
-                          instructions per multiply-accumulate of the kernels, in QEMU; then, if there are a model and a
-                          slice as for selftest, of a decision (from a line's arrival to the next choice) and a segmentation
+                          instructions of operators of many shapes, in QEMU, per multiply-accumulate or element of output,
+                          with the core's kernels and the portable ones; then, if there are a model and a slice as for
+                          selftest, of a decision (from a line's arrival to the next choice) and a segmentation
   agreement [CORE]        compare the core's kernels with the naive ones on random operators, in QEMU
   nopanic [CORE]          show by linking that no panic can be reached from the scan loop
   size [CORE]             flash and RAM of the scan loop without the self-test's printing

@@ -1,6 +1,18 @@
 //! The image's operators for every target: growth by a line, conjugate symmetry, energy, quantisation, the class of each pixel.
 //!
 //! Floating point has one order of operations, which [`Kernels`](super::Kernels) documents and these loops keep.
+//!
+//! # Cost
+//! Instructions a pixel of 128x128 on emulated cores, picoseconds on x86-64; cores, clock and flags stand on the page of
+//! [`portable`](super::portable).
+//!
+//! | operator | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | growth by a line | 15.4 | 11.2 | 4.10 | 273 |
+//! | energy | 6.47 | 5.39 | 3.38 | 166 |
+//! | conjugate symmetry, 64x64 | 82.0 | 77.0 | 26.0 | 2061 |
+//! | quantisation | 75.0 | 67.0 | 13.0 | 1068 |
+//! | class, of four | 65.0 | 58.0 | 102.0 | 4649 |
 
 use crate::Complex32;
 

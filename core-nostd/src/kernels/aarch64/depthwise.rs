@@ -1,5 +1,14 @@
 //! Depthwise convolution: eight channels side by side, four output columns at once where the window lies inside the image, so
 //! that a weight is widened once for the four.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, counted under qemu-aarch64 by `tests/targets/run.sh bench aarch64`
+//! (rustc 1.95 without flags, opt-level 3):
+//!
+//! | layer | portable kernels | here |
+//! |---|---|---|
+//! | 3x3 32x32 x32 | 7.63 | 1.47 |
+//! | 3x3 16x16 x64 | 7.44 | 1.63 |
 
 #![allow(unsafe_code)]
 

@@ -1,5 +1,13 @@
 //! The class of each pixel, sixteen pixels at a time. The image's other operators are those of every target, which the compiler
 //! turns into vectors.
+//!
+//! # Cost
+//! Instructions a pixel of 128x128, counted under qemu-aarch64 by `tests/targets/run.sh bench aarch64` (rustc 1.95 without
+//! flags, opt-level 3):
+//!
+//! | operator | portable kernels | here |
+//! |---|---|---|
+//! | class, of four | 102.0 | 0.815 |
 
 #![allow(unsafe_code)]
 

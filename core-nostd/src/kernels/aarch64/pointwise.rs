@@ -1,4 +1,14 @@
 //! Operators on elements: sum, tables and joining.
+//!
+//! # Cost
+//! Instructions an element of the output, counted under qemu-aarch64 by `tests/targets/run.sh bench aarch64` (rustc 1.95
+//! without flags, opt-level 3):
+//!
+//! | operator | portable kernels | here |
+//! |---|---|---|
+//! | addition, 32x32x32 | 11.8 | 7.19 |
+//! | joining, 32x32x32 twice | 5.65 | 1.45 |
+//! | table, 32x32x32 | 5.00 | 0.689 |
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,9 @@
 //! Sums of products: a block of filters over a few positions, with SDOT or with plain NEON.
+//!
+//! # Cost
+//! Nearly all that the largest layer of [`conv`](super::conv)'s table takes, 3x3 16x16 64->64: 0.088 instructions a
+//! multiply-accumulate with SDOT, 0.307 without, counted under qemu-aarch64 by `tests/targets/run.sh bench aarch64` (rustc 1.95
+//! without flags, opt-level 3). SDOT alone would take 0.063.
 
 #![allow(unsafe_code)]
 

@@ -3,6 +3,9 @@
 //! SQRDMULH is `floor((a b + 2^30) / 2^31)`, as wanted, but for `a = b = i32::MIN`, where it saturates: multipliers of that value
 //! are left to the portable kernels. SRSHL rounds halves up; one taken off negative values beforehand makes it round them away
 //! from zero, and saturates where nothing is lost.
+//!
+//! # Cost
+//! Sixteen sums take 28 instructions to scale and 12 to become bytes within their limits: 2.5 each.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,9 @@
 //! The inner loop of the convolutions: assembly that naked functions share.
+//!
+//! # Cost
+//! A block of sixteen multiply-accumulates is 13 instructions on any core with the DSP extension: one LDR, two LDMIA of four
+//! words, two SXTB16, eight SMLAD. With the loop's own two a multiply-accumulate takes 0.84 instructions in blocks of four, 0.94
+//! in single ones. Of a Cortex-M4's cycles a block takes about 22, by its manual: a load takes one for each word and one more.
 
 /// A filter's blocks of sixteen multiply-accumulates, four windows by four weights, four blocks at a time and then one.
 ///

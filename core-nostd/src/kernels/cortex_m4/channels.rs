@@ -1,7 +1,18 @@
 //! All filters of a layer over four windows, with bias, scale and store: the whole of a convolution but the gathering.
 //!
-//! A filter of `b` blocks of four weights costs `13 b` instructions, 2 for every four blocks, and about 48 for its four outputs:
-//! bias, constants, five instructions an output, and the store.
+//! # Cost
+//! A filter of `b` blocks of four weights takes `13 b` instructions, 2 for every four blocks and for each one left over, and
+//! about 48 for its four outputs: bias, constants, five instructions an output, and the store. A multiply-accumulate by that,
+//! and with the gathering, which counts for less the more filters there are, counted in QEMU by `firmware-demo/run.sh bench m4`
+//! (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level 3, fat LTO):
+//!
+//! | layer | blocks | here | whole convolution |
+//! |---|---|---|---|
+//! | 3x3, 1 channel | 3 | 2.58 | 3.50 |
+//! | 1x1, 32 channels | 8 | 1.23 | 1.30 |
+//! | 3x3, 8 channels | 18 | 1.02 | 1.77 |
+//! | 3x3, 16 channels | 36 | 0.93 | 1.17 |
+//! | 3x3, 64 channels | 144 | 0.87 | 0.91 |
 
 use core::arch::naked_asm;
 

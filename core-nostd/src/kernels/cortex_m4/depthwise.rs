@@ -7,13 +7,14 @@
 //!
 //! Channel counts that are no multiple of four are [`Portable`]'s.
 //!
-//! Instructions a multiply-accumulate, padding included, counted in QEMU by `run.sh bench` (thumbv7em, `-C
-//! target-cpu=cortex-m4`, opt-level 3), at stride 1:
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, at stride 1, counted in QEMU by `firmware-demo/run.sh bench m4`
+//! (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level 3, fat LTO):
 //!
-//! | layer | strips | any window | portable |
+//! | layer | portable | any window | strips |
 //! |---|---|---|---|
-//! | 3x3, 32x32x32 | 2.48 | 12.1 | 17.3 |
-//! | 3x3, 16x16x64 | 2.73 | 11.7 | 16.9 |
+//! | 3x3 32x32 x32 | 17.0 | 12.6 | 2.48 |
+//! | 3x3 16x16 x64 | 16.5 | 12.2 | 2.74 |
 //!
 //! An LDM is one instruction, but a cycle for each word and one more: of cycles a strip takes about 3.9, by the Cortex-M4's
 //! manual, memory without wait states.

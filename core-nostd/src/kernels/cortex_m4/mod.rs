@@ -5,21 +5,26 @@
 //! [`Portable`]'s: each function checks that once, at its start.
 //!
 //! # Cost
-//! Instructions a multiply-accumulate on a Cortex-M4, padding included, counted in QEMU (`-icount shift=0`, mps2-an386;
-//! `firmware-demo/run.sh bench m4`; `-C target-cpu=cortex-m4 -O3`). They are not cycles: a load of several words is one
-//! instruction and takes a cycle a word.
+//! Each file has a table. Instructions a multiply-accumulate, padding included, counted in QEMU by `firmware-demo/run.sh bench
+//! m4` (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level 3, fat LTO), weights in either layout; an M33 (`bench m33`, `-C
+//! target-cpu=cortex-m33`) takes as many. They are not cycles: a load of several words is one instruction and takes a cycle a
+//! word.
 //!
 //! | layer | portable | here |
 //! |---|---|---|
-//! | conv 3x3 64x64 16->16 | 5.27 | 1.18 |
-//! | conv 3x3 64x64 8->8 | 6.82 | 1.78 |
-//! | conv 3x3 32x32 32->32 | 4.75 | 0.99 |
-//! | conv 3x3 16x16 64->64 | 4.52 | 0.91 |
-//! | conv 3x3 64x64 1->16 | 17.6 | 3.52 |
-//! | conv 1x1 32x32 32->64 | 6.86 | 1.30 |
-//! | conv 3x3 stride 2 32x32 32->32 | 4.75 | 0.99 |
-//! | depthwise 3x3 32x32 x32 | 17.6 | 2.49 |
-//! | depthwise 3x3 16x16 x64 | 17.1 | 2.74 |
+//! | conv 3x3 64x64 16->16 | 5.33 | 1.17 |
+//! | conv 3x3 64x64 8->8 | 6.94 | 1.77 |
+//! | conv 3x3 32x32 32->32 | 4.78 | 0.98 |
+//! | conv 3x3 16x16 64->64 | 4.54 | 0.91 |
+//! | conv 3x3 64x64 1->16 | 18.6 | 3.50 |
+//! | conv 1x1 32x32 32->64 | 7.15 | 1.30 |
+//! | conv 3x3 stride 2, 32x32 32->32 | 4.78 | 0.99 |
+//! | depthwise 3x3 32x32 x32 | 17.0 | 2.48 |
+//! | depthwise 3x3 16x16 x64 | 16.5 | 2.74 |
+//! | conv 3x3 stride 2, 128x128 1->8 | 20.5 | 4.29 |
+//! | conv 3x3 128x128 4->4 | 10.8 | 3.59 |
+//! | conv 1x1 128x128 4->4 | 46.0 | 13.3 |
+//! | linear 131->128 | 9.43 | 2.73 |
 
 // Pointers into slices whose lengths have been checked, and `asm!`; each block says why.
 #![allow(unsafe_code)]

@@ -1,8 +1,12 @@
 //! Layer normalisation with the FPU.
 //!
-//! 15.4 instructions an element of 64 or 128 channels, 16.1 of 32 (portable: 51 and 53), counted in QEMU as `run.sh bench`
-//! does (thumbv7em, `-C target-cpu=cortex-m4`, opt-level 3): 12 to normalise, 2 for the moments, the rest a position's two
-//! divisions and its root.
+//! # Cost
+//! Instructions an element, counted in QEMU by `firmware-demo/run.sh bench m4` (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level
+//! 3, fat LTO): 12 to normalise, 2 for the moments, the rest a position's two divisions and its root.
+//!
+//! | operator | portable | here |
+//! |---|---|---|
+//! | layer normalisation, 16x16x128 | 45.6 | 14.7 |
 
 use core::arch::asm;
 

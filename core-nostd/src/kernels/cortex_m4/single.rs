@@ -3,6 +3,14 @@
 //!
 //! Four weights of two filters are 12 instructions: two LDR for the window, and for each filter one LDR, two SXTB16 and two
 //! SMLAD.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, counted in QEMU by `firmware-demo/run.sh bench m4` (Cortex-M4, `-C
+//! target-cpu=cortex-m4`, opt-level 3, fat LTO):
+//!
+//! | layer | portable | here |
+//! |---|---|---|
+//! | linear 131->128 | 9.43 | 2.73 |
 
 use super::conv::{BLOCK_WORDS, COLUMNS, Columns, Scale};
 use super::dsp::{smlad, sxtb16, sxtb16_odd};

@@ -1,14 +1,17 @@
 //! Operators that look at neighbours: maximum pooling, interpolation, shift.
 //!
-//! Instructions an output element, counted in QEMU as `run.sh bench` does (thumbv7em, `-C target-cpu=cortex-m4`, opt-level
-//! 3), on the layers of a UNeXt-S of 128x128:
+//! # Cost
+//! Instructions an element of the output, counted in QEMU by `firmware-demo/run.sh bench m4` (Cortex-M4, `-C
+//! target-cpu=cortex-m4`, opt-level 3, fat LTO); interpolation with corners aligned is [`Portable`]'s:
 //!
-//! | operator | here | portable |
+//! | operator | portable | here |
 //! |---|---|---|
-//! | maximum, 2x2 windows, 8 to 32 channels | 2.9 to 3.3 | 35 to 56 |
-//! | interpolation with a ReLU, 64x64x8 to 4x4x64 in | 6.5 to 7.9 | 44 to 52 |
-//! | interpolation with another scale or clamp, corners not aligned | 14 | 52 |
-//! | shift, 64 or 128 channels, along y; along x | 1.8 to 2.5; 4.2 to 5.0 | 5 to 8 |
+//! | maximum of 2x2, 64x64x16 | 42.5 | 2.94 |
+//! | interpolation, half-pixel centres, 32x32x16 | 48.0 | 13.6 |
+//! | the same with a ReLU | 48.0 | 6.57 |
+//! | interpolation, corners aligned, 32x32x16 | 55.3 | 55.3 |
+//! | shift along y, 16x16x128 | 4.81 | 1.15 |
+//! | shift along x, 16x16x128 | 4.61 | 2.03 |
 
 #[cfg(target_abi = "eabihf")]
 use core::arch::asm;

@@ -5,6 +5,10 @@
 //! and two instructions of loop. The four sums of a window then become one vector, which is scaled as TFLite does: VQRDMULH
 //! is the doubling high multiplication, rounded; VRSHL rounds halves up, so 1 is taken off negative values before, which
 //! rounds them away from zero.
+//!
+//! # Cost
+//! On an M55 14 instructions for 128 products, 0.109 each, and about 40 for the eight outputs of two windows and four filters;
+//! the whole of a convolution stands in [`conv`](super::conv).
 #![allow(unsafe_code)]
 
 use core::arch::asm;

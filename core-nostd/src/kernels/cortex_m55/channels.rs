@@ -4,6 +4,11 @@
 //! bits, which are summed in two vectors a window. Scaling is that of [`super::block`]; narrowing puts even and odd channels
 //! together again. Where the second window of a pair lies one column after the first, windows of three columns share their
 //! inputs.
+//!
+//! # Cost
+//! A row of three taps of two neighbouring windows takes 40 instructions on an M55 for 48 products, 0.83 each; what begins and
+//! ends a pair, scaling and storing included, 62 for 16 outputs. The whole of a depthwise convolution stands in
+//! [`depthwise`](super::depthwise).
 #![allow(unsafe_code)]
 
 use core::arch::asm;

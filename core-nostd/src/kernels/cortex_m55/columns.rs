@@ -1,6 +1,15 @@
 //! Convolutions of so few weights that a whole filter fits one vector, such as 3x3 on an image of one channel: a row of a
 //! window would leave most of a vector empty. Windows are gathered into columns of one vector each. A tap of 16 windows is
 //! moved at once, gathered from the image and scattered over the columns, and the columns serve 16 filters.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C
+//! target-feature=+mve,+lob`, opt-level 3, fat LTO):
+//!
+//! | layer | portable kernels | here | weights in the set's layout |
+//! |---|---|---|---|
+//! | 3x3 64x64 1->16 | 11.6 | 1.29 | 1.29 |
+//! | 3x3 stride 2, 128x128 1->8 | 13.1 | 1.75 | 1.75 |
 #![allow(unsafe_code)]
 
 use core::arch::asm;

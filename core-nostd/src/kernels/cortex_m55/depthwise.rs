@@ -1,6 +1,15 @@
 //! Depthwise convolution: eight channels side by side over pairs of windows. Taps outside the image are left out, and so are
 //! their weights from what the input's zero point is multiplied with. Outputs whose windows lose the same taps go together:
 //! those at the left or right border by columns, all others by rows.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C
+//! target-feature=+mve,+lob`, opt-level 3, fat LTO):
+//!
+//! | layer | portable kernels | here |
+//! |---|---|---|
+//! | 3x3 32x32 x32 | 11.7 | 1.39 |
+//! | 3x3 16x16 x64 | 11.5 | 1.67 |
 
 use super::channels::{CHANNELS, Taps};
 use super::windows::{Axis, Same};

@@ -10,27 +10,24 @@
 //! Only integers are vectors here: Helium's floating point flushes subnormal numbers to zero, which no other target does.
 //!
 //! # Cost
-//! Instructions a multiply-accumulate, padding counted, on an emulated Cortex-M55 (`run.sh bench m55`: QEMU with `-icount
-//! shift=0`, which counts every instruction once; rustc 1.95, `-O3`, fat LTO), weights in the set's own layout, beside CMSIS-NN's,
-//! counted alike:
+//! Each file has a table. Instructions a multiply-accumulate, padding included, counted in QEMU by `firmware-demo/run.sh bench
+//! m55` (QEMU counts every instruction once; Cortex-M55, rustc 1.95, `-C target-feature=+mve,+lob`, opt-level 3, fat LTO),
+//! weights in the set's own layout, beside CMSIS-NN's, counted alike:
 //!
 //! | int8 layer | here | CMSIS-NN |
 //! |---|---|---|
-//! | conv 3x3 64x64 16->16 | 0.168 | 0.388 |
-//! | conv 3x3 64x64 8->8 | 0.319 | 0.86 |
-//! | conv 3x3 32x32 32->32 | 0.144 | 0.253 |
-//! | conv 3x3 16x16 64->64 | 0.136 | 0.206 |
+//! | conv 3x3 64x64 16->16 | 0.169 | 0.388 |
+//! | conv 3x3 64x64 8->8 | 0.320 | 0.86 |
+//! | conv 3x3 32x32 32->32 | 0.145 | 0.253 |
+//! | conv 3x3 16x16 64->64 | 0.137 | 0.206 |
 //! | conv 3x3 64x64 1->16 | 1.29 | 3.76 |
-//! | conv 1x1 32x32 32->64 | 0.290 | 0.61 |
-//! | conv 3x3 stride 2, 32x32 32->32 | 0.167 | 0.253 |
+//! | conv 1x1 32x32 32->64 | 0.291 | 0.61 |
+//! | conv 3x3 stride 2, 32x32 32->32 | 0.168 | 0.253 |
 //! | depthwise 3x3 32x32 x32 | 1.39 | 2.69 |
-//! | depthwise 3x3 16x16 x64 | 1.66 | 2.30 |
+//! | depthwise 3x3 16x16 x64 | 1.67 | 2.30 |
 //!
 //! The inner loop of a convolution takes 14 instructions for 128 products, 0.109 each; scaling, storing and going on to the
 //! next pair of windows about 40 for 8 outputs. On hardware most vector instructions take two cycles.
-//!
-//! Instructions an output, on 16 channels or more: addition 6.8, interpolation 4.9, maximum of 2x2 1.4, table 0.4, classes
-//! (four a pixel) 1.5.
 
 mod block;
 mod channels;

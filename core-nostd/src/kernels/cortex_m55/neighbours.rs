@@ -1,4 +1,16 @@
 //! Operators that look at neighbours: maximum pooling, interpolation, shift.
+//!
+//! # Cost
+//! Instructions an element of the output, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C
+//! target-feature=+mve,+lob`, opt-level 3, fat LTO); interpolation with corners aligned is [`Portable`](super::Portable)'s:
+//!
+//! | operator | portable kernels | here |
+//! |---|---|---|
+//! | maximum of 2x2, 64x64x16 | 17.7 | 1.37 |
+//! | interpolation, half-pixel centres, 32x32x16 | 37.8 | 4.58 |
+//! | interpolation, corners aligned, 32x32x16 | 47.2 | 47.2 |
+//! | shift along y, 16x16x128 | 4.62 | 1.39 |
+//! | shift along x, 16x16x128 | 4.45 | 1.42 |
 #![allow(unsafe_code)]
 
 use core::arch::asm;

@@ -1,4 +1,9 @@
 //! Weights as the kernels want them: `[row][run][filter][place in the run]`, four filters a group.
+//!
+//! # Cost
+//! 1.2 to 1.4 instructions a weight where rows fill vectors of 16, 2.2 in a 1x1 kernel of 32 channels: the difference between
+//! the layouts, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C target-feature=+mve,+lob`, opt-level 3,
+//! fat LTO).
 
 use super::block::{FILTERS, RUN};
 use super::copy::{copy, fill};

@@ -1,5 +1,16 @@
 //! Operators on single elements or positions: addition, joining, tables, classes. Loops take whole vectors and mask out what is left
 //! at the end (WLSTP, LETP).
+//!
+//! # Cost
+//! Instructions an element of the output, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C
+//! target-feature=+mve,+lob`, opt-level 3, fat LTO):
+//!
+//! | operator | portable kernels | here |
+//! |---|---|---|
+//! | addition, 32x32x32 | 66.0 | 6.75 |
+//! | joining, 32x32x32 twice | 5.22 | 0.810 |
+//! | table, 32x32x32 | 4.25 | 0.314 |
+//! | class, of four, a pixel | 58.0 | 2.19 |
 #![allow(unsafe_code)]
 
 use core::arch::asm;

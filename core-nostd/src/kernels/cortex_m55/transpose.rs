@@ -1,5 +1,13 @@
 //! Transposed convolution: the four outputs of an input position in one channel are four filters of a 1x1 convolution, whose
 //! results are stored apart.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, counted in QEMU by `firmware-demo/run.sh bench m55` (Cortex-M55, `-C
+//! target-feature=+mve,+lob`, opt-level 3, fat LTO):
+//!
+//! | layer | portable kernels | here | weights in the set's layout |
+//! |---|---|---|---|
+//! | 2x2 stride 2, 16x16 64->32 | 2.05 | 0.250 | 0.244 |
 
 use super::block::{FILTERS, Filters, Outputs, RUN, Scales};
 use super::pack::{is_filled_up, pack};

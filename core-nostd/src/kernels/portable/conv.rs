@@ -1,5 +1,23 @@
 //! Convolution: each window is gathered into a column of 16-bit inputs, zero point taken off, so that padding is
 //! zero and a filter's sum is one dot product.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, on emulated cores, picoseconds on x86-64; cores, clock and flags stand
+//! on the set's page.
+//!
+//! | layer | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | 3x3 64x64 16->16 | 5.33 | 1.60 | 1.41 | 56.1 |
+//! | 3x3 64x64 8->8 | 6.94 | 2.54 | 2.31 | 101 |
+//! | 3x3 32x32 32->32 | 4.78 | 1.22 | 1.05 | 47.3 |
+//! | 3x3 16x16 64->64 | 4.54 | 1.08 | 0.92 | 44.6 |
+//! | 3x3 64x64 1->16 | 18.6 | 11.6 | 10.4 | 543 |
+//! | 1x1 32x32 32->64 | 7.15 | 3.21 | 2.80 | 124 |
+//! | 3x3 stride 2, 32x32 32->32 | 4.78 | 1.23 | 1.05 | 46.9 |
+//! | 3x3 stride 2, 128x128 1->8 | 20.5 | 13.1 | 12.1 | 591 |
+//! | 3x3 128x128 4->4 | 10.8 | 5.00 | 5.16 | 200 |
+//! | 1x1 128x128 4->4 | 46.0 | 30.1 | 27.8 | 1242 |
+//! | linear 131->128 | 9.43 | 2.60 | 2.27 | 120 |
 
 use super::dot::{BLOCK, product};
 use crate::kernels::ops::{CONV_COLUMNS, CONV_FILTERS, filter_len};

@@ -1,4 +1,13 @@
 //! Depthwise convolution: eight channels side by side, one accumulator each, over the taps that lie inside the input.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate, padding included, on emulated cores, picoseconds on x86-64; cores, clock and flags stand
+//! on the set's page.
+//!
+//! | layer | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | 3x3 32x32 x32 | 17.0 | 11.7 | 7.63 | 487 |
+//! | 3x3 16x16 x64 | 16.5 | 11.5 | 7.44 | 468 |
 
 use crate::kernels::{Channel, Conv2d};
 

@@ -1,4 +1,7 @@
 //! The dot product of a 16-bit column with a 16-bit filter.
+//!
+//! # Cost
+//! Most of what [`conv`](super::conv) and [`transpose`](super::transpose) cost: their tables have it.
 
 /// Slices are whole blocks of so many elements.
 pub(super) const BLOCK: usize = 16;

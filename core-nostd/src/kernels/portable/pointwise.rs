@@ -1,4 +1,15 @@
 //! Operators on single elements or single positions: addition, joining, tables, layer normalisation.
+//!
+//! # Cost
+//! Instructions an element of the output on emulated cores, picoseconds on x86-64; cores, clock and flags stand on the set's
+//! page.
+//!
+//! | operator | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | addition, 32x32x32 | 79.0 | 66.0 | 11.8 | 2948 |
+//! | joining, 32x32x32 twice | 6.70 | 5.22 | 5.65 | 223 |
+//! | table, 32x32x32 | 5.75 | 4.25 | 5.00 | 211 |
+//! | layer normalisation, 16x16x128 | 45.6 | 38.1 | 7.35 | 2306 |
 
 use crate::kernels::ops::saturate;
 use crate::kernels::{Add, Concat, LayerNorm, Table};

@@ -1,5 +1,12 @@
 //! Transposed convolution, 2x2 with stride 2: four dot products for each input position and output channel, one for each
 //! position of its window of the output.
+//!
+//! # Cost
+//! Instructions a multiply-accumulate on emulated cores, picoseconds on x86-64; cores, clock and flags stand on the set's page.
+//!
+//! | layer | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | 2x2 stride 2, 16x16 64->32 | 5.69 | 2.05 | 1.81 | 75.0 |
 
 use super::conv::widen;
 use super::dot::{BLOCK, product};

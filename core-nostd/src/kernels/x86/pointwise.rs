@@ -1,4 +1,13 @@
 //! Operators on single elements or single positions, sixteen at a time.
+//!
+//! # Cost
+//! Picoseconds an element, one core of an AMD EPYC (Zen 5) at about 4.4 GHz, rustc 1.95 without flags, opt-level 3: the best
+//! times of four runs of `tests/targets/run.sh bench x86-64`:
+//!
+//! | operator | portable kernels | AVX2 | AVX-VNNI | AVX-512 |
+//! |---|---|---|---|---|
+//! | addition, 32x32x32 | 2948 | 936 | 922 | 363 |
+//! | layer normalisation, 16x16x128 | 2306 | 426 | 434 | 303 |
 #![allow(unsafe_code)]
 
 use super::lanes::{Factors, Lanes};

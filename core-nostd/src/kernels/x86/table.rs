@@ -1,4 +1,13 @@
 //! Tables, and concatenation as two of them.
+//!
+//! # Cost
+//! Picoseconds an element of the output, one core of an AMD EPYC (Zen 5) at about 4.4 GHz, rustc 1.95 without flags, opt-level
+//! 3: the best times of four runs of `tests/targets/run.sh bench x86-64`:
+//!
+//! | operator | portable kernels | AVX2 | AVX-VNNI | AVX-512 |
+//! |---|---|---|---|---|
+//! | joining, 32x32x32 twice | 223 | 236 | 232 | 88.6 |
+//! | table, 32x32x32 | 211 | 212 | 216 | 11.6 |
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;

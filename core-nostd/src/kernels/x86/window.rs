@@ -1,4 +1,16 @@
 //! Operators that look at neighbours: interpolation with half-pixel centres, maximum pooling, shift.
+//!
+//! # Cost
+//! Picoseconds an element of the output, one core of an AMD EPYC (Zen 5) at about 4.4 GHz, rustc 1.95 without flags, opt-level
+//! 3: the best times of four runs of `tests/targets/run.sh bench x86-64`; interpolation with corners aligned is
+//! [`Portable`](super::Portable)'s:
+//!
+//! | operator | portable kernels | AVX2 | AVX-VNNI | AVX-512 |
+//! |---|---|---|---|---|
+//! | maximum of 2x2, 64x64x16 | 1088 | 63.5 | 64.1 | 64.8 |
+//! | interpolation, half-pixel centres, 32x32x16 | 1155 | 316 | 319 | 138 |
+//! | shift along y, 16x16x128 | 85.6 | 85.3 | 87.7 | 35.1 |
+//! | shift along x, 16x16x128 | 80.4 | 81.9 | 84.0 | 27.8 |
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
