@@ -22,13 +22,13 @@
 mod aarch64;
 #[cfg(any(test, feature = "agreement"))]
 pub mod agreement;
-mod by_reference;
 #[cfg(kscout_dsp)]
 mod cortex_m4;
 #[cfg(kscout_helium)]
 mod cortex_m55;
 #[cfg(any(test, feature = "agreement"))]
 pub mod cost;
+mod forward;
 mod image;
 mod in_place;
 mod layout;

@@ -1,9 +1,7 @@
 //! A kernel set on several threads: convolutions are cut into bands of rows.
 
-use kscout_core::Complex32;
-use kscout_core::kernels::{
-    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x,
-};
+use kscout_core::forward_kernels;
+use kscout_core::kernels::{Conv2d, Kernels};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -64,9 +62,7 @@ fn macs(op: &Conv2d<'_>, from: usize) -> usize {
 }
 
 impl Kernels for Threaded {
-    fn name(&self) -> &'static str {
-        self.set.name()
-    }
+    forward_kernels!(self => self.set; name conv_transpose_scratch_bytes conv_transpose2x2 operators image);
 
     fn conv_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         aligned(self.set.conv_scratch_bytes(op)).saturating_mul(self.bands(macs(op, op.input.c), op.output.h))
@@ -74,10 +70,6 @@ impl Kernels for Threaded {
 
     fn depthwise_scratch_bytes(&self, op: &Conv2d<'_>) -> usize {
         aligned(self.set.depthwise_scratch_bytes(op)).saturating_mul(self.bands(macs(op, 1), op.output.h))
-    }
-
-    fn conv_transpose_scratch_bytes(&self, op: &ConvTranspose2x2<'_>) -> usize {
-        self.set.conv_transpose_scratch_bytes(op)
     }
 
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
@@ -100,66 +92,6 @@ impl Kernels for Threaded {
         self.in_bands(op, bands, output, (scratch, each), |op, output, scratch| {
             self.set.depthwise(op, input, output, scratch);
         });
-    }
-
-    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        self.set.conv_transpose2x2(op, input, output, scratch);
-    }
-
-    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
-        self.set.max_pool(op, input, output);
-    }
-
-    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
-        self.set.add(op, a, b, output);
-    }
-
-    fn add_in_place(&self, op: &Add, a: Option<&[i8]>, b: Option<&[i8]>, values: &mut [i8]) {
-        self.set.add_in_place(op, a, b, values);
-    }
-
-    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
-        self.set.concat(op, a, b, output);
-    }
-
-    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
-        self.set.upsample2x(op, input, output);
-    }
-
-    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
-        self.set.layer_norm(op, input, output);
-    }
-
-    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
-        self.set.table(op, input, output);
-    }
-
-    fn table_in_place(&self, op: &Table<'_>, values: &mut [i8]) {
-        self.set.table_in_place(op, values);
-    }
-
-    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
-        self.set.shift(op, input, output);
-    }
-
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
-        self.set.grow(image, profile, ramp);
-    }
-
-    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
-        self.set.energy(image, width)
-    }
-
-    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
-        self.set.homodyne(image, paired, weight, out);
-    }
-
-    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
-        self.set.quantise(image, gain, out);
-    }
-
-    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
-        self.set.classify(logits, classes, out);
     }
 }
 

@@ -86,14 +86,6 @@ impl Kernels for Mistaken {
         }
     }
 
-    fn depthwise(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        Portable.depthwise(op, input, output, scratch);
-    }
-
-    fn conv_transpose2x2(&self, op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
-        Portable.conv_transpose2x2(op, input, output, scratch);
-    }
-
     fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
         let last = output.last().copied();
         Portable.max_pool(op, input, output);
@@ -102,29 +94,7 @@ impl Kernels for Mistaken {
         }
     }
 
-    fn add(&self, op: &Add, a: &[i8], b: &[i8], output: &mut [i8]) {
-        Portable.add(op, a, b, output);
-    }
-
-    fn concat(&self, op: &Concat, a: &[i8], b: &[i8], output: &mut [i8]) {
-        Portable.concat(op, a, b, output);
-    }
-
-    fn upsample2x(&self, op: &Upsample2x, input: &[i8], output: &mut [i8]) {
-        Portable.upsample2x(op, input, output);
-    }
-
-    fn layer_norm(&self, op: &LayerNorm<'_>, input: &[i8], output: &mut [i8]) {
-        Portable.layer_norm(op, input, output);
-    }
-
-    fn table(&self, op: &Table<'_>, input: &[i8], output: &mut [i8]) {
-        Portable.table(op, input, output);
-    }
-
-    fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
-        Portable.shift(op, input, output);
-    }
+    crate::forward_kernels!(self => Portable; depthwise conv_transpose2x2 add concat upsample2x layer_norm table shift);
 }
 
 #[test]
