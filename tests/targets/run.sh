@@ -71,10 +71,10 @@ bench() {
 # Instructions on emulated 64-bit Arm, in the words of firmware-demo/run.sh bench.
 count() {
     have cc || need_packages gcc libc6-dev
-    local EMULATED
-    mkdir -p "$HERE/target"
-    cc -O2 -Wall -Wextra -shared -fPIC -o "$HERE/target/count.so" "$HERE/count.c"
-    EMULATED=(-plugin "$HERE/target/count.so")
+    local folder=${CARGO_TARGET_DIR:-$HERE/target} EMULATED
+    mkdir -p "$folder"
+    cc -O2 -Wall -Wextra -shared -fPIC -o "$folder/count.so" "$HERE/count.c"
+    EMULATED=(-plugin "$folder/count.so")
     arm kscout-costs count | awk '{
         per = sprintf("instr=%d instr_per_%s=%.3f", $NF, $(NF - 2), $NF / $(NF - 1))
         which = $(NF - 4) " " $(NF - 3)

@@ -54,6 +54,43 @@ fn agrees_with_the_host(name: &str, blob: &[u8], (core, tick): (&str, &str)) {
 }
 
 #[test]
+fn operators_take_no_more_instructions_than_their_bars() {
+    // Instructions a multiply-accumulate at most, on an M4 and on an M55, where CMSIS-NN's are the bar.
+    let bars = [
+        ("conv 64x64 16->16 k3 s1", 1.2, 0.388),
+        ("conv 64x64 8->8 k3 s1", 2.0, 0.86),
+        ("conv 32x32 32->32 k3 s1", 1.2, 0.253),
+        ("conv 16x16 64->64 k3 s1", 1.2, 0.206),
+        ("conv 64x64 1->16 k3 s1", 4.0, 3.76),
+        ("conv 32x32 32->64 k1 s1", 1.4, 0.61),
+        ("conv 32x32 32->32 k3 s2", 1.2, 0.253),
+        ("depthwise 32x32 32->32 k3 s1", 4.0, 2.69),
+        ("depthwise 16x16 64->64 k3 s1", 4.0, 2.30),
+    ];
+    for (core, on_m55) in [("m4", false), ("m33", false), ("m55", true)] {
+        let Some(output) = run(&["bench", core, "no.kscout", "no.kscan"]) else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{core}: {text}");
+        for (case, m4, m55) in bars {
+            let line = text.lines().find(|line| line.starts_with(case) && !line.contains("kernels=portable"));
+            let cost =
+                line.and_then(|line| line.split("instr_per_mac=").nth(1)?.split(' ').next()?.parse::<f64>().ok());
+            let bar = if on_m55 { m55 } else { m4 };
+            assert!(cost.is_some_and(|cost| 0.0 < cost && cost <= bar), "{core}, {case}: {line:?}");
+        }
+        for operator in ["add", "concat", "layer_norm", "max_pool", "upsample2x", "table", "shift", "quantise"] {
+            let lines = text.lines().filter(|line| line.starts_with(operator) && line.contains("instr_per_element="));
+            assert!(
+                lines.count() >= 2,
+                "{core}: {operator} with its own kernels and with the portable ones in\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_scan_with_another_digest_fails() {
     let blob = random_blob(Layout::Portable);
     let mut host = HostScan::new(&blob, Native::default());

@@ -62,6 +62,31 @@ fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&st
 }
 
 #[test]
+fn what_operators_cost_on_arm_64_is_counted() {
+    let output = match run_script("tests/targets/run.sh", &["bench", "aarch64"], &temporary("targets/target")) {
+        Ok(output) => output,
+        Err(reason) => return say!("cost on aarch64 (qemu-user): left out, {}", reason.trim_end()),
+    };
+    let text = succeeded(&output);
+    // Thousandths of an instruction, at most.
+    for (case, most) in [
+        ("conv 64x64 16->16 k3 s1", [1600, 400, 140]),
+        ("conv 16x16 64->64 k3 s1", [1100, 400, 140]),
+        ("depthwise 32x32 32->32 k3 s1", [9000, 1700, 1700]),
+    ] {
+        for (set, most) in ["portable", "neon", "neon-dotprod"].into_iter().zip(most) {
+            let ending = format!("kernels={set} layout=portable");
+            let line = text.lines().find(|line| line.starts_with(case) && line.ends_with(&ending));
+            let cost =
+                line.and_then(|line| line.split("instr_per_mac=").nth(1)?.split(' ').next()?.parse::<f64>().ok());
+            assert!(cost.is_some_and(|cost| cost * 1000.0 <= f64::from(most)), "{case}, {set}: {line:?}");
+        }
+    }
+    let packed = "kernels=neon-dotprod layout=aarch64";
+    assert!(text.lines().any(|line| line.starts_with("conv 1x1 131->128") && line.ends_with(packed)), "{text}");
+}
+
+#[test]
 fn another_digest_is_seen_on_every_target() {
     let blob = random_blob(Layout::Portable);
     let mut host = HostScan::new(&blob, Portable);
@@ -83,6 +108,7 @@ fn another_digest_is_seen_on_every_target() {
 fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
     for (arguments, reason) in [
         (&["riscv"][..], "unknown target riscv"),
+        (&["bench", "wasm32"], "bench knows aarch64 and x86-64"),
         (&["wasm32", "no.kscout"], "a model without a slice"),
         (&["aarch64", "no.kscout", "no.kscan"], "no file no.kscout"),
     ] {
