@@ -11,18 +11,23 @@
 
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
-enum { QEMU_PLUGIN_INLINE_ADD_U64 = 0 };
+enum { QEMU_PLUGIN_CB_NO_REGS = 0 };
 
 typedef void (*translated)(qemu_plugin_id_t id, struct qemu_plugin_tb *block);
+typedef void (*executing)(unsigned int vcpu, void *data);
 typedef void (*called)(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,
                        uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, translated callback);
 void qemu_plugin_register_vcpu_syscall_cb(qemu_plugin_id_t id, called callback);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *block, int operation, void *counter, uint64_t value);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, executing callback, int flags, void *data);
 
-/* The version of the plugins' interface that these are of. */
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+/* These are the same in all versions of the plugins' interface so far; QEMU only takes plugins that name one it knows: 1 up to
+ * QEMU 8, 2 from 9 on. */
+#ifndef INTERFACE
+#define INTERFACE 1
+#endif
+__attribute__((visibility("default"))) int qemu_plugin_version = INTERFACE;
 
 /* sched_yield, of 64-bit Arm Linux. */
 static const int64_t YIELD = 124;
@@ -31,10 +36,18 @@ static uint64_t executed;
 static uint64_t began;
 static bool counting;
 
+/* A block's instructions are what is handed on with it. */
+static void count(unsigned int vcpu, void *instructions)
+{
+    (void)vcpu;
+    executed += (uintptr_t)instructions;
+}
+
 static void on_block(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 {
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(block, QEMU_PLUGIN_INLINE_ADD_U64, &executed, qemu_plugin_tb_n_insns(block));
+    uintptr_t instructions = qemu_plugin_tb_n_insns(block);
+    qemu_plugin_register_vcpu_tb_exec_cb(block, count, QEMU_PLUGIN_CB_NO_REGS, (void *)instructions);
 }
 
 static void on_call(qemu_plugin_id_t id, unsigned int vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,

@@ -71,9 +71,13 @@ bench() {
 # Instructions on emulated 64-bit Arm, in the words of firmware-demo/run.sh bench.
 count() {
     have cc || need_packages gcc libc6-dev
+    have qemu-aarch64 || need_packages qemu-user
+    # See count.c.
+    local interface=1
+    [ "$(qemu-aarch64 --version | sed -n 's/^qemu-aarch64 version \([0-9]*\).*/\1/p')" -lt 9 ] || interface=2
     local folder=${CARGO_TARGET_DIR:-$HERE/target} EMULATED
     mkdir -p "$folder"
-    cc -O2 -Wall -Wextra -shared -fPIC -o "$folder/count.so" "$HERE/count.c"
+    cc -O2 -Wall -Wextra -shared -fPIC -DINTERFACE=$interface -o "$folder/count.so" "$HERE/count.c"
     EMULATED=(-plugin "$folder/count.so")
     arm kscout-costs count | awk '{
         per = sprintf("instr=%d instr_per_%s=%.3f", $NF, $(NF - 2), $NF / $(NF - 1))

@@ -18,8 +18,8 @@
 //! | conv 1x1 32x32 32->64 | 2.80 | 0.475 | 0.215 | 0.207 |
 //! | conv 3x3 stride 2, 32x32 32->32 | 1.05 | 0.349 | 0.125 | 0.101 |
 //!
-//! Growth, energy, quantisation, layer normalisation and shift are those of every target ([`image`](super::image),
-//! [`portable`](super::portable)), which the compiler turns into vectors.
+//! Growth, energy, conjugate symmetry, quantisation, layer normalisation and shift are those of every target
+//! ([`super::image`], [`super::portable`]), which the compiler turns into vectors.
 
 #![allow(unsafe_code)]
 

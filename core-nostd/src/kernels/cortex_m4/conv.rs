@@ -8,7 +8,7 @@
 //! # Cost
 //! Instructions a multiply-accumulate, padding included, counted in QEMU by `firmware-demo/run.sh bench m4` (Cortex-M4, `-C
 //! target-cpu=cortex-m4`, opt-level 3, fat LTO); on an M33 they are as many. Limits narrower than eight bits, and scales that
-//! do not fold, go without [`channels`](super::channels):
+//! do not fold, go without [`channels`](super::channels), as in a copy of the bench whose outputs are limited to 126:
 //!
 //! | layer | portable | here | without |
 //! |---|---|---|---|

@@ -9,7 +9,8 @@
 //!
 //! # Cost
 //! Instructions a multiply-accumulate, padding included, at stride 1, counted in QEMU by `firmware-demo/run.sh bench m4`
-//! (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level 3, fat LTO):
+//! (Cortex-M4, `-C target-cpu=cortex-m4`, opt-level 3, fat LTO); other windows than strips in a copy of it whose outputs are
+//! limited to 126:
 //!
 //! | layer | portable | any window | strips |
 //! |---|---|---|---|
