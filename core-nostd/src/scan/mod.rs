@@ -409,6 +409,14 @@ impl<K> Scan<'_, '_, K> {
         self.reconstruction
     }
 
+    /// The quantised image that was segmented, right after [`segment`](Self::segment); empty once the scan has gone on.
+    pub fn segmented_image(&self) -> &[i8] {
+        match &self.held {
+            Held::Segmenter(_) => self.memory.quantised,
+            _ => &[],
+        }
+    }
+
     /// The segmenter's logits, `[y][x][class]`, right after [`segment`](Self::segment); empty once the scan has gone on.
     pub fn logits(&self) -> &[i8] {
         match &self.held {

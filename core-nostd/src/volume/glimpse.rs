@@ -6,6 +6,10 @@ use crate::Complex32;
 /// Structures that are counted: the classes 1, 2 and 3. Further classes count as background.
 pub const STRUCTURES: usize = 3;
 
+/// The pairs of classes whose borders are counted. A whole heart has no border of LV and background, for the myocardium is
+/// closed around it.
+pub const CONTACTS: [(u8, u8); 6] = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)];
+
 /// A pixel is *doubtful* when its two largest logits lie closer than this: the second class has at least a third of the
 /// first one's probability.
 pub const DOUBTFUL: f32 = 1.1;
@@ -27,8 +31,14 @@ pub struct Glimpse {
     pub open: [u32; STRUCTURES],
     /// Open background pixels whose second class is the structure.
     pub hidden: [u32; STRUCTURES],
-    /// Pixels of the structure with another class to the right or below.
-    pub edge: [u32; STRUCTURES],
+    /// Borders between pixels side by side or one below the other, by their classes: see [`CONTACTS`].
+    pub contacts: [u32; CONTACTS.len()],
+    /// Radius of gyration in quarters of pixels.
+    pub reach: [u16; STRUCTURES],
+    /// Mean level of the image.
+    pub brightness: [i8; STRUCTURES],
+    /// Row and column of the structure's centre; the heart's where there is nothing of it.
+    pub centres: [[u16; 2]; STRUCTURES],
     /// Pixels that came to or left the structure with the newest line.
     pub changed: [u32; STRUCTURES],
     /// The same for the line before.
@@ -46,6 +56,8 @@ pub struct Glimpse {
 pub struct Sight<'a> {
     /// Columns of the image.
     pub width: usize,
+    /// The quantised image.
+    pub levels: &'a [i8],
     /// Logits `[y][x][class]`.
     pub logits: &'a [i8],
     /// Classes that logits are of.
@@ -68,7 +80,10 @@ impl Glimpse {
             doubtful: none,
             open: none,
             hidden: none,
-            edge: none,
+            contacts: [0; CONTACTS.len()],
+            reach: [0; STRUCTURES],
+            brightness: [i8::MIN; STRUCTURES],
+            centres: [[(height / 2) as u16, (width / 2) as u16]; STRUCTURES],
             changed: none,
             changed_before: none,
             centre: [(height / 2) as u16, (width / 2) as u16],
@@ -116,26 +131,93 @@ impl Glimpse {
 
     fn count_shapes(&mut self, sight: &Sight<'_>) {
         let (classes, width) = (sight.classes, sight.width.max(1));
-        let (mut rows, mut columns, mut heart) = (0usize, 0usize, 0usize);
+        let mut bodies = [Body::default(); STRUCTURES];
         let befores = sight.classes_before.iter().flat_map(|&four| [0, 2, 4, 6].map(|bits| four >> bits & 3));
-        for (pixel, (&class, before)) in classes.iter().zip(befores).enumerate() {
+        let pixels = classes.iter().zip(befores).zip(sight.levels).enumerate();
+        for (pixel, ((&class, before), &level)) in pixels {
             let class = kept(class);
             if class != before {
                 structure(class).into_iter().for_each(|s| add(&mut self.changed, s));
                 structure(before).into_iter().for_each(|s| add(&mut self.changed, s));
             }
-            let Some(s) = structure(class) else { continue };
-            add(&mut self.area, s);
             let (row, column) = (pixel / width, pixel % width);
-            (rows, columns, heart) = (rows + row, columns + column, heart + 1);
-            let differs = |neighbour: usize| classes.get(neighbour).is_some_and(|&other| kept(other) != class);
-            if column + 1 < width && differs(pixel + 1) || differs(pixel + width) {
-                add(&mut self.edge, s);
+            if column + 1 < width {
+                self.count_contact(class, classes.get(pixel + 1));
+            }
+            self.count_contact(class, classes.get(pixel + width));
+            if let Some(body) = structure(class).and_then(|s| bodies.get_mut(s)) {
+                body.add(row as u64, column as u64, level);
             }
         }
-        if let (Some(row), Some(column)) = (rows.checked_div(heart), columns.checked_div(heart)) {
-            self.centre = [row as u16, column as u16];
+        self.measure(&bodies);
+    }
+
+    fn count_contact(&mut self, class: u8, neighbour: Option<&u8>) {
+        let Some(other) = neighbour.map(|&other| kept(other)).filter(|&other| other != class) else { return };
+        let pair = (class.min(other), class.max(other));
+        if let Some(place) = CONTACTS.iter().position(|&contact| contact == pair) {
+            add(&mut self.contacts, place);
         }
+    }
+
+    fn measure(&mut self, bodies: &[Body; STRUCTURES]) {
+        let heart = bodies.iter().fold(Body::default(), |heart, body| heart.with(body));
+        self.centre = heart.centre().unwrap_or(self.centre);
+        for (s, body) in bodies.iter().enumerate() {
+            let (Some(area), Some(reach), Some(brightness), Some(centre)) =
+                (self.area.get_mut(s), self.reach.get_mut(s), self.brightness.get_mut(s), self.centres.get_mut(s))
+            else {
+                return;
+            };
+            *area = body.pixels as u32;
+            *reach = body.reach();
+            *brightness = body.brightness();
+            *centre = body.centre().unwrap_or(self.centre);
+        }
+    }
+}
+
+/// Sums over the pixels of a structure.
+#[derive(Debug, Clone, Copy, Default)]
+struct Body {
+    pixels: u64,
+    rows: u64,
+    columns: u64,
+    squares: u64,
+    levels: i64,
+}
+
+impl Body {
+    fn add(&mut self, row: u64, column: u64, level: i8) {
+        let pixel =
+            Self { pixels: 1, rows: row, columns: column, squares: row * row + column * column, levels: level.into() };
+        *self = self.with(&pixel);
+    }
+
+    fn with(&self, other: &Self) -> Self {
+        Self {
+            pixels: self.pixels + other.pixels,
+            rows: self.rows + other.rows,
+            columns: self.columns + other.columns,
+            squares: self.squares + other.squares,
+            levels: self.levels + other.levels,
+        }
+    }
+
+    /// Row and column, rounded down.
+    fn centre(&self) -> Option<[u16; 2]> {
+        Some([self.rows.checked_div(self.pixels)? as u16, self.columns.checked_div(self.pixels)? as u16])
+    }
+
+    /// Four times the square root of the variance of place, rounded down.
+    fn reach(&self) -> u16 {
+        let moments = self.pixels * self.squares - (self.rows * self.rows + self.columns * self.columns);
+        let variance = (16 * moments).checked_div(self.pixels * self.pixels).unwrap_or(0);
+        variance.isqrt() as u16
+    }
+
+    fn brightness(&self) -> i8 {
+        self.levels.checked_div(self.pixels as i64).map_or(i8::MIN, |level| level as i8)
     }
 }
 
@@ -185,8 +267,8 @@ fn structure(class: u8) -> Option<usize> {
     (place < STRUCTURES).then_some(place)
 }
 
-fn add(counts: &mut [u32; STRUCTURES], structure: usize) {
-    if let Some(count) = counts.get_mut(structure) {
+fn add(counts: &mut [u32], place: usize) {
+    if let Some(count) = counts.get_mut(place) {
         *count = count.saturating_add(1);
     }
 }
@@ -218,6 +300,7 @@ mod tests {
         pack_classes(&before, &mut packed);
         let sight = Sight {
             width: SIZE,
+            levels: &[7; 16],
             logits: &logits,
             class_count: 4,
             logit_scale: 0.1,
@@ -236,14 +319,25 @@ mod tests {
     ];
 
     #[test]
-    fn areas_edges_and_the_centre_are_counted() {
+    fn areas_borders_and_places_are_counted() {
         let seen = glimpse(HEART, HEART, 0, 50);
         assert_eq!((seen.lines, seen.energy), (1, 24));
         assert_eq!(seen.area, [2, 1, 4]);
-        // Both pixels of the RV have the LV to the right; the LV's lower row ends at background and at the myocardium.
-        assert_eq!(seen.edge, [2, 0, 2]);
+        // Background with RV (6 sides), MYO (1), LV (4 sides); RV with LV twice; MYO with LV once.
+        assert_eq!(seen.contacts, [4, 1, 3, 0, 2, 1]);
+        assert_eq!(seen.brightness, [7; 3]);
         assert_eq!(seen.centre, [1, 2], "rows 1.57, columns 2.29, rounded down");
+        assert_eq!(seen.centres, [[1, 1], [3, 3], [1, 2]]);
+        // Variance 1/4 along one axis; none; 1/4 along both.
+        assert_eq!(seen.reach, [2, 0, 2]);
         assert_eq!(seen.changed, [0, 0, 0]);
+    }
+
+    #[test]
+    fn of_nothing_there_is_a_centre_all_the_same() {
+        let seen = glimpse([0; 16], [0; 16], 1, 50);
+        assert_eq!((seen.centre, seen.centres, seen.reach), ([2, 2], [[2, 2]; 3], [0; 3]));
+        assert_eq!(seen.brightness, [i8::MIN; 3]);
     }
 
     #[test]

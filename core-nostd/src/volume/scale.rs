@@ -9,7 +9,7 @@
 pub(super) fn octaves(count: u32, steps: u32) -> i8 {
     let value = count.saturating_add(1);
     let octave = value.ilog2();
-    let within = (u64::from(value) - (1u64 << octave)) * u64::from(steps) >> octave;
+    let within = ((u64::from(value) - (1u64 << octave)) * u64::from(steps)) >> octave;
     (octave * steps).saturating_add(within as u32).min(127) as i8
 }
 

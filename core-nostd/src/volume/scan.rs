@@ -336,8 +336,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     fn look(&mut self, slice: usize, samples: &[Complex32]) {
         let bytes = (self.height * self.width).div_ceil(4);
         let map = self.maps.get_mut(slice * bytes..(slice + 1) * bytes);
-        let (Some(glimpse), Some(all), Some(map)) =
-            (self.glimpses.get_mut(slice), self.energies.get_mut(slice), map)
+        let (Some(glimpse), Some(all), Some(map)) = (self.glimpses.get_mut(slice), self.energies.get_mut(slice), map)
         else {
             return;
         };
@@ -345,6 +344,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         *all += energy;
         let sight = Sight {
             width: self.width,
+            levels: self.scan.segmented_image(),
             logits: self.scan.logits(),
             class_count: self.class_count,
             logit_scale: self.logit_scale,
@@ -376,6 +376,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
 
 impl<K> fmt::Debug for VolumeScan<'_, '_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VolumeScan").field("budget", &self.budget).field("glimpses", &self.glimpses).finish_non_exhaustive()
+        f.debug_struct("VolumeScan")
+            .field("budget", &self.budget)
+            .field("glimpses", &self.glimpses)
+            .finish_non_exhaustive()
     }
 }

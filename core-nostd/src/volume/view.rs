@@ -1,15 +1,15 @@
 //! What the slice policy sees: a slice's own glimpse, those of its neighbours, and the volume as a whole.
 
-use super::glimpse::{Glimpse, STRUCTURES, seen};
+use super::glimpse::{CONTACTS, Glimpse, STRUCTURES, seen};
 use super::scale::{octaves, share};
 
 /// The most lines of a slice: the slice policy sees lines on this scale, and a volume's scan gives no slice more.
 pub const MOST_LINES: usize = 48;
 
 /// Values of [`write_view`] that tell of the slice itself.
-const OWN: usize = 6 + 7 * STRUCTURES;
+const OWN: usize = 6 + CONTACTS.len() + 9 * STRUCTURES;
 /// Values that tell of one neighbour.
-const NEIGHBOUR: usize = 4 + 4 * STRUCTURES;
+const NEIGHBOUR: usize = 2 + 6 * STRUCTURES;
 /// Values that tell of the volume.
 const VOLUME: usize = 4 + 2 * STRUCTURES;
 
@@ -20,10 +20,11 @@ pub const VIEW: usize = OWN + 2 * NEIGHBOUR + VOLUME;
 /// values at scale 1/127.
 ///
 /// * the slice: lines of [`MOST_LINES`], place from first to last, energy of the newest two lines, row and column of the
-///   heart's centre relative to the mean of its neighbours'; then each count of [`Glimpse`] for each structure, eight steps an
-///   octave;
-/// * the slice before, then the slice after: 127 if there is one, lines, and where its centre lies; area, open and changed
-///   pixels, and how its area differs from the slice's;
+///   heart's centre relative to the mean of its neighbours'; each count of [`Glimpse`] for each structure and the borders,
+///   eight steps an octave; of each structure reach, half its brightness from the lowest level, and how its reach compares
+///   with that of a disc of its area;
+/// * the slice before, then the slice after: 127 if there is one, and lines; of each structure area, open and changed pixels,
+///   how its area differs from the slice's, and how far its centre lies from the slice's along rows and columns;
 /// * the volume: slices, lines measured and lines left on average, open pixels; of each structure area and doubtful pixels.
 ///
 /// `left` are the lines that the volume may still measure.
@@ -42,8 +43,13 @@ pub fn write_view(glimpses: &[Glimpse], slice: usize, left: usize, out: &mut [i8
         let centre = |glimpse: &Glimpse| glimpse.centre.get(axis).copied().map_or(0, i32::from);
         writer.put(signed(centre(own) - (centre(a) + centre(b)) / 2));
     }
-    let counts = [&own.area, &own.doubtful, &own.open, &own.hidden, &own.edge, &own.changed, &own.changed_before];
-    counts.into_iter().flatten().for_each(|&count| writer.put(seen(count)));
+    let counts = [&own.area, &own.doubtful, &own.open, &own.hidden, &own.changed, &own.changed_before];
+    counts.into_iter().flatten().chain(&own.contacts).for_each(|&count| writer.put(seen(count)));
+    for ((&reach, &brightness), &area) in own.reach.iter().zip(&own.brightness).zip(&own.area) {
+        writer.put(reach.min(127) as i8);
+        writer.put(((i32::from(brightness) + 128) / 2) as i8);
+        writer.put(signed(4 * (i32::from(reach) - disc_reach(area))));
+    }
     writer.neighbour(before, own);
     writer.neighbour(after, own);
     writer.volume(glimpses, left);
@@ -69,14 +75,14 @@ impl Writer<'_> {
         };
         self.put(127);
         self.put(share(usize::from(other.lines), MOST_LINES));
-        for (there, here) in other.centre.iter().zip(&own.centre) {
-            self.put(signed(i32::from(*there) - i32::from(*here)));
-        }
         for count in [&other.area, &other.open, &other.changed].into_iter().flatten() {
             self.put(seen(*count));
         }
         for (there, here) in other.area.iter().zip(&own.area) {
             self.put(signed(i32::from(seen(*there)) - i32::from(seen(*here))));
+        }
+        for (there, here) in other.centres.iter().flatten().zip(own.centres.iter().flatten()) {
+            self.put(signed(2 * (i32::from(*there) - i32::from(*here))));
         }
     }
 
@@ -100,6 +106,72 @@ fn at(counts: &[u32; STRUCTURES], structure: usize) -> u32 {
     counts.get(structure).copied().unwrap_or(0)
 }
 
+/// Radius of gyration of a disc of `area` pixels in quarters of pixels: `4 sqrt(area / (2 pi))`.
+fn disc_reach(area: u32) -> i32 {
+    // 16 / (2 pi) is 2.546.
+    (u64::from(area) * 2546 / 1000).isqrt() as i32
+}
+
 fn signed(value: i32) -> i8 {
     value.clamp(-127, 127) as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Views of a volume of `slices` slices whose glimpses differ in area alone.
+    fn view(slices: usize, slice: usize) -> [i8; VIEW] {
+        let mut glimpses = std::vec![Glimpse::blank(64, 64); slices];
+        for (place, glimpse) in glimpses.iter_mut().enumerate() {
+            glimpse.area = [(1 << place) - 1; STRUCTURES];
+        }
+        let mut view = [-1; VIEW];
+        write_view(&glimpses, slice, 3, &mut view);
+        view
+    }
+
+    #[test]
+    fn every_value_is_written() {
+        for slice in 0..3 {
+            let [a, b] = [-1i8, 1].map(|fill| {
+                let mut view = [fill; VIEW];
+                write_view(&[Glimpse::blank(64, 64); 3], slice, 3, &mut view);
+                view
+            });
+            assert_eq!(a, b, "slice {slice}");
+        }
+    }
+
+    #[test]
+    fn a_slice_at_the_end_has_one_neighbour() {
+        let [before, after] = [OWN, OWN + NEIGHBOUR];
+        assert_eq!((view(3, 0)[before], view(3, 0)[after]), (0, 127));
+        assert_eq!((view(3, 1)[before], view(3, 1)[after]), (127, 127));
+        assert_eq!((view(3, 2)[before], view(3, 2)[after]), (127, 0));
+        assert_eq!(view(1, 0)[before..before + 2 * NEIGHBOUR], [0; 2 * NEIGHBOUR]);
+    }
+
+    #[test]
+    fn areas_are_seen_in_octaves_and_compared_with_the_neighbours() {
+        let view = view(4, 2);
+        assert_eq!(view[6..9], [16; 3], "three pixels: two octaves of eight steps");
+        let areas = |neighbour: usize| (view[neighbour + 2], view[neighbour + 11]);
+        assert_eq!(areas(OWN), (8, -8));
+        assert_eq!(areas(OWN + NEIGHBOUR), (24, 8));
+    }
+
+    #[test]
+    fn a_disc_reaches_as_far_as_its_area_says() {
+        let disc = |radius: i32| {
+            let inside =
+                (-40..=40).flat_map(|y| (-40..=40).map(move |x| x * x + y * y)).filter(|&r| r <= radius * radius);
+            let (count, sum) = inside.fold((0u32, 0i64), |(count, sum), r| (count + 1, sum + i64::from(r)));
+            (count, (16 * sum / i64::from(count)).isqrt() as i32)
+        };
+        for radius in [5, 12, 30] {
+            let (area, reach) = disc(radius);
+            assert!((disc_reach(area) - reach).abs() <= 1, "radius {radius}");
+        }
+    }
 }

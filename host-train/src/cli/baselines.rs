@@ -16,8 +16,11 @@ use crate::data::{Dataset, Split};
 use crate::measure::{Measured, MeasuredVolume};
 use crate::mri::Protocol;
 use crate::orders::forward::Forward;
-use crate::orders::{Fixed, Judge, LearnedMask, LineOrder, Neighbours, Oracle, Planned, Score};
+use crate::orders::{
+    AllocationOracle, Fixed, Judge, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score,
+};
 use crate::progress;
+use crate::volume::position::Plans;
 
 /// Lines that the nearest neighbour is found by: fewer tell slices apart less well, more leave less to choose.
 const NEIGHBOUR_CENTRE: usize = 4;
@@ -28,12 +31,17 @@ pub struct BaselineArgs {
     /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, random-low-bias, random,
     /// or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of the training slice whose
     /// centre lines look most alike), and two that know the truth: `one-step-oracle` (the best next line for each slice),
-    /// `mask-oracle` (the mask learned on the evaluated volumes themselves); or `all`. The last three take minutes
+    /// `mask-oracle` (the mask learned on the evaluated volumes themselves). Those take minutes. Two share a budget among the
+    /// slices of a volume, as many lines a slice on average: `by-position` (of --positions), and `allocation-oracle`, which knows
+    /// the truth. Or `all`
     #[arg(long, value_name = "LIST", default_value = "patterns")]
     pub baselines: BaselineList,
     /// The mask of `learned-mask`, from `kscout train mask`
     #[arg(long, value_name = "FILE.json")]
     pub mask: Option<PathBuf>,
+    /// The lines by position of `by-position`: `positions.json` in the folder of a slice policy's training
+    #[arg(long, value_name = "FILE.json")]
+    pub positions: Option<PathBuf>,
     /// Oracles and neighbours select among the N lines nearest to the centre, for speed; without it among all
     #[arg(long, value_name = "N")]
     pub candidates: Option<usize>,
@@ -55,11 +63,22 @@ pub enum Baseline {
     OneStepOracle,
     /// A mask learned on what is evaluated.
     MaskOracle,
+    /// See [`PositionOrder`].
+    ByPosition,
+    /// See [`AllocationOracle`].
+    AllocationOracle,
 }
 
 impl Baseline {
     /// Those that are no patterns.
-    const LEARNED: [Self; 4] = [Self::LearnedMask, Self::NearestNeighbour, Self::OneStepOracle, Self::MaskOracle];
+    const LEARNED: [Self; 6] = [
+        Self::LearnedMask,
+        Self::NearestNeighbour,
+        Self::OneStepOracle,
+        Self::MaskOracle,
+        Self::ByPosition,
+        Self::AllocationOracle,
+    ];
 
     /// The name in tables and lists.
     fn name(self) -> &'static str {
@@ -69,6 +88,8 @@ impl Baseline {
             Self::NearestNeighbour => "nearest-neighbour",
             Self::OneStepOracle => "one-step-oracle",
             Self::MaskOracle => "mask-oracle",
+            Self::ByPosition => "by-position",
+            Self::AllocationOracle => "allocation-oracle",
         }
     }
 
@@ -134,16 +155,18 @@ impl BaselineArgs {
 
     /// Whether one of them asks a segmenter for its lines, by name.
     pub fn asks_segmenter(&self) -> Option<&'static str> {
-        let asks = |baseline: &Baseline| !matches!(baseline, Baseline::Pattern(_) | Baseline::LearnedMask);
+        let asks = |baseline: &Baseline| {
+            !matches!(baseline, Baseline::Pattern(_) | Baseline::LearnedMask | Baseline::ByPosition)
+        };
         self.baselines.0.iter().copied().find(asks).map(Baseline::name)
     }
 
     /// The orders of lines, ready to be used.
-    pub fn orders(&self, ground: &Ground<'_>) -> Result<Vec<Box<dyn LineOrder>>, Failure> {
+    pub fn orders<'a>(&self, ground: &Ground<'a>) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
         self.baselines.0.iter().map(|&baseline| self.order(baseline, ground)).collect()
     }
 
-    fn order(&self, baseline: Baseline, ground: &Ground<'_>) -> Result<Box<dyn LineOrder>, Failure> {
+    fn order<'a>(&self, baseline: Baseline, ground: &Ground<'a>) -> Result<Box<dyn LineOrder + 'a>, Failure> {
         let Ground { data, volumes, most, .. } = *ground;
         let nearest = self.candidates.unwrap_or(data.width());
         let judge = || {
@@ -177,6 +200,15 @@ impl BaselineArgs {
                 bar.finish_and_clear();
                 Box::new(Fixed { name, lines })
             }
+            Baseline::ByPosition => {
+                let path = self.positions.as_deref();
+                let path = path.ok_or(
+                    "by-position: give its file with --positions FILE.json; `kscout train policy` with budget = \"volume\" \
+                     leaves positions.json in its folder",
+                )?;
+                Box::new(PositionOrder { plans: Plans::read(path)? })
+            }
+            Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model }),
         })
     }
 
@@ -218,13 +250,13 @@ mod tests {
     #[test]
     fn lists_name_each_once_and_groups_stand_for_their_members() {
         let list = |text: &str| text.parse::<BaselineList>().map(|list| list.0);
-        assert_eq!(list("all").unwrap().len(), Pattern::ALL.len() + 4);
+        assert_eq!(list("all").unwrap().len(), Pattern::ALL.len() + 6);
         assert_eq!(list("patterns").unwrap(), Pattern::ALL.map(Baseline::Pattern));
         let some = list("mask-oracle, centre-out,mask-oracle").unwrap();
         assert_eq!(some, [Baseline::MaskOracle, Baseline::Pattern(Pattern::CentreOut)]);
         assert_eq!(list("centre-out,patterns").unwrap().len(), Pattern::ALL.len());
         let error = list("centre-out,oracle").unwrap_err();
         assert!(error.starts_with("`oracle` is none of patterns, all, centre-out, "), "{error}");
-        assert!(error.ends_with("one-step-oracle, mask-oracle"), "{error}");
+        assert!(error.ends_with("mask-oracle, by-position, allocation-oracle"), "{error}");
     }
 }

@@ -19,7 +19,7 @@ use crate::export::{self, BlobFile};
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::asmr::MOST_LINES;
-use crate::orders::LineOrder;
+use crate::orders::{LineOrder, SlicePolicyOrder};
 use crate::rl::agent::{Policy, load_any_policy};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::Meta;
@@ -98,7 +98,11 @@ impl EvalArgs {
                 let file = BlobFile::read(path)?;
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
-                let policy = model.policy().map(|_| Method::Policy);
+                let shared = SlicePolicyOrder { model: &model };
+                let policy = match (model.slice_policy(), model.policy()) {
+                    (Some(_), _) => Some(Method::Order(&shared)),
+                    (None, policy) => policy.map(|_| Method::Policy),
+                };
                 let title = format!("{} (int8), {} protocol", path.display(), self.protocol);
                 self.finish(&data, &model, &CoreSegmenter { graph }, policy, &title)
             }
@@ -167,12 +171,12 @@ impl EvalArgs {
     }
 
     /// What the policy is compared with.
-    fn orders(
+    fn orders<'a>(
         &self,
-        data: &Dataset,
-        model: &Model<'_>,
-        volumes: &[MeasuredVolume<'_>],
-    ) -> Result<Vec<Box<dyn LineOrder>>, Failure> {
+        data: &'a Dataset,
+        model: &'a Model<'a>,
+        volumes: &'a [MeasuredVolume<'a>],
+    ) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
         let (most, protocol, seed) = (self.most_lines(), self.protocol, self.seed);
         self.baselines.orders(&Ground { data, model, volumes, most, protocol, seed })
     }
@@ -242,7 +246,7 @@ impl EvalArgs {
             title,
         };
         let results = evaluate(&task, &self.out)?;
-        println!("Mean 3-D Dice of {} volumes, budgets per slice ({}):", results.volumes, title);
+        println!("Mean 3-D Dice of {} volumes, lines a slice ({}):", results.volumes, title);
         print!("{}", summary(&results, &self.budgets).to_text());
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
@@ -250,6 +254,6 @@ impl EvalArgs {
 }
 
 /// The policy, if any, and what it is compared with.
-fn methods<'a>(policy: Option<Method<'a>>, orders: &'a [Box<dyn LineOrder>]) -> Vec<Method<'a>> {
+fn methods<'a>(policy: Option<Method<'a>>, orders: &'a [Box<dyn LineOrder + 'a>]) -> Vec<Method<'a>> {
     policy.into_iter().chain(orders.iter().map(|order| Method::Order(order.as_ref()))).collect()
 }

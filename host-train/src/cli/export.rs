@@ -6,19 +6,26 @@ use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kernels::Layout;
 use kscout_core::kspace::fft::is_fft_length;
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::model::{GraphKind, Model, Reconstruction};
 
 use super::Failure;
 use crate::data::{CLASSES, Dataset, Split};
 use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
+use crate::export::blob_writer::{GraphSpec, write_graphs};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
-use crate::export::{BlobFile, HeaderSpec, Rounding, observe, onnx, pack};
+use crate::export::{self, BlobFile, HeaderSpec, Rounding, observe, onnx, quantised, quantised_slice_policy};
+use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::rl::agent::load_policy;
+use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
 use crate::train::reward::load_segmenter;
+use crate::volume::heart::{centre_out, follow};
+
+/// Training volumes that a slice policy is calibrated on, at most.
+const CALIBRATION_VOLUMES: usize = 24;
 
 /// `kscout export`.
 #[derive(Args)]
@@ -35,6 +42,9 @@ pub struct ExportArgs {
     /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
     #[arg(long, value_name = "DIR", conflicts_with = "from")]
     policy: Option<PathBuf>,
+    /// Checkpoint of a slice policy, from `kscout train policy` with budget = "volume"
+    #[arg(long, value_name = "DIR", conflicts_with = "from")]
+    slice_policy: Option<PathBuf>,
     /// Data set whose training slices set the ranges of the int8 numbers
     #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
     data: Option<PathBuf>,
@@ -113,7 +123,38 @@ impl ExportArgs {
         };
         let segmenter = segmenter.graph(reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
-        Ok(pack(Some(&segmenter), policy.as_ref(), &observations, &header)?)
+        let segmenter = quantised(GraphKind::Segmenter, &segmenter, &observations)?;
+        let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
+        let slices = self.slice_policy.as_deref();
+        let slices = slices.map(|dir| self.slice_policy(dir, &segmenter, &data, &device)).transpose()?;
+        let graphs = [
+            (GraphKind::Segmenter, Some(&segmenter)),
+            (GraphKind::Policy, policy.as_ref()),
+            (GraphKind::SlicePolicy, slices.as_ref()),
+        ];
+        let graphs: Vec<_> = graphs.into_iter().filter_map(|(kind, graph)| Some((kind, graph?))).collect();
+        Ok(write_graphs(&header, &graphs)?)
+    }
+
+    /// The slice policy in int8, calibrated on what it sees of training volumes.
+    fn slice_policy(
+        &self,
+        dir: &Path,
+        segmenter: &GraphSpec,
+        data: &Dataset,
+        device: &Device,
+    ) -> Result<GraphSpec, Failure> {
+        let (policy, meta) = load_slice_policy(dir, device)?;
+        expect_size(dir, [meta.height, meta.width], [data.height(), data.width()], "the segmenter")?;
+        let blob = write_graphs(&export::header(data), &[(GraphKind::Segmenter, segmenter)])?;
+        let model = Model::new_checked(&blob)?;
+        let mut volumes = data.volumes(Split::Train);
+        let step = volumes.len().div_ceil(CALIBRATION_VOLUMES).max(1);
+        volumes = volumes.into_iter().step_by(step).collect();
+        let volumes: Vec<_> =
+            volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
+        let views = views_of(&policy, &follow(&model, &volumes, &centre_out(data.width()))?, device);
+        Ok(quantised_slice_policy(&policy.graph(), &views)?)
     }
 }
 

@@ -8,6 +8,7 @@ mod export;
 mod import;
 mod inspect;
 mod mask;
+mod masks;
 mod metrics;
 mod net;
 mod predict;
@@ -45,6 +46,8 @@ enum Command {
     Sampler(sampler::SamplerArgs),
     /// Compare a policy with fixed patterns, learned masks and oracles over a range of budgets: tables, statistics, pictures.
     Eval(eval::EvalArgs),
+    /// Write down which lines a policy or a baseline measures of the training slices, for a segmenter to be tuned to.
+    Masks(masks::MasksArgs),
     /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
     Export(export::ExportArgs),
     /// List what a `.kscout` file holds and needs.
@@ -71,6 +74,7 @@ impl Cli {
             Command::Net(args) => args.run(),
             Command::Sampler(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Masks(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Bench(args) => args.run(),

@@ -9,9 +9,10 @@ use super::mask::MaskArgs;
 use crate::config;
 use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
+use crate::rl::volume::{VolumeConfig, train_slice_policy};
 use crate::rl::{PolicyConfig, train_policy};
 use crate::train::classifier::Kind;
-use crate::train::{ClassifierConfig, Meta, RewardConfig, train_classifier, train_reward};
+use crate::train::{ClassifierConfig, GivenMasks, Meta, RewardConfig, train_classifier, train_reward};
 
 /// `kscout train`.
 #[derive(Args)]
@@ -25,7 +26,8 @@ enum What {
     /// Train a reward model on randomly undersampled slices, so that it knows every stage of a scan: a segmenter, or, with
     /// `kind = "classification"` in the config, a classifier of labels from a CSV file.
     Reward(RewardArgs),
-    /// Train a sampling policy by PPO, over the core's scan loop, with a trained reward model.
+    /// Train a sampling policy by PPO, over the core's scan loop, with a trained reward model: one that chooses the lines of a
+    /// slice, or, with `budget = "volume"` in the config, one that shares a budget among the slices of a volume.
     Policy(PolicyArgs),
     /// Learn one mask for all slices by greedy forward selection on training volumes: the strongest fixed order to compare with.
     Mask(MaskArgs),
@@ -65,6 +67,10 @@ struct RewardArgs {
     /// Begin with the weights of this segmenter, from a training or from `kscout import`, instead of random ones.
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
+    /// Masks that a segmenter is tuned to: a share of the samples (`masks.given`) is seen through those that this file gives for
+    /// the slice. `kscout masks` writes what a policy or a pattern makes of the training slices.
+    #[arg(long, value_name = "FILE.csv")]
+    masks: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -91,10 +97,13 @@ impl TrainArgs {
 }
 
 fn reward(args: RewardArgs) -> Result<(), Failure> {
-    let RewardArgs { common: args, labels, init } = args;
+    let RewardArgs { common: args, labels, init, masks } = args;
     if config::names_key(args.config.as_deref(), &args.set, "kind")? {
         if let Some(init) = init {
             return Err(format!("--init {}: a classifier begins with random weights", init.display()).into());
+        }
+        if let Some(masks) = masks {
+            return Err(format!("--masks {}: a classifier sees random masks", masks.display()).into());
         }
         return classifier(args, labels);
     }
@@ -105,7 +114,8 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
     let config: RewardConfig = config::load(args.config.as_deref(), &args.set)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let meta = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()))?;
+    let given = masks.as_deref().map(|path| GivenMasks::read(path, &data)).transpose()?.unwrap_or_default();
+    let meta = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &given)?;
     say_done(&args.out, &meta, "mean Dice");
     Ok(())
 }
@@ -125,6 +135,9 @@ fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
 
 fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let common = args.common;
+    if config::names_key(common.config.as_deref(), &common.set, "budget")? {
+        return slice_policy(common, &args.reward, args.labels.as_deref());
+    }
     let config: PolicyConfig = config::load(common.config.as_deref(), &common.set)?;
     let device = common.device.open()?;
     let labels = args.labels.as_deref().map(Labels::read).transpose()?;
@@ -132,6 +145,19 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let reward = (args.reward.as_path(), labels.as_ref());
     let meta = train_policy(&data, reward, &common.out, &config, &device, common.resume)?;
     say_done(&common.out, &meta, if labels.is_some() { "mean AUC" } else { "mean Dice" });
+    Ok(())
+}
+
+fn slice_policy(args: Common, reward: &Path, labels: Option<&Path>) -> Result<(), Failure> {
+    if let Some(labels) = labels {
+        let labels = labels.display();
+        return Err(format!("--labels {labels}: a volume's budget is shared by what a segmenter sees").into());
+    }
+    let config: VolumeConfig = config::load(args.config.as_deref(), &args.set)?;
+    let device = args.device.open()?;
+    let data = Dataset::open(&args.data)?;
+    let meta = train_slice_policy(&data, reward, &args.out, &config, &device, args.resume)?;
+    say_done(&args.out, &meta, "mean Dice");
     Ok(())
 }
 

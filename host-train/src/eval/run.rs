@@ -154,13 +154,15 @@ fn scan_slice(
 ) -> Result<Scanned, RunError> {
     let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
     let mut scan = host_scan(model, arena).map_err(refused)?;
+    // Where slices share a budget, each has its own number of lines.
+    let lines = if chosen.is_empty() { budget } else { chosen.len() };
     let mut chosen = chosen.iter().map(|&line| usize::from(line));
     let choose = |scan: &mut HostScan<'_, '_>| match method {
         Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
         Method::Policy => scan.propose(),
         Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => Ok(chosen.next()),
     };
-    play(&mut scan, &measured.kspace, budget, choose).map_err(refused)?;
+    play(&mut scan, &measured.kspace, lines, choose).map_err(refused)?;
     let mut image = vec![0.0; measured.slice.image.len()];
     magnitude(scan.complex_image(), &mut image).expect("images of one size");
     let quality = quality(&measured.kspace, &image)?;

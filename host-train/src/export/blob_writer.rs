@@ -110,7 +110,7 @@ pub fn param_bytes(channels: &[Channel]) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum WriteError {
     /// There is nothing to write.
-    #[error("a blob needs a segmenter, a policy, or both; neither was given")]
+    #[error("a blob needs a segmenter or a policy; neither was given")]
     NoGraph,
     /// A graph has no node, and so no output.
     #[error("{graph}: no nodes; a graph needs at least one")]
@@ -172,19 +172,26 @@ pub enum WriteError {
     Refused(#[from] BlobError),
 }
 
-/// Writes a blob of one or two graphs: plans each arena, lays tables and constants out, and lets the core check it.
+/// [`write_graphs`] for a segmenter, a policy, or both.
 ///
 /// # Errors
-/// What is wrong with a graph, and where; among it all that [`Model::new_checked`] refuses.
+/// Those of [`write_graphs`].
 pub fn write_blob(
     header: &HeaderSpec,
     segmenter: Option<&GraphSpec>,
     policy: Option<&GraphSpec>,
 ) -> Result<Vec<u8>, WriteError> {
-    let graphs: Vec<(GraphKind, &GraphSpec)> = [(GraphKind::Segmenter, segmenter), (GraphKind::Policy, policy)]
-        .into_iter()
-        .filter_map(|(kind, graph)| graph.map(|g| (kind, g)))
-        .collect();
+    let graphs = [(GraphKind::Segmenter, segmenter), (GraphKind::Policy, policy)];
+    let graphs: Vec<_> = graphs.into_iter().filter_map(|(kind, graph)| graph.map(|graph| (kind, graph))).collect();
+    write_graphs(header, &graphs)
+}
+
+/// Writes a blob of graphs, in the order of their kinds: plans each arena, lays tables and constants out, and lets the core
+/// check it.
+///
+/// # Errors
+/// What is wrong with a graph, and where; among it all that [`Model::new_checked`] refuses.
+pub fn write_graphs(header: &HeaderSpec, graphs: &[(GraphKind, &GraphSpec)]) -> Result<Vec<u8>, WriteError> {
     if graphs.is_empty() {
         return Err(WriteError::NoGraph);
     }

@@ -25,4 +25,4 @@ pub use blob_writer::HeaderSpec;
 pub use file::{BlobFile, BlobFileError};
 pub use observe::{Observation, observe};
 pub use onnx::{OnnxError, Rounding, onnx};
-pub use pack::{ExportError, header, pack, quantised, scan_loop, segmenter_in_memory};
+pub use pack::{ExportError, header, pack, quantised, quantised_slice_policy, scan_loop, segmenter_in_memory};

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use kscout_core::model::{BlobError, GraphKind, Reconstruction};
+use kscout_core::volume::VIEW;
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, calibrate};
@@ -97,6 +98,16 @@ pub fn pack(
     Ok(write_blob(header, segmenter.as_ref(), policy.as_ref())?)
 }
 
+/// A slice policy in int8, calibrated on views of slices ([`write_view`](kscout_core::volume::write_view)).
+///
+/// # Errors
+/// Those of [`quantised`].
+pub fn quantised_slice_policy(graph: &FloatGraph, views: &[[i8; VIEW]]) -> Result<GraphSpec, ExportError> {
+    let real = |view: &[i8; VIEW]| vec![view.iter().map(|&q| f32::from(q) / 127.0).collect()];
+    let inputs: Vec<CalibrationInput> = views.iter().map(real).collect();
+    in_int8(GraphKind::SlicePolicy, graph, &inputs)
+}
+
 /// One network in int8: what [`pack`] does before it writes. Training exports a new policy again and again, and keeps the
 /// segmenter, so it calls this and [`write_blob`] itself.
 pub fn quantised(kind: GraphKind, graph: &FloatGraph, observations: &[Observation]) -> Result<GraphSpec, ExportError> {
@@ -104,10 +115,14 @@ pub fn quantised(kind: GraphKind, graph: &FloatGraph, observations: &[Observatio
     let wanted = |o: &&Observation| kind == GraphKind::Segmenter || o.goes_on();
     let inputs: Vec<CalibrationInput> =
         observations.iter().filter(wanted).map(|o| real_inputs(kind, graph, o)).collect::<Result<_, _>>()?;
+    in_int8(kind, graph, &inputs)
+}
+
+fn in_int8(kind: GraphKind, graph: &FloatGraph, inputs: &[CalibrationInput]) -> Result<GraphSpec, ExportError> {
     if inputs.is_empty() {
         return Err(ExportError::NoCalibration(kind));
     }
-    quantise(graph, &calibrate(graph, &inputs)).map_err(|source| ExportError::Quantise { graph: kind, source })
+    quantise(graph, &calibrate(graph, inputs)).map_err(|source| ExportError::Quantise { graph: kind, source })
 }
 
 /// The real values that an observation gives the inputs of `graph`.

@@ -13,10 +13,11 @@ use burn::tensor::{Device, Tensor};
 use kscout_core::kernels::Shape;
 use kscout_core::volume::VIEW;
 
-use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
+use super::graph::{FloatConv, FloatGraph, FloatOp, GraphInput};
 use super::lower;
 
-const WIDTHS: [usize; 2] = [64, 48];
+const WIDTHS: [usize; 2] = [48, 32];
+const MEMBERS: usize = 4;
 
 /// Two layers over a view.
 #[derive(Module, Debug)]
@@ -31,23 +32,24 @@ impl Trunk {
         Self { first: LinearConfig::new(VIEW, w1).init(device), second: LinearConfig::new(w1, w2).init(device) }
     }
 
-    /// `[N, VIEW]` to `[N, 48]`.
+    /// `[N, VIEW]` to `[N, 32]`.
     fn forward(&self, views: Tensor<2>) -> Tensor<2> {
         relu(self.second.forward(relu(self.first.forward(views))))
     }
-
-    fn lower(&self, graph: &mut FloatGraph, view: TensorIndex) -> TensorIndex {
-        [&self.first, &self.second]
-            .into_iter()
-            .fold(view, |x, layer| graph.push(FloatOp::Conv(lower::linear(layer)), true, &[x]))
-    }
 }
 
-/// The policy: a logit for each slice.
+/// One opinion of what a line gains.
 #[derive(Module, Debug)]
-pub struct SlicePolicy {
+struct Member {
     trunk: Trunk,
     gain: Linear,
+}
+
+/// The policy: a logit for each slice, the mean of what several small networks say. They learn from the same examples but begin
+/// with weights of their own, so what only one of them has learned counts little.
+#[derive(Module, Debug)]
+pub struct SlicePolicy {
+    members: Vec<Member>,
 }
 
 /// The critic: the sum of rewards to expect of a volume. It is not exported.
@@ -60,22 +62,65 @@ pub struct VolumeCritic {
 impl SlicePolicy {
     /// A policy with random weights.
     pub fn new(device: &Device) -> Self {
-        Self { trunk: Trunk::new(device), gain: LinearConfig::new(WIDTHS[1], 1).init(device) }
+        let member = |_| Member { trunk: Trunk::new(device), gain: LinearConfig::new(WIDTHS[1], 1).init(device) };
+        Self { members: (0..MEMBERS).map(member).collect() }
     }
 
     /// Logits `[N]` of the slices with views `[N, VIEW]`: the logarithm of what a line is expected to gain.
     pub fn forward(&self, views: Tensor<2>) -> Tensor<1> {
-        self.gain.forward(self.trunk.forward(views)).flatten::<1>(0, 1)
+        self.opinions(views).mean_dim(1).flatten::<1>(0, 1)
     }
 
-    /// The policy of one slice as a graph.
+    /// What each member says, `[N, members]`.
+    pub fn opinions(&self, views: Tensor<2>) -> Tensor<2> {
+        let opinion = |member: &Member| member.gain.forward(member.trunk.forward(views.clone()));
+        Tensor::cat(self.members.iter().map(opinion).collect(), 1)
+    }
+
+    /// The policy of one slice as a graph: the members side by side in layers that keep them apart.
     pub fn graph(&self) -> FloatGraph {
         let mut graph = FloatGraph::default();
         let view = graph.input(GraphInput { shape: Shape { h: 1, w: 1, c: VIEW }, scale: 1.0 / 127.0, zero_point: 0 });
-        let hidden = self.trunk.lower(&mut graph, view);
-        graph.push(FloatOp::Conv(lower::linear(&self.gain)), false, &[hidden]);
+        let layers = |of: fn(&Member) -> &Linear| -> Vec<FloatConv> {
+            self.members.iter().map(|member| lower::linear(of(member))).collect()
+        };
+        let first = stacked(&layers(|member| &member.trunk.first));
+        let x = graph.push(FloatOp::Conv(first), true, &[view]);
+        let x = graph.push(FloatOp::Conv(apart(&layers(|member| &member.trunk.second))), true, &[x]);
+        graph.push(FloatOp::Conv(averaged(&layers(|member| &member.gain))), false, &[x]);
         graph
     }
+}
+
+/// Layers that read the same input, as one.
+fn stacked(layers: &[FloatConv]) -> FloatConv {
+    let weights = layers.iter().flat_map(|layer| layer.weights.iter().copied()).collect();
+    let bias = layers.iter().flat_map(|layer| layer.bias.iter().copied()).collect();
+    FloatConv { weights, bias, ..layers[0].clone() }
+}
+
+/// Layers that each read their own part of the input, as one: zeros between the parts.
+fn apart(layers: &[FloatConv]) -> FloatConv {
+    let mut joined = stacked(layers);
+    joined.weights.clear();
+    for (place, layer) in layers.iter().enumerate() {
+        let inputs = layer.weights.len() / layer.bias.len();
+        for row in layer.weights.chunks_exact(inputs) {
+            let mut all = vec![0.0; inputs * layers.len()];
+            all[place * inputs..(place + 1) * inputs].copy_from_slice(row);
+            joined.weights.extend(all);
+        }
+    }
+    joined
+}
+
+/// Layers of one output that each read their own part of the input, as their mean.
+fn averaged(layers: &[FloatConv]) -> FloatConv {
+    let share = 1.0 / layers.len() as f32;
+    let mut mean = stacked(layers);
+    mean.weights.iter_mut().for_each(|weight| *weight *= share);
+    mean.bias = vec![mean.bias.iter().sum::<f32>() * share];
+    mean
 }
 
 impl VolumeCritic {
@@ -101,7 +146,7 @@ mod tests {
     #[test]
     fn costs_little_beside_a_segmentation() {
         let graph = SlicePolicy::new(&Device::flex()).graph();
-        assert!(graph.macs() <= 10_000, "{} multiply-accumulates a slice", graph.macs());
+        assert!(graph.macs() <= 50_000, "{} multiply-accumulates a slice", graph.macs());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! * [`judge`](mod@judge): what a segmentation with some lines is worth. [`tries`](mod@tries): with each line more.
 //! * [`forward`](mod@forward): one mask for many slices, by greedy forward selection. [`learn`](mod@learn) runs it on training
 //!   volumes, [`mask_file`] keeps the result.
+//! * [`shared`]: lines of volumes whose slices share a budget.
 //! * [`neighbour`]: the mask of the most alike training slice. [`oracle`]: the best next line, the truth known.
 
 pub mod forward;
@@ -13,6 +14,7 @@ pub mod learn;
 pub mod mask_file;
 pub mod neighbour;
 pub mod oracle;
+pub mod shared;
 #[cfg(test)]
 mod threshold;
 pub mod tries;
@@ -23,6 +25,7 @@ use std::fmt;
 use indicatif::ProgressBar;
 use kscout_core::kspace::{Pattern, PatternError};
 use kscout_core::scan::ScanError;
+use kscout_core::volume::VolumeError;
 
 use crate::data::SliceId;
 use crate::measure::MeasuredVolume;
@@ -31,6 +34,7 @@ pub use judge::{Judge, Score};
 pub use mask_file::LearnedMask;
 pub use neighbour::Neighbours;
 pub use oracle::Oracle;
+pub use shared::{AllocationOracle, PositionOrder, SlicePolicyOrder};
 
 /// Why lines could not be chosen.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub enum OrderError {
     /// The core cannot reconstruct images of that size.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// The core cannot scan the volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// A list of lines is too short.
     #[error("{name} orders {has} lines, {asked} were asked for")]
     TooFew {
@@ -69,7 +76,8 @@ pub trait LineOrder: Sync {
     /// The name in tables.
     fn name(&self) -> &'static str;
 
-    /// `budget` distinct lines for each slice of the volume, in the order in which they are measured.
+    /// `budget` distinct lines for each slice of the volume, or for each on average where slices share a budget, in the order in
+    /// which they are measured.
     ///
     /// # Errors
     /// [`OrderError`] where there are not that many.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::agent::Agent;
 use super::environment::{Environment, Start};
-use super::ppo::Step;
+use super::ppo::{Episodes, Step};
 use super::train::PolicyError;
 use super::trainer::Trainer;
 use crate::mri::acquire;
@@ -33,7 +33,7 @@ impl Trainer<'_> {
         memory: &mut [HeapArena],
         rng: &mut ChaCha8Rng,
         device: &Device,
-    ) -> Result<(Vec<Vec<Step<Sight>>>, f64), PolicyError> {
+    ) -> Result<(Episodes<Sight>, f64), PolicyError> {
         let drawn: Vec<(usize, usize, u64)> = (0..memory.len())
             .map(|_| {
                 let budget = rng.random_range(self.config.min_budget..=self.config.max_budget);
@@ -42,7 +42,7 @@ impl Trainer<'_> {
             .collect();
         let starts = drawn.into_par_iter().map(|(slice, budget, seed)| self.begin(slice, budget, seed)).collect();
         let mut environment = Environment::new(self.model, memory, starts, self.reward, &self.config.reward)?;
-        let mut episodes: Vec<Vec<Step<Sight>>> = std::iter::repeat_with(Vec::new).take(self.config.episodes).collect();
+        let mut episodes: Episodes<Sight> = std::iter::repeat_with(Vec::new).take(self.config.episodes).collect();
         loop {
             let active = environment.active();
             if active.is_empty() {

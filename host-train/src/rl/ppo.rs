@@ -22,6 +22,9 @@ pub struct Step<S> {
     pub reward: f64,
 }
 
+/// Finished scans, step by step.
+pub type Episodes<S> = Vec<Vec<Step<S>>>;
+
 /// The numbers of an update.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {

@@ -61,6 +61,9 @@ pub enum PolicyError {
     /// The labels cannot be used.
     #[error(transparent)]
     Labels(#[from] LabelsError),
+    /// A classifier where only a segmenter will do.
+    #[error("{0}: a classifier; a volume's budget is shared by what a segmenter sees")]
+    NeedsSegmenter(PathBuf),
     /// A classifier without the truth to judge by.
     #[error("{0}: a classifier judges by the true labels; give them with --labels FILE.csv")]
     NeedsLabels(PathBuf),
@@ -161,6 +164,30 @@ pub fn train_policy(
     }
 }
 
+/// The segmenter in the checkpoint `reward`, for images of the size of `data`.
+pub(super) fn load_reward_segmenter(
+    data: &Dataset,
+    reward: &Path,
+    protocol: &str,
+    device: &Device,
+) -> Result<FloatGraph, PolicyError> {
+    if is_classifier(reward)? {
+        return Err(PolicyError::NeedsSegmenter(reward.to_owned()));
+    }
+    data.expect_masks("a segmenter as reward model").map_err(TrainError::from)?;
+    let (network, meta) = load_segmenter(reward, None, device)?;
+    fits(&meta, data, reward, protocol)?;
+    Ok(network.graph(data.height(), data.width()))
+}
+
+/// Refuses a reward model for images of another size than those of `data`; notes another protocol.
+fn fits(meta: &Meta, data: &Dataset, reward: &Path, protocol: &str) -> Result<(), PolicyError> {
+    meta.note_protocol(protocol);
+    let (of, got) = ([meta.height, meta.width], [data.height(), data.width()]);
+    let size = PolicyError::Size { reward: reward.to_owned(), of, data: data.dir().to_owned(), got };
+    if of == got { Ok(()) } else { Err(size) }
+}
+
 /// What the checkpoint of the reward model holds.
 enum Judge {
     Segmenter(FloatGraph),
@@ -174,28 +201,16 @@ impl Judge {
         config: &PolicyConfig,
         device: &Device,
     ) -> Result<Self, PolicyError> {
-        let got = [data.height(), data.width()];
-        let fits = |meta: &Meta| {
-            meta.note_protocol(&config.protocol);
-            let of = [meta.height, meta.width];
-            let size = PolicyError::Size { reward: reward.to_owned(), of, data: data.dir().to_owned(), got };
-            if of == got { Ok(()) } else { Err(size) }
-        };
         match (is_classifier(reward)?, labels) {
             (true, Some(labels)) => {
                 config.check_for_classifier()?;
                 let (diagnoser, meta) = load_classifier(reward, device)?;
-                fits(&meta)?;
+                fits(&meta, data, reward, &config.protocol)?;
                 Ok(Self::Classifier(Box::new(diagnoser), labels.only(&meta.labels)?))
             }
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
-            (false, None) => {
-                data.expect_masks("a segmenter as reward model").map_err(TrainError::from)?;
-                let (network, meta) = load_segmenter(reward, None, device)?;
-                fits(&meta)?;
-                Ok(Self::Segmenter(network.graph(data.height(), data.width())))
-            }
+            (false, None) => Ok(Self::Segmenter(load_reward_segmenter(data, reward, &config.protocol, device)?)),
         }
     }
 

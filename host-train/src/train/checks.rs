@@ -24,7 +24,8 @@ pub fn rates(learning_rate: f64, weight_decay: f64) -> Result<(), Refusal> {
 /// The random masks.
 pub fn masks(config: &MaskConfig) -> Result<(), Refusal> {
     let fits = config.min_fraction > 0.0 && config.min_fraction <= 1.0;
-    expect(fits, "masks.min_fraction", "above 0 and at most 1")
+    expect(fits, "masks.min_fraction", "above 0 and at most 1")?;
+    expect((0.0..=1.0).contains(&config.given), "masks.given", "within 0 to 1")
 }
 
 /// What every training's configuration has.

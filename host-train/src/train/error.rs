@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use super::augment::Refusal;
 use super::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::volume::position::PlansError;
 
 /// Why a training could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
+    /// Lines by position could not be kept.
+    #[error(transparent)]
+    Plans(#[from] PlansError),
     /// A configuration value out of range.
     #[error("config key `{key}`: {message}")]
     Config {

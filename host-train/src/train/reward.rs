@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::error::TrainError;
+use super::given::GivenMasks;
 use super::log::Log;
 use super::run::{Run, columns};
 use super::sample::training_sample;
@@ -47,13 +48,14 @@ pub fn load_segmenter(
 /// Trains a segmenter on `data` and leaves the checkpoints `last` and `best` and `log.csv` in `out`.
 ///
 /// `resume` goes on from `out/last` where there is one. Otherwise the weights begin as those of the checkpoint `init`, or at
-/// random.
+/// random. A share of the samples is seen through masks of `given`.
 pub fn train_reward(
     data: &Dataset,
     out: &Path,
     config: &RewardConfig,
     device: &Device,
     (resume, init): (bool, Option<&Path>),
+    given: &GivenMasks,
 ) -> Result<Meta, TrainError> {
     data.expect_masks("the training of a segmenter")?;
     let protocol = config.check(data)?;
@@ -78,7 +80,11 @@ pub fn train_reward(
         let step = run.meta.step;
         let samples = batch_indices(slices.len(), step, config)
             .into_par_iter()
-            .map(|(index, seed)| training_sample(slices[index], seed, &config.augment, &config.masks, &protocol));
+            .map(|(index, seed)| (slices[index], seed))
+            .map(|(slice, seed)| {
+                let masks = (&config.masks, given.of(&slice.id));
+                training_sample(slice, seed, &config.augment, masks, &protocol)
+            });
         let loss = run.step(samples.collect(), clock.position(step, config.steps))?;
         losses.push(loss);
         bar.set_position(run.meta.step as u64);

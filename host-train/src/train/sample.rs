@@ -1,6 +1,7 @@
 //! One training sample: a slice, varied, measured through a random mask, as the network will see it on the device.
 
 use kscout_core::kspace::{LineSet, Pattern};
+use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,13 @@ pub struct MaskConfig {
     pub full: f32,
     /// The part of samples whose lines are the centre ones alone; the others have variable density.
     pub centre: f32,
+    /// The part of samples whose mask is one of those that a file gives for the slice, where there is such a file.
+    pub given: f32,
 }
 
 impl Default for MaskConfig {
     fn default() -> Self {
-        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5 }
+        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5, given: 0.8 }
     }
 }
 
@@ -54,16 +57,22 @@ pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> Lin
     pattern_mask(pattern, width, lines.clamp(1, width), rng.random())
 }
 
-/// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied.
+/// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied. `given` are masks
+/// that the slice may be seen through besides random ones.
 pub fn training_sample(
     slice: &Slice,
     seed: u64,
     augmentation: &AugmentConfig,
-    masks: &MaskConfig,
+    (masks, given): (&MaskConfig, &[LineSet]),
     protocol: &Protocol,
 ) -> Sample {
     let varied = augment(slice, protocol, augmentation, seed);
-    let mask = random_mask(slice.width, masks, &mut ChaCha8Rng::seed_from_u64(seed));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let random = random_mask(slice.width, masks, &mut rng);
+    let mask = match given.choose(&mut rng) {
+        Some(mask) if rng.random::<f32>() < masks.given => mask.clone(),
+        _ => random,
+    };
     let levels = observed_levels(&varied.kspace, &mask);
     Sample { image: levels_to_real(&levels).collect(), label: varied.label }
 }
@@ -91,7 +100,8 @@ mod tests {
     }
 
     fn sample(augmentation: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<u8>) {
-        let sample = training_sample(&slice(), seed, augmentation, &MaskConfig::default(), &Protocol::scanner());
+        let masks = (&MaskConfig::default(), [].as_slice());
+        let sample = training_sample(&slice(), seed, augmentation, masks, &Protocol::scanner());
         (sample.image, sample.label)
     }
 
@@ -100,6 +110,21 @@ mod tests {
         let config = AugmentConfig::default().with_probability(1.0);
         assert_eq!(sample(&config, 1), sample(&config, 1));
         assert_ne!(sample(&config, 1), sample(&config, 2));
+    }
+
+    #[test]
+    fn a_share_of_samples_is_seen_through_given_masks() {
+        let given = [pattern_mask(Pattern::Equispaced { centre_fraction: 0.0 }, 64, 4, 0)];
+        let off = AugmentConfig::default().with_probability(0.0);
+        let image = |share, given: &[LineSet], seed| {
+            let masks = MaskConfig { given: share, ..MaskConfig::default() };
+            training_sample(&slice(), seed, &off, (&masks, given), &Protocol::igs()).image
+        };
+        let through = |seed| image(1.0, &given, seed);
+        assert_eq!(through(1), through(2), "always the one mask");
+        assert_eq!(image(0.0, &given, 3), image(0.8, &[], 3), "never");
+        let seen = (0..40).filter(|&seed| image(0.5, &given, seed) == through(seed)).count();
+        assert!((10..=30).contains(&seen), "{seen} of 40");
     }
 
     #[test]

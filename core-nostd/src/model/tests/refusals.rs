@@ -33,7 +33,7 @@ fn header_fields() {
     assert!(matches!(patched(0, b"PNG").problem, Problem::Magic { .. }));
     let version = Problem::Mismatch { field: "version", got: 2, expected: 1 };
     assert_eq!(patched(8, &[2]), header(version));
-    let graphs = Problem::OutOfRange { field: "number of graphs", got: 0, min: 1, max: 2 };
+    let graphs = Problem::OutOfRange { field: "number of graphs", got: 0, min: 1, max: 3 };
     assert_eq!(patched(10, &[0]), header(graphs));
     let height = Problem::Mismatch { field: "height", got: 48, expected: 64 };
     assert_eq!(patched(20, &[48]), header(height));
@@ -91,11 +91,11 @@ fn provenance_text() {
 
 #[test]
 fn graph_records() {
-    let twice = Problem::OutOfRange { field: "kind", got: 1, min: 2, max: 2 };
+    let twice = Problem::OutOfRange { field: "kind", got: 1, min: 2, max: 3 };
     let second = HEADER_BYTES + GRAPH_BYTES;
     assert_eq!(patched(second, &[1]), BlobError { location: Location::GraphRecord(1), problem: twice });
-    let unknown = Problem::UnknownCode { field: "kind", got: 3 };
-    assert_eq!(patched(second, &[3]), BlobError { location: Location::GraphRecord(1), problem: unknown });
+    let unknown = Problem::UnknownCode { field: "kind", got: 4 };
+    assert_eq!(patched(second, &[4]), BlobError { location: Location::GraphRecord(1), problem: unknown });
     let here = |problem| BlobError { location: Location::Graph(GraphKind::Policy), problem };
     let macs = patched(second + 16, &[1, 0, 0, 0]);
     assert!(matches!(macs.problem, Problem::Mismatch { field: "multiply-accumulates", got: 1, .. }), "{macs}");

@@ -1,10 +1,14 @@
 //! The training of a slice policy in keys.
 
+use kscout_core::volume::{FIRST_LINES, MOST_LINES};
 use serde::{Deserialize, Serialize};
 
+use crate::mri::Protocol;
 use crate::rl::ppo::Settings;
+use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
+use crate::train::checks::Shared;
 
 /// What the budget is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +27,6 @@ pub struct VolumeConfig {
     pub budget: Budget,
     /// How slices are measured: `scanner` or `igs`.
     pub protocol: String,
-    /// Lines that every slice is given before the policy chooses.
-    pub first: usize,
     /// How often each training volume is measured, varied anew each time.
     pub copies: usize,
     /// Fewest lines a slice on average.
@@ -80,6 +82,33 @@ pub struct VolumeConfig {
 }
 
 impl VolumeConfig {
+    /// Refuses values out of range; returns the protocol.
+    pub(super) fn check(&self, width: usize) -> Result<Protocol, TrainError> {
+        let error = |key, message: String| Err(TrainError::Config { key, message });
+        let most = MOST_LINES.min(width);
+        if self.min_budget <= FIRST_LINES || self.min_budget > self.max_budget || self.max_budget > most {
+            let message = format!("must satisfy {FIRST_LINES} < min_budget <= max_budget <= {most}");
+            return error("min_budget, max_budget", message);
+        }
+        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines < FIRST_LINES || lines > most) {
+            return error("validate_lines", format!("{lines} is not within {FIRST_LINES} to {most}"));
+        }
+        if self.sharpness <= 0.0 || self.scale <= 0.0 {
+            return error("sharpness, scale", "must be above 0".into());
+        }
+        if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
+            return error("gamma, gae_lambda", "must be within 0 to 1".into());
+        }
+        let counts = [self.copies, self.ahead, self.warm_batch, self.episodes, self.epochs, self.minibatch];
+        let shared = Shared {
+            counts: ("copies, ahead, warm_batch, episodes, epochs, minibatch", &counts),
+            validate_lines: &self.validate_lines,
+            augment: &self.augment,
+            protocol: &self.protocol,
+        };
+        shared.check(width)
+    }
+
     /// The numbers of an update.
     pub fn settings(&self) -> Settings {
         Settings {
@@ -100,11 +129,10 @@ impl Default for VolumeConfig {
         Self {
             budget: Budget::Volume,
             protocol: "scanner".into(),
-            first: 2,
             copies: 8,
             min_budget: 4,
             max_budget: 16,
-            ahead: 6,
+            ahead: 5,
             warm_steps: 3000,
             warm_batch: 1024,
             warm_rate: 2e-3,

@@ -5,9 +5,11 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::volume::VIEW;
 
-use super::allocate::Allocate;
-use super::sharing::Sharing;
 use crate::net::{SlicePolicy, VolumeCritic};
+use crate::volume::{Allocate, Heart, Sharing};
+
+/// Lines a slice on average, in turn, of the scans that int8 is calibrated on.
+const CALIBRATION_BUDGETS: [usize; 4] = [6, 8, 12, 16];
 
 /// Added to a logit that must not be chosen.
 const NEVER: f32 = -1e9;
@@ -95,4 +97,22 @@ impl Allocate for Learned<'_> {
         };
         scans.iter().map(&mut best).collect()
     }
+}
+
+/// What `policy` sees of `hearts` while it shares budgets from few lines to many: what its int8 form is calibrated on.
+pub fn views_of(policy: &SlicePolicy, hearts: &[Heart], device: &Device) -> Vec<[i8; VIEW]> {
+    let learned = Learned { policy, device };
+    let mut seen = Vec::new();
+    for (number, heart) in hearts.iter().enumerate() {
+        let mean = CALIBRATION_BUDGETS[number % CALIBRATION_BUDGETS.len()];
+        let mut scan = Sharing::new(heart, mean);
+        while scan.left() > 0 {
+            if scan.left().is_multiple_of(heart.slices.len()) {
+                seen.extend(scan.views());
+            }
+            let slice = learned.next(&[&scan])[0];
+            scan.give(slice);
+        }
+    }
+    seen
 }

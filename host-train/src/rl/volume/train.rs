@@ -1,153 +1,275 @@
 //! The training of a slice policy: warm start, then PPO over volumes.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
+use indicatif::ProgressBar;
 use kscout_core::model::Model;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
-use rand::{Rng, SeedableRng};
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::allocate::{Allocate, Oracle, Uniform};
 use super::config::VolumeConfig;
-use super::heart::{Heart, Variation, follow};
 use super::learner::{Learned, VolumeActorCritic, VolumeSight};
-use super::position::ByPosition;
-use super::sharing::Sharing;
 use super::warm;
 use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
+use crate::export::{self, ExportError};
 use crate::mri::Protocol;
-use crate::rl::ppo::{self, Lesson, Step};
+use crate::mri::random::mix;
+use crate::orders::shared::ORACLE_AHEAD;
+use crate::progress;
+use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
+use crate::rl::train::{PolicyError, load_reward_segmenter};
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, Meta};
+use crate::train::log::Log;
 use crate::train::schedule::cosine;
+use crate::volume::allocate::{Oracle, Uniform, mean_dice};
+use crate::volume::heart::{Variation, centre_out, follow};
+use crate::volume::position::Plans;
+use crate::volume::{Allocate, Heart, Sharing};
 
-/// Mean Dice of `hearts` under `method` at `mean` lines.
-pub fn dice(hearts: &[Heart], method: &dyn Allocate, mean: usize, first: usize) -> f64 {
-    let lines = method.share(hearts, mean, first);
-    let sum: f64 = hearts.iter().zip(lines).map(|(heart, lines)| heart.tally(&lines).mean_dice()).sum();
-    sum / hearts.len() as f64
+/// The name of a slice policy in checkpoints.
+pub const NETWORK: &str = "slices";
+
+/// Training volumes that a score in training is of, at most.
+const SCORED: usize = 64;
+
+/// What a training does not change.
+struct Trainer<'a> {
+    config: &'a VolumeConfig,
+    hearts: Vec<Heart>,
+    validation: Vec<Heart>,
+    out: &'a Path,
+    device: Device,
 }
 
-fn optimizer(config: &VolumeConfig) -> ModuleOptimizer {
-    let clipping = burn::grad_clipping::GradientClippingConfig::Norm(config.max_gradient as f32);
-    let adamw = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-5);
-    adamw.with_grad_clipping(Some(clipping)).init()
-}
-
-/// Prototype.
-pub fn prototype(model: &Model<'_>, data: &Dataset, configs: &[VolumeConfig], order: &[u16]) {
-    let config = &configs[0];
-    let protocol: Protocol = config.protocol.parse().unwrap();
-    let start = std::time::Instant::now();
-    let val = follow(model, &measure(data, Split::Val, &protocol, 1), order).unwrap();
-    let volumes = data.volumes(Split::Train);
-    let variation = Variation { model, protocol: &protocol, augment: &config.augment, order };
-    let mut hearts = Vec::new();
-    for copy in 0..config.copies {
-        for (v, volume) in volumes.iter().enumerate() {
-            let seed = crate::mri::random::mix(config.seed ^ ((copy * 1000 + v) as u64) << 20);
-            hearts.push(variation.follow(volume, seed).unwrap());
-        }
-    }
-    eprintln!("followed {} volumes in {:?}", hearts.len(), start.elapsed());
-    for &mean in &config.validate_lines {
-        let position = ByPosition::learn(&hearts, mean, config.first);
-        eprintln!(
-            "mean {mean}: val uniform {:.4} position {:.4} oracle {:.4}; train uniform {:.4} position {:.4} {:?}",
-            dice(&val, &Uniform, mean, config.first),
-            dice(&val, &position, mean, config.first),
-            dice(&val, &Oracle { ahead: 8 }, mean, config.first),
-            dice(&hearts, &Uniform, mean, config.first),
-            dice(&hearts, &position, mean, config.first),
-            position.shares.map(|s| (s * 100.0).round() / 100.0),
-        );
-    }
-    for config in configs {
-        learn(&val, &hearts, config);
-    }
-}
-
-fn learn(val: &[Heart], hearts: &[Heart], config: &VolumeConfig) {
-    let device = Device::flex().autodiff();
-    device.seed(config.seed);
-    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut agent = VolumeActorCritic::new(&device);
-    let mut warm_optimizer = optimizer(config);
-    let begun = std::time::Instant::now();
-    let loss;
-    (agent, loss) = warm::start(agent, &mut warm_optimizer, hearts, config, &device, &mut rng);
-    eprintln!("warm: loss {loss:.4} in {:?}", begun.elapsed());
-    let some: Vec<Heart> = hearts.iter().step_by(7).cloned().collect();
-    report(&agent, val, &some, config);
-    let mut optimizer = optimizer(config);
-    for update in 0..config.updates {
-        let episodes = play(&agent.valid(), hearts, config, &mut rng);
-        let worth: f64 =
-            episodes.iter().flatten().map(|s: &Step<VolumeSight>| s.reward).sum::<f64>() / episodes.len() as f64;
-        let rate = cosine(update, config.updates, 0, config.learning_rate);
-        let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: &device };
-        let judge = |agent: &VolumeActorCritic, sights: &[&VolumeSight]| agent.judge(sights, config.sharpness, &device);
-        let (learned, report_) = ppo::update(agent, judge, &mut optimizer, &lesson, &mut rng);
-        agent = learned;
-        if (update + 1) % config.validate_every == 0 {
-            eprintln!(
-                "update {}: worth {worth:.3} entropy {:.3} kl {:.4} value {:.4} {:?}",
-                update + 1,
-                report_.entropy,
-                report_.kl,
-                report_.value_loss,
-                begun.elapsed()
-            );
-            report(&agent, val, &some, config);
-        }
-    }
-}
-
-fn report(agent: &VolumeActorCritic, val: &[Heart], train: &[Heart], config: &VolumeConfig) {
-    let device = Device::flex();
-    let player = agent.valid();
-    let learned = Learned { policy: &player.policy, device: &device };
-    let text: Vec<String> = config
-        .validate_lines
-        .iter()
-        .map(|&mean| {
-            format!(
-                "{mean}: {:.4} ({:.4})",
-                dice(val, &learned, mean, config.first),
-                dice(train, &learned, mean, config.first)
-            )
-        })
-        .collect();
-    eprintln!("  policy val (train) {}", text.join("  "));
-}
-
-/// Scans volumes by the policy's probabilities.
-fn play(
-    player: &VolumeActorCritic,
-    hearts: &[Heart],
+/// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
+/// `positions.json` (lines by position, the baseline) in `out`.
+///
+/// # Errors
+/// [`PolicyError`] says what does not fit, and where.
+pub fn train_slice_policy(
+    data: &Dataset,
+    reward: &Path,
+    out: &Path,
     config: &VolumeConfig,
-    rng: &mut impl Rng,
-) -> Vec<Vec<Step<VolumeSight>>> {
-    let device = Device::flex();
-    let mut scans: Vec<Sharing<'_>> = (0..config.episodes).map(|_| Sharing::any(hearts, config, rng)).collect();
-    let mut episodes: Vec<Vec<Step<VolumeSight>>> = scans.iter().map(|_| Vec::new()).collect();
-    loop {
-        let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
-        if active.is_empty() {
-            return episodes;
-        }
-        let sights: Vec<VolumeSight> = active.iter().map(|&i| VolumeSight::of(&scans[i])).collect();
-        let (log_p, values) = player.judge(&sights.iter().collect::<Vec<_>>(), config.sharpness, &device);
-        let log_p = log_p.into_data().try_into_vec::<f32>().expect("f32");
-        let values = values.into_data().try_into_vec::<f32>().expect("f32");
-        let most = log_p.len() / active.len();
-        for (n, sight) in sights.into_iter().enumerate() {
-            let row = &log_p[n * most..(n + 1) * most];
-            let choice = WeightedIndex::new(row.iter().map(|p| p.exp())).expect("numbers").sample(rng);
-            let reward = scans[active[n]].give(choice) * config.scale;
-            let step = Step { sight, choice, log_probability: row[choice], value: values[n], reward };
-            episodes[active[n]].push(step);
+    device: &Device,
+    resume: bool,
+) -> Result<Meta, PolicyError> {
+    let protocol = config.check(data.width())?;
+    let found = checkpoint::find_run(out)?;
+    if !resume && found.is_some() {
+        return Err(TrainError::Exists(out.to_owned()).into());
+    }
+    let graph = load_reward_segmenter(data, reward, &config.protocol, device)?;
+    let blob = export::segmenter_in_memory(data, &graph, &protocol, config.seed)?;
+    let model = Model::new_checked(&blob).map_err(ExportError::from)?;
+    let order = centre_out(data.width());
+    let hearts = training_hearts(data, &model, (config, &protocol), &order)?;
+    let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), &order)?;
+    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
+    let trainer = Trainer { config, hearts, validation, out, device: device.clone() };
+    trainer.run(data, found)
+}
+
+/// The training volumes, each varied `copies` times, followed line by line.
+fn training_hearts(
+    data: &Dataset,
+    model: &Model<'_>,
+    (config, protocol): (&VolumeConfig, &Protocol),
+    order: &[u16],
+) -> Result<Vec<Heart>, PolicyError> {
+    let volumes = data.volumes(Split::Train);
+    if volumes.is_empty() {
+        return Err(TrainError::NoSlices(data.dir().to_owned()).into());
+    }
+    let variation = Variation { model, protocol, augment: &config.augment, order };
+    let bar = progress::bar((volumes.len() * config.copies) as u64, 0, "volumes");
+    let mut hearts = Vec::with_capacity(volumes.len() * config.copies);
+    for copy in 0..config.copies {
+        for (number, volume) in volumes.iter().enumerate() {
+            let seed = mix(config.seed ^ ((copy << 32 | number) as u64 + 1));
+            hearts.push(variation.follow(volume, seed)?);
+            bar.inc(1);
         }
     }
+    bar.finish_and_clear();
+    Ok(hearts)
+}
+
+/// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.
+pub(super) fn begin<'a>(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut impl Rng) -> Sharing<'a> {
+    let heart = hearts.choose(rng).expect("a volume");
+    Sharing::new(heart, rng.random_range(config.min_budget..=config.max_budget))
+}
+
+impl Trainer<'_> {
+    fn run(&self, data: &Dataset, found: Option<(PathBuf, Meta)>) -> Result<Meta, PolicyError> {
+        let config = self.config;
+        let training = self.device.clone().autodiff();
+        training.seed(config.seed);
+        let mut agent = VolumeActorCritic::new(&training);
+        let mut optimizer = self.optimizer();
+        let mut meta = Meta::begun(NETWORK.into(), data, config);
+        let log = Log::open(self.out.join("log.csv"), self.columns())?;
+        let bar = progress::bar(config.updates as u64, 0, "slice policy");
+        let begun = std::time::Instant::now();
+        match found {
+            Some((dir, found)) => {
+                meta = found.resume(&dir, meta)?;
+                agent = checkpoint::load_weights(&dir, agent)?;
+                optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
+            }
+            None => {
+                self.report_baselines(&bar)?;
+                let mut rng = self.random(0);
+                let mut own = self.optimizer();
+                agent = warm::start(agent, &mut own, &self.hearts, config, &training, &mut rng).0;
+                meta.seconds = begun.elapsed().as_secs_f64();
+                self.validate_and_save(&agent, &optimizer, &mut meta, (0.0, UpdateReport::default()), (&log, &bar))?;
+            }
+        }
+        let before = meta.seconds - begun.elapsed().as_secs_f64();
+        while meta.step < config.updates {
+            let mut rng = self.random(meta.step as u64 + 1);
+            let episodes = self.play(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: meta.step })?;
+            let earned: f64 = episodes.iter().flatten().map(|step| step.reward).sum();
+            let rate = cosine(meta.step, config.updates, 0, config.learning_rate);
+            let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: &training };
+            let judge =
+                |agent: &VolumeActorCritic, sights: &[&VolumeSight]| agent.judge(sights, config.sharpness, &training);
+            let (learned, report) = ppo::update(agent, judge, &mut optimizer, &lesson, &mut rng);
+            agent = learned;
+            meta.step += 1;
+            if !report.is_finite() {
+                return Err(TrainError::Diverged { step: meta.step }.into());
+            }
+            bar.set_position(meta.step as u64);
+            meta.seconds = before + begun.elapsed().as_secs_f64();
+            if meta.step.is_multiple_of(config.validate_every) || meta.step == config.updates {
+                let worth = earned / config.scale / episodes.len() as f64;
+                self.validate_and_save(&agent, &optimizer, &mut meta, (worth, report), (&log, &bar))?;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(meta)
+    }
+
+    fn random(&self, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(stream);
+        rng
+    }
+
+    fn optimizer(&self) -> ModuleOptimizer {
+        let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
+        let adamw = AdamWConfig::new().with_weight_decay(self.config.weight_decay as f32).with_epsilon(1e-5);
+        adamw.with_grad_clipping(Some(clipping)).init()
+    }
+
+    /// Learns lines by position, and says how the baselines do.
+    fn report_baselines(&self, bar: &ProgressBar) -> Result<(), PolicyError> {
+        let plans = Plans::learn(&self.hearts, &self.config.validate_lines);
+        plans.write(&self.out.join(Plans::FILE)).map_err(TrainError::from)?;
+        if self.validation.is_empty() {
+            return Ok(());
+        }
+        let oracle = Oracle { ahead: ORACLE_AHEAD };
+        for method in [&Uniform as &dyn Allocate, &plans, &oracle] {
+            let line = self.scores(method, &self.validation).into_iter().map(|(budget, dice)| said(budget, dice));
+            bar.suspend(|| println!("{}{}", method.name(), line.collect::<String>()));
+        }
+        Ok(())
+    }
+
+    fn scores(&self, method: &dyn Allocate, hearts: &[Heart]) -> Vec<(usize, f64)> {
+        let budgets = self.config.validate_lines.iter();
+        budgets.map(|&budget| (budget, mean_dice(hearts, method, budget))).collect()
+    }
+
+    fn columns(&self) -> String {
+        let budgets = |prefix| self.config.validate_lines.iter().map(move |budget| format!(",{prefix}_{budget}"));
+        String::from("update,seconds,gain,entropy,kl,value_loss")
+            + &budgets("train_dice").chain(budgets("dice")).collect::<String>()
+    }
+
+    /// Scores the policy on training and validation volumes, and writes the checkpoints.
+    fn validate_and_save(
+        &self,
+        agent: &VolumeActorCritic,
+        optimizer: &ModuleOptimizer,
+        meta: &mut Meta,
+        (worth, report): (f64, UpdateReport),
+        (log, bar): (&Log, &ProgressBar),
+    ) -> Result<(), PolicyError> {
+        let player = agent.valid();
+        let learned = Learned { policy: &player.policy, device: &self.device };
+        let some: Vec<Heart> = self.hearts.iter().step_by(self.hearts.len().div_ceil(SCORED)).cloned().collect();
+        let taught = self.scores(&learned, &some);
+        let scores = if self.validation.is_empty() { Vec::new() } else { self.scores(&learned, &self.validation) };
+        let numbers =
+            [worth, report.entropy, report.kl, report.value_loss].map(|value| format!(",{value:.4}")).concat();
+        let dice: String = taught.iter().chain(&scores).map(|(_, dice)| format!(",{dice:.4}")).collect();
+        let row = format!("{},{:.0}{numbers}{dice}", meta.step, meta.seconds);
+        log.append(&row)?;
+        let said: String = scores.iter().map(|&(budget, dice)| said(budget, dice)).collect();
+        bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
+        if !scores.is_empty() {
+            meta.score = Some(scores.iter().map(|(_, dice)| dice).sum::<f64>() / scores.len() as f64);
+        }
+        if meta.score > meta.best {
+            meta.best = meta.score;
+            checkpoint::save(&self.out.join("best"), agent, None, meta)?;
+        }
+        Ok(checkpoint::save(&self.out.join("last"), agent, Some(optimizer), meta)?)
+    }
+
+    /// Scans volumes by the policy's probabilities. `None` where the network gives no numbers any more.
+    fn play(&self, player: &VolumeActorCritic, rng: &mut impl Rng) -> Option<Episodes<VolumeSight>> {
+        let config = self.config;
+        let mut scans: Vec<Sharing<'_>> = (0..config.episodes).map(|_| begin(&self.hearts, config, rng)).collect();
+        let mut episodes: Episodes<VolumeSight> = scans.iter().map(|_| Vec::new()).collect();
+        loop {
+            let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
+            if active.is_empty() {
+                return Some(episodes);
+            }
+            let sights: Vec<VolumeSight> = active.iter().map(|&i| VolumeSight::of(&scans[i])).collect();
+            let (log_p, values) = player.judge(&sights.iter().collect::<Vec<_>>(), config.sharpness, &self.device);
+            let log_p = log_p.into_data().try_into_vec::<f32>().expect("f32");
+            let values = values.into_data().try_into_vec::<f32>().expect("f32");
+            let rows = log_p.chunks_exact(log_p.len() / active.len());
+            for (((scan, sight), row), value) in active.iter().zip(sights).zip(rows).zip(values) {
+                let choice = WeightedIndex::new(row.iter().map(|p| p.exp())).ok()?.sample(rng);
+                let reward = scans[*scan].give(choice) * config.scale;
+                episodes[*scan].push(Step { sight, choice, log_probability: row[choice], value, reward });
+            }
+        }
+    }
+}
+
+/// `, 0.8123 at 8`
+fn said(budget: usize, dice: f64) -> String {
+    format!(", {dice:.4} at {budget}")
+}
+
+/// The slice policy in the checkpoint that `path` names, and the folder it lies in.
+///
+/// # Errors
+/// A checkpoint problem.
+pub fn load_slice_policy(
+    path: &Path,
+    device: &Device,
+) -> Result<(crate::net::SlicePolicy, Meta), checkpoint::CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    meta.expect_network(&dir, &[NETWORK])?;
+    let agent: VolumeActorCritic = checkpoint::load_weights(&dir, VolumeActorCritic::new(device))?;
+    Ok((agent.policy, meta))
 }

@@ -14,12 +14,11 @@ use kscout_core::volume::VIEW;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-use super::allocate::Allocate;
 use super::config::VolumeConfig;
-use super::heart::Heart;
 use super::learner::{Learned, VolumeActorCritic, views};
-use super::sharing::Sharing;
+use super::train::begin;
 use crate::train::schedule::cosine;
+use crate::volume::{Allocate, Heart, Sharing};
 
 /// Steps between two gatherings of states.
 const GATHER_EVERY: usize = 50;
@@ -63,8 +62,8 @@ pub fn start(
         }
         let batch: Vec<&Example> = (0..config.warm_batch).filter_map(|_| memory.choose(rng)).collect();
         let gains: Vec<f32> = batch.iter().map(|example| example.gain).collect();
-        let gains = Tensor::<1>::from_data(TensorData::new(gains, [batch.len()]), device);
-        let logits = agent.policy.forward(views(batch.iter().map(|example| &example.view), device));
+        let gains = Tensor::<2>::from_data(TensorData::new(gains, [batch.len(), 1]), device);
+        let logits = agent.policy.opinions(views(batch.iter().map(|example| &example.view), device));
         let logits = logits.clamp(-REACH, REACH);
         let loss = (logits.clone().exp() - gains * logits).mean();
         losses.push(f64::from(loss.clone().into_scalar::<f32>()));
@@ -85,7 +84,7 @@ fn gather(
 ) -> Vec<Example> {
     let device = Device::flex();
     let learned = Learned { policy: &player.policy, device: &device };
-    let mut scans: Vec<Sharing<'_>> = (0..SCANS).map(|_| Sharing::any(hearts, config, rng)).collect();
+    let mut scans: Vec<Sharing<'_>> = (0..SCANS).map(|_| begin(hearts, config, rng)).collect();
     let mut examples = Vec::new();
     loop {
         scans.retain(|scan| scan.left() > 0);
@@ -97,9 +96,8 @@ fn gather(
             if rng.random_bool(KEPT) {
                 let unit = UNIT / scan.lines().len() as f64;
                 let views = scan.views();
-                let example = |slice: usize| {
-                    Example { view: views[slice], gain: (scan.gain(slice, config.ahead) / unit) as f32 }
-                };
+                let example =
+                    |slice: usize| Example { view: views[slice], gain: (scan.gain(slice, config.ahead) / unit) as f32 };
                 examples.extend(scan.open().map(example));
             }
             if rng.random_bool(random) {

@@ -1,11 +1,7 @@
 //! A budget on its way to the slices of a volume: who has how many lines, and what that is worth.
 
-use kscout_core::volume::{Glimpse, MOST_LINES, VIEW, write_view};
-use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt};
-
-use super::config::VolumeConfig;
 use super::heart::{Heart, Tally};
+use kscout_core::volume::{FIRST_LINES, Glimpse, MOST_LINES, VIEW, write_view};
 
 /// The scan of a volume under way.
 #[derive(Clone, Debug)]
@@ -17,18 +13,12 @@ pub struct Sharing<'a> {
 }
 
 impl<'a> Sharing<'a> {
-    /// A scan of `mean` lines a slice on average, of which each slice has had `first`, or `mean` if that is fewer.
-    pub fn new(heart: &'a Heart, mean: usize, first: usize) -> Self {
-        let given = first.min(mean);
+    /// A scan of `mean` lines a slice on average, of which each slice has had its first ones.
+    pub fn new(heart: &'a Heart, mean: usize) -> Self {
+        let given = FIRST_LINES.min(mean);
         let lines = vec![given; heart.slices.len()];
         let tally = heart.tally(&lines);
         Self { heart, left: (mean - given) * lines.len(), lines, tally }
-    }
-
-    /// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.
-    pub fn any(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut impl Rng) -> Self {
-        let heart = hearts.choose(rng).expect("a volume");
-        Self::new(heart, rng.random_range(config.min_budget..=config.max_budget), config.first)
     }
 
     /// The volume.

@@ -13,9 +13,9 @@ pub trait Allocate: Sync {
     /// The slice of the next line, for each scan; every scan has an open slice.
     fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize>;
 
-    /// Shares `mean` lines a slice in every heart, each slice having had `first`; the lines of each slice.
-    fn share(&self, hearts: &[Heart], mean: usize, first: usize) -> Vec<Vec<usize>> {
-        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, mean, first)).collect();
+    /// Shares `mean` lines a slice in every heart; the lines of each slice.
+    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
+        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, mean)).collect();
         loop {
             let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
             if active.is_empty() {
@@ -27,6 +27,13 @@ pub trait Allocate: Sync {
             }
         }
     }
+}
+
+/// Mean over `hearts` of the mean Dice that `method` reaches with `mean` lines a slice.
+pub fn mean_dice(hearts: &[Heart], method: &dyn Allocate, mean: usize) -> f64 {
+    let lines = method.share(hearts, mean);
+    let sum: f64 = hearts.iter().zip(lines).map(|(heart, lines)| heart.tally(&lines).mean_dice()).sum();
+    sum / hearts.len() as f64
 }
 
 /// As many lines to each slice.
@@ -73,16 +80,16 @@ impl Oracle {
 
 impl Allocate for Oracle {
     fn name(&self) -> &'static str {
-        "oracle"
+        "allocation-oracle"
     }
 
     fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
         scans.iter().map(|scan| self.best(scan).0).collect()
     }
 
-    fn share(&self, hearts: &[Heart], mean: usize, first: usize) -> Vec<Vec<usize>> {
+    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
         let share = |heart: &Heart| {
-            let mut scan = Sharing::new(heart, mean, first);
+            let mut scan = Sharing::new(heart, mean);
             while scan.left() > 0 {
                 let (slice, count) = self.best(&scan);
                 (0..count).for_each(|_| {

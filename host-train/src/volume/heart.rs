@@ -1,22 +1,21 @@
 //! A volume whose slices have been followed line by line, and what a segmentation of it is worth.
 
+use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
-use kscout_core::volume::STRUCTURES;
+use kscout_core::volume::{MOST_LINES, STRUCTURES};
 use rayon::prelude::*;
 
 use super::trajectory::Trajectory;
 use crate::data::Volume;
-use crate::eval::run::MeasuredVolume;
 use crate::kernels::scan_arena;
+use crate::measure::MeasuredVolume;
 use crate::mri::{Protocol, acquire, random::mix};
 use crate::train::augment::{AugmentConfig, vary_image, vary_kspace};
 
 /// A volume's trajectories, from base to apex.
 #[derive(Clone, Debug)]
 pub struct Heart {
-    /// The patient.
-    pub patient: String,
     /// One a slice.
     pub slices: Vec<Trajectory>,
 }
@@ -95,6 +94,11 @@ impl Heart {
     }
 }
 
+/// The lines of a slice in the order in which a volume's scan measures them, as many as a slice may have.
+pub fn centre_out(width: usize) -> Vec<u16> {
+    Pattern::CentreOut.lines(width, MOST_LINES.min(width), 0).expect("a width that the core supports").to_vec()
+}
+
 /// Follows measured volumes, every slice by the lines of `order`.
 ///
 /// # Errors
@@ -105,7 +109,7 @@ pub fn follow(model: &Model<'_>, volumes: &[MeasuredVolume<'_>], order: &[u16]) 
         let slices = volume.slices.par_iter().map_init(arena, |arena, measured| {
             Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), order)
         });
-        Ok(Heart { patient: volume.patient.to_owned(), slices: slices.collect::<Result<_, _>>()? })
+        Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
     };
     volumes.iter().map(heart).collect()
 }
@@ -137,7 +141,7 @@ impl Variation<'_> {
             vary_kspace(&mut kspace, &image, self.augment, own);
             Trajectory::measure(self.model, arena, (&kspace, &label), self.order)
         });
-        Ok(Heart { patient: volume.patient.to_owned(), slices: slices.collect::<Result<_, _>>()? })
+        Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
     }
 }
 

@@ -52,6 +52,7 @@ impl Trajectory {
             all += energy;
             let sight = Sight {
                 width: model.width(),
+                levels: scan.segmented_image(),
                 logits: scan.logits(),
                 class_count: model.classes(),
                 logit_scale,

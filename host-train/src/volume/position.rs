@@ -1,10 +1,16 @@
 //! The best that can be done without looking: lines by a slice's place between base and apex.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kscout_core::volume::FIRST_LINES;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::allocate::Allocate;
 use super::heart::Heart;
 use super::sharing::Sharing;
+use crate::eval::atomic::write_atomically;
 
 /// Places between the first slice and the last at which lines are learned; between them they are interpolated.
 const PLACES: usize = 8;
@@ -12,20 +18,19 @@ const PLACES: usize = 8;
 const FINEST: f64 = 0.125;
 
 /// Lines a slice at each place, for one budget.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ByPosition {
     /// Lines at each place, relative to the mean.
     pub shares: [f64; PLACES],
     /// Lines a slice that it is made for.
     pub mean: usize,
-    /// Lines that every slice has.
-    pub first: usize,
 }
 
 impl ByPosition {
     /// Lines of the slices of a volume of `slices`: they sum up to the budget.
     pub fn lines(&self, slices: usize, most: usize) -> Vec<usize> {
-        let first = self.first.min(self.mean) as f64;
+        let first = FIRST_LINES.min(self.mean) as f64;
         let at = |slice: usize| {
             let place = slice as f64 / (slices.max(2) - 1) as f64 * (PLACES - 1) as f64;
             let below = (place as usize).min(PLACES - 2);
@@ -54,8 +59,8 @@ impl ByPosition {
     }
 
     /// Learns the shares on `hearts`: places take from each other as long as the mean Dice rises.
-    pub fn learn(hearts: &[Heart], mean: usize, first: usize) -> Self {
-        let mut best = Self { shares: [1.0; PLACES], mean, first };
+    pub fn learn(hearts: &[Heart], mean: usize) -> Self {
+        let mut best = Self { shares: [1.0; PLACES], mean };
         let mut score = best.score(hearts);
         let mut step = 0.5;
         while step >= FINEST {
@@ -84,22 +89,87 @@ impl ByPosition {
 }
 
 fn most(heart: &Heart) -> usize {
-    let scan = Sharing::new(heart, 0, 0);
+    let scan = Sharing::new(heart, 0);
     (0..heart.slices.len()).map(|slice| scan.most(slice)).min().unwrap_or(0)
 }
 
-impl Allocate for ByPosition {
+/// Plans for some budgets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plans {
+    /// One a budget.
+    pub plans: Vec<ByPosition>,
+}
+
+/// Why a file of plans could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {message}; `kscout train policy` with budget = \"volume\" writes this file")]
+pub struct PlansError {
+    path: PathBuf,
+    message: String,
+}
+
+impl Plans {
+    /// The file's name in a training's folder.
+    pub const FILE: &str = "positions.json";
+
+    /// Learns a plan for each budget.
+    pub fn learn(hearts: &[Heart], budgets: &[usize]) -> Self {
+        Self { plans: budgets.iter().map(|&mean| ByPosition::learn(hearts, mean)).collect() }
+    }
+
+    /// The plan for `mean` lines a slice: the one made for the nearest budget.
+    pub fn plan(&self, mean: usize) -> ByPosition {
+        let nearest = self.plans.iter().min_by_key(|plan| plan.mean.abs_diff(mean));
+        let shares = nearest.map_or([1.0; PLACES], |plan| plan.shares);
+        ByPosition { shares, mean }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&self, path: &Path) -> Result<(), PlansError> {
+        let text = serde_json::to_string_pretty(self).expect("numbers only");
+        write_atomically(path, text.as_bytes()).map_err(|error| refused(path, error))
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, PlansError> {
+        let text = fs::read_to_string(path).map_err(|error| refused(path, error))?;
+        let plans: Self = serde_json::from_str(&text).map_err(|error| refused(path, error))?;
+        let sound = |share: &f64| share.is_finite() && *share >= 0.0;
+        if !plans.plans.iter().all(|plan| plan.shares.iter().all(sound)) {
+            return Err(refused(path, "a share is negative or no number"));
+        }
+        Ok(plans)
+    }
+}
+
+fn refused(path: &Path, message: impl ToString) -> PlansError {
+    PlansError { path: path.to_owned(), message: message.to_string() }
+}
+
+impl Allocate for Plans {
     fn name(&self) -> &'static str {
-        "by position"
+        "by-position"
     }
 
     fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
         let next = |scan: &&Sharing<'_>| {
-            let wanted = self.lines(scan.lines().len(), most(scan.heart()));
+            let (slices, given) = (scan.lines().len(), scan.lines().iter().sum::<usize>());
+            let wanted = self.plan((given + scan.left()) / slices).lines(slices, most(scan.heart()));
             let missing = |slice: usize| wanted[slice] as i64 - scan.lines()[slice] as i64;
             scan.open().max_by_key(|&slice| missing(slice)).expect("an open slice")
         };
         scans.iter().map(next).collect()
+    }
+
+    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
+        let plan = self.plan(mean);
+        hearts.iter().map(|heart| plan.lines(heart.slices.len(), most(heart))).collect()
     }
 }
 
@@ -111,7 +181,7 @@ mod tests {
     fn lines_sum_up_to_the_budget_and_follow_the_shares() {
         let mut shares = [1.0; PLACES];
         shares[PLACES - 1] = 0.0;
-        let plan = ByPosition { shares, mean: 6, first: 2 };
+        let plan = ByPosition { shares, mean: 6 };
         for slices in 1..20 {
             let lines = plan.lines(slices, 48);
             assert_eq!(lines.iter().sum::<usize>(), 6 * slices, "{slices} slices");

@@ -1,0 +1,82 @@
+//! Lines of a volume whose slices share a budget: `budget` a slice on average. Inside a slice they come centre-out.
+
+use kscout_core::model::Model;
+use kscout_core::volume::{MOST_LINES, VolumeScan, volume_arena_bytes_with};
+
+use super::{LineOrder, OrderError};
+use crate::kernels::fastest;
+use crate::measure::MeasuredVolume;
+use crate::segment::HeapArena;
+use crate::volume::Allocate;
+use crate::volume::allocate::Oracle;
+use crate::volume::heart::{centre_out, follow};
+use crate::volume::position::Plans;
+
+/// How far the allocation oracle looks ahead.
+pub const ORACLE_AHEAD: usize = 8;
+
+/// The model's slice policy in int8, in the core's scan of a volume: what a device would measure.
+pub struct SlicePolicyOrder<'m> {
+    /// Holds segmenter and slice policy.
+    pub model: &'m Model<'m>,
+}
+
+impl LineOrder for SlicePolicyOrder<'_> {
+    fn name(&self) -> &'static str {
+        "slice-policy"
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let (slices, kernels) = (volume.slices.len(), fastest());
+        let budget = budget * slices;
+        let mut arena = HeapArena::new(volume_arena_bytes_with(self.model, slices, budget, &kernels));
+        let mut scan = VolumeScan::with_kernels(self.model, arena.bytes(), slices, budget, kernels)?;
+        let mut orders = vec![Vec::new(); slices];
+        while let Some((slice, line)) = scan.propose()? {
+            scan.push_line(slice, volume.slices[slice].kspace.line(line))?;
+            orders[slice].push(line as u16);
+        }
+        Ok(orders)
+    }
+}
+
+/// Lines by a slice's place between base and apex, as learned on training volumes.
+pub struct PositionOrder {
+    /// What was learned.
+    pub plans: Plans,
+}
+
+impl LineOrder for PositionOrder {
+    fn name(&self) -> &'static str {
+        "by-position"
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let width = volume.slices.first().map_or(0, |slice| slice.slice.width);
+        let lines = self.plans.plan(budget).lines(volume.slices.len(), MOST_LINES.min(width));
+        Ok(prefixes(&centre_out(width), &lines))
+    }
+}
+
+/// Knows the truth: gives lines to the slice whose next ones gain the most Dice.
+pub struct AllocationOracle<'m> {
+    /// Holds the segmenter.
+    pub model: &'m Model<'m>,
+}
+
+impl LineOrder for AllocationOracle<'_> {
+    fn name(&self) -> &'static str {
+        "allocation-oracle"
+    }
+
+    fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
+        let order = centre_out(self.model.width());
+        let hearts = follow(self.model, std::slice::from_ref(volume), &order)?;
+        let lines = Oracle { ahead: ORACLE_AHEAD }.share(&hearts, budget);
+        Ok(lines.iter().flat_map(|lines| prefixes(&order, lines)).collect())
+    }
+}
+
+fn prefixes(order: &[u16], lines: &[usize]) -> Vec<Vec<u16>> {
+    lines.iter().map(|&lines| order[..lines.min(order.len())].to_vec()).collect()
+}

@@ -1,0 +1,109 @@
+//! Masks that a policy or a pattern makes of the training slices, for a segmenter to be tuned to.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kscout_core::kspace::LineSet;
+
+use crate::data::{Dataset, SliceId, Split};
+use crate::eval::atomic::write_atomically;
+
+/// The file's first line.
+const HEADER: &str = "slice,lines";
+
+/// Why a file of masks could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {message}; `kscout masks` writes such files", path.display())]
+pub struct GivenMasksError {
+    path: PathBuf,
+    message: String,
+}
+
+/// Masks of slices, any number of each.
+#[derive(Clone, Debug, Default)]
+pub struct GivenMasks {
+    masks: HashMap<String, Vec<LineSet>>,
+}
+
+impl GivenMasks {
+    /// Writes a file: a row a mask, the slice's name and the lines in the order in which they were measured.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(path: &Path, rows: &[(SliceId, Vec<u16>)]) -> Result<(), GivenMasksError> {
+        let row = |(slice, lines): &(SliceId, Vec<u16>)| {
+            let lines: Vec<String> = lines.iter().map(u16::to_string).collect();
+            format!("{slice},{}\n", lines.join(" "))
+        };
+        let text = format!("{HEADER}\n") + &rows.iter().map(row).collect::<String>();
+        write_atomically(path, text.as_bytes()).map_err(|error| refused(path, error.to_string()))
+    }
+
+    /// Reads a file that has masks of every training slice of `data`.
+    ///
+    /// # Errors
+    /// What is wrong, and in which row.
+    pub fn read(path: &Path, data: &Dataset) -> Result<Self, GivenMasksError> {
+        let text = fs::read_to_string(path).map_err(|error| refused(path, error.to_string()))?;
+        let mut lines = text.lines();
+        if lines.next() != Some(HEADER) {
+            return Err(refused(path, format!("the first line is not `{HEADER}`")));
+        }
+        let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
+        for (number, line) in lines.enumerate() {
+            let (slice, mask) =
+                row(line, data.width()).map_err(|message| refused(path, format!("row {}: {message}", number + 2)))?;
+            masks.entry(slice.to_owned()).or_default().push(mask);
+        }
+        let slices = data.slices(Split::Train);
+        match slices.iter().find(|slice| !masks.contains_key(&slice.id.to_string())) {
+            Some(slice) => Err(refused(path, format!("no mask of training slice {}", slice.id))),
+            None => Ok(Self { masks }),
+        }
+    }
+
+    /// The masks of a slice, at least one of each training slice.
+    pub fn of(&self, slice: &SliceId) -> &[LineSet] {
+        self.masks.get(&slice.to_string()).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn row(line: &str, width: usize) -> Result<(&str, LineSet), String> {
+    let (slice, lines) = line.split_once(',').ok_or("no comma; expected `patient001/3,64 63 65`")?;
+    let mut mask = LineSet::new(width).map_err(|error| error.to_string())?;
+    for line in lines.split_whitespace() {
+        let number: usize = line.parse().map_err(|_| format!("`{line}` is no line"))?;
+        if mask.insert(number).map_err(|error| error.to_string())? {
+            continue;
+        }
+        return Err(format!("line {number} comes twice"));
+    }
+    if mask.is_empty() { Err("no lines".into()) } else { Ok((slice, mask)) }
+}
+
+fn refused(path: &Path, message: String) -> GivenMasksError {
+    GivenMasksError { path: path.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_a_slice_and_its_lines() {
+        let (slice, mask) = row("patient001/3,16 15 17", 32).unwrap();
+        assert_eq!(slice, "patient001/3");
+        assert_eq!((0..32).filter(|&line| mask.contains(line)).collect::<Vec<_>>(), [15, 16, 17]);
+    }
+
+    #[test]
+    fn rows_that_are_none_are_refused_in_words() {
+        let message = |line| row(line, 32).unwrap_err();
+        assert!(message("patient001/3").contains("no comma"));
+        assert!(message("patient001/3,1 x").contains("`x` is no line"));
+        assert!(message("patient001/3,1 1").contains("line 1 comes twice"));
+        assert!(message("patient001/3,32").contains("32"));
+        assert_eq!(message("patient001/3,"), "no lines");
+    }
+}

@@ -1,0 +1,19 @@
+//! Volumes whose slices share a budget.
+//!
+//! Inside a slice the lines come in one order, so what a slice looks like after n lines does not depend on the other
+//! slices: a [`trajectory`] holds it for every n, and a [`heart`] those of a volume. A [`sharing`] of a budget then only looks
+//! things up, and a thousand decisions cost what one segmentation does.
+//!
+//! [`allocate`]: who gets the next line: uniform, or by an oracle; [`position`]: by a slice's place. What learns to say so is
+//! in [`rl::volume`](crate::rl::volume).
+
+pub mod allocate;
+pub mod heart;
+pub mod position;
+pub mod sharing;
+pub mod trajectory;
+
+pub use allocate::Allocate;
+pub use heart::Heart;
+pub use position::ByPosition;
+pub use sharing::Sharing;
