@@ -123,6 +123,8 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     job.eval(&["--baselines", "learned-mask", "--mask", &gone]).refused(&["gone.json", "kscout train mask"]);
     job.eval(&["--mask", &gone]).refused(&["gone.json", "learned-mask"]);
     job.eval(&["--baselines", "one-step-oracle", "--candidates", "5"]).refused(&["--candidates 5", "6"]);
+    let alike = ["--baselines", "nearest-neighbour", "--centre-first", "0"];
+    job.eval(&alike).refused(&["--centre-first 0", "1 to 64"]);
     job.eval(&["--limit-volumes", "0"]).refused(&["--limit-volumes"]);
     let few = ["--out", &mask, "--budget", "4", "--volumes", "1", "--candidates", "6"];
     job.mask(&few).succeeded();

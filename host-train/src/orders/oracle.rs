@@ -18,6 +18,9 @@ const PASSES: usize = 8;
 pub struct Oracle<'a> {
     /// Judges every try.
     pub judge: &'a Judge<'a>,
+    /// So many centre lines are measured first. One step ahead, the very first choices are blind: a line that is best alone is
+    /// often one that others do not go well with.
+    pub centre: usize,
     /// Lines are tried among so many nearest to the centre; then the others, outward.
     pub nearest: usize,
 }
@@ -30,13 +33,14 @@ impl LineOrder for Oracle<'_> {
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let Some(width) = volume.slices.first().map(|measured| measured.slice.width) else { return Ok(Vec::new()) };
         let reconstruction = self.judge.reconstruction();
-        let slices = volume.slices.iter().map(|measured| Growing::new(measured, &[], reconstruction));
-        let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
         let order = candidates(width, width)?;
+        let centre = &order[..self.centre.min(budget).min(width)];
+        let slices = volume.slices.iter().map(|measured| Growing::new(measured, centre, reconstruction));
+        let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
         let (near, far) = order.split_at(self.nearest.clamp(1, width));
         let mut bench = self.judge.bench();
         let mut sofar: Tally = slices.iter_mut().map(|slice| slice.tally(self.judge, &mut bench)).sum();
-        for step in 0..budget {
+        for step in centre.len()..budget {
             let tried = if step < near.len() { near } else { &far[..(step + 1 - near.len()).min(far.len())] };
             let tallies = tally_each(self.judge, &mut slices, tried);
             let (chosen, pooled) = self.choose(&tallies, sofar);
@@ -100,7 +104,7 @@ mod tests {
         let judge = Judge::new(&model, Score::Dice).unwrap();
         let mut volume = measure(&data, Split::Train, &Protocol::scanner(), 1).swap_remove(0);
         volume.slices = volume.slices.drain(4..5).collect();
-        let lines = Oracle { judge: &judge, nearest: 64 }.orders(&volume, 4).unwrap().swap_remove(0);
+        let lines = Oracle { judge: &judge, centre: 0, nearest: 64 }.orders(&volume, 4).unwrap().swap_remove(0);
         let mut bench = judge.bench();
         let mut dice = |lines: &[u16]| {
             let mut growing = Growing::new(&volume.slices[0], lines, judge.reconstruction()).unwrap();
@@ -126,7 +130,7 @@ mod tests {
             let scores = score(&volumes, &scan_volumes(&model, &core, &volumes, method, budget).unwrap()).unwrap();
             mean_dice(&scores).iter().sum::<f64>()
         };
-        let oracle = Oracle { judge: &judge, nearest: 64 };
+        let oracle = Oracle { judge: &judge, centre: 0, nearest: 64 };
         for budget in [1, 4, 8] {
             let (best, centre) =
                 (dice(Method::Order(&oracle), budget), dice(Method::Pattern(Pattern::CentreOut), budget));
@@ -140,8 +144,9 @@ mod tests {
         let model = segmenter.model();
         let judge = Judge::new(&model, Score::Dice).unwrap();
         let volume = measure(&data, Split::Train, &Protocol::igs(), 1).swap_remove(0);
-        for lines in (Oracle { judge: &judge, nearest: 3 }).orders(&volume, 6).unwrap() {
+        for lines in (Oracle { judge: &judge, centre: 2, nearest: 3 }).orders(&volume, 6).unwrap() {
             let mut near = lines[..3].to_vec();
+            assert_eq!(near[..2], [32, 31], "two of the centre to begin with");
             near.sort_unstable();
             assert_eq!((&near[..], &lines[3..]), (&[31, 32, 33][..], &[30, 34, 29][..]));
         }
