@@ -67,9 +67,10 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     assert_eq!(told["provenance"]["protocol"], "scanner");
     assert_eq!(told["provenance"]["volumes"].as_array().unwrap().len(), 3);
 
-    let options = ["--baselines", "all", "--mask", &mask, "--candidates", "8", "--neighbours", "3"];
+    let learned = ["learned-mask", "nearest-neighbour", "one-step-oracle", "mask-oracle", "allocation-oracle"];
+    let list = format!("patterns,{}", learned.join(","));
+    let options = ["--baselines", &list, "--mask", &mask, "--candidates", "8", "--neighbours", "3"];
     let table = job.eval(&options).succeeded();
-    let learned = ["learned-mask", "nearest-neighbour", "one-step-oracle", "mask-oracle"];
     for method in ["centre-out", "random-low-bias", "random"].iter().chain(&learned) {
         assert!(table.contains(method), "{method} is not in\n{table}");
     }
@@ -120,6 +121,9 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
 
     job.eval(&["--baselines", "oracle"]).refused(&["oracle", "one-step-oracle"]);
     job.eval(&["--baselines", "all"]).refused(&["--mask", "kscout train mask"]);
+    job.eval(&["--baselines", "by-position,one-step-oracle"]).refused(&["by-position", "--positions", "train policy"]);
+    job.eval(&["--baselines", "by-position", "--positions", &gone]).refused(&["gone.json"]);
+    job.eval(&["--positions", &gone]).refused(&["gone.json", "by-position"]);
     job.eval(&["--baselines", "learned-mask", "--mask", &gone]).refused(&["gone.json", "kscout train mask"]);
     job.eval(&["--mask", &gone]).refused(&["gone.json", "learned-mask"]);
     job.eval(&["--baselines", "one-step-oracle", "--candidates", "5"]).refused(&["--candidates 5", "6"]);

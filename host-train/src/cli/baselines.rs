@@ -162,7 +162,8 @@ impl BaselineArgs {
         if let Some(first) = self.centre_first.filter(|first| !(fewest..=nearest).contains(first)) {
             return Err(format!("--centre-first {first}: expected {fewest} to {nearest} lines").into());
         }
-        self.learned_mask(width, most).map(|_| ())
+        self.learned_mask(width, most)?;
+        self.plans().map(|_| ())
     }
 
     /// Whether one of them asks a segmenter for its lines, by name.
@@ -213,12 +214,8 @@ impl BaselineArgs {
                 Box::new(Fixed { name, lines })
             }
             Baseline::ByPosition => {
-                let path = self.positions.as_deref();
-                let path = path.ok_or(
-                    "by-position: give its file with --positions FILE.json; `kscout train policy` with budget = \"volume\" \
-                     leaves positions.json in its folder",
-                )?;
-                Box::new(PositionOrder { plans: Plans::read(path)? })
+                let plans = self.plans()?.ok_or("by-position was not asked for")?;
+                Box::new(PositionOrder { plans })
             }
             Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model }),
         })
@@ -252,6 +249,24 @@ impl BaselineArgs {
         let path = self.mask.as_deref();
         let path = path.ok_or("learned-mask: give its file with --mask FILE.json; `kscout train mask` makes one")?;
         Ok(Some(LearnedMask::read_for(path, width, most)?))
+    }
+
+    /// The lines by position of the file, if they are asked for.
+    fn plans(&self) -> Result<Option<Plans>, Failure> {
+        if !self.baselines.0.contains(&Baseline::ByPosition) {
+            return match &self.positions {
+                Some(path) => {
+                    Err(format!("--positions {}: --baselines does not have by-position", path.display()).into())
+                }
+                None => Ok(None),
+            };
+        }
+        let path = self.positions.as_deref();
+        let path = path.ok_or(
+            "by-position: give its file with --positions FILE.json; `kscout train policy` with budget = \"volume\" leaves \
+             positions.json in its folder",
+        )?;
+        Ok(Some(Plans::read(path)?))
     }
 }
 
