@@ -34,6 +34,7 @@ pub struct Grower<'t> {
     ramp: Vec<Complex32>,
     profile: Vec<Complex32>,
     mirror: Vec<Complex32>,
+    filled: Vec<Complex32>,
     trial: Option<Grown>,
     levels: Vec<i8>,
 }
@@ -56,6 +57,7 @@ impl<'t> Grower<'t> {
             ramp: vec![Complex32::ZERO; width],
             profile: vec![Complex32::ZERO; height],
             mirror: vec![Complex32::ZERO; height],
+            filled: vec![Complex32::ZERO; if reconstruction.is_symmetric() { height * width } else { 0 }],
             trial: None,
             levels: vec![0; height * width],
         })
@@ -93,7 +95,8 @@ impl<'t> Grower<'t> {
     pub fn levels(&mut self, grown: &mut Grown) -> &[i8] {
         let quantised = if self.reconstruction.is_symmetric() {
             let homodyne = Homodyne::new(self.reconstruction, &mut grown.paired, &mut self.mirror);
-            homodyne.quantise(&fastest(), &grown.image, &mut self.ramp, &mut self.levels)
+            let image = (&*grown.image, self.ramp.len());
+            homodyne.quantise(&fastest(), image, &mut self.filled, &mut self.levels)
         } else {
             quantise_magnitude_with(&fastest(), &grown.image, self.ramp.len(), &mut self.levels)
         };

@@ -17,13 +17,14 @@
 //! lines are paired there is nothing to fill in.
 //!
 //! # Cost
-//! Beside the image it takes memory for another, and one more line. In multiples of `H * W` complex multiply-adds, a line
+//! Beside the image it takes memory for another, and one more line; and for a third while it is looked at, which a scan lends
+//! from the networks' arena. In multiples of `H * W` complex multiply-adds, a line
 //! without a measured mirror costs 1, as in zero filling; DC 2; a line that completes a pair 4, for both lines join `S` and
 //! the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square root and two
-//! divisions a pixel, twice: once for its brightness, once for its levels.
+//! divisions a pixel more.
 
 use super::mask::LineSet;
-use super::recon::{IMAGE_ZERO_POINT, ReconError, Twiddles, expect_length, gain_for, grow_image_with};
+use super::recon::{ReconError, Twiddles, expect_length, grow_image_with, quantise_magnitude_with};
 use crate::Complex32;
 use crate::kernels::Kernels;
 
@@ -94,54 +95,30 @@ impl<'a> Homodyne<'a> {
         Ok(())
     }
 
-    /// Writes row y of the reconstructed image: complex, but real where the weight is 1 and there is a phase.
-    ///
-    /// `image` is that of all measured lines. Without such a row, `row` stays as it was.
-    pub fn row<K: Kernels + ?Sized>(&self, kernels: &K, image: &[Complex32], y: usize, row: &mut [Complex32]) {
-        let pixels = y.saturating_mul(row.len())..y.saturating_add(1).saturating_mul(row.len());
-        if let (Some(image), Some(paired)) = (image.get(pixels.clone()), self.paired.get(pixels)) {
-            kernels.homodyne(image, paired, self.weight, row);
-        }
+    /// Writes the reconstructed image, for as many pixels as `image` (that of all measured lines) and `out` hold: complex, but
+    /// real where the weight is 1 and there is a phase.
+    pub fn fill_in<K: Kernels + ?Sized>(&self, kernels: &K, image: &[Complex32], out: &mut [Complex32]) {
+        kernels.homodyne(image, self.paired, self.weight, out);
     }
 
     /// Writes the quantised image, as [`quantise_magnitude`](super::quantise_magnitude) does of the zero-filled one.
     ///
-    /// `image` is that of all measured lines, and `row` scratch for W values.
+    /// `image` is that of all measured lines, with rows of `width`; `filled` is scratch as large, and takes the reconstructed
+    /// image.
     ///
     /// # Errors
-    /// [`ReconError`] if a length does not fit; nothing has been written.
+    /// [`ReconError`] if a length does not fit.
     pub fn quantise<K: Kernels + ?Sized>(
         &self,
         kernels: &K,
-        image: &[Complex32],
-        row: &mut [Complex32],
+        (image, width): (&[Complex32], usize),
+        filled: &mut [Complex32],
         out: &mut [i8],
     ) -> Result<(), ReconError> {
-        let width = row.len();
-        if width == 0 {
-            return Err(ReconError::Width { width });
-        }
-        let height = image.len() / width;
-        expect_length("the image", image.len(), height * width)?;
         expect_length("the image of paired lines", self.paired.len(), image.len())?;
-        expect_length("the quantised image", out.len(), image.len())?;
-        let mut energy = 0.0;
-        for y in 0..height {
-            self.row(kernels, image, y, row);
-            energy += kernels.energy(row, width);
-        }
-        let Some(gain) = gain_for(energy, image.len()) else {
-            out.fill(IMAGE_ZERO_POINT);
-            return Ok(());
-        };
-        let mut rest = out;
-        for y in 0..height {
-            let Some((levels, below)) = rest.split_at_mut_checked(width) else { break };
-            rest = below;
-            self.row(kernels, image, y, row);
-            kernels.quantise(row, gain, levels);
-        }
-        Ok(())
+        expect_length("the reconstructed image", filled.len(), image.len())?;
+        self.fill_in(kernels, image, filled);
+        quantise_magnitude_with(kernels, filled, width, out)
     }
 }
 
@@ -244,9 +221,9 @@ mod tests {
             measured.insert(line).unwrap();
         }
         let mut out = vec![ZERO; image.len()];
-        out.chunks_exact_mut(width).enumerate().for_each(|(y, row)| homodyne.row(&kernels, &image, y, row));
-        let (mut levels, mut expected) = (vec![0; image.len()], vec![1; image.len()]);
-        homodyne.quantise(&kernels, &image, &mut ramp, &mut levels).unwrap();
+        let mut levels = vec![0; image.len()];
+        homodyne.quantise(&kernels, (&image, width), &mut out, &mut levels).unwrap();
+        let mut expected = vec![1; image.len()];
         quantise_magnitude(&out, width, &mut expected).unwrap();
         assert_eq!(levels, expected);
         (image, out)
@@ -344,13 +321,15 @@ mod tests {
         assert_eq!(push(256, 8, 15, 16), length("the mirror image's line", 15, 16));
         assert_eq!(push(256, 8, 16, 8), length("the phase ramp", 16, 8));
         assert_eq!(push(256, 16, 16, 16), ReconError::Line { line: 16, width: 16 });
-        let (mut row, mut levels) = ([ZERO; 16], [0; 256]);
-        let mut quantise = |row: &mut [Complex32], out: usize| {
-            homodyne.quantise(&kernels, &image, row, &mut levels[..out]).unwrap_err()
+        let (mut filled, mut levels) = ([ZERO; 256], [0; 256]);
+        let mut quantise = |pixels: usize, width, room: usize, out: usize| {
+            let (image, filled) = ((&image[..pixels], width), &mut filled[..room]);
+            homodyne.quantise(&kernels, image, filled, &mut levels[..out]).unwrap_err()
         };
-        assert_eq!(quantise(&mut [], 256), ReconError::Width { width: 0 });
-        assert_eq!(quantise(&mut row[..15], 256), length("the image", 255, 256));
-        assert_eq!(quantise(&mut row, 255), length("the quantised image", 256, 255));
+        assert_eq!(quantise(255, 16, 255, 255), length("the image of paired lines", 255, 256));
+        assert_eq!(quantise(256, 16, 255, 256), length("the reconstructed image", 256, 255));
+        assert_eq!(quantise(256, 0, 256, 256), ReconError::Width { width: 0 });
+        assert_eq!(quantise(256, 16, 256, 255), length("the quantised image", 256, 255));
         assert_eq!(paired, [ZERO; 256]);
     }
 

@@ -194,18 +194,14 @@ pub fn quantise_magnitude_with<K: Kernels + ?Sized>(
     }
     expect_length("the image", image.len(), image.len() - image.chunks_exact(width).remainder().len())?;
     expect_length("the quantised image", out.len(), image.len())?;
-    match gain_for(kernels.energy(image, width), image.len()) {
-        Some(gain) => kernels.quantise(image, gain, out),
-        None => out.fill(IMAGE_ZERO_POINT),
-    }
-    Ok(())
-}
-
-/// Levels per unit of magnitude, for an image's sum of squares; `None` without a usable RMS.
-pub(super) fn gain_for(energy: f32, pixels: usize) -> Option<f32> {
-    let rms = libm::sqrtf(energy / pixels as f32);
+    let rms = libm::sqrtf(kernels.energy(image, width) / image.len() as f32);
     let gain = IMAGE_LEVELS_PER_RMS / rms;
-    (rms > 0.0 && rms.is_finite() && gain.is_finite()).then_some(gain)
+    if !(rms > 0.0 && rms.is_finite() && gain.is_finite()) {
+        out.fill(IMAGE_ZERO_POINT);
+        return Ok(());
+    }
+    kernels.quantise(image, gain, out);
+    Ok(())
 }
 
 fn energy(value: &Complex32) -> f32 {

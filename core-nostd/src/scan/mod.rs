@@ -61,16 +61,19 @@ pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> 
 }
 
 /// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
-/// Homodyne reconstruction takes an image more.
+/// Homodyne reconstruction takes an image more, and lends one from the graphs.
 ///
 /// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
 pub const fn arena_bytes_for(height: usize, width: usize, reconstruction: Reconstruction, graph_bytes: usize) -> usize {
     let pixels = height.saturating_mul(width);
-    let homodyne = if reconstruction.is_symmetric() {
-        carved_bytes::<Complex32>(pixels).saturating_add(carved_bytes::<Complex32>(height))
+    // The image of paired lines and a line; and the reconstructed image, while nothing of the networks is held.
+    let (homodyne, lent) = if reconstruction.is_symmetric() {
+        let pixels = carved_bytes::<Complex32>(pixels);
+        (pixels.saturating_add(carved_bytes::<Complex32>(height)), pixels)
     } else {
-        0
+        (0, 0)
     };
+    let graph_bytes = if graph_bytes < lent { lent } else { graph_bytes };
     carved_bytes::<Complex32>(pixels)
         .saturating_add(carved_bytes::<Complex32>(height))
         .saturating_add(carved_bytes::<Complex32>(width).saturating_mul(2))
@@ -372,15 +375,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     }
 
     /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
-    /// `out` has whole rows for. Zero-filled it is the [`complex_image`](Self::complex_image), else see [`Homodyne::row`].
+    /// `out` holds. Zero-filled it is the [`complex_image`](Self::complex_image), else see [`Homodyne::fill_in`].
     pub fn reconstruct(&self, out: &mut [Complex32]) {
-        let (image, width) = (&*self.memory.image, self.mask.width());
-        for (y, row) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            match (&self.memory.homodyne, image.get(y * width..(y + 1) * width)) {
-                (Some(homodyne), _) => homodyne.row(&self.kernels, image, y, row),
-                (None, Some(pixels)) => row.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel),
-                (None, None) => {}
-            }
+        let image = &*self.memory.image;
+        match &self.memory.homodyne {
+            Some(homodyne) => homodyne.fill_in(&self.kernels, image, out),
+            None => out.iter_mut().zip(image).for_each(|(out, pixel)| *out = *pixel),
         }
     }
 
@@ -390,7 +390,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             let memory = &mut self.memory;
             let (image, width) = (&*memory.image, self.mask.width());
             let _ = match &memory.homodyne {
-                Some(homodyne) => homodyne.quantise(&self.kernels, image, memory.ramp, memory.quantised),
+                Some(homodyne) => {
+                    // While the image is out of date nothing of the networks is held, so their arena is free.
+                    let room = memory.graph.get_mut(..size_of_val(image)).unwrap_or_default();
+                    let filled = bytemuck::try_cast_slice_mut(room).unwrap_or_default();
+                    homodyne.quantise(&self.kernels, (image, width), filled, memory.quantised)
+                }
                 None => quantise_magnitude_with(&self.kernels, image, width, memory.quantised),
             };
             self.image_is_current = true;
