@@ -2,7 +2,8 @@
 //!
 //! *Best*: the lines that [forward selection](super::forward) on that slice alone finds, its truth known, after the centre
 //! lines. *Most alike*: whose quantised image of the centre lines has the largest correlation (Pearson's) with that of the
-//! slice at hand, which is all that a scan has seen by then.
+//! slice at hand, which is all that a scan has seen by then. A slice of the same patient does not count, so that training slices
+//! can be scanned too without knowing their own truth.
 
 use indicatif::ProgressBar;
 use kscout_core::kspace::Reconstruction;
@@ -22,6 +23,7 @@ pub struct Neighbours {
 }
 
 struct Known {
+    patient: String,
     /// The image of the centre lines, its mean taken off, of length 1.
     image: Vec<f32>,
     /// The centre lines, and those that are best for the slice after them.
@@ -46,17 +48,19 @@ impl Neighbours {
             let forward = Forward { judge, start: &centre, nearest, budget };
             let lines = forward.select(&[vec![measured]], |_, _| ())?;
             bar.inc(1);
-            Ok(Known { image: standard(&Growing::new(measured, &centre, reconstruction)?.levels()), lines })
+            let image = standard(&Growing::new(measured, &centre, reconstruction)?.levels());
+            Ok(Known { patient: measured.slice.id.patient.clone(), image, lines })
         };
         let known = slices.par_iter().map(one).collect::<Result<_, OrderError>>()?;
         Ok(Self { reconstruction, centre, known })
     }
 
-    /// The lines of the most alike slice.
+    /// The lines of the most alike slice of another patient; the centre lines alone where there is none.
     fn lines(&self, measured: &Measured<'_>) -> Result<&[u16], OrderError> {
         let image = standard(&Growing::new(measured, &self.centre, self.reconstruction)?.levels());
         let alike = |known: &Known| known.image.iter().zip(&image).map(|(a, b)| a * b).sum::<f32>();
-        let known = self.known.iter().map(|known| (known, alike(known)));
+        let others = self.known.iter().filter(|known| known.patient != measured.slice.id.patient);
+        let known = others.map(|known| (known, alike(known)));
         let nearest = known.reduce(|best, next| if next.1 > best.1 { next } else { best });
         Ok(nearest.map_or(&self.centre, |(known, _)| &known.lines))
     }
@@ -89,33 +93,48 @@ mod tests {
     use crate::data::Split;
     use crate::measure::measure;
     use crate::mri::Protocol;
+    use crate::mri::observation::{observed_levels, pattern_mask};
+    use kscout_core::kspace::Pattern;
+    use std::collections::BTreeSet;
+
+    const CENTRE: [u16; 4] = [32, 31, 33, 30];
+
+    /// The plain way: the correlation of images, from their means and deviations.
+    fn correlation(a: &Measured<'_>, b: &Measured<'_>) -> f64 {
+        let mask = pattern_mask(Pattern::CentreOut, 64, 4, 0);
+        let [a, b] = [a, b].map(|measured| observed_levels(&measured.kspace, &mask));
+        let mean = |v: &[i8]| v.iter().map(|&q| f64::from(q)).sum::<f64>() / v.len() as f64;
+        let (mean_a, mean_b) = (mean(&a), mean(&b));
+        let product = |v: &[i8], m: f64, w: &[i8], n: f64| -> f64 {
+            v.iter().zip(w).map(|(&v, &w)| (f64::from(v) - m) * (f64::from(w) - n)).sum()
+        };
+        let deviations = product(&a, mean_a, &a, mean_a) * product(&b, mean_b, &b, mean_b);
+        product(&a, mean_a, &b, mean_b) / deviations.sqrt()
+    }
 
     #[test]
-    fn a_slice_that_is_known_gets_its_own_best_mask() {
-        let (segmenter, data) = (Threshold::new(64), phantoms(2));
+    fn a_slice_gets_the_best_mask_of_the_most_alike_slice_of_another_patient() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(3));
         let model = segmenter.model();
         let judge = Judge::new(&model, Score::Dice).unwrap();
-        let volumes = measure(&data, Split::Train, &Protocol::scanner(), 1);
+        let protocol = Protocol::scanner();
         let slices = data.slices(Split::Train);
         let slices: Vec<Measured<'_>> =
-            slices.iter().step_by(3).map(|slice| Measured::new(slice, &Protocol::scanner(), 1)).collect();
+            slices.iter().step_by(4).map(|slice| Measured::new(slice, &protocol, 1)).collect();
         let neighbours = Neighbours::learn(&judge, &slices, (4, 16, 8), &ProgressBar::hidden()).unwrap();
-        let mut masks = std::collections::BTreeSet::new();
-        for volume in &volumes {
-            let orders = neighbours.orders(volume, 8).unwrap();
-            for (measured, lines) in volume.slices.iter().zip(orders) {
-                assert_eq!(lines[..4], [32, 31, 33, 30], "the centre lines come first");
-                if slices.iter().any(|known| known.slice.id == measured.slice.id) {
-                    let forward = Forward { judge: &judge, start: &[32, 31, 33, 30], nearest: 16, budget: 8 };
-                    assert_eq!(lines, forward.select(&[vec![measured]], |_, _| ()).unwrap());
-                }
-                masks.insert(lines);
-            }
+        let volume = measure(&data, Split::Train, &protocol, 1).swap_remove(0);
+        let orders = neighbours.orders(&volume, 8).unwrap();
+        for (measured, lines) in volume.slices.iter().zip(&orders) {
+            let others = slices.iter().filter(|known| known.slice.id.patient != measured.slice.id.patient);
+            let alike = others.max_by(|a, b| correlation(measured, a).total_cmp(&correlation(measured, b))).unwrap();
+            let forward = Forward { judge: &judge, start: &CENTRE, nearest: 16, budget: 8 };
+            assert_eq!(lines, &forward.select(&[vec![alike]], |_, _| ()).unwrap(), "{}", measured.slice.id);
         }
-        assert!(masks.len() > 3, "different slices get different masks: {masks:?}");
-        let few = neighbours.orders(&volumes[0], 3).unwrap();
-        assert!(few.iter().all(|lines| lines == &[32, 31, 33]));
-        assert!(matches!(neighbours.orders(&volumes[0], 9), Err(OrderError::TooFew { has: 8, .. })));
+        let different: BTreeSet<_> = orders.iter().collect();
+        assert!(different.len() > 1, "{different:?}");
+        let few = neighbours.orders(&volume, 3).unwrap();
+        assert!(few.iter().all(|lines| lines == &CENTRE[..3]));
+        assert!(matches!(neighbours.orders(&volume, 9), Err(OrderError::TooFew { has: 8, .. })));
     }
 
     #[test]
