@@ -20,7 +20,9 @@
 //! | 28 | f32 | quantisation levels per root mean square of the image, [`IMAGE_LEVELS_PER_RMS`] |
 //! | 32 | u32, u32 | provenance: offset and length (at most 1024) of a UTF-8 text: network, training data, licence |
 //! | 40 | u16 | reconstruction of the image: the values of [`Reconstruction`], 0 zero-filled |
-//! | 42 | 22 bytes | 0 |
+//! | 42 | u16 | 0 |
+//! | 44 | u32, u32 | line order: offset, length: the lines of a slice that shares its volume's budget, u16 each, no line twice; 0, 0: centre-out |
+//! | 52 | 12 bytes | 0 |
 //!
 //! # Graph table, from byte 64: G records of 48 bytes, in the order of their kinds
 //! | at | type | field |
@@ -83,6 +85,7 @@ use super::graph::{Graph, GraphKind};
 use super::reconstruction::Reconstruction;
 use crate::crc32::crc32;
 use crate::kernels::Layout;
+use crate::kspace::{LineSet, MAX_LINES};
 
 /// The first eight bytes of a blob. The bytes around the name show at once when a transfer changed line ends or
 /// dropped the eighth bit.
@@ -133,6 +136,8 @@ pub struct HeaderRepr {
     pub provenance: Span,
     /// How the image is made that the networks see.
     pub reconstruction: Reconstruction,
+    /// Where the line order lies, nowhere if its length is 0.
+    pub line_order: Span,
 }
 
 impl HeaderRepr {
@@ -160,6 +165,8 @@ impl HeaderRepr {
         let code = r.u16()?;
         let unknown = Problem::UnknownCode { field: "reconstruction", got: code.into() };
         let reconstruction = Reconstruction::from_code(code).ok_or(unknown)?;
+        equal("reserved bytes", r.u16()?.into(), 0)?;
+        let line_order = r.span()?;
         r.rest_is_zero()?;
         Ok(Self {
             graphs,
@@ -172,6 +179,7 @@ impl HeaderRepr {
             image_levels_per_rms,
             provenance,
             reconstruction,
+            line_order,
         })
     }
 
@@ -192,7 +200,9 @@ impl HeaderRepr {
         w.put((self.layout as u16).to_le_bytes())?;
         w.put(self.image_levels_per_rms.to_le_bytes())?;
         w.span(self.provenance)?;
-        w.put((self.reconstruction as u16).to_le_bytes())
+        w.put((self.reconstruction as u16).to_le_bytes())?;
+        w.put([0; 2])?;
+        w.span(self.line_order)
     }
 
     fn check(&self, blob: &[u8]) -> Result<(), Problem> {
@@ -277,6 +287,7 @@ pub struct Model<'a> {
     bytes: &'a [u8],
     header: HeaderRepr,
     provenance: &'a str,
+    line_order: &'a [u8],
     segmenter: Option<Graph<'a>>,
     policy: Option<Graph<'a>>,
     slice_policy: Option<Graph<'a>>,
@@ -294,7 +305,9 @@ impl<'a> Model<'a> {
         let header = HeaderRepr::parse(bytes).map_err(|p| p.at(Location::Header))?;
         header.check(bytes).map_err(|p| p.at(Location::Header))?;
         let provenance = provenance(bytes, header.provenance).map_err(|p| p.at(Location::Provenance))?;
-        let mut model = Self { bytes, header, provenance, segmenter: None, policy: None, slice_policy: None };
+        let line_order = line_order(bytes, &header).map_err(|p| p.at(Location::LineOrder))?;
+        let mut model =
+            Self { bytes, header, provenance, line_order, segmenter: None, policy: None, slice_policy: None };
         let mut previous = 0;
         for index in 0..header.graphs {
             let here = Location::GraphRecord(index);
@@ -369,6 +382,11 @@ impl<'a> Model<'a> {
         self.header.reconstruction
     }
 
+    /// The order in which lines of a slice are measured that shares its volume's budget; of no lines: centre-out.
+    pub fn line_order(&self) -> impl Iterator<Item = u16> + use<'a> {
+        self.line_order.iter().zip(self.line_order.iter().skip(1)).step_by(2).map(|(&a, &b)| u16::from_le_bytes([a, b]))
+    }
+
     /// The blob itself.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -391,6 +409,27 @@ fn provenance(blob: &[u8], span: Span) -> Result<&str, Problem> {
     let text = section("provenance", blob, span)?;
     within("provenance length", text.len(), 0, MAX_PROVENANCE)?;
     core::str::from_utf8(text).map_err(|e| Problem::NotUtf8 { valid: e.valid_up_to() })
+}
+
+/// The bytes of the line order: pairs, each a line of the image, none twice.
+fn line_order<'a>(blob: &'a [u8], header: &HeaderRepr) -> Result<&'a [u8], Problem> {
+    if header.line_order.length == 0 {
+        return Ok(&[]);
+    }
+    let bytes = section("line order", blob, header.line_order)?;
+    let count = bytes.len() / 2;
+    equal("length of the line order", bytes.len() as i64, 2 * count as i64)?;
+    within("lines in order", count, 1, header.width)?;
+    let unfit = |_| Problem::OutOfRange { field: "width", got: header.width as i64, min: 1, max: MAX_LINES as i64 };
+    let mut seen = LineSet::new(header.width).map_err(unfit)?;
+    for pair in bytes.chunks_exact(2) {
+        let line = pair.iter().rev().fold(0, |line, &byte| line << 8 | usize::from(byte));
+        within("line", line, 0, header.width.saturating_sub(1))?;
+        if seen.insert(line) != Ok(true) {
+            return Err(Problem::Repeated { field: "line", got: line as i64 });
+        }
+    }
+    Ok(bytes)
 }
 
 /// The bytes of a section, which must be aligned and lie in the blob.

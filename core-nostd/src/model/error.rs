@@ -21,6 +21,8 @@ pub enum Location {
     Header,
     /// The text that says where the networks come from.
     Provenance,
+    /// The order of lines.
+    LineOrder,
     /// A record of the graph table, by its number.
     GraphRecord(usize),
     /// A graph as a whole.
@@ -129,6 +131,13 @@ pub enum Problem {
         /// The operator.
         operator: OperatorKind,
     },
+    /// A value that may come once comes again.
+    Repeated {
+        /// What is repeated.
+        field: &'static str,
+        /// The value.
+        got: i64,
+    },
     /// The text is not UTF-8.
     NotUtf8 {
         /// Bytes that are.
@@ -149,6 +158,7 @@ impl fmt::Display for Location {
         match self {
             Self::Header => f.write_str("header"),
             Self::Provenance => f.write_str("provenance"),
+            Self::LineOrder => f.write_str("line order"),
             Self::GraphRecord(index) => write!(f, "graph record {index}"),
             Self::Graph(graph) => write!(f, "{graph}"),
             Self::Tensor { graph, tensor } => write!(f, "{graph}, tensor {tensor}"),
@@ -177,6 +187,7 @@ impl fmt::Display for Problem {
                 write!(f, "{field}: its place in the arena overlaps tensor {tensor}, which is still needed")
             }
             Self::Unfit { operator } => write!(f, "{operator}: not a record that the kernels can run"),
+            Self::Repeated { field, got } => write!(f, "{field} {got} comes twice"),
             Self::NotUtf8 { valid } => write!(f, "not UTF-8 after {valid} bytes"),
         }
     }

@@ -111,6 +111,7 @@ pub(super) fn blob(graphs: &[Linear], reconstruction: Reconstruction) -> Vec<u8>
         image_levels_per_rms: 48.0,
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
         reconstruction,
+        line_order: Span::default(),
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     header.checksum = checksum(&blob);

@@ -4,7 +4,7 @@
 //! * [`view`]: what the slice policy sees of a slice, of its neighbours and of the volume.
 //! * [`scan`]: the acquisition loop of a volume.
 //!
-//! Inside a slice lines come in centre-out order.
+//! Inside a slice lines come in the model's order ([`line_order`]), whatever is seen of it.
 
 pub mod glimpse;
 mod scale;
@@ -12,5 +12,7 @@ pub mod scan;
 pub mod view;
 
 pub use glimpse::{Glimpse, STRUCTURES};
-pub use scan::{FIRST_LINES, MOST_SLICES, VolumeError, VolumeScan, volume_arena_bytes, volume_arena_bytes_with};
+pub use scan::{
+    FIRST_LINES, MOST_SLICES, VolumeError, VolumeScan, line_order, volume_arena_bytes, volume_arena_bytes_with,
+};
 pub use view::{MOST_LINES, VIEW, write_view};

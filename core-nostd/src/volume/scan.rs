@@ -121,6 +121,16 @@ fn map_bytes(model: &Model<'_>) -> usize {
     model.height().saturating_mul(model.width()).div_ceil(4)
 }
 
+/// The lines of a slice in the order in which they are measured, as many as a slice may have: the model's own order, or centre-out.
+pub fn line_order(model: &Model<'_>) -> Vec<u16, MOST_LINES> {
+    let own: Vec<u16, MOST_LINES> = model.line_order().take(MOST_LINES).collect();
+    if !own.is_empty() {
+        return own;
+    }
+    let lines = Pattern::CentreOut.lines(model.width(), MOST_LINES.min(model.width()), 0).unwrap_or_default();
+    lines.iter().copied().take(MOST_LINES).collect()
+}
+
 /// The scan of a volume.
 ///
 /// One image is in memory at a time. Of the slices at rest their lines are kept, and the image is grown again from them when
@@ -175,7 +185,8 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             return Err(VolumeError::Slices { slices });
         }
         let (height, width) = (model.height(), model.width());
-        let most = MOST_LINES.min(width);
+        let order = line_order(model);
+        let most = order.len();
         let (min, max) = (FIRST_LINES * slices, most * slices);
         if budget < min || budget > max {
             return Err(VolumeError::Budget { budget, min, max });
@@ -191,10 +202,6 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         let maps: &mut [u8] = carver.take(slices * map_bytes(model))?;
         maps.fill(0);
         let scan = Scan::with_kernels(model, carver.rest(), kernels)?;
-        let mut order = Vec::new();
-        let lines = Pattern::CentreOut.lines(width, most, 0).unwrap_or_default();
-        // A slice's lines are at most as many as the vector holds.
-        let _ = order.extend_from_slice(&lines);
         let fill = |_| Glimpse::blank(height, width);
         Ok(Self {
             scan,
@@ -308,7 +315,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             return Ok(());
         }
         self.visited = None;
-        self.scan.start(MOST_LINES.min(self.width))?;
+        self.scan.start(self.order.len())?;
         let places = self.places.chunks_exact(2).take(self.measured);
         for (place, samples) in places.zip(self.samples.chunks_exact(self.height)) {
             if let [of, line] = place

@@ -7,6 +7,7 @@ use clap::Args;
 use kscout_core::kernels::Layout;
 use kscout_core::kspace::fft::is_fft_length;
 use kscout_core::model::{GraphKind, Model, Reconstruction};
+use kscout_core::volume::line_order;
 
 use super::Failure;
 use crate::data::{CLASSES, Dataset, Split};
@@ -22,7 +23,7 @@ use crate::rl::agent::load_policy;
 use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
 use crate::train::reward::load_segmenter;
-use crate::volume::heart::{centre_out, follow};
+use crate::volume::heart::follow;
 
 /// Training volumes that a slice policy is calibrated on, at most.
 const CALIBRATION_VOLUMES: usize = 24;
@@ -127,34 +128,35 @@ impl ExportArgs {
         let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
         let slices = self.slice_policy.as_deref();
         let slices = slices.map(|dir| self.slice_policy(dir, &segmenter, &data, &device)).transpose()?;
+        let (slices, order) = slices.unzip();
         let graphs = [
             (GraphKind::Segmenter, Some(&segmenter)),
             (GraphKind::Policy, policy.as_ref()),
             (GraphKind::SlicePolicy, slices.as_ref()),
         ];
         let graphs: Vec<_> = graphs.into_iter().filter_map(|(kind, graph)| Some((kind, graph?))).collect();
-        Ok(write_graphs(&header, &graphs)?)
+        Ok(write_graphs(&header, &graphs, &order.unwrap_or_default())?)
     }
 
-    /// The slice policy in int8, calibrated on what it sees of training volumes.
+    /// The slice policy in int8, calibrated on what it sees of training volumes, and the order of lines in a slice.
     fn slice_policy(
         &self,
         dir: &Path,
         segmenter: &GraphSpec,
         data: &Dataset,
         device: &Device,
-    ) -> Result<GraphSpec, Failure> {
+    ) -> Result<(GraphSpec, Vec<u16>), Failure> {
         let (policy, meta) = load_slice_policy(dir, device)?;
         expect_size(dir, [meta.height, meta.width], [data.height(), data.width()], "the segmenter")?;
-        let blob = write_graphs(&export::header(data), &[(GraphKind::Segmenter, segmenter)])?;
+        let blob = write_graphs(&export::header(data), &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
         let model = Model::new_checked(&blob)?;
         let mut volumes = data.volumes(Split::Train);
         let step = volumes.len().div_ceil(CALIBRATION_VOLUMES).max(1);
         volumes = volumes.into_iter().step_by(step).collect();
         let volumes: Vec<_> =
             volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
-        let views = views_of(&policy, &follow(&model, &volumes, &centre_out(data.width()))?, device);
-        Ok(quantised_slice_policy(&policy.graph(), &views)?)
+        let views = views_of(&policy, &follow(&model, &volumes, &line_order(&model))?, device);
+        Ok((quantised_slice_policy(&policy.graph(), &views)?, meta.line_order))
     }
 }
 

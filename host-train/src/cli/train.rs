@@ -9,6 +9,7 @@ use super::mask::MaskArgs;
 use crate::config;
 use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
+use crate::orders::LearnedMask;
 use crate::rl::volume::{VolumeConfig, train_slice_policy};
 use crate::rl::{PolicyConfig, train_policy};
 use crate::train::classifier::Kind;
@@ -83,6 +84,10 @@ struct PolicyArgs {
     /// What is true of the slices, for a classifier: the CSV file that it was trained on.
     #[arg(long, value_name = "FILE.csv")]
     labels: Option<PathBuf>,
+    /// With `budget = "volume"`: measure the lines of a slice in the order of this learned mask, from `kscout train mask`, instead of
+    /// centre-out.
+    #[arg(long, value_name = "FILE.json")]
+    mask: Option<PathBuf>,
 }
 
 impl TrainArgs {
@@ -136,7 +141,14 @@ fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
 fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let common = args.common;
     if config::names_key(common.config.as_deref(), &common.set, "budget")? {
-        return slice_policy(common, &args.reward, args.labels.as_deref());
+        return slice_policy(common, (&args.reward, args.mask.as_deref()), args.labels.as_deref());
+    }
+    if let Some(mask) = args.mask {
+        return Err(format!(
+            "--mask {}: orders lines where a budget is shared; set budget = \"volume\"",
+            mask.display()
+        )
+        .into());
     }
     let config: PolicyConfig = config::load(common.config.as_deref(), &common.set)?;
     let device = common.device.open()?;
@@ -148,7 +160,7 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn slice_policy(args: Common, reward: &Path, labels: Option<&Path>) -> Result<(), Failure> {
+fn slice_policy(args: Common, (reward, mask): (&Path, Option<&Path>), labels: Option<&Path>) -> Result<(), Failure> {
     if let Some(labels) = labels {
         let labels = labels.display();
         return Err(format!("--labels {labels}: a volume's budget is shared by what a segmenter sees").into());
@@ -156,7 +168,8 @@ fn slice_policy(args: Common, reward: &Path, labels: Option<&Path>) -> Result<()
     let config: VolumeConfig = config::load(args.config.as_deref(), &args.set)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let meta = train_slice_policy(&data, reward, &args.out, &config, &device, args.resume)?;
+    let mask = mask.map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;
+    let meta = train_slice_policy(&data, (reward, mask.as_ref()), &args.out, &config, &device, args.resume)?;
     say_done(&args.out, &meta, "mean Dice");
     Ok(())
 }

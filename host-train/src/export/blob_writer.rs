@@ -183,20 +183,27 @@ pub fn write_blob(
 ) -> Result<Vec<u8>, WriteError> {
     let graphs = [(GraphKind::Segmenter, segmenter), (GraphKind::Policy, policy)];
     let graphs: Vec<_> = graphs.into_iter().filter_map(|(kind, graph)| graph.map(|graph| (kind, graph))).collect();
-    write_graphs(header, &graphs)
+    write_graphs(header, &graphs, &[])
 }
 
 /// Writes a blob of graphs, in the order of their kinds: plans each arena, lays tables and constants out, and lets the core
-/// check it.
+/// check it. `line_order` is the order in which the lines of a slice are measured that shares its volume's budget; of no lines:
+/// centre-out.
 ///
 /// # Errors
 /// What is wrong with a graph, and where; among it all that [`Model::new_checked`] refuses.
-pub fn write_graphs(header: &HeaderSpec, graphs: &[(GraphKind, &GraphSpec)]) -> Result<Vec<u8>, WriteError> {
+pub fn write_graphs(
+    header: &HeaderSpec,
+    graphs: &[(GraphKind, &GraphSpec)],
+    line_order: &[u16],
+) -> Result<Vec<u8>, WriteError> {
     if graphs.is_empty() {
         return Err(WriteError::NoGraph);
     }
     let mut bytes = vec![0; HEADER_BYTES + GRAPH_BYTES * graphs.len()];
     let provenance = append(&mut bytes, header.provenance.as_bytes())?;
+    let lines: Vec<u8> = line_order.iter().flat_map(|line| line.to_le_bytes()).collect();
+    let line_order = if lines.is_empty() { Span::default() } else { append(&mut bytes, &lines)? };
     for (index, &(kind, graph)) in graphs.iter().enumerate() {
         let record = write_graph(&mut bytes, kind, graph, header.layout)?;
         let at = HEADER_BYTES + GRAPH_BYTES * index;
@@ -215,6 +222,7 @@ pub fn write_graphs(header: &HeaderSpec, graphs: &[(GraphKind, &GraphSpec)]) -> 
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
         reconstruction: header.reconstruction,
+        line_order,
     };
     record.emit(&mut bytes[..HEADER_BYTES]).map_err(field("header".into()))?;
     record.checksum = blob::checksum(&bytes);

@@ -1,7 +1,7 @@
-//! Lines of a volume whose slices share a budget: `budget` a slice on average. Inside a slice they come centre-out.
+//! Lines of a volume whose slices share a budget: `budget` a slice on average.
 
 use kscout_core::model::Model;
-use kscout_core::volume::{MOST_LINES, VolumeScan, volume_arena_bytes_with};
+use kscout_core::volume::{VolumeScan, volume_arena_bytes_with};
 
 use super::{LineOrder, OrderError};
 use crate::kernels::fastest;
@@ -9,7 +9,7 @@ use crate::measure::MeasuredVolume;
 use crate::segment::HeapArena;
 use crate::volume::Allocate;
 use crate::volume::allocate::Oracle;
-use crate::volume::heart::{centre_out, follow};
+use crate::volume::heart::{centre_out, continued, follow};
 use crate::volume::position::Plans;
 
 /// How far the allocation oracle looks ahead.
@@ -53,12 +53,12 @@ impl LineOrder for PositionOrder {
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let width = volume.slices.first().map_or(0, |slice| slice.slice.width);
-        let lines = self.plans.plan(budget).lines(volume.slices.len(), MOST_LINES.min(width));
-        Ok(prefixes(&centre_out(width), &lines))
+        let order = continued(&self.plans.line_order, width);
+        Ok(prefixes(&order, &self.plans.plan(budget).lines(volume.slices.len(), order.len())))
     }
 }
 
-/// Knows the truth: gives lines to the slice whose next ones gain the most Dice.
+/// Knows the truth: gives lines to the slice whose next ones gain the most Dice. Inside a slice they come centre-out.
 pub struct AllocationOracle<'m> {
     /// Holds the segmenter.
     pub model: &'m Model<'m>,

@@ -35,6 +35,9 @@ pub struct Meta {
     /// The labels it tells, if it is a classifier; of a policy, those of the classifier that judged it.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub line_order: Vec<u16>,
     /// Rows of the images that it was trained on.
     pub height: usize,
     /// Columns of the images, which is the number of lines.
@@ -341,6 +344,7 @@ impl Meta {
             network,
             segmenter: None,
             labels: Vec::new(),
+            line_order: Vec::new(),
             height,
             width,
             step: 0,

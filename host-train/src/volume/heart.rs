@@ -99,6 +99,13 @@ pub fn centre_out(width: usize) -> Vec<u16> {
     Pattern::CentreOut.lines(width, MOST_LINES.min(width), 0).expect("a width that the core supports").to_vec()
 }
 
+/// The lines `first`, then the others from the centre out, as many as a slice may have.
+pub fn continued(first: &[u16], width: usize) -> Vec<u16> {
+    let all = Pattern::CentreOut.lines(width, width, 0).expect("a width that the core supports");
+    let others = all.iter().filter(|line| !first.contains(line));
+    first.iter().chain(others).copied().take(MOST_LINES.min(width)).collect()
+}
+
 /// Follows measured volumes, every slice by the lines of `order`.
 ///
 /// # Errors
@@ -156,6 +163,14 @@ mod tests {
         assert_eq!(VOLUME.dice(), [Some(0.75), Some(0.5), None]);
         assert_eq!(VOLUME.mean_dice(), 0.625);
         assert_eq!(Tally::default().mean_dice(), 1.0);
+    }
+
+    #[test]
+    fn a_list_of_lines_goes_on_from_the_centre() {
+        let order = continued(&[16, 17, 15, 18], 32);
+        assert_eq!(order[..7], [16, 17, 15, 18, 14, 13, 19]);
+        assert_eq!(order.len(), 32);
+        assert_eq!(continued(&[], 128), centre_out(128));
     }
 
     #[test]

@@ -98,6 +98,8 @@ fn most(heart: &Heart) -> usize {
 pub struct Plans {
     /// One a budget.
     pub plans: Vec<ByPosition>,
+    /// Lines of a slice in order; none: centre-out.
+    pub line_order: Vec<u16>,
 }
 
 /// Why a file of plans could not be used.
@@ -112,9 +114,9 @@ impl Plans {
     /// The file's name in a training's folder.
     pub const FILE: &str = "positions.json";
 
-    /// Learns a plan for each budget.
-    pub fn learn(hearts: &[Heart], budgets: &[usize]) -> Self {
-        Self { plans: budgets.iter().map(|&mean| ByPosition::learn(hearts, mean)).collect() }
+    /// Learns a plan for each budget, on volumes that were followed in `line_order`.
+    pub fn learn(hearts: &[Heart], budgets: &[usize], line_order: Vec<u16>) -> Self {
+        Self { plans: budgets.iter().map(|&mean| ByPosition::learn(hearts, mean)).collect(), line_order }
     }
 
     /// The plan for `mean` lines a slice: the one made for the nearest budget.

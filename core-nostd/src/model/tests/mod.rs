@@ -175,6 +175,7 @@ pub(super) fn emit(drafts: &[&Draft]) -> Vec<u8> {
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
         reconstruction: Reconstruction::ZeroFilled,
+        line_order: Span::default(),
     };
     header.emit(&mut bytes[..HEADER_BYTES]).unwrap();
     repair(&mut bytes);

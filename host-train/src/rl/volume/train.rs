@@ -22,6 +22,7 @@ use crate::eval::run::measure;
 use crate::export::{self, ExportError};
 use crate::mri::Protocol;
 use crate::mri::random::mix;
+use crate::orders::LearnedMask;
 use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
 use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
@@ -31,7 +32,7 @@ use crate::train::checkpoint::{self, Meta};
 use crate::train::log::Log;
 use crate::train::schedule::cosine;
 use crate::volume::allocate::{Oracle, Uniform, mean_dice};
-use crate::volume::heart::{Variation, centre_out, follow};
+use crate::volume::heart::{Variation, centre_out, continued, follow};
 use crate::volume::position::Plans;
 use crate::volume::{Allocate, Heart, Sharing};
 
@@ -48,16 +49,19 @@ struct Trainer<'a> {
     validation: Vec<Heart>,
     out: &'a Path,
     device: Device,
+    /// Lines of a slice in order; none: centre-out.
+    line_order: Vec<u16>,
 }
 
 /// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
-/// `positions.json` (lines by position, the baseline) in `out`.
+/// `positions.json` (lines by position, the baseline) in `out`. Lines of a slice come as `mask` orders them, then from the centre
+/// out; without it, centre-out.
 ///
 /// # Errors
 /// [`PolicyError`] says what does not fit, and where.
 pub fn train_slice_policy(
     data: &Dataset,
-    reward: &Path,
+    (reward, mask): (&Path, Option<&LearnedMask>),
     out: &Path,
     config: &VolumeConfig,
     device: &Device,
@@ -71,11 +75,12 @@ pub fn train_slice_policy(
     let graph = load_reward_segmenter(data, reward, &config.protocol, device)?;
     let blob = export::segmenter_in_memory(data, &graph, &protocol, config.seed)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
-    let order = centre_out(data.width());
+    let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let hearts = training_hearts(data, &model, (config, &protocol), &order)?;
     let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), &order)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
-    let trainer = Trainer { config, hearts, validation, out, device: device.clone() };
+    let line_order = if mask.is_some() { order } else { Vec::new() };
+    let trainer = Trainer { config, hearts, validation, out, device: device.clone(), line_order };
     trainer.run(data, found)
 }
 
@@ -117,7 +122,8 @@ impl Trainer<'_> {
         training.seed(config.seed);
         let mut agent = VolumeActorCritic::new(&training);
         let mut optimizer = self.optimizer();
-        let mut meta = Meta::begun(NETWORK.into(), data, config);
+        let begun = Meta::begun(NETWORK.into(), data, config);
+        let mut meta = Meta { line_order: self.line_order.clone(), ..begun };
         let log = Log::open(self.out.join("log.csv"), self.columns())?;
         let bar = progress::bar(config.updates as u64, 0, "slice policy");
         let begun = std::time::Instant::now();
@@ -176,7 +182,7 @@ impl Trainer<'_> {
 
     /// Learns lines by position, and says how the baselines do.
     fn report_baselines(&self, bar: &ProgressBar) -> Result<(), PolicyError> {
-        let plans = Plans::learn(&self.hearts, &self.config.validate_lines);
+        let plans = Plans::learn(&self.hearts, &self.config.validate_lines, self.line_order.clone());
         plans.write(&self.out.join(Plans::FILE)).map_err(TrainError::from)?;
         if self.validation.is_empty() {
             return Ok(());
