@@ -1,5 +1,6 @@
 //! Playing scans of slices whose k-space is at hand.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use kscout_core::Complex32;
@@ -43,10 +44,22 @@ pub fn float_choice<K: Kernels>(policy: &FloatGraph, scan: &mut Scan<'_, '_, K>)
     scan.mask().missing().reduce(|best, line| if logits[line] > logits[best] { line } else { best })
 }
 
+/// The reconstructed image of the lines measured so far, row-major, before its magnitude is taken: what the networks see of a
+/// scan, neither quantised nor made equal in brightness.
+pub fn reconstructed<'s, K: Kernels>(scan: &'s Scan<'_, '_, K>) -> Cow<'s, [Complex32]> {
+    let zero_filled = scan.complex_image();
+    if !scan.reconstruction().is_symmetric() {
+        return Cow::Borrowed(zero_filled);
+    }
+    let mut image = vec![Complex32::ZERO; zero_filled.len()];
+    scan.reconstruct(&mut image);
+    Cow::Owned(image)
+}
+
 /// What a policy may see of a scan as it stands.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sight {
-    /// The quantised zero-filled image, row-major.
+    /// The quantised image, row-major.
     pub levels: Vec<i8>,
     /// The state vector, `width + 3` values; see [`kscout_core::scan::write_state`].
     pub state: Vec<i8>,

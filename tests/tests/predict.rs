@@ -66,7 +66,7 @@ impl Sandbox {
         let options = PhantomOptions { patients: 1, seed: 3, size: SIDE, split: SplitRule::Auto, force: false };
         phantom::make(&sandbox.path("data"), &options, &Progress::hidden()).unwrap();
         let data = Dataset::open(sandbox.path("data")).unwrap();
-        let observations = observe(&data.slices(Split::Train), 8, &Protocol::igs(), 1);
+        let observations = observe(&data.slices(Split::Train), 8, (&Protocol::igs(), Reconstruction::ZeroFilled), 1);
         let header = HeaderSpec {
             height: SIDE,
             width: SIDE,
@@ -152,7 +152,13 @@ impl Sandbox {
         let mask = pattern_mask(Pattern::CentreOut, SIDE, lines, 0);
         let levels: Vec<Vec<i8>> = slices
             .iter()
-            .map(|slice| observed_levels(&acquire(&slice.image, SIDE, SIDE, &Protocol::igs(), 0), &mask))
+            .map(|slice| {
+                observed_levels(
+                    &acquire(&slice.image, SIDE, SIDE, &Protocol::igs(), 0),
+                    &mask,
+                    Reconstruction::ZeroFilled,
+                )
+            })
             .collect();
         let levels: Vec<&[i8]> = levels.iter().map(Vec::as_slice).collect();
         let (network, device) = (self.network.clone(), self.device.clone());
@@ -295,6 +301,7 @@ fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, 
         side: SIDE,
         spacing_mm,
         undersampling: None,
+        reconstruction: Reconstruction::ZeroFilled,
         protocol: Protocol::igs(),
         seed: 1,
     };
@@ -342,6 +349,7 @@ fn fewer_lines_give_another_image_and_the_same_seed_the_same_one() {
             network: &Plateaus,
             side: SIDE,
             spacing_mm: None,
+            reconstruction: Reconstruction::ZeroFilled,
             undersampling,
             protocol: Protocol::igs(),
             seed,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 
 use super::Failure;
 use super::baselines::{BaselineArgs, Ground};
@@ -23,6 +23,7 @@ use crate::orders::{LineOrder, SlicePolicyOrder};
 use crate::rl::agent::{Policy, load_any_policy};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::Meta;
+use crate::train::checkpoint::read_meta;
 use crate::train::classifier::{is_classifier, load_classifier};
 use crate::train::reward::load_segmenter;
 
@@ -103,7 +104,8 @@ impl EvalArgs {
                     (Some(_), _) => Some(Method::Order(&shared)),
                     (None, policy) => policy.map(|_| Method::Policy),
                 };
-                let title = format!("{} (int8), {} protocol", path.display(), self.protocol);
+                let title =
+                    format!("{} (int8), {} protocol, {} images", path.display(), self.protocol, model.reconstruction());
                 self.finish(&data, &model, &CoreSegmenter { graph }, policy, &title)
             }
             None => self.in_real_numbers(&data),
@@ -114,7 +116,9 @@ impl EvalArgs {
         let device = self.device.open()?;
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
-        let policy = self.policy.as_deref().map(|path| self.load_policy(path, size, &device)).transpose()?;
+        let reconstruction = read_meta(reward)?.1.reconstruction;
+        let policy =
+            self.policy.as_deref().map(|path| self.load_policy(path, size, reconstruction, &device)).transpose()?;
         let scout = match &policy {
             Some(Policy::Scout(scout)) => Some(scout.graph(size[0], size[1])),
             _ => None,
@@ -127,7 +131,7 @@ impl EvalArgs {
             if let Some(name) = self.baselines.asks_segmenter() {
                 return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());
             }
-            let blob = self.scan_loop(data)?;
+            let blob = self.scan_loop(data, reconstruction)?;
             let model = Model::new_checked(&blob)?;
             let (diagnoser, meta) = load_classifier(reward, &device)?;
             self.check_reward(reward, &meta, size)?;
@@ -142,20 +146,25 @@ impl EvalArgs {
         self.check_reward(reward, &meta, size)?;
         // Whoever tries every line asks the int8 segmenter, which takes a hundredth of the time; the real one has the last word.
         let blob = match self.baselines.asks_segmenter() {
-            Some(_) => export::segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?,
-            None => self.scan_loop(data)?,
+            Some(_) => {
+                let how = (&self.protocol, reconstruction);
+                export::segmenter_in_memory(data, &network.graph(size[0], size[1]), how, self.seed)?
+            }
+            None => self.scan_loop(data, reconstruction)?,
         };
         let model = Model::new_checked(&blob)?;
         let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
-        let title = format!("{} (f32{pruned}), {} protocol", reward.display(), self.protocol);
+        let title =
+            format!("{} (f32{pruned}), {} protocol, {} images", reward.display(), self.protocol, meta.reconstruction);
         let segmenter = DeviceSegmenter { network, size, device };
         self.finish(data, &model, &segmenter, policy, &title)
     }
 
     /// A blob that runs the scan loop alone.
-    fn scan_loop(&self, data: &Dataset) -> Result<Vec<u8>, Failure> {
-        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, &self.protocol, self.seed);
-        Ok(export::scan_loop(data, &observations)?)
+    fn scan_loop(&self, data: &Dataset, reconstruction: Reconstruction) -> Result<Vec<u8>, Failure> {
+        let how = (&self.protocol, reconstruction);
+        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, how, self.seed);
+        Ok(export::scan_loop(data, &observations, reconstruction)?)
     }
 
     fn most_lines(&self) -> usize {
@@ -204,16 +213,24 @@ impl EvalArgs {
         let table = evaluate_diagnoses(&task, &self.out)?;
         println!(
             "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
-             protocol:",
-            self.protocol
+             protocol, {} images:",
+            self.protocol,
+            model.reconstruction()
         );
         print!("{}", table.to_text());
         println!("As a file: {}", self.out.join("diagnosis.csv").display());
         Ok(())
     }
 
-    fn load_policy(&self, path: &Path, size: [usize; 2], device: &Device) -> Result<Policy, Failure> {
+    fn load_policy(
+        &self,
+        path: &Path,
+        size: [usize; 2],
+        reconstruction: Reconstruction,
+        device: &Device,
+    ) -> Result<Policy, Failure> {
         let (policy, meta) = load_any_policy(path, device)?;
+        meta.expect_reconstruction(path, reconstruction, "the segmenter")?;
         expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
         let most = self.most_lines();
         if matches!(policy, Policy::Asmr(_)) && most > MOST_LINES {

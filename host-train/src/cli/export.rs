@@ -110,16 +110,18 @@ impl ExportArgs {
         let size = [reward.height, reward.width];
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
+            meta.expect_reconstruction(dir, reward.reconstruction, "the segmenter")?;
         }
         let data = Dataset::open(data_dir)?;
         expect_size(data_dir, [data.height(), data.width()], size, "the segmenter")?;
-        let observations = observe(&data.slices(Split::Train), self.calibration, &self.protocol, self.seed);
+        let how = (&self.protocol, reward.reconstruction);
+        let observations = observe(&data.slices(Split::Train), self.calibration, how, self.seed);
         let header = HeaderSpec {
             height: reward.height,
             width: reward.width,
             classes: CLASSES,
             layout: self.target,
-            reconstruction: Reconstruction::ZeroFilled,
+            reconstruction: reward.reconstruction,
             provenance: provenance(&reward, self.prune, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
         let segmenter = segmenter.graph(reward.height, reward.width);
@@ -127,7 +129,8 @@ impl ExportArgs {
         let segmenter = quantised(GraphKind::Segmenter, &segmenter, &observations)?;
         let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
         let slices = self.slice_policy.as_deref();
-        let slices = slices.map(|dir| self.slice_policy(dir, &segmenter, &data, &device)).transpose()?;
+        let judge = (&segmenter, reward.reconstruction);
+        let slices = slices.map(|dir| self.slice_policy(dir, judge, &data, &device)).transpose()?;
         let (slices, order) = slices.unzip();
         let graphs = [
             (GraphKind::Segmenter, Some(&segmenter)),
@@ -142,13 +145,15 @@ impl ExportArgs {
     fn slice_policy(
         &self,
         dir: &Path,
-        segmenter: &GraphSpec,
+        (segmenter, reconstruction): (&GraphSpec, Reconstruction),
         data: &Dataset,
         device: &Device,
     ) -> Result<(GraphSpec, Vec<u16>), Failure> {
         let (policy, meta) = load_slice_policy(dir, device)?;
         expect_size(dir, [meta.height, meta.width], [data.height(), data.width()], "the segmenter")?;
-        let blob = write_graphs(&export::header(data), &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
+        meta.expect_reconstruction(dir, reconstruction, "the segmenter")?;
+        let header = export::header(data, reconstruction);
+        let blob = write_graphs(&header, &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
         let model = Model::new_checked(&blob)?;
         let mut volumes = data.volumes(Split::Train);
         let step = volumes.len().div_ceil(CALIBRATION_VOLUMES).max(1);

@@ -36,10 +36,10 @@ impl InspectArgs {
 }
 
 fn text(name: &str, contents: &Contents) -> String {
-    let Contents { height, width, classes, flash_bytes, scan_arena_bytes, provenance, .. } = contents;
+    let Contents { height, width, classes, flash_bytes, scan_arena_bytes, reconstruction, provenance, .. } = contents;
     let mut text = format!(
         "{name}: {flash_bytes} bytes of flash, {scan_arena_bytes} bytes of memory for a scan\n\
-         images of {height}x{width}, {classes} classes\n{provenance}\n"
+         {reconstruction} images of {height}x{width}, {classes} classes\n{provenance}\n"
     );
     for graph in &contents.graphs {
         text += &format!("\n{}\n{}", heading(graph), operators(graph).to_text());

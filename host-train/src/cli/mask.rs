@@ -122,7 +122,8 @@ impl MaskArgs {
         let (network, meta) = load_segmenter(path, None, &Device::flex())?;
         expect_size(path, [meta.height, meta.width], size, &data_name)?;
         meta.note_protocol(&self.protocol.to_string());
-        let bytes = segmenter_in_memory(data, &network.graph(size[0], size[1]), &self.protocol, self.seed)?;
+        let how = (&self.protocol, meta.reconstruction);
+        let bytes = segmenter_in_memory(data, &network.graph(size[0], size[1]), how, self.seed)?;
         Ok((path, bytes))
     }
 }

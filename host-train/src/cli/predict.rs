@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
 use super::data::{Spacing, parse_spacing};
@@ -69,7 +70,7 @@ impl PredictArgs {
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 check_network(path, [model.height(), model.width()], model.classes())?;
-                self.segment(&CoreSegmenter { graph }, model.width())
+                self.segment(&CoreSegmenter { graph }, model.width(), model.reconstruction())
             }
             (None, Some(path)) => {
                 let device = self.device.open()?;
@@ -80,7 +81,7 @@ impl PredictArgs {
                 if self.undersample.is_some() {
                     meta.note_protocol(&self.protocol.to_string());
                 }
-                self.segment(&DeviceSegmenter { network, size, device }, meta.width)
+                self.segment(&DeviceSegmenter { network, size, device }, meta.width, meta.reconstruction)
             }
             (None, None) => Err("give --model or --blob".into()),
         }
@@ -108,7 +109,12 @@ impl PredictArgs {
     }
 
     /// Segments every input; what is wrong with one does not keep the others.
-    fn segment(&self, network: &(dyn Segment + Sync), side: usize) -> Result<(), Failure> {
+    fn segment(
+        &self,
+        network: &(dyn Segment + Sync),
+        side: usize,
+        reconstruction: Reconstruction,
+    ) -> Result<(), Failure> {
         if let Some(undersampling) = self.undersample.filter(|undersampling| undersampling.lines > side) {
             return Err(format!("--undersample {undersampling}: a scan has 1 to {side} lines").into());
         }
@@ -117,6 +123,7 @@ impl PredictArgs {
             side,
             spacing_mm: self.spacing.mm(),
             undersampling: self.undersample,
+            reconstruction,
             protocol: self.protocol,
             seed: self.seed,
         };

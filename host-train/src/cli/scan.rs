@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use kscout_core::capture::{Repr, blob_crc};
-use kscout_core::kspace::Pattern;
 use kscout_core::kspace::recon::magnitude;
+use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_core::model::Model;
 
 use super::Failure;
@@ -21,7 +21,7 @@ use crate::export::BlobFile;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::orders::LearnedMask;
-use crate::play::play;
+use crate::play::{play, reconstructed};
 
 /// `kscout scan`.
 #[derive(Args)]
@@ -84,6 +84,7 @@ impl FromStr for ChosenBy {
 struct Outcome {
     lines: Vec<u16>,
     image: Vec<f32>,
+    reconstruction: Reconstruction,
     classes: Vec<u8>,
     digest: u64,
 }
@@ -154,9 +155,17 @@ impl ScanArgs {
         let refused = |error| format!("{file}: {error}");
         play(&mut scan, kspace, self.budget, choose).map_err(refused)?;
         scan.segment().map_err(refused)?;
-        let mut image = vec![0.0; scan.complex_image().len()];
-        magnitude(scan.complex_image(), &mut image)?;
-        Ok(Outcome { lines: scan.lines().to_vec(), image, classes: scan.classes().to_vec(), digest: scan.digest() })
+        let complex = reconstructed(&scan);
+        let mut image = vec![0.0; complex.len()];
+        magnitude(&complex, &mut image)?;
+        drop(complex);
+        Ok(Outcome {
+            lines: scan.lines().to_vec(),
+            image,
+            reconstruction: model.reconstruction(),
+            classes: scan.classes().to_vec(),
+            digest: scan.digest(),
+        })
     }
 
     fn write_capture(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
@@ -191,7 +200,7 @@ fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&
         }
         None => println!("Dice    not known: the data set has no masks"),
     }
-    println!("SSIM    {ssim:.4}");
+    println!("SSIM    {ssim:.4} ({})", outcome.reconstruction);
     println!("digest  {:016x}", outcome.digest);
 }
 
@@ -207,12 +216,13 @@ fn draw(
     let title = format!("{} {}", slice.id, slice.phase);
     let dice = dice.and_then(SliceDice::mean).map_or(String::new(), |dice| format!("Dice {dice:.3}, "));
     let label = format!("{chooser}, {} lines: {dice}SSIM {ssim:.3}", outcome.lines.len());
-    let row = PanelRow { label: &label, lines: &outcome.lines, zero_filled: &outcome.image, labels: &outcome.classes };
+    let row = PanelRow { label: &label, lines: &outcome.lines, image: &outcome.image, labels: &outcome.classes };
     let picture = scan_panel(&PanelInput {
         title: title.trim_end(),
         height: slice.height,
         width: slice.width,
         scale: panel_scale(slice.width),
+        reconstruction: outcome.reconstruction,
         reference,
         truth: &slice.label,
         rows: &[row],

@@ -72,10 +72,12 @@ impl VerifyArgs {
         let blob = self.file.display().to_string();
         let (segmenter, meta) = load_segmenter(&self.reward, self.prune, &device)?;
         expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
+        meta.expect_reconstruction(&self.reward, model.reconstruction(), &blob)?;
         meta.note_protocol(&self.protocol.to_string());
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, &blob)?;
+            meta.expect_reconstruction(dir, model.reconstruction(), &blob)?;
         }
         let data = Dataset::open(&self.data)?;
         data.expect_masks("`kscout verify`, which compares Dice,")?;

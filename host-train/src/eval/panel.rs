@@ -1,9 +1,10 @@
 //! One scan at a glance: what was there, what was measured, what came of it.
 //!
-//! A row a method; columns are the fully sampled image, the lines measured (bright first, dark last), the zero-filled
+//! A row a method; columns are the fully sampled image, the lines measured (bright first, dark last), the reconstructed
 //! image, the segmentation and the truth, the latter two over the fully sampled image.
 
 use image::{Rgb, RgbImage};
+use kscout_core::kspace::Reconstruction;
 
 use super::canvas::{Anchor, Canvas, Colour, PictureError, text_width, viridis};
 use super::metrics::Structure;
@@ -12,7 +13,8 @@ const BACKGROUND: Colour = Rgb([20, 21, 24]);
 const TEXT: Colour = Rgb([232, 232, 232]);
 const FAINT: Colour = Rgb([160, 163, 168]);
 const TILE: Colour = Rgb([4, 4, 6]);
-const COLUMNS: [&str; 5] = ["fully sampled", "lines measured", "zero-filled", "segmentation", "truth"];
+/// The third column is called as the reconstruction is.
+const COLUMNS: [&str; 5] = ["fully sampled", "lines measured", "", "segmentation", "truth"];
 const GAP: usize = 8;
 const MARGIN: usize = 20;
 const TEXT_SCALE: f32 = 2.0;
@@ -30,6 +32,8 @@ pub struct PanelInput<'a> {
     pub width: usize,
     /// Picture pixels an image pixel; [`panel_scale`] suits most.
     pub scale: usize,
+    /// How the images are made of the lines.
+    pub reconstruction: Reconstruction,
     /// Magnitude of the fully sampled image.
     pub reference: &'a [f32],
     /// True labels.
@@ -45,8 +49,8 @@ pub struct PanelRow<'a> {
     pub label: &'a str,
     /// Lines in the order they were measured.
     pub lines: &'a [u16],
-    /// Magnitude of the zero-filled image.
-    pub zero_filled: &'a [f32],
+    /// Magnitude of the reconstructed image.
+    pub image: &'a [f32],
     /// Predicted labels.
     pub labels: &'a [u8],
 }
@@ -69,6 +73,7 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
 
     canvas.text((MARGIN as f32, (MARGIN + 22) as f32), Anchor::Left, TITLE_SCALE, TEXT, input.title);
     for (column, name) in COLUMNS.into_iter().enumerate() {
+        let name = if name.is_empty() { input.reconstruction.name() } else { name };
         let middle = (left(column) + tile_width / 2) as f32;
         let scale = TEXT_SCALE.min(TEXT_SCALE * tile_width as f32 / text_width(name, TEXT_SCALE));
         canvas.text((middle, (top - 14) as f32), Anchor::Centre, scale, FAINT, name);
@@ -84,7 +89,7 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
             let colour = order_colour(step, row.lines.len());
             canvas.rectangle((left(1) + usize::from(line) * scale, y), (scale, tile_height), colour);
         }
-        Tile { grey: &grey_levels(row.zero_filled), ..reference }.draw(&mut canvas, (left(2), y));
+        Tile { grey: &grey_levels(row.image), ..reference }.draw(&mut canvas, (left(2), y));
         reference.draw_with_labels(&mut canvas, (left(3), y), row.labels);
         reference.draw_with_labels(&mut canvas, (left(4), y), input.truth);
     }
@@ -123,7 +128,7 @@ fn check(input: &PanelInput<'_>) -> Result<(), PictureError> {
     check("fully sampled image", input.reference.len())?;
     check("true labels", input.truth.len())?;
     for row in input.rows {
-        check(&format!("zero-filled image of '{}'", row.label), row.zero_filled.len())?;
+        check(&format!("image of '{}'", row.label), row.image.len())?;
         check(&format!("labels of '{}'", row.label), row.labels.len())?;
         if let Some(&line) = row.lines.iter().find(|&&line| usize::from(line) >= width) {
             return Err(PictureError::Line { what: row.label.to_owned(), line, width });
@@ -221,7 +226,7 @@ mod tests {
 
     fn panel(lines: &[u16], labels: &[u8]) -> Result<RgbImage, PictureError> {
         let image = vec![1.0; SIDE * SIDE];
-        let row = PanelRow { label: "policy", lines, zero_filled: &image, labels };
+        let row = PanelRow { label: "policy", lines, image: &image, labels };
         let truth = vec![0; SIDE * SIDE];
         let (reference, rows) = (image.as_slice(), [row]);
         scan_panel(&PanelInput {
@@ -229,6 +234,7 @@ mod tests {
             height: SIDE,
             width: SIDE,
             scale: 2,
+            reconstruction: Reconstruction::HalfHomodyne,
             reference,
             truth: &truth,
             rows: &rows,

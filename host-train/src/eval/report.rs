@@ -95,6 +95,8 @@ pub struct Entry {
 pub struct Results {
     /// What was evaluated.
     pub title: String,
+    /// How images were made of the lines.
+    pub reconstruction: &'static str,
     /// Volumes evaluated.
     pub volumes: usize,
     /// One a method and budget; full sampling first.
@@ -124,7 +126,8 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     }
     bar.finish_and_clear();
     let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes)).collect::<Result<_, _>>()?;
-    let results = Results { title: task.title.to_owned(), volumes: task.volumes.len(), entries };
+    let reconstruction = task.model.reconstruction().name();
+    let results = Results { title: task.title.to_owned(), reconstruction, volumes: task.volumes.len(), entries };
 
     write_rows(task, &outcomes, out)?;
     write_ejection(task, &outcomes, out)?;
@@ -174,6 +177,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
             let mut row: Vec<(String, Cell)> = vec![
                 ("method".into(), outcome.method.into()),
                 ("lines_per_slice".into(), outcome.budget.into()),
+                ("reconstruction".into(), task.model.reconstruction().name().into()),
                 ("patient".into(), volume.patient.into()),
                 ("phase".into(), volume.phase.as_str().into()),
             ];
@@ -215,6 +219,7 @@ fn write_ejection(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(
             csv.push([
                 ("method", outcome.method.into()),
                 ("lines_per_slice", outcome.budget.into()),
+                ("reconstruction", task.model.reconstruction().name().into()),
                 ("patient", patient.into()),
                 ("edv_pred_ml", diastole.volume_pred_ml.into()),
                 ("edv_true_ml", diastole.volume_true_ml.into()),
@@ -333,7 +338,7 @@ fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), 
         let rows: Vec<PanelRow<'_>> = (0..shown.len())
             .map(|i| {
                 let scan = &shown[i].scans[volume][middle];
-                PanelRow { label: &labels[i], lines: &scan.lines, zero_filled: &images[i], labels: &scan.classes }
+                PanelRow { label: &labels[i], lines: &scan.lines, image: &images[i], labels: &scan.classes }
             })
             .collect();
         let title = format!("{}, {}", measured.slice.id, task.volumes[volume].phase);
@@ -344,6 +349,7 @@ fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), 
             height,
             width,
             scale: panel_scale(width),
+            reconstruction: task.model.reconstruction(),
             reference: &reference,
             truth,
             rows: &rows,

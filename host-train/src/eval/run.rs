@@ -13,7 +13,7 @@ use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::net::FloatGraph;
 use crate::orders::{LineOrder, OrderError};
-use crate::play::{Chooser, chosen_lines, float_choice, play};
+use crate::play::{Chooser, chosen_lines, float_choice, play, reconstructed};
 use crate::segment::{HeapArena, Segment};
 
 pub use crate::measure::{Measured, MeasuredVolume, measure};
@@ -75,7 +75,7 @@ pub struct Scanned {
     pub levels: Vec<i8>,
     /// The classes.
     pub classes: Vec<u8>,
-    /// Quality of the zero-filled image against the fully sampled one.
+    /// Quality of the reconstructed image against the fully sampled one.
     pub quality: Quality,
 }
 
@@ -164,7 +164,7 @@ fn scan_slice(
     };
     play(&mut scan, &measured.kspace, lines, choose).map_err(refused)?;
     let mut image = vec![0.0; measured.slice.image.len()];
-    magnitude(scan.complex_image(), &mut image).expect("images of one size");
+    magnitude(&reconstructed(&scan), &mut image).expect("images of one size");
     let quality = quality(&measured.kspace, &image)?;
     Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
 }

@@ -20,6 +20,8 @@ pub struct Contents {
     pub width: usize,
     /// Classes the segmenter tells apart, background in it.
     pub classes: usize,
+    /// How the image is made that the networks see.
+    pub reconstruction: &'static str,
     /// Where the networks come from.
     pub provenance: String,
     /// The networks.
@@ -89,6 +91,7 @@ pub fn inspect(model: &Model<'_>) -> Contents {
         height: model.height(),
         width: model.width(),
         classes: model.classes(),
+        reconstruction: model.reconstruction().name(),
         provenance: model.provenance().to_owned(),
         graphs: model.graphs().map(|graph| graph_contents(&graph)).collect(),
     }

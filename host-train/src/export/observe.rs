@@ -1,6 +1,6 @@
 //! What the networks see, at every stage of a scan: the inputs that quantisation is calibrated on.
 
-use kscout_core::kspace::{LineSet, Pattern};
+use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
 use kscout_core::scan::{STATE_EXTRAS, write_state};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,7 +21,7 @@ const SMALLEST_BUDGET: usize = 4;
 /// One moment of a scan, quantised as on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// The quantised zero-filled image, `height * width` levels.
+    /// The quantised image, `height * width` levels.
     pub levels: Vec<i8>,
     /// The state vector, `width + 3` values; see [`write_state`].
     pub state: Vec<i8>,
@@ -35,19 +35,25 @@ impl Observation {
     }
 }
 
-/// `count` observations of slices spread evenly over `slices`; none if there is no slice.
+/// `count` observations of slices spread evenly over `slices`, measured and reconstructed as `how` says; none if there is no
+/// slice.
 ///
 /// Half of them are measured through the random masks of the segmenter's training, which reach from few lines to all;
 /// the other half are scans in progress, centre-out and of variable density, from before the first line on.
-pub fn observe(slices: &[&Slice], count: usize, protocol: &Protocol, seed: u64) -> Vec<Observation> {
+pub fn observe(slices: &[&Slice], count: usize, how: (&Protocol, Reconstruction), seed: u64) -> Vec<Observation> {
     if slices.is_empty() {
         return Vec::new();
     }
-    let one = |index: usize| observe_slice(slices[index * slices.len() / count], index, protocol, seed);
+    let one = |index: usize| observe_slice(slices[index * slices.len() / count], index, how, seed);
     (0..count).into_par_iter().map(one).collect()
 }
 
-fn observe_slice(slice: &Slice, index: usize, protocol: &Protocol, seed: u64) -> Observation {
+fn observe_slice(
+    slice: &Slice,
+    index: usize,
+    (protocol, reconstruction): (&Protocol, Reconstruction),
+    seed: u64,
+) -> Observation {
     let measured = seed_for(&slice.id.patient, slice.id.n, seed);
     let kspace = acquire(&slice.image, slice.height, slice.width, protocol, measured);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(seed) ^ index as u64);
@@ -60,7 +66,7 @@ fn observe_slice(slice: &Slice, index: usize, protocol: &Protocol, seed: u64) ->
     };
     let mut state = vec![0; slice.width + STATE_EXTRAS];
     write_state(&mask, budget, &mut state);
-    Observation { levels: observed_levels(&kspace, &mask), state }
+    Observation { levels: observed_levels(&kspace, &mask, reconstruction), state }
 }
 
 /// The lines of a scan that has measured some of its budget, and the budget.

@@ -50,36 +50,40 @@ pub enum ExportError {
 }
 
 /// The header of a blob that stays in memory.
-pub fn header(data: &Dataset) -> HeaderSpec {
+pub fn header(data: &Dataset, reconstruction: Reconstruction) -> HeaderSpec {
     HeaderSpec {
         height: data.height(),
         width: data.width(),
         classes: CLASSES,
         layout: crate::kernels::LAYOUT,
-        reconstruction: Reconstruction::ZeroFilled,
+        reconstruction,
         provenance: "in memory".into(),
     }
 }
 
 /// A blob that runs the scan loop and nothing else. A blob holds at least one network; this one's is an untrained policy that
 /// nobody is to ask.
-pub fn scan_loop(data: &Dataset, observations: &[Observation]) -> Result<Vec<u8>, ExportError> {
+pub fn scan_loop(
+    data: &Dataset,
+    observations: &[Observation],
+    reconstruction: Reconstruction,
+) -> Result<Vec<u8>, ExportError> {
     let untrained = Scout::new(data.height(), data.width(), &Device::flex()).graph(data.height(), data.width());
-    pack(None, Some(&untrained), observations, &header(data))
+    pack(None, Some(&untrained), observations, &header(data, reconstruction))
 }
 
-/// A blob of a segmenter alone, in int8, to be asked on this machine.
+/// A blob of a segmenter alone, in int8, to be asked on this machine; its images are measured and reconstructed as `how` says.
 ///
 /// # Errors
 /// Those of [`pack`].
 pub fn segmenter_in_memory(
     data: &Dataset,
     graph: &FloatGraph,
-    protocol: &Protocol,
+    how: (&Protocol, Reconstruction),
     seed: u64,
 ) -> Result<Vec<u8>, ExportError> {
-    let observations = observe(&data.slices(Split::Train), CALIBRATION, protocol, seed);
-    pack(Some(graph), None, &observations, &header(data))
+    let observations = observe(&data.slices(Split::Train), CALIBRATION, how, seed);
+    pack(Some(graph), None, &observations, &header(data, how.1))
 }
 
 /// The blob of a segmenter, a policy, or both, calibrated on `observations`.

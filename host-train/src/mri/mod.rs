@@ -3,11 +3,12 @@
 //! * [`random`]: a small random stream whose numbers never change between versions.
 //! * [`fourier`]: the centred, orthonormal two-dimensional transform, k-space line by line.
 //! * [`acquire`](mod@acquire): phase, noise and the k-space of a slice.
-//! * [`observation`]: what the networks are shown of it.
+//! * [`reconstruction`]: the image that lines make. [`observation`]: what the networks are shown of it.
 
 pub mod acquire;
 pub mod fourier;
 pub mod observation;
 pub mod random;
+pub mod reconstruction;
 
 pub use acquire::{KSpace, Protocol, acquire, seed_for};

@@ -1,6 +1,6 @@
 //! What the networks are shown of a measurement: the core's quantised image of some lines.
 
-use kscout_core::kspace::{IMAGE_LEVELS_PER_RMS, LineSet, Pattern, quantise_magnitude};
+use kscout_core::kspace::{IMAGE_LEVELS_PER_RMS, LineSet, Pattern, Reconstruction, quantise_magnitude};
 
 use super::KSpace;
 
@@ -14,9 +14,9 @@ pub fn pattern_mask(pattern: Pattern, width: usize, budget: usize, seed: u64) ->
     mask
 }
 
-/// The quantised zero-filled image of `kspace` under `mask`, as int8 levels: what the core makes of it.
-pub fn observed_levels(kspace: &KSpace, mask: &LineSet) -> Vec<i8> {
-    let image = kspace.zero_filled(|line| mask.contains(line));
+/// The quantised image of `kspace` under `mask`, as int8 levels: what the core makes of it.
+pub fn observed_levels(kspace: &KSpace, mask: &LineSet, reconstruction: Reconstruction) -> Vec<i8> {
+    let image = kspace.reconstructed(mask, reconstruction);
     let mut levels = vec![0i8; image.len()];
     quantise_magnitude(&image, kspace.width, &mut levels).expect("an image of whole rows");
     levels

@@ -94,7 +94,7 @@ mod tests {
     use crate::measure::measure;
     use crate::mri::Protocol;
     use crate::mri::observation::{observed_levels, pattern_mask};
-    use kscout_core::kspace::Pattern;
+    use kscout_core::kspace::{Pattern, Reconstruction};
     use std::collections::BTreeSet;
 
     const CENTRE: [u16; 4] = [32, 31, 33, 30];
@@ -102,7 +102,7 @@ mod tests {
     /// The plain way: the correlation of images, from their means and deviations.
     fn correlation(a: &Measured<'_>, b: &Measured<'_>) -> f64 {
         let mask = pattern_mask(Pattern::CentreOut, 64, 4, 0);
-        let [a, b] = [a, b].map(|measured| observed_levels(&measured.kspace, &mask));
+        let [a, b] = [a, b].map(|measured| observed_levels(&measured.kspace, &mask, Reconstruction::ZeroFilled));
         let mean = |v: &[i8]| v.iter().map(|&q| f64::from(q)).sum::<f64>() / v.len() as f64;
         let (mean_a, mean_b) = (mean(&a), mean(&b));
         let product = |v: &[i8], m: f64, w: &[i8], n: f64| -> f64 {

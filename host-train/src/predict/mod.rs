@@ -16,7 +16,7 @@ pub mod output;
 use std::fmt;
 use std::str::FromStr;
 
-use kscout_core::kspace::{LineSet, Pattern};
+use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
 use rayon::prelude::*;
 
 use crate::data::intensity::{from_level, to_levels};
@@ -65,6 +65,8 @@ pub struct Predictor<'a> {
     pub spacing_mm: Option<f32>,
     /// The lines that are measured; `None`: all.
     pub undersampling: Option<Undersampling>,
+    /// How the network's images are made.
+    pub reconstruction: Reconstruction,
     /// Phase and noise of the measurement.
     pub protocol: Protocol,
     /// Their seed, and that of random patterns.
@@ -109,7 +111,7 @@ impl Predictor<'_> {
     /// What a scan makes of an image.
     fn observe(&self, image: &[f32], seed: u64) -> Vec<i8> {
         let kspace = acquire(image, self.side, self.side, &self.protocol, seed);
-        observed_levels(&kspace, &self.mask(seed))
+        observed_levels(&kspace, &self.mask(seed), self.reconstruction)
     }
 
     fn mask(&self, seed: u64) -> LineSet {

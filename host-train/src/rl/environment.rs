@@ -8,7 +8,7 @@ use super::reward::{Glance, Pays, RewardModel, Truth};
 use crate::data::Diagnosis;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
-use crate::play::Sight;
+use crate::play::{Sight, reconstructed};
 use crate::segment::HeapArena;
 
 /// The memory of `count` scans over `model`.
@@ -84,7 +84,7 @@ impl<'a> Environment<'a> {
         let levels: Vec<Vec<i8>> = judged.iter().map(|&i| self.episodes[i].scan.image().to_vec()).collect();
         let glance = |(&index, levels): (&usize, Vec<i8>)| {
             let episode = &self.episodes[index];
-            Glance { levels, image: episode.scan.complex_image(), truth: &episode.truth }
+            Glance { levels, image: reconstructed(&episode.scan), truth: &episode.truth }
         };
         let glances: Vec<Glance<'_>> = judged.iter().zip(levels).map(glance).collect();
         let worth = self.reward.worth(&glances);

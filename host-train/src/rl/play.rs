@@ -103,7 +103,7 @@ impl Trainer<'_> {
             let remaining = rng.random_range(1..=self.config.max_budget);
             write_state(&mask, (mask.len() + remaining).min(slice.width), &mut state);
             let image = if A::SEES_PHASE { kspace.zero_filled(|line| mask.contains(line)) } else { Vec::new() };
-            Sight { levels: observed_levels(&kspace, &mask), state, image, remaining }
+            Sight { levels: observed_levels(&kspace, &mask, self.model.reconstruction()), state, image, remaining }
         };
         (0..FIRST_SIGHTS).into_par_iter().map(sight).collect()
     }

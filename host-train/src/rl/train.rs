@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use kscout_core::model::{GraphKind, Model};
+use kscout_core::model::{GraphKind, Model, Reconstruction};
 
 use super::agent::ScoutActorCritic;
 use super::config::{PolicyConfig, PolicyNetwork};
@@ -57,6 +57,19 @@ pub enum PolicyError {
         data: PathBuf,
         /// The size of its images.
         got: [usize; 2],
+    },
+    /// The policy looks at the complex zero-filled image, the reward model at another one.
+    #[error(
+        "{reward}: a reward model of {reconstruction} images, but the policy `{}` looks at the complex zero-filled image; take \
+         network = \"{}\"",
+        PolicyNetwork::Asmr,
+        PolicyNetwork::Scout
+    )]
+    Reconstruction {
+        /// The reward model's checkpoint.
+        reward: PathBuf,
+        /// How its images are made.
+        reconstruction: Reconstruction,
     },
     /// The labels cannot be used.
     #[error(transparent)]
@@ -128,14 +141,17 @@ pub fn train_policy(
     let judge = Judge::load(data, (reward, labels), config, device)?;
     let slices = judge.slices(data)?;
     let shown: Vec<_> = slices.iter().map(|pupil| pupil.slice).collect();
-    let observations = export::observe(&shown, CALIBRATION_SLICES, &protocol, config.seed);
+    let reconstruction = judge.reconstruction();
+    let observations = export::observe(&shown, CALIBRATION_SLICES, (&protocol, reconstruction), config.seed);
     let segmenter = match &judge {
-        Judge::Segmenter(graph) => Some(export::quantised(GraphKind::Segmenter, graph, &observations)?),
+        Judge::Segmenter(graph, _) => Some(export::quantised(GraphKind::Segmenter, graph, &observations)?),
         Judge::Classifier(..) => None,
     };
     let blob = match &segmenter {
-        Some(segmenter) => write_blob(&export::header(data), Some(segmenter), None).map_err(ExportError::from)?,
-        None => export::scan_loop(data, &observations)?,
+        Some(segmenter) => {
+            write_blob(&export::header(data, reconstruction), Some(segmenter), None).map_err(ExportError::from)?
+        }
+        None => export::scan_loop(data, &observations, reconstruction)?,
     };
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
     let core = model.segmenter().map(|graph| CoreSegmenter { graph });
@@ -164,20 +180,20 @@ pub fn train_policy(
     }
 }
 
-/// The segmenter in the checkpoint `reward`, for images of the size of `data`.
+/// The segmenter in the checkpoint `reward`, for images of the size of `data`, and how those are made.
 pub(super) fn load_reward_segmenter(
     data: &Dataset,
     reward: &Path,
     protocol: &str,
     device: &Device,
-) -> Result<FloatGraph, PolicyError> {
+) -> Result<(FloatGraph, Reconstruction), PolicyError> {
     if is_classifier(reward)? {
         return Err(PolicyError::NeedsSegmenter(reward.to_owned()));
     }
     data.expect_masks("a segmenter as reward model").map_err(TrainError::from)?;
     let (network, meta) = load_segmenter(reward, None, device)?;
     fits(&meta, data, reward, protocol)?;
-    Ok(network.graph(data.height(), data.width()))
+    Ok((network.graph(data.height(), data.width()), meta.reconstruction))
 }
 
 /// Refuses a reward model for images of another size than those of `data`; notes another protocol.
@@ -190,7 +206,7 @@ fn fits(meta: &Meta, data: &Dataset, reward: &Path, protocol: &str) -> Result<()
 
 /// What the checkpoint of the reward model holds.
 enum Judge {
-    Segmenter(FloatGraph),
+    Segmenter(FloatGraph, Reconstruction),
     Classifier(Box<Diagnoser>, Labels),
 }
 
@@ -210,7 +226,13 @@ impl Judge {
             }
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
-            (false, None) => Ok(Self::Segmenter(load_reward_segmenter(data, reward, &config.protocol, device)?)),
+            (false, None) => {
+                let (graph, reconstruction) = load_reward_segmenter(data, reward, &config.protocol, device)?;
+                if config.network == PolicyNetwork::Asmr && reconstruction.is_symmetric() {
+                    return Err(PolicyError::Reconstruction { reward: reward.to_owned(), reconstruction });
+                }
+                Ok(Self::Segmenter(graph, reconstruction))
+            }
         }
     }
 
@@ -222,7 +244,7 @@ impl Judge {
         }
         let slices = slices.into_iter();
         match self {
-            Self::Segmenter(_) => Ok(slices.map(|slice| Pupil { slice, diagnosis: Vec::new() }).collect()),
+            Self::Segmenter(..) => Ok(slices.map(|slice| Pupil { slice, diagnosis: Vec::new() }).collect()),
             Self::Classifier(_, labels) => {
                 labels.expect_some(data, Split::Train)?;
                 let known = slices.filter(|slice| labels.know(&slice.id));
@@ -231,10 +253,18 @@ impl Judge {
         }
     }
 
+    /// How the images are made that it judges.
+    fn reconstruction(&self) -> Reconstruction {
+        match self {
+            Self::Segmenter(_, reconstruction) => *reconstruction,
+            Self::Classifier(..) => Reconstruction::ZeroFilled,
+        }
+    }
+
     /// The labels that it judges by; none of a segmenter.
     fn labels(&self) -> &[String] {
         match self {
-            Self::Segmenter(_) => &[],
+            Self::Segmenter(..) => &[],
             Self::Classifier(_, labels) => labels.names(),
         }
     }

@@ -146,7 +146,7 @@ impl Trainer<'_> {
         let adamw = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5);
         let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
         let begun = Meta::begun(A::NETWORK.name().into(), self.data, self.config);
-        let mut meta = Meta { labels: self.labels.clone(), ..begun };
+        let mut meta = Meta { labels: self.labels.clone(), reconstruction: self.model.reconstruction(), ..begun };
         let first = match found {
             Some((dir, found)) => {
                 meta = found.resume(&dir, meta)?;

@@ -65,8 +65,9 @@ impl Trainer<'_> {
             return self.scores(self.model, validation, Method::Chooser(&policy));
         };
         let policy = export::quantised(GraphKind::Policy, &policy, &self.observations)?;
-        let blob = write_blob(&export::header(self.data), self.segmenter.as_ref(), Some(&policy))
-            .map_err(ExportError::from)?;
+        let blob =
+            write_blob(&export::header(self.data, self.model.reconstruction()), self.segmenter.as_ref(), Some(&policy))
+                .map_err(ExportError::from)?;
         let model = Model::new_checked(&blob).map_err(ExportError::from)?;
         self.scores(&model, validation, Method::Policy)
     }

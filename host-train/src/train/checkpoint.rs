@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
+use kscout_core::kspace::Reconstruction;
 use serde::{Deserialize, Serialize};
 
 use super::patience::Patience;
@@ -38,6 +39,9 @@ pub struct Meta {
     /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub line_order: Vec<u16>,
+    /// How the images were made that it was trained on.
+    #[serde(default, with = "crate::mri::reconstruction")]
+    pub reconstruction: Reconstruction,
     /// Rows of the images that it was trained on.
     pub height: usize,
     /// Columns of the images, which is the number of lines.
@@ -171,6 +175,20 @@ pub enum CheckpointError {
         old: Vec<String>,
         /// What is asked for.
         new: Vec<String>,
+    },
+    /// The network was trained on images that are made in another way.
+    #[error(
+        "{path}: trained on {found} images, but {whose} on {expected} ones (`reconstruction`); the two do not go together"
+    )]
+    Reconstruction {
+        /// The folder.
+        path: PathBuf,
+        /// How its images were made.
+        found: Reconstruction,
+        /// What else there is.
+        whose: String,
+        /// How that one's images were made.
+        expected: Reconstruction,
     },
     /// The weights do not fit the network, or the file is damaged.
     #[error("{path}: the weights cannot be used: {message}")]
@@ -345,6 +363,7 @@ impl Meta {
             segmenter: None,
             labels: Vec::new(),
             line_order: Vec::new(),
+            reconstruction: Reconstruction::default(),
             height,
             width,
             step: 0,
@@ -366,7 +385,7 @@ impl Meta {
 
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
-    /// Another network, image size or set of labels is refused; keys of the configuration that differ are said on standard error.
+    /// Another network, image size, reconstruction or set of labels is refused; keys of the configuration that differ are said on standard error.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
         if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
@@ -375,6 +394,7 @@ impl Meta {
         if self.labels != fresh.labels {
             return Err(CheckpointError::Labels { path: dir.to_owned(), old: self.labels, new: fresh.labels });
         }
+        self.expect_reconstruction(dir, fresh.reconstruction, "this run")?;
         let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
@@ -390,6 +410,20 @@ impl Meta {
         {
             eprintln!("note: {} was trained with the protocol `{trained}`, this uses `{protocol}`", self.network);
         }
+    }
+
+    /// Refuses a network that was trained on other images than `expected`, those of `whose`.
+    pub fn expect_reconstruction(
+        &self,
+        dir: &Path,
+        expected: Reconstruction,
+        whose: &str,
+    ) -> Result<(), CheckpointError> {
+        if self.reconstruction == expected {
+            return Ok(());
+        }
+        let (path, whose) = (dir.to_owned(), whose.to_owned());
+        Err(CheckpointError::Reconstruction { path, found: self.reconstruction, whose, expected })
     }
 
     /// The kind of segmenter in the folder `dir`; refuses a checkpoint of anything else.

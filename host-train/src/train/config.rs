@@ -1,5 +1,6 @@
 //! The segmenter's training in keys.
 
+use kscout_core::kspace::Reconstruction;
 use kscout_core::kspace::fft::is_fft_length;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,10 @@ pub struct RewardConfig {
     pub network_width: usize,
     /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
     pub protocol: String,
+    /// How the image is made of the measured lines: `zero-filled`, `homodyne` or `half-homodyne`. Policies, exported files and
+    /// evaluations of the segmenter take over what it was trained with.
+    #[serde(with = "crate::mri::reconstruction")]
+    pub reconstruction: Reconstruction,
     /// Training steps.
     pub steps: usize,
     /// Slices a step.
@@ -89,7 +94,7 @@ pub struct RewardConfig {
     pub stop_at: usize,
     /// Steps between validations (and checkpoints).
     pub validate_every: usize,
-    /// Numbers of centre lines at which validation scores; the mean over them picks the best checkpoint.
+    /// Numbers of lines, around the centre or with homodyne in partial Fourier order, at which validation scores; the mean over them picks the best checkpoint.
     pub validate_lines: Vec<usize>,
     /// Random masks.
     pub masks: MaskConfig,
@@ -103,6 +108,7 @@ impl Default for RewardConfig {
             network: Arch::UnextS,
             network_width: 0,
             protocol: "scanner".into(),
+            reconstruction: Reconstruction::ZeroFilled,
             steps: 12_000,
             batch: 16,
             accumulate: 1,
@@ -324,6 +330,7 @@ mod tests {
             ("optimizer=lamb", "rmsprop"),
             ("schedule=linear", "plateau"),
             ("precision=f8", "bf16"),
+            ("reconstruction=pocs", "half-homodyne"),
         ] {
             let (key, name) = assignment.split_once('=').unwrap();
             let message = refused(&[assignment]);

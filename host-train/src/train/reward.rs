@@ -70,7 +70,8 @@ pub fn train_reward(
     }
     let mut run = Run::new(data, out, config, device, (found, init))?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
-    let validation = Validation::new(data, &protocol, config.seed);
+    let how = (&protocol, config.reconstruction);
+    let validation = Validation::new(data, how, config.seed);
     let log = Log::open(out.join("log.csv"), columns(config, !validation.is_empty()))?;
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
@@ -83,7 +84,7 @@ pub fn train_reward(
             .map(|(index, seed)| (slices[index], seed))
             .map(|(slice, seed)| {
                 let masks = (&config.masks, given.of(&slice.id));
-                training_sample(slice, seed, &config.augment, masks, &protocol)
+                training_sample(slice, seed, &config.augment, masks, how)
             });
         let loss = run.step(samples.collect(), clock.position(step, config.steps))?;
         losses.push(loss);

@@ -75,7 +75,8 @@ impl<'a> Run<'a> {
             network = checkpoint::load_weights(&dir, network)?;
         }
         let mut optimizer = config.optimizer().init();
-        let mut meta = Meta { segmenter: Some(spec), ..Meta::begun(config.network.to_string(), data, config) };
+        let begun = Meta::begun(config.network.to_string(), data, config);
+        let mut meta = Meta { segmenter: Some(spec), reconstruction: config.reconstruction, ..begun };
         let mut from = None;
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;

@@ -1,6 +1,6 @@
 //! One training sample: a slice, varied, measured through a random mask, as the network will see it on the device.
 
-use kscout_core::kspace::{LineSet, Pattern};
+use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,13 +23,15 @@ pub struct MaskConfig {
     pub full: f32,
     /// The part of samples whose lines are the centre ones alone; the others have variable density.
     pub centre: f32,
+    /// The part of samples whose lines are a block in the centre and then one side: for homodyne reconstruction.
+    pub partial: f32,
     /// The part of samples whose mask is one of those that a file gives for the slice, where there is such a file.
     pub given: f32,
 }
 
 impl Default for MaskConfig {
     fn default() -> Self {
-        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5, given: 0.8 }
+        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5, partial: 0.0, given: 0.8 }
     }
 }
 
@@ -51,6 +53,8 @@ pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> Lin
     }
     let pattern = if kind < config.full + config.centre {
         Pattern::CentreOut
+    } else if kind < config.full + config.centre + config.partial {
+        Pattern::PartialFourier { centre_fraction: rng.random_range(0.3..0.9) }
     } else {
         Pattern::VariableDensity { centre_fraction: rng.random_range(0.2..0.8), power: rng.random_range(1..=6) }
     };
@@ -64,7 +68,7 @@ pub fn training_sample(
     seed: u64,
     augmentation: &AugmentConfig,
     (masks, given): (&MaskConfig, &[LineSet]),
-    protocol: &Protocol,
+    (protocol, reconstruction): (&Protocol, Reconstruction),
 ) -> Sample {
     let varied = augment(slice, protocol, augmentation, seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -73,7 +77,7 @@ pub fn training_sample(
         Some(mask) if rng.random::<f32>() < masks.given => mask.clone(),
         _ => random,
     };
-    let levels = observed_levels(&varied.kspace, &mask);
+    let levels = observed_levels(&varied.kspace, &mask, reconstruction);
     Sample { image: levels_to_real(&levels).collect(), label: varied.label }
 }
 
@@ -101,7 +105,8 @@ mod tests {
 
     fn sample(augmentation: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<u8>) {
         let masks = (&MaskConfig::default(), [].as_slice());
-        let sample = training_sample(&slice(), seed, augmentation, masks, &Protocol::scanner());
+        let how = (&Protocol::scanner(), Reconstruction::HalfHomodyne);
+        let sample = training_sample(&slice(), seed, augmentation, masks, how);
         (sample.image, sample.label)
     }
 
@@ -118,7 +123,8 @@ mod tests {
         let off = AugmentConfig::default().with_probability(0.0);
         let image = |share, given: &[LineSet], seed| {
             let masks = MaskConfig { given: share, ..MaskConfig::default() };
-            training_sample(&slice(), seed, &off, (&masks, given), &Protocol::igs()).image
+            let how = (&Protocol::igs(), Reconstruction::ZeroFilled);
+            training_sample(&slice(), seed, &off, (&masks, given), how).image
         };
         let through = |seed| image(1.0, &given, seed);
         assert_eq!(through(1), through(2), "always the one mask");

@@ -1,12 +1,14 @@
-//! The segmenter's score during training: mean 3-D Dice over the validation volumes, centre-out.
+//! The segmenter's score during training: mean 3-D Dice over the validation volumes, in the order of lines that is usual for its
+//! reconstruction.
 
 use burn::tensor::Device;
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::Reconstruction;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Slice, Split};
 use crate::eval::metrics::{MeanDice, overlaps};
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
+use crate::mri::reconstruction::usual_pattern;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::Segmenter;
 use crate::segment::classify;
@@ -16,17 +18,18 @@ const BATCH: usize = 16;
 /// The validation volumes, measured once: the same phase and noise at every validation.
 pub struct Validation<'a> {
     volumes: Vec<Vec<(&'a Slice, KSpace)>>,
+    reconstruction: Reconstruction,
 }
 
 impl<'a> Validation<'a> {
     /// Measures every validation slice of `data`.
-    pub fn new(data: &'a Dataset, protocol: &Protocol, seed: u64) -> Self {
+    pub fn new(data: &'a Dataset, (protocol, reconstruction): (&Protocol, Reconstruction), seed: u64) -> Self {
         let measure = |slice: &'a Slice| {
             let seed = seed_for(&slice.id.patient, slice.id.n, seed);
             (slice, acquire(&slice.image, slice.height, slice.width, protocol, seed))
         };
         let volumes = data.volumes(Split::Val).into_iter();
-        Self { volumes: volumes.map(|v| v.slices.into_par_iter().map(measure).collect()).collect() }
+        Self { volumes: volumes.map(|v| v.slices.into_par_iter().map(measure).collect()).collect(), reconstruction }
     }
 
     /// Whether there is nothing to validate on.
@@ -34,17 +37,17 @@ impl<'a> Validation<'a> {
         self.volumes.is_empty()
     }
 
-    /// Mean Dice of RV, MYO and LV over the volumes at `budget` centre lines.
+    /// Mean Dice of RV, MYO and LV over the volumes at `budget` lines.
     pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> [f64; 3] {
         let mut mean = MeanDice::default();
         for volume in &self.volumes {
             let (mut predicted, mut truth) = (Vec::new(), Vec::new());
             for part in volume.chunks(BATCH) {
-                let mask = pattern_mask(Pattern::CentreOut, part[0].0.width, budget, 0);
-                let images: Vec<f32> = part
-                    .par_iter()
-                    .flat_map_iter(|(_, kspace)| levels_to_real(&observed_levels(kspace, &mask)).collect::<Vec<_>>())
-                    .collect();
+                let mask = pattern_mask(usual_pattern(self.reconstruction), part[0].0.width, budget, 0);
+                let seen = |(_, kspace): &(&Slice, KSpace)| {
+                    levels_to_real(&observed_levels(kspace, &mask, self.reconstruction)).collect::<Vec<_>>()
+                };
+                let images: Vec<f32> = part.par_iter().flat_map_iter(seen).collect();
                 predicted.extend(classify(network, images, [part[0].0.height, part[0].0.width], device));
                 part.iter().for_each(|(slice, _)| truth.extend_from_slice(&slice.label));
             }

@@ -22,7 +22,7 @@ pub struct ClassificationReward<'a> {
 
 impl RewardModel for ClassificationReward<'_> {
     fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
-        let images: Vec<&[Complex32]> = scans.iter().map(|scan| scan.image).collect();
+        let images: Vec<&[Complex32]> = scans.iter().map(|scan| &*scan.image).collect();
         let opinions = self.diagnoser.opinions(&images);
         opinions.iter().zip(scans).map(|(opinion, scan)| worth(opinion, &scan.truth.diagnosis)).collect()
     }

@@ -6,6 +6,8 @@
 pub mod classification;
 pub mod segmentation;
 
+use std::borrow::Cow;
+
 use kscout_core::Complex32;
 
 use crate::data::Diagnosis;
@@ -40,10 +42,10 @@ impl Truth {
 
 /// A scan as it stands.
 pub struct Glance<'a> {
-    /// The quantised zero-filled image.
+    /// The quantised image.
     pub levels: Vec<i8>,
-    /// The complex zero-filled image.
-    pub image: &'a [Complex32],
+    /// The reconstructed image before its magnitude is taken.
+    pub image: Cow<'a, [Complex32]>,
     /// What is true of the slice.
     pub truth: &'a Truth,
 }

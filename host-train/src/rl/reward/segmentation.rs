@@ -44,7 +44,7 @@ fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {
     let mut worth = 0.0;
     if config.lambda1 != 0.0 {
         let mut image = vec![0.0; truth.reference.len()];
-        magnitude(scan.image, &mut image).expect("images of one size");
+        magnitude(&scan.image, &mut image).expect("images of one size");
         let [height, width] = truth.size;
         worth += config.lambda1 * ssim(&truth.reference, &image, height, width, truth.range).unwrap_or(0.0);
     }

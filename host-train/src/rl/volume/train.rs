@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand::seq::IndexedRandom;
@@ -45,6 +45,8 @@ const SCORED: usize = 64;
 /// What a training does not change.
 struct Trainer<'a> {
     config: &'a VolumeConfig,
+    /// How the images are made that the segmenter sees.
+    reconstruction: Reconstruction,
     hearts: Vec<Heart>,
     validation: Vec<Heart>,
     out: &'a Path,
@@ -72,15 +74,15 @@ pub fn train_slice_policy(
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()).into());
     }
-    let graph = load_reward_segmenter(data, reward, &config.protocol, device)?;
-    let blob = export::segmenter_in_memory(data, &graph, &protocol, config.seed)?;
+    let (graph, reconstruction) = load_reward_segmenter(data, reward, &config.protocol, device)?;
+    let blob = export::segmenter_in_memory(data, &graph, (&protocol, reconstruction), config.seed)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let hearts = training_hearts(data, &model, (config, &protocol), &order)?;
     let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), &order)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
-    let trainer = Trainer { config, hearts, validation, out, device: device.clone(), line_order };
+    let trainer = Trainer { config, reconstruction, hearts, validation, out, device: device.clone(), line_order };
     trainer.run(data, found)
 }
 
@@ -123,7 +125,7 @@ impl Trainer<'_> {
         let mut agent = VolumeActorCritic::new(&training);
         let mut optimizer = self.optimizer();
         let begun = Meta::begun(NETWORK.into(), data, config);
-        let mut meta = Meta { line_order: self.line_order.clone(), ..begun };
+        let mut meta = Meta { line_order: self.line_order.clone(), reconstruction: self.reconstruction, ..begun };
         let log = Log::open(self.out.join("log.csv"), self.columns())?;
         let bar = progress::bar(config.updates as u64, 0, "slice policy");
         let begun = std::time::Instant::now();
