@@ -7,13 +7,14 @@ use crate::kernels::{Layout, Shape, conv_scratch_bytes};
 use crate::model::blob::{GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
 use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Reconstruction, Span, TensorRepr};
+use crate::volume::VIEW;
 
-pub(super) const HEIGHT: usize = 64;
-pub(super) const WIDTH: usize = 32;
-pub(super) const CLASSES: usize = 4;
+pub(crate) const HEIGHT: usize = 64;
+pub(crate) const WIDTH: usize = 32;
+pub(crate) const CLASSES: usize = 4;
 
 /// A 1x1 convolution with multiplier 1: `out = clamp(weights * (in - in_zero) + bias)`.
-pub(super) struct Linear {
+pub(crate) struct Linear {
     kind: GraphKind,
     inputs: Vec<TensorRepr>,
     output: Shape,
@@ -30,7 +31,7 @@ fn image_tensor() -> TensorRepr {
 }
 
 /// Logits 40, u, 2u - 60 and 3u - 200 for a pixel of level u.
-pub(super) fn segmenter() -> Linear {
+pub(crate) fn segmenter() -> Linear {
     Linear {
         kind: GraphKind::Segmenter,
         inputs: vec![image_tensor()],
@@ -41,7 +42,7 @@ pub(super) fn segmenter() -> Linear {
 }
 
 /// Prefers lines near DC, and above all the line that follows a measured one.
-pub(super) fn policy() -> Linear {
+pub(crate) fn policy() -> Linear {
     let state = tensor(Shape::new(1, 1, WIDTH + 3), 1.0 / 127.0, 0, Place::Input(1));
     let mut weights = vec![0; WIDTH * (WIDTH + 3)];
     (1..WIDTH).for_each(|line| weights[line * (WIDTH + 3) + line - 1] = 1);
@@ -53,6 +54,18 @@ pub(super) fn policy() -> Linear {
         biases: (0..WIDTH).map(|line| 20 - line.abs_diff(WIDTH / 2) as i32).collect(),
     }
 }
+
+/// The more LV is seen of a slice and the fewer lines it has, the more it expects.
+pub(crate) fn slice_policy() -> Linear {
+    let view = tensor(Shape::new(1, 1, VIEW), 1.0 / 127.0, 0, Place::Input(0));
+    let mut weights = vec![0; VIEW];
+    (weights[VIEW_LINES], weights[VIEW_LV_AREA]) = (-2, 1);
+    Linear { kind: GraphKind::SlicePolicy, inputs: vec![view], output: Shape::new(1, 1, 1), weights, biases: vec![0] }
+}
+
+/// Places in a view.
+pub(crate) const VIEW_LINES: usize = 0;
+pub(crate) const VIEW_LV_AREA: usize = 8;
 
 /// Appends `section` at the next multiple of 16.
 fn append(blob: &mut Vec<u8>, section: &[u8]) -> Span {
@@ -94,12 +107,19 @@ fn append_graph(blob: &mut Vec<u8>, linear: &Linear) -> GraphRepr {
     }
 }
 
-pub(super) fn blob(graphs: &[Linear], reconstruction: Reconstruction) -> Vec<u8> {
+pub(crate) fn blob(graphs: &[Linear], reconstruction: Reconstruction) -> Vec<u8> {
+    ordered_blob(graphs, reconstruction, &[])
+}
+
+/// A blob that orders the lines of a slice.
+pub(crate) fn ordered_blob(graphs: &[Linear], reconstruction: Reconstruction, lines: &[u16]) -> Vec<u8> {
     let mut blob = vec![0; HEADER_BYTES + graphs.len() * GRAPH_BYTES];
     let reprs: Vec<GraphRepr> = graphs.iter().map(|linear| append_graph(&mut blob, linear)).collect();
     for (record, repr) in blob[HEADER_BYTES..].chunks_exact_mut(GRAPH_BYTES).zip(&reprs) {
         repr.emit(record).unwrap();
     }
+    let lines: Vec<u8> = lines.iter().flat_map(|line| line.to_le_bytes()).collect();
+    let line_order = if lines.is_empty() { Span::default() } else { append(&mut blob, &lines) };
     let mut header = HeaderRepr {
         graphs: graphs.len(),
         length: blob.len(),
@@ -111,7 +131,7 @@ pub(super) fn blob(graphs: &[Linear], reconstruction: Reconstruction) -> Vec<u8>
         image_levels_per_rms: 48.0,
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
         reconstruction,
-        line_order: Span::default(),
+        line_order,
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     header.checksum = checksum(&blob);

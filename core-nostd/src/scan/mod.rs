@@ -27,7 +27,7 @@
 
 mod error;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod rules;
 #[cfg(test)]
 mod tests;

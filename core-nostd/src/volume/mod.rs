@@ -9,6 +9,8 @@
 pub mod glimpse;
 mod scale;
 pub mod scan;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use glimpse::{Glimpse, STRUCTURES};

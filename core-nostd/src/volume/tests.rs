@@ -1,0 +1,210 @@
+use std::vec::Vec;
+
+use super::scan::MOST_SLICES;
+use super::*;
+use crate::Complex32;
+use crate::arena::{ArenaError, StaticArena};
+use crate::kspace::{SplitMix64, fft_centred};
+use crate::model::{Location, Model, Problem, Reconstruction};
+use crate::scan::fixture::{
+    HEIGHT, VIEW_LINES, VIEW_LV_AREA, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
+};
+use crate::scan::{Scan, ScanError};
+
+const ROOM: usize = 160 * 1024;
+const SLICES: usize = 3;
+
+/// K-space of slices with discs of growing size, line by line.
+fn volume() -> Vec<Vec<Vec<Complex32>>> {
+    let mut random = SplitMix64::new(5);
+    (0..SLICES).map(|slice| lines_of(30.0 * slice as f32 + 5.0, &mut random)).collect()
+}
+
+/// The lines of a disc with `square` as its squared radius, and a little noise.
+fn lines_of(square: f32, random: &mut SplitMix64) -> Vec<Vec<Complex32>> {
+    let mut image: Vec<Complex32> = (0..HEIGHT * WIDTH)
+        .map(|i| {
+            let (y, x) = ((i / WIDTH) as f32 - 30.0, (i % WIDTH) as f32 - 17.0);
+            let noise = (random.next_u64() % 100) as f32 / 1000.0;
+            Complex32::new(if y * y / 4.0 + x * x < square { 2.0 } else { 0.125 } + noise, noise)
+        })
+        .collect();
+    image.chunks_exact_mut(WIDTH).for_each(|row| fft_centred(row).unwrap());
+    let column = |x: usize| image.iter().skip(x).step_by(WIDTH).copied().collect::<Vec<_>>();
+    let mut lines: Vec<Vec<Complex32>> = (0..WIDTH).map(column).collect();
+    lines.iter_mut().for_each(|line| fft_centred(line).unwrap());
+    lines
+}
+
+fn model_bytes() -> Vec<u8> {
+    blob(&[segmenter(), slice_policy()], Reconstruction::ZeroFilled)
+}
+
+/// Calls `test` with a scan of `budget` lines in an arena that holds rubbish.
+fn with_scan(bytes: &[u8], budget: usize, test: impl FnOnce(&mut VolumeScan<'_, '_>)) {
+    let model = Model::new_checked(bytes).unwrap();
+    let mut arena = StaticArena::<ROOM>::new();
+    arena.as_mut_slice().fill(0xAA);
+    test(&mut VolumeScan::new(&model, arena.as_mut_slice(), SLICES, budget).unwrap());
+}
+
+/// Scans to the end; slices and lines in the order in which they came.
+fn run(scan: &mut VolumeScan<'_, '_>) -> Vec<(usize, usize)> {
+    let volume = volume();
+    let mut places = Vec::new();
+    while let Some((slice, line)) = scan.propose().unwrap() {
+        scan.push_line(slice, &volume[slice][line]).unwrap();
+        places.push((slice, line));
+    }
+    places
+}
+
+#[test]
+fn every_slice_gets_its_first_lines_and_the_budget_is_spent() {
+    with_scan(&model_bytes(), 14, |scan| {
+        let places = run(scan);
+        assert_eq!(places[..6], [(0, 16), (0, 15), (1, 16), (1, 15), (2, 16), (2, 15)]);
+        assert_eq!((places.len(), scan.remaining()), (14, 0));
+        assert_eq!((0..SLICES).map(|slice| scan.lines(slice)).sum::<usize>(), 14);
+    });
+}
+
+#[test]
+fn after_the_first_lines_the_largest_logit_decides() {
+    with_scan(&model_bytes(), 20, |scan| {
+        let volume = volume();
+        let mut chosen = [0; SLICES];
+        while let Some((slice, line)) = scan.propose().unwrap() {
+            if scan.glimpses().iter().all(|glimpse| usize::from(glimpse.lines) >= FIRST_LINES) {
+                let logit = |slice: usize| {
+                    let mut view = [0; VIEW];
+                    write_view(scan.glimpses(), slice, scan.remaining(), &mut view);
+                    i32::from(view[VIEW_LV_AREA]) - 2 * i32::from(view[VIEW_LINES])
+                };
+                let best = (0..SLICES).rev().max_by_key(|&slice| logit(slice)).unwrap();
+                assert_eq!(slice, best);
+                assert_eq!(i32::from(scan.logits()[slice]), logit(slice).clamp(-128, 127));
+                chosen[slice] += 1;
+            }
+            scan.push_line(slice, &volume[slice][line]).unwrap();
+        }
+        assert!(chosen.iter().filter(|&&count| count > 0).count() > 1, "more than one slice is chosen: {chosen:?}");
+    });
+}
+
+#[test]
+fn a_slice_that_is_visited_again_is_as_if_it_had_been_scanned_alone() {
+    let bytes = model_bytes();
+    let model = Model::new_checked(&bytes).unwrap();
+    with_scan(&bytes, 18, |scan| {
+        let places = run(scan);
+        let volume = volume();
+        let mut arena = StaticArena::<ROOM>::new();
+        for slice in 0..SLICES {
+            let mut alone = Scan::new(&model, arena.as_mut_slice()).unwrap();
+            alone.start(WIDTH).unwrap();
+            for &(_, line) in places.iter().filter(|(of, _)| *of == slice) {
+                alone.push_line(line, &volume[slice][line]).unwrap();
+            }
+            assert_eq!(scan.segment(slice).unwrap(), alone.segment().unwrap(), "slice {slice}");
+            assert_eq!(scan.slice_scan().digest(), alone.digest());
+        }
+    });
+}
+
+#[test]
+fn what_is_seen_of_a_slice_does_not_depend_on_the_order_of_visits() {
+    let volume = volume();
+    let glimpses = |order: [usize; 6]| {
+        let mut seen = Vec::new();
+        with_scan(&model_bytes(), 6, |scan| {
+            for slice in order {
+                let line = scan.next_line(slice).unwrap();
+                scan.push_line(slice, &volume[slice][line]).unwrap();
+            }
+            seen = scan.glimpses().to_vec();
+        });
+        seen
+    };
+    let seen = glimpses([0, 0, 1, 1, 2, 2]);
+    assert_eq!(seen, glimpses([2, 1, 0, 0, 1, 2]));
+    assert_ne!(seen[0].area, seen[2].area, "the discs differ in size");
+    assert!(seen.iter().all(|glimpse| glimpse.changed.iter().any(|&count| count > 0)));
+}
+
+#[test]
+fn a_blob_can_order_the_lines_of_a_slice() {
+    let lines = [16, 17, 15, 20, 3];
+    let bytes = ordered_blob(&[segmenter(), slice_policy()], Reconstruction::ZeroFilled, &lines);
+    with_scan(&bytes, 15, |scan| {
+        let places = run(scan);
+        for slice in 0..SLICES {
+            let own: Vec<u16> = places.iter().filter(|(of, _)| *of == slice).map(|&(_, line)| line as u16).collect();
+            assert_eq!(own, lines, "as many lines as the order has");
+        }
+        assert_eq!(scan.next_line(0), None);
+    });
+}
+
+#[test]
+fn orders_that_are_none_are_refused() {
+    let refused = |lines: &[u16]| {
+        let bytes = ordered_blob(&[segmenter()], Reconstruction::ZeroFilled, lines);
+        let error = Model::new_checked(&bytes).unwrap_err();
+        assert_eq!(error.location, Location::LineOrder);
+        error.problem
+    };
+    assert_eq!(refused(&[3, 4, 3]), Problem::Repeated { field: "line", got: 3 });
+    assert_eq!(refused(&[32]), Problem::OutOfRange { field: "line", got: 32, min: 0, max: 31 });
+    let many: Vec<u16> = (0..33).collect();
+    assert_eq!(refused(&many), Problem::OutOfRange { field: "lines in order", got: 33, min: 1, max: 32 });
+}
+
+#[test]
+fn volumes_that_cannot_be_scanned_are_refused() {
+    let bytes = model_bytes();
+    let model = Model::new_checked(&bytes).unwrap();
+    let mut arena = StaticArena::<ROOM>::new();
+    let mut refused = |slices, budget| VolumeScan::new(&model, arena.as_mut_slice(), slices, budget).unwrap_err();
+    assert_eq!(refused(0, 9), VolumeError::Slices { slices: 0 });
+    assert_eq!(refused(MOST_SLICES + 1, 99), VolumeError::Slices { slices: MOST_SLICES + 1 });
+    assert_eq!(refused(3, 5), VolumeError::Budget { budget: 5, min: 6, max: 96 });
+    assert_eq!(refused(3, 97), VolumeError::Budget { budget: 97, min: 6, max: 96 });
+    let needed = volume_arena_bytes(&model, 3, 20);
+    let mut small = StaticArena::<1024>::new();
+    let error = VolumeScan::new(&model, small.as_mut_slice(), 3, 20).unwrap_err();
+    assert_eq!(error, VolumeError::Scan(ScanError::Arena(ArenaError::TooSmall { needed, got: 1024 })));
+    let bytes = blob(&[policy()], Reconstruction::ZeroFilled);
+    let model = Model::new_checked(&bytes).unwrap();
+    let error = VolumeScan::new(&model, arena.as_mut_slice(), 3, 9).unwrap_err();
+    assert_eq!(error, VolumeError::Scan(ScanError::NoSegmenter));
+}
+
+#[test]
+fn lines_that_cannot_be_taken_leave_the_scan_as_it_was() {
+    let bytes = ordered_blob(&[segmenter()], Reconstruction::ZeroFilled, &[16, 15]);
+    with_scan(&bytes, 6, |scan| {
+        let samples = &volume()[0][16];
+        let push = |scan: &mut VolumeScan<'_, '_>, slice| scan.push_line(slice, samples);
+        assert_eq!(push(scan, 3), Err(VolumeError::Slice { slice: 3, slices: 3 }));
+        let short = scan.push_line(0, &samples[1..]).unwrap_err();
+        assert_eq!(short, VolumeError::Scan(ScanError::SampleCount { needed: HEIGHT, got: HEIGHT - 1 }));
+        assert_eq!(scan.remaining(), 6);
+        push(scan, 0).unwrap();
+        push(scan, 0).unwrap();
+        assert_eq!(push(scan, 0), Err(VolumeError::Full { slice: 0 }));
+        for slice in [1, 1, 2] {
+            push(scan, slice).unwrap();
+        }
+        assert_eq!(scan.propose(), Ok(Some((2, 15))), "the first lines need no policy");
+        push(scan, 2).unwrap();
+        assert_eq!(scan.propose(), Ok(None));
+        assert_eq!(push(scan, 2), Err(VolumeError::BudgetSpent { budget: 6 }));
+    });
+    with_scan(&blob(&[segmenter()], Reconstruction::ZeroFilled), 7, |scan| {
+        for slice in [0, 0, 1, 1, 2, 2] {
+            scan.push_line(slice, &volume()[slice][16]).unwrap();
+        }
+        assert_eq!(scan.propose(), Err(VolumeError::NoSlicePolicy));
+    });
+}
