@@ -243,6 +243,25 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         Ok(slice.and_then(|slice| Some((slice, self.next_line(slice)?))))
     }
 
+    /// [`propose`](Self::propose), but `None` too when no slice's next line is expected to gain the volume at least
+    /// `least_gain` of mean Dice: the scan is good enough. First lines are always proposed.
+    ///
+    /// # Errors
+    /// Those of [`propose`](Self::propose).
+    pub fn propose_worth(&mut self, least_gain: f32) -> Result<Option<(usize, usize)>, VolumeError> {
+        let next = self.propose()?;
+        let judged = self.glimpses.iter().all(|glimpse| usize::from(glimpse.lines) >= FIRST_LINES);
+        Ok(next.filter(|&(slice, _)| !judged || self.expected_gain(slice) >= least_gain))
+    }
+
+    /// What another line of a slice is expected to gain the volume in mean Dice, as of the last [`propose`](Self::propose).
+    pub fn expected_gain(&self, slice: usize) -> f32 {
+        let (Some(&logit), Some(policy)) = (self.logits.get(slice), self.policy) else { return 0.0 };
+        let output = policy.output();
+        let real = (i32::from(logit) - output.zero_point) as f32 * output.scale;
+        libm::expf(real) * GAIN_UNIT / self.glimpses.len() as f32
+    }
+
     /// The next line of a slice, `None` if it has all that a slice may have.
     pub fn next_line(&self, slice: usize) -> Option<usize> {
         let lines = usize::from(self.glimpses.get(slice)?.lines);

@@ -147,6 +147,28 @@ fn a_blob_can_order_the_lines_of_a_slice() {
 }
 
 #[test]
+fn a_scan_ends_when_nothing_is_expected_of_another_line() {
+    with_scan(&model_bytes(), 40, |scan| {
+        let volume = volume();
+        let mut ends = Vec::new();
+        for least in [1e30, 1e-9, 0.0] {
+            while let Some((slice, line)) = scan.propose_worth(least).unwrap() {
+                scan.push_line(slice, &volume[slice][line]).unwrap();
+            }
+            ends.push(40 - scan.remaining());
+            if let Some((slice, _)) = scan.propose().unwrap() {
+                assert!(scan.expected_gain(slice) < least);
+                // Scale 1: the logit itself is the logarithm of the gain.
+                let gain = libm::expf(f32::from(scan.logits()[slice])) * 0.01 / 3.0;
+                assert_eq!(scan.expected_gain(slice), gain);
+            }
+        }
+        assert_eq!((ends[0], ends[2]), (6, 40), "the first lines always; all where nothing is asked");
+        assert!(6 < ends[1] && ends[1] < 40, "{ends:?}");
+    });
+}
+
+#[test]
 fn orders_that_are_none_are_refused() {
     let refused = |lines: &[u16]| {
         let bytes = ordered_blob(&[segmenter()], Reconstruction::ZeroFilled, lines);

@@ -71,6 +71,9 @@ pub struct EvalArgs {
     /// Evaluate N volumes alone, spread evenly over the split; without it all.
     #[arg(long, value_name = "N")]
     limit_volumes: Option<usize>,
+    /// A slice policy's scan of a volume ends early when another line is expected to gain less mean Dice than this
+    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model")]
+    least_gain: f32,
     /// Slices that panels are drawn of.
     #[arg(long, default_value_t = 4)]
     panels: usize,
@@ -99,7 +102,7 @@ impl EvalArgs {
                 let file = BlobFile::read(path)?;
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
-                let shared = SlicePolicyOrder { model: &model };
+                let shared = SlicePolicyOrder { model: &model, least_gain: self.least_gain };
                 let policy = match (model.slice_policy(), model.policy()) {
                     (Some(_), _) => Some(Method::Order(&shared)),
                     (None, policy) => policy.map(|_| Method::Policy),
@@ -265,6 +268,11 @@ impl EvalArgs {
         let results = evaluate(&task, &self.out)?;
         println!("Mean 3-D Dice of {} volumes, lines a slice ({}):", results.volumes, title);
         print!("{}", summary(&results, &self.budgets).to_text());
+        if self.least_gain > 0.0 {
+            let early = results.entries.iter().filter(|entry| entry.method == "policy");
+            let measured: Vec<String> = early.map(|entry| format!("{:.2} of {}", entry.lines, entry.budget)).collect();
+            println!("Lines that the policy measured, a slice: {}", measured.join(", "));
+        }
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
     }

@@ -66,7 +66,7 @@ impl MasksArgs {
         let training = data.volumes(Split::Train);
         let volumes: Vec<_> =
             training.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
-        let shared = SlicePolicyOrder { model: &model };
+        let shared = SlicePolicyOrder { model: &model, least_gain: 0.0 };
         let orders = if self.by_baseline {
             let (protocol, seed) = (self.protocol, self.seed);
             self.baselines.orders(&Ground { data: &data, model: &model, volumes: &volumes, most, protocol, seed })?

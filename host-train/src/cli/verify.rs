@@ -1,8 +1,11 @@
 //! `kscout verify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
+use kscout_core::model::Model;
+use kscout_core::volume::line_order;
 
 use super::Failure;
 use super::export::expect_size;
@@ -11,9 +14,13 @@ use crate::device::DeviceChoice;
 use crate::eval::table::{Align, Table};
 use crate::export::BlobFile;
 use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
+use crate::measure::measure;
 use crate::mri::Protocol;
 use crate::rl::agent::load_policy;
+use crate::rl::volume::agreement::{Agreement, InInt8};
+use crate::rl::volume::load_slice_policy;
 use crate::train::reward::load_segmenter;
+use crate::volume::heart::follow;
 
 /// `kscout verify`.
 #[derive(Args)]
@@ -33,6 +40,9 @@ pub struct VerifyArgs {
     /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
+    /// Checkpoint of the slice policy that it was exported from: its choices are compared over whole volumes
+    #[arg(long, value_name = "DIR", conflicts_with = "json")]
+    slice_policy: Option<PathBuf>,
     /// Data set to run on
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
@@ -97,8 +107,39 @@ impl VerifyArgs {
             let lines = if model.policy().is_some() { "the file's policy" } else { "centre-out" };
             print!("{}", text(&report, lines));
         }
+        if let Some(dir) = &self.slice_policy {
+            print!("{}", slice_policy_table(dir, &model, &data, &options, &device)?.to_text());
+        }
         judge(&report, self.tolerance).map_err(|reason| format!("{blob}: {reason}").into())
     }
+}
+
+/// How far the file's slice policy decides as the one in the checkpoint `dir`.
+fn slice_policy_table(
+    dir: &Path,
+    model: &Model<'_>,
+    data: &Dataset,
+    options: &VerifyOptions,
+    device: &Device,
+) -> Result<Table, Failure> {
+    let graph = model.slice_policy().ok_or("the file holds no slice policy; leave --slice-policy out")?;
+    let (policy, meta) = load_slice_policy(dir, device)?;
+    expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
+    let volumes = measure(data, options.split, &options.protocol, options.seed);
+    let hearts = follow(model, &volumes, &line_order(model))?;
+    let titles = ["lines on average", "slices chosen", "equal", "float Dice", "int8 Dice"];
+    let mut table = Table::new(titles.map(|title| (title, Align::Right)));
+    for &budget in &options.budgets {
+        let found = Agreement::of(&policy, &InInt8 { graph }, &hearts, budget, device);
+        table.push([
+            budget.to_string(),
+            found.decisions.to_string(),
+            format!("{:.2} %", 100.0 * found.equal as f64 / found.decisions.max(1) as f64),
+            format!("{:.4}", found.float_dice),
+            format!("{:.4}", found.int8_dice),
+        ]);
+    }
+    Ok(table)
 }
 
 fn text(report: &VerifyReport, lines: &str) -> String {

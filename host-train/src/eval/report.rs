@@ -78,6 +78,8 @@ pub struct Entry {
     pub method: &'static str,
     /// Lines a slice.
     pub budget: usize,
+    /// Lines that were measured, a slice: fewer than the budget where scans may end early.
+    pub lines: f64,
     /// Mean Dice of RV, MYO, LV over volumes.
     pub dice: [f64; 3],
     /// Mean over the volumes of the mean over structures, with its interval over patients.
@@ -88,6 +90,16 @@ pub struct Entry {
     pub nmse: f64,
     /// The policy's advantage over this method, by patient; `None` for the policy, and where it was not run.
     pub policy_minus_this: Option<PairedDifference>,
+}
+
+impl Entry {
+    /// `16`, or `13.2 of 16` where scans have ended early.
+    fn lines_of_budget(&self) -> String {
+        if (self.lines - self.budget as f64).abs() < 0.05 {
+            return self.budget.to_string();
+        }
+        format!("{:.1} of {}", self.lines, self.budget)
+    }
 }
 
 /// All results.
@@ -162,6 +174,7 @@ fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome]) -> Result<Entry, R
     Ok(Entry {
         method: outcome.method,
         budget: outcome.budget,
+        lines: mean(&|scan| scan.lines.len() as f64),
         dice: mean_dice(&outcome.scores),
         mean_dice: bootstrap_mean(&samples(task, outcome), &bootstrap)?,
         ssim: mean(&|scan| scan.quality.ssim),
@@ -177,6 +190,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
             let mut row: Vec<(String, Cell)> = vec![
                 ("method".into(), outcome.method.into()),
                 ("lines_per_slice".into(), outcome.budget.into()),
+                ("lines_measured".into(), scans.iter().map(|scan| scan.lines.len()).sum::<usize>().into()),
                 ("reconstruction".into(), task.model.reconstruction().name().into()),
                 ("patient".into(), volume.patient.into()),
                 ("phase".into(), volume.phase.as_str().into()),
@@ -268,7 +282,8 @@ fn by_method(results: &Results) -> Vec<(&'static str, Vec<&Entry>)> {
 fn report(results: &Results, budgets: &[usize]) -> String {
     let mut text = format!("# {}\n\n", results.title);
     text += &format!(
-        "{} volumes; the budget is per slice. Mean over volumes of the mean 3-D Dice of RV, MYO and LV:\n\n",
+        "{} volumes; lines are of each slice, or of a slice on average where the slices of a volume share a budget. Mean over \
+         volumes of the mean 3-D Dice of RV, MYO and LV:\n\n",
         results.volumes
     );
     text += &summary(results, budgets).to_markdown();
@@ -281,7 +296,7 @@ fn report(results: &Results, budgets: &[usize]) -> String {
         let difference = entry.policy_minus_this.as_ref().map_or(String::new(), |d| format!("{:+.3}", d.difference));
         table.push([
             entry.method.to_string(),
-            entry.budget.to_string(),
+            entry.lines_of_budget(),
             rv,
             myo,
             lv,

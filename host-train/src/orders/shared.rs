@@ -19,11 +19,13 @@ pub const ORACLE_AHEAD: usize = 8;
 pub struct SlicePolicyOrder<'m> {
     /// Holds segmenter and slice policy.
     pub model: &'m Model<'m>,
+    /// A scan ends before its budget is spent when no slice's next line is expected to gain the volume more Dice than this.
+    pub least_gain: f32,
 }
 
 impl LineOrder for SlicePolicyOrder<'_> {
     fn name(&self) -> &'static str {
-        "slice-policy"
+        "policy"
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
@@ -32,7 +34,7 @@ impl LineOrder for SlicePolicyOrder<'_> {
         let mut arena = HeapArena::new(volume_arena_bytes_with(self.model, slices, budget, &kernels));
         let mut scan = VolumeScan::with_kernels(self.model, arena.bytes(), slices, budget, kernels)?;
         let mut orders = vec![Vec::new(); slices];
-        while let Some((slice, line)) = scan.propose()? {
+        while let Some((slice, line)) = scan.propose_worth(self.least_gain)? {
             scan.push_line(slice, volume.slices[slice].kspace.line(line))?;
             orders[slice].push(line as u16);
         }

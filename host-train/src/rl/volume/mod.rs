@@ -1,8 +1,9 @@
 //! Learning which slice of a volume the next line goes to.
 //!
 //! [`learner`]: the policy and its critic over whole volumes. [`warm`]: it learns to expect what lines gain; then [`train`]:
-//! PPO.
+//! PPO. [`agreement`]: what int8 makes of it.
 
+pub mod agreement;
 pub mod config;
 pub mod learner;
 pub mod train;

@@ -1,0 +1,80 @@
+//! How far a slice policy in int8 decides as it does in real numbers.
+
+use burn::tensor::Device;
+use kscout_core::model::{Graph, run};
+use kscout_core::volume::VIEW;
+use serde::Serialize;
+
+use super::learner::Learned;
+use crate::kernels::fastest;
+use crate::net::SlicePolicy;
+use crate::segment::HeapArena;
+use crate::volume::allocate::mean_dice;
+use crate::volume::{Allocate, Heart, Sharing};
+
+/// A slice policy in int8, over volumes that were followed line by line: what the core's scan of a volume does.
+pub struct InInt8<'m> {
+    /// The slice policy.
+    pub graph: Graph<'m>,
+}
+
+impl InInt8<'_> {
+    fn logit(&self, view: &[i8; VIEW], arena: &mut HeapArena) -> i8 {
+        run(&self.graph, &fastest(), &[view.as_slice()], arena.bytes()).expect("a checked graph and its sizes")[0]
+    }
+}
+
+impl Allocate for InInt8<'_> {
+    fn name(&self) -> &'static str {
+        "policy"
+    }
+
+    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+        let mut arena = HeapArena::new(self.graph.arena_bytes_with(&fastest()));
+        let mut next = |scan: &&Sharing<'_>| {
+            let logits: Vec<i8> = scan.views().iter().map(|view| self.logit(view, &mut arena)).collect();
+            let better = |best, slice| if logits[slice] > logits[best] { slice } else { best };
+            scan.open().reduce(better).expect("an open slice")
+        };
+        scans.iter().map(&mut next).collect()
+    }
+}
+
+/// What came of a comparison at one budget.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agreement {
+    /// Lines a slice on average.
+    pub budget: usize,
+    /// Decisions compared.
+    pub decisions: usize,
+    /// Those that are equal.
+    pub equal: usize,
+    /// Mean 3-D Dice of scans by the policy in real numbers.
+    pub float_dice: f64,
+    /// The same in int8.
+    pub int8_dice: f64,
+}
+
+impl Agreement {
+    /// Compares at `budget` lines: decisions in the states that the int8 policy comes to, Dice where each goes its own way.
+    pub fn of(policy: &SlicePolicy, int8: &InInt8<'_>, hearts: &[Heart], budget: usize, device: &Device) -> Self {
+        let float = Learned { policy, device };
+        let (mut decisions, mut equal) = (0, 0);
+        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, budget)).collect();
+        loop {
+            scans.retain(|scan| scan.left() > 0);
+            if scans.is_empty() {
+                break;
+            }
+            let asked: Vec<&Sharing<'_>> = scans.iter().collect();
+            let (chosen, other) = (int8.next(&asked), float.next(&asked));
+            decisions += chosen.len();
+            equal += chosen.iter().zip(&other).filter(|(a, b)| a == b).count();
+            for (scan, slice) in scans.iter_mut().zip(chosen) {
+                scan.give(slice);
+            }
+        }
+        let (float_dice, int8_dice) = (mean_dice(hearts, &float, budget), mean_dice(hearts, int8, budget));
+        Self { budget, decisions, equal, float_dice, int8_dice }
+    }
+}
