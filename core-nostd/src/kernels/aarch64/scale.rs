@@ -44,9 +44,11 @@ impl Lanes {
     /// Of four channels' records.
     #[inline(always)]
     pub fn load(records: &[[u8; Channel::BYTES]; 4]) -> Self {
-        // SAFETY: 48 bytes, twelve little-endian i32, as this core has them; LD3 takes any address.
+        // SAFETY: 48 bytes, twelve little-endian i32, as this core has them. LD3 takes any address, but its intrinsic wants an
+        // aligned one: the compiler leaves the copy out.
         unsafe {
-            let records = vld3q_s32(records.as_ptr().cast());
+            let words = records.as_ptr().cast::<[i32; 12]>().read_unaligned();
+            let records = vld3q_s32(words.as_ptr());
             Self::new(records.0, records.1, records.2)
         }
     }
