@@ -172,8 +172,8 @@ pub trait Kernels {
         image::quantise(image, gain, out);
     }
 
-    /// Class of each pixel: the first of its largest logits. `logits` is `[y][x][class]`; as many pixels are written as both
-    /// slices hold, none for no classes.
+    /// Class of each pixel: the first of its largest logits, of more than 256 classes among the first 256. `logits` is
+    /// `[y][x][class]`; as many pixels are written as both slices hold, none for no classes.
     fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
         image::classify(logits, classes, out);
     }

@@ -284,9 +284,11 @@ impl Kernels for Reference {
             let Some(scores) = logits.get(pixel * classes..(pixel + 1) * classes).filter(|_| classes > 0) else {
                 return;
             };
+            // A class is a byte.
+            let scores = scores.get(..256).unwrap_or(scores);
             let largest = scores.iter().max();
             let first = scores.iter().position(|score| Some(score) == largest);
-            *class = first.unwrap_or(0).min(255) as u8;
+            *class = first.unwrap_or(0) as u8;
         }
     }
 }

@@ -162,6 +162,18 @@ fn conjugate_symmetry_turns_a_pixel_and_counts_its_real_part_twice() {
 }
 
 #[test]
+fn a_class_is_one_of_256() {
+    let mut logits = [0; 2 * 300];
+    (logits[255], logits[256]) = (5, 9);
+    (logits[300 + 7], logits[300 + 299]) = (5, 9);
+    for (name, kernels) in [("reference", Box::new(Reference) as Box<dyn Kernels>)].into_iter().chain(sets()) {
+        let mut out = [9; 2];
+        kernels.classify(&logits, 300, &mut out);
+        assert_eq!(out, [255, 7], "{name}");
+    }
+}
+
+#[test]
 fn an_image_grows_by_the_real_part_first() {
     // (2^24 + 1) - 1 is 2^24 - 1, because 2^24 + 1 is no float; 2^24 + (1 - 1) would be 2^24.
     for kernels in [&Reference as &dyn Kernels, &Portable] {
