@@ -1,6 +1,6 @@
 //! Single instructions of the DSP extension that stable Rust has no name for.
 //!
-//! Each is one instruction (two where flags pass between them), touches no memory and takes registers of the
+//! Each is one instruction (a few where flags pass between them), touches no memory and takes registers of the
 //! compiler's choice, so that LLVM schedules and allocates around it.
 //!
 //! A *pair* is two signed 16-bit lanes in a word, the low one first; a *quad* is four bytes, the lowest first.

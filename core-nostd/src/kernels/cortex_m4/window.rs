@@ -388,15 +388,17 @@ impl Move {
         let gap = self.by.unsigned_abs().min(self.positions);
         let kept = self.positions - gap;
         let (skip, put, empty) = if self.by < 0 { (gap, 0, kept) } else { (0, gap, 0) };
-        // SAFETY: `skip + kept`, `put + kept` and `empty + gap` are at most `positions`.
+        // SAFETY: `skip + kept`, `put + kept` and `empty + gap` are at most `positions`. Where none is kept, a pointer may lie
+        // behind the last position, and is not used.
         unsafe {
-            let (mut source, mut target) = (from.byte_add(skip * self.step), to.byte_add(put * self.step));
+            let mut source = from.wrapping_byte_add(skip * self.step);
+            let mut target = to.wrapping_byte_add(put * self.step);
             for _ in 0..kept {
                 target.write_unaligned(source.read_unaligned());
                 source = source.wrapping_byte_add(self.step);
                 target = target.wrapping_byte_add(self.step);
             }
-            let mut target = to.byte_add(empty * self.step);
+            let mut target = to.wrapping_byte_add(empty * self.step);
             for _ in 0..gap {
                 target.write_unaligned(zero);
                 target = target.wrapping_byte_add(self.step);
