@@ -54,7 +54,7 @@ impl Threaded {
 
 /// Bytes that keep the scratch of the next band aligned.
 fn aligned(bytes: usize) -> usize {
-    bytes.next_multiple_of(64)
+    bytes.saturating_add(63) & !63
 }
 
 fn macs(op: &Conv2d<'_>, from: usize) -> usize {

@@ -17,7 +17,7 @@ use crate::Complex32;
 use crate::kernels::{
     Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm,
     Layout, MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
-    conv_transpose_scratch_bytes,
+    conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::quant::Requant;
 

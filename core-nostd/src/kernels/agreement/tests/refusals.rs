@@ -27,12 +27,20 @@ proptest! {
         let mut scratch = scratch(lens.4);
         let scratch: &mut [u8] = bytemuck::cast_slice_mut(&mut scratch);
         let scratch = std::cell::RefCell::new(scratch);
+        for (name, set) in sets() {
+            let wanted = (set.conv_scratch_bytes(&op), set.depthwise_scratch_bytes(&op));
+            prop_assert!(wanted.0 >= conv_scratch_bytes(op.kernel, op.input.c), "{name}");
+            prop_assert!(wanted.1 >= depthwise_scratch_bytes(op.kernel, op.input.c), "{name}");
+        }
         against_reference(lens.1, |kernels, out| kernels.conv2d(&op, &input, out, &mut scratch.borrow_mut()));
         against_reference(lens.1, |kernels, out| kernels.depthwise(&op, &input, out, &mut scratch.borrow_mut()));
         let op = ConvTranspose2x2 {
             input: a, in_zero: zeros.0, out_zero: zeros.1, clamp, weights: &weights,
             layout: Layout::Portable, params: ChannelParams::new(&params).unwrap(),
         };
+        for (name, set) in sets() {
+            prop_assert!(set.conv_transpose_scratch_bytes(&op) >= conv_transpose_scratch_bytes(a.c), "{name}");
+        }
         against_reference(lens.1, |kernels, out| {
             kernels.conv_transpose2x2(&op, &input, out, &mut scratch.borrow_mut());
         });
@@ -80,6 +88,15 @@ fn identity_conv<'a>(weights: &'a [i8], params: &'a [u8]) -> Conv2d<'a> {
         clamp: (-128, 127),
         weights,
         params: ChannelParams::new(params).unwrap(),
+    }
+}
+
+#[test]
+fn scratch_of_an_absurd_size_is_a_number_all_the_same() {
+    let params = Channel { bias: 0, requant: Requant { multiplier: 1 << 30, shift: 1 } }.to_bytes();
+    let op = Conv2d { kernel: (2, 2), input: Shape::new(2, 2, usize::MAX), ..identity_conv(&[1], &params) };
+    for (name, set) in sets() {
+        assert!(set.conv_scratch_bytes(&op) >= conv_scratch_bytes(op.kernel, op.input.c), "{name}");
     }
 }
 
