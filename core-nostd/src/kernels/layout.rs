@@ -179,6 +179,21 @@ impl Packing {
         packed.len() == self.bytes(filters) && beyond == 0
     }
 
+    /// Whether what fills rows up is zero, in packed weights or in some groups of them: kernels that take a row in whole runs
+    /// multiply it with what lies behind the window.
+    #[inline(always)]
+    pub fn rows_end_in_zeros(self, packed: &[i8], row_len: usize) -> bool {
+        let used = row_len.checked_rem(self.run).unwrap_or(0);
+        let last = self.filters.saturating_mul(self.run);
+        let row_places = round_up(row_len, self.run).saturating_mul(self.filters);
+        // All of a row at once: a branch a weight would cost more than it saves.
+        let fills = |row: &[i8]| {
+            let runs = row.get(row.len().saturating_sub(last)..).unwrap_or_default().chunks_exact(self.run.max(1));
+            runs.fold(0, |bits, run| run.iter().skip(used).fold(bits, |bits, &weight| bits | weight))
+        };
+        used == 0 || packed.chunks_exact(row_places.max(1)).all(|row| fills(row) == 0)
+    }
+
     /// Packs weights `[filter][row][k]` into `to`, all of whose bytes are written. `None`, with nothing written, if either
     /// slice has another length than `filters` asks for.
     pub fn pack(self, weights: &[i8], filters: Filters, to: &mut [u8]) -> Option<()> {
@@ -262,11 +277,19 @@ mod tests {
                     }
                 }
                 assert!(packing.is_filled_up_with_zeros(packed, filters), "{layout}");
+                assert!(packing.rows_end_in_zeros(packed, row_len), "{layout}");
                 // Any other byte that is not zero shows.
-                let mut tampered = packed.to_vec();
-                if let Some(free) = (0..packed.len()).find(|at| !places.contains(at)) {
+                for free in (0..packed.len()).filter(|at| !places.contains(at)) {
+                    let mut tampered = packed.to_vec();
                     tampered[free] = 1;
                     assert!(!packing.is_filled_up_with_zeros(&tampered, filters), "{layout}");
+                }
+                for (filter, row) in (0..count).flat_map(|filter| (0..rows).map(move |row| (filter, row))) {
+                    for k in row_len..packing.row_len(filters) {
+                        let mut tampered = packed.to_vec();
+                        tampered[packing.place(filters, filter, row, k)] = -128;
+                        assert!(!packing.rows_end_in_zeros(&tampered, row_len), "{layout} {filter} {row} {k}");
+                    }
                 }
             }
         }

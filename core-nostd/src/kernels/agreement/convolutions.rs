@@ -2,7 +2,9 @@
 
 use super::draw::Draw;
 use super::stand::{Fault, Output, Stand};
-use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Filters, Kernels, Layout, Shape, conv_extent};
+use crate::kernels::{
+    Channel, ChannelParams, Conv2d, ConvTranspose2x2, Filters, Kernels, Layout, Packing, Shape, conv_extent,
+};
 
 /// Most products of one case, so that the reference takes milliseconds on a microcontroller.
 const MAX_PRODUCTS: usize = 1 << 18;
@@ -122,7 +124,24 @@ fn packed<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, layout: Layout, filter
     let packing = layout.packing();
     let packed: &mut [u8] = stand.take(draw, packing.bytes(filters))?;
     packing.pack(weights, filters, packed).ok_or(Fault::Draw)?;
+    if draw.one_in(16) {
+        litter(draw, packing, filters, packed);
+    }
     Ok(bytemuck::cast_slice(packed))
+}
+
+/// Puts something where rows and groups are filled up: no weights, so no set may count it in.
+fn litter(draw: &mut Draw, packing: Packing, filters: Filters, packed: &mut [u8]) {
+    for filter in 0..filters.count.next_multiple_of(packing.filters) {
+        for row in 0..filters.rows {
+            let beyond = if filter < filters.count { filters.row_len } else { 0 };
+            for k in beyond..packing.row_len(filters) {
+                if let Some(place) = packed.get_mut(packing.place(filters, filter, row, k)) {
+                    *place = draw.byte() as u8;
+                }
+            }
+        }
+    }
 }
 
 fn params<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, terms: usize) -> Result<&'c [u8], Fault> {

@@ -7,7 +7,10 @@
 
 use super::block::{FILTERS, RUN};
 use super::copy::{copy, fill};
-use crate::kernels::Filters;
+use crate::kernels::{Filters, Layout, Packing};
+
+/// The order that [`pack`] makes.
+pub(super) const PACKING: Packing = Layout::CortexM55.packing();
 
 /// Packs the four filters from `first` on of weights in the portable layout. Those beyond the last are zero.
 pub(super) fn pack(weights: &[i8], filters: Filters, first: usize, packed: &mut [i8]) -> Option<()> {
@@ -23,17 +26,4 @@ pub(super) fn pack(weights: &[i8], filters: Filters, first: usize, packed: &mut 
         }
     }
     Some(())
-}
-
-/// Whether the weights that fill up rows of `row_len` are zero, as the layout wants: they meet whatever lies in memory
-/// behind the image's row.
-pub(super) fn is_filled_up(weights: &[i8], row_len: usize) -> bool {
-    let last = row_len % RUN;
-    let row_bytes = (row_len.next_multiple_of(RUN) * FILTERS).max(1);
-    last == 0
-        || weights.chunks_exact(row_bytes).all(|row| {
-            let runs = row.last_chunk::<{ RUN * FILTERS }>();
-            let filled = runs.into_iter().flat_map(|runs| runs.as_chunks::<RUN>().0);
-            filled.fold(0, |bits, run| run.iter().skip(last).fold(bits, |bits, &weight| bits | weight)) == 0
-        })
 }

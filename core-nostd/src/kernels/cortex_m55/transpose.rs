@@ -10,7 +10,7 @@
 //! | 2x2 stride 2, 16x16 64->32 | 2.05 | 0.250 | 0.244 |
 
 use super::block::{FILTERS, Filters, Outputs, RUN, Scales};
-use super::pack::{is_filled_up, pack};
+use super::pack::{PACKING, pack};
 use super::windows::Strip;
 use crate::kernels::{ConvTranspose2x2, Layout};
 
@@ -39,7 +39,7 @@ pub(super) fn conv_transpose2x2(
             }
             _ => op.weights.get(o * row_bytes * FILTERS..)?.get(..row_bytes * FILTERS)?,
         };
-        if !is_filled_up(weights, channels) {
+        if !PACKING.rows_end_in_zeros(weights, channels) {
             return None;
         }
         let places = [0, out_channels, out_row, out_row + out_channels].map(|place| place as u32);

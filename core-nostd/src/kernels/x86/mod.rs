@@ -256,7 +256,7 @@ mod dispatch {
 fn reads(layout: Layout, weights: &[i8], filters: Filters) -> bool {
     match layout {
         Layout::Portable => true,
-        Layout::X86_64 => pack::is_filled_up_with_zeros(weights, filters),
+        Layout::X86_64 => layout.packing().rows_end_in_zeros(weights, filters.row_len),
         _ => false,
     }
 }

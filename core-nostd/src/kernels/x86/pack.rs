@@ -87,17 +87,6 @@ pub(super) const fn group_bytes(filters: Filters) -> usize {
     filters.rows.saturating_mul(runs(filters)).saturating_mul(GROUP * RUN)
 }
 
-/// Whether packed rows are filled up with zeros, as they ought to be: a window's last run meets what lies beyond the window.
-pub(super) fn is_filled_up_with_zeros(packed: &[i8], all: Filters) -> bool {
-    let used = all.row_len % RUN;
-    if used == 0 {
-        return true;
-    }
-    let (vectors, _) = packed.as_chunks::<{ GROUP * RUN }>();
-    let last = vectors.chunks_exact(runs(all).max(1)).filter_map(|row| row.last());
-    last.flat_map(|vector| vector.as_chunks::<RUN>().0).all(|run| run.iter().skip(used).all(|&w| w == 0))
-}
-
 /// Packs group `group` of weights `[filter][row][k]`, all of `to`, as [`Layout::X86_64`] does. `None` if it has another
 /// length than [`group_bytes`].
 pub(super) fn pack(all: Filters, weights: &[i8], group: usize, to: &mut [u8]) -> Option<()> {
