@@ -1,5 +1,5 @@
 //! What the random operators of `agreement` are too small for, what is this set's own, and each path once for Miri:
-//! `RUSTFLAGS="-C target-feature=+avx2" cargo +nightly miri test -p kscout-core --lib x86` runs the level AVX2; Miri does not
+//! `RUSTFLAGS="-C target-feature=+avx2" cargo +nightly miri test -p kscout-core --lib x86::` runs the level AVX2; Miri does not
 //! know all instructions of the others.
 
 use std::vec;
