@@ -22,6 +22,22 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
 # The core once more with overflow checks on.
 cargo test -p kscout-core --locked
 KSCOUT_FIRMWARE=required cargo test --workspace --release --locked
+# So are the kernels of emulated targets, and with the standard library's checks of what unsafe code hands it.
+checked() {
+    CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true \
+        CARGO_TARGET_DIR=$PWD/target/checked "$@"
+}
+checked tests/targets/run.sh aarch64
+checked firmware-demo/run.sh agreement m4
+checked firmware-demo/run.sh agreement m55
 # The tests have added these targets.
 cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked --target aarch64-unknown-linux-gnu \
     --target wasm32-unknown-unknown -- -D warnings
+# The kernels of the other targets, those of Cortex-M where rustup has the target.
+lint_core() {
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] || { echo "rustup has no target $1: its kernels are not linted" && return; }
+    RUSTFLAGS=$2 cargo clippy -p kscout-core --features agreement --release --locked --target "$1" -- -D warnings
+}
+lint_core aarch64-unknown-linux-gnu ""
+lint_core thumbv7em-none-eabihf "-C target-cpu=cortex-m4"
+lint_core thumbv8m.main-none-eabihf "-C target-feature=+mve,+lob"
