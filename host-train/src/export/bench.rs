@@ -45,7 +45,7 @@ pub struct OperatorTime {
 /// The time of one network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GraphTime {
-    /// `segmenter` or `policy`.
+    /// `segmenter`, `policy` or `slice policy`.
     pub graph: String,
     /// Multiply-accumulates of a run.
     pub macs: u64,
