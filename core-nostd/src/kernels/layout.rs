@@ -48,10 +48,16 @@ impl Layout {
         Self::ALL.into_iter().find(|&layout| layout as u16 == code)
     }
 
+    /// Whether weights lie as they come, `[out][kernel y][kernel x][in]`: so they do in the portable layout and in that of
+    /// Cortex-M4, whose kernels widen weights on the way, from where they lie.
+    #[inline(always)]
+    pub const fn is_unpacked(self) -> bool {
+        matches!(self, Self::Portable | Self::CortexM4)
+    }
+
     /// Where each weight lies.
     pub const fn packing(self) -> Packing {
         match self {
-            // The DSP kernels widen weights on the way, from where they lie.
             Self::Portable | Self::CortexM4 => Packing { filters: 1, run: 1 },
             Self::CortexM55 => Packing { filters: 4, run: 16 },
             Self::X86_64 | Self::Aarch64 => Packing { filters: 16, run: 4 },
@@ -241,6 +247,13 @@ mod tests {
         let mut packed = vec![9; 30];
         assert_eq!(Layout::Portable.packing().pack(&weights, filters, &mut packed), Some(()));
         assert_eq!(packed, bytemuck::cast_slice::<i8, u8>(&weights));
+    }
+
+    #[test]
+    fn a_layout_is_unpacked_where_every_weight_lies_where_the_portable_one_has_it() {
+        for layout in Layout::ALL {
+            assert_eq!(layout.is_unpacked(), layout.packing() == Layout::Portable.packing(), "{layout}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! of runs, the few image rows under the kernel are first copied side by side into scratch, with zero points around them. The
 //! zero point is folded into the bias: `sum w (q - z) = sum w q - z sum w`, in wrapping arithmetic.
 //!
-//! Weights in [`Layout::Portable`] are packed into scratch first, one move for each four weights.
+//! [Unpacked](Layout::is_unpacked) weights are packed into scratch first, one move for each four weights.
 //!
 //! # Cost
 //! Instructions a multiply-accumulate, padding included, counted under qemu-aarch64 by `tests/targets/run.sh bench aarch64`
@@ -12,18 +12,18 @@
 //!
 //! | layer | portable kernels | NEON | SDOT | SDOT, weights in the set's layout |
 //! |---|---|---|---|---|
-//! | 3x3 64x64 16->16 | 1.41 | 0.351 | 0.118 | 0.116 |
-//! | 3x3 64x64 8->8 | 2.31 | 0.910 | 0.377 | 0.375 |
+//! | 3x3 64x64 16->16 | 1.40 | 0.351 | 0.118 | 0.116 |
+//! | 3x3 64x64 8->8 | 2.29 | 0.910 | 0.377 | 0.375 |
 //! | 3x3 32x32 32->32 | 1.05 | 0.327 | 0.103 | 0.097 |
 //! | 3x3 16x16 64->64 | 0.92 | 0.330 | 0.112 | 0.088 |
-//! | 3x3 64x64 1->16 | 10.4 | 1.31 | 0.697 | 0.693 |
-//! | 1x1 32x32 32->64 | 2.80 | 0.475 | 0.215 | 0.207 |
+//! | 3x3 64x64 1->16 | 10.3 | 1.31 | 0.697 | 0.693 |
+//! | 1x1 32x32 32->64 | 2.75 | 0.475 | 0.215 | 0.207 |
 //! | 3x3 stride 2, 32x32 32->32 | 1.05 | 0.349 | 0.125 | 0.101 |
-//! | 3x3 stride 2, 128x128 1->8 | 12.1 | 2.94 | 1.79 | 1.78 |
-//! | 3x3 128x128 4->4 | 5.16 | 2.38 | 1.18 | 1.18 |
-//! | 1x1 128x128 4->4 | 27.8 | 8.32 | 5.96 | 5.96 |
-//! | linear 131->128 | 2.27 | 2.30 | 2.30 | 0.776 |
-//! | transposed 2x2 stride 2, 16x16 64->32 | 1.81 | 0.492 | 0.259 | 0.233 |
+//! | 3x3 stride 2, 128x128 1->8 | 12.0 | 2.94 | 1.79 | 1.78 |
+//! | 3x3 128x128 4->4 | 5.12 | 2.38 | 1.18 | 1.18 |
+//! | 1x1 128x128 4->4 | 27.5 | 8.32 | 5.96 | 5.96 |
+//! | linear 131->128 | 2.28 | 2.31 | 2.31 | 0.776 |
+//! | transposed 2x2 stride 2, 16x16 64->32 | 1.79 | 0.492 | 0.259 | 0.233 |
 
 #![allow(unsafe_code)]
 
@@ -60,7 +60,7 @@ pub(super) fn transpose_scratch_bytes(op: &ConvTranspose2x2<'_>) -> usize {
 }
 
 fn is_known(layout: Layout) -> bool {
-    matches!(layout, Layout::Portable | Layout::Aarch64)
+    layout.is_unpacked() || layout == Layout::Aarch64
 }
 
 fn is_fast(op: &Conv2d<'_>) -> bool {
@@ -94,7 +94,7 @@ pub(super) fn scales_fit(params: &ChannelParams<'_>) -> bool {
 
 /// Whether a window's last run meets nothing but weights and zeros.
 fn rows_end_well(layout: Layout, weights: &[i8], filters: Filters) -> bool {
-    layout == Layout::Portable || Layout::Aarch64.packing().rows_end_in_zeros(weights, filters.row_len)
+    layout.is_unpacked() || Layout::Aarch64.packing().rows_end_in_zeros(weights, filters.row_len)
 }
 
 /// Runs a valid `op` on slices that fit it, if it is one for these kernels; false if it is not, or the scratch is too small.
@@ -288,7 +288,7 @@ impl Parts {
 
     fn bytes(filters: Filters, layout: Layout) -> usize {
         let lanes = Self::blocks(filters).saturating_mul(size_of::<BlockLanes>());
-        lanes.saturating_add(if layout == Layout::Portable { Self::weight_bytes(filters) } else { 0 })
+        lanes.saturating_add(if layout.is_unpacked() { Self::weight_bytes(filters) } else { 0 })
     }
 
     fn weight_bytes(filters: Filters) -> usize {
@@ -313,7 +313,7 @@ impl Parts {
         }
         let (ours, rest) = scratch.split_at_mut(bytes);
         let (lanes, packed) = ours.split_at_mut(Self::blocks(filters) * size_of::<BlockLanes>());
-        let weights = if layout == Layout::Portable {
+        let weights = if layout.is_unpacked() {
             pack(weights, filters, packed);
             packed.as_ptr().cast()
         } else {

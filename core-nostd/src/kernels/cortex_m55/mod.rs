@@ -42,13 +42,13 @@ mod transpose;
 mod windows;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, Kernels, LayerNorm, Layout, MaxPool, Portable, Shift, Table,
-    Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x,
+    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::Complex32;
 
 /// The kernel set for Helium: equal to [`Reference`](super::Reference) to the bit. It reads weights in
-/// [`Layout::CortexM55`](super::Layout::CortexM55) fastest and packs portable ones as it goes, four filters at a time; other
+/// [`Layout::CortexM55`](super::Layout::CortexM55) fastest and packs unpacked ones as it goes, four filters at a time; other
 /// layouts it hands to [`Portable`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CortexM55;
@@ -71,7 +71,7 @@ impl Kernels for CortexM55 {
             return;
         };
         // For a single position packing costs more than it gains.
-        if op.layout == Layout::Portable && output.len() == op.output.c {
+        if op.layout.is_unpacked() && output.len() == op.output.c {
             return CortexM4.conv2d(op, input, output, scratch);
         }
         if conv::conv2d(op, input, output, room).is_none() {

@@ -19,8 +19,8 @@ mod transpose;
 mod window;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x, conv_scratch_bytes,
-    conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, Layout, MaxPool, Shift, Table, Upsample2x,
+    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 
 /// The portable kernel set: equal to [`Reference`](super::Reference) to the bit, and fast wherever LLVM finds
@@ -33,6 +33,11 @@ fn halves(scratch: &mut [u8], bytes: usize) -> Option<&mut [i16]> {
     bytemuck::try_cast_slice_mut(scratch.get_mut(..bytes)?).ok()
 }
 
+/// The portable layout for any whose weights lie the same way: the loops ask for that one alone.
+fn known(layout: Layout) -> Layout {
+    if layout.is_unpacked() { Layout::Portable } else { layout }
+}
+
 impl Kernels for Portable {
     fn name(&self) -> &'static str {
         "portable"
@@ -43,7 +48,7 @@ impl Kernels for Portable {
             return;
         }
         if let Some(scratch) = halves(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
-            conv::conv2d(op, input, output, scratch);
+            conv::conv2d(&Conv2d { layout: known(op.layout), ..*op }, input, output, scratch);
         }
     }
 
@@ -61,7 +66,8 @@ impl Kernels for Portable {
             return;
         }
         if let Some(scratch) = halves(scratch, conv_transpose_scratch_bytes(op.input.c)) {
-            transpose::conv_transpose2x2(op, input, output, scratch);
+            let op = ConvTranspose2x2 { layout: known(op.layout), ..*op };
+            transpose::conv_transpose2x2(&op, input, output, scratch);
         }
     }
 

@@ -255,9 +255,8 @@ mod dispatch {
 /// Whether the set reads these weights itself: they lie as they come or as it wants them, with nothing in between.
 fn reads(layout: Layout, weights: &[i8], filters: Filters) -> bool {
     match layout {
-        Layout::Portable => true,
         Layout::X86_64 => layout.packing().rows_end_in_zeros(weights, filters.row_len),
-        _ => false,
+        _ => layout.is_unpacked(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::vec::Vec;
 use super::{Level, X86};
 use crate::Complex32;
 use crate::kernels::{
-    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Kernels, Layout, MaxPool, Portable, Shape, Table,
-    Upsample2x, conv_extent,
+    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Filters, Kernels, Layout, MaxPool, Portable, Shape,
+    Table, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
 
@@ -215,6 +215,14 @@ fn so_are_depthwise_and_transposed_convolutions() {
         set.conv_transpose2x2(&op, &data, &mut output, &mut memory[..set.conv_transpose_scratch_bytes(&op)]);
         assert!(output == expected, "{}", set.level().name());
     }
+}
+
+#[test]
+fn unpacked_weights_and_those_of_this_layout_are_read_here() {
+    let filters = Filters { count: 16, rows: 3, row_len: 12 };
+    let weights = vec![1; 16 * 36];
+    let read = Layout::ALL.map(|layout| super::reads(layout, &weights, filters));
+    assert_eq!(read, [true, true, false, true, false], "{:?}", Layout::ALL);
 }
 
 #[test]
