@@ -98,13 +98,12 @@ fn a_slice_that_is_visited_again_is_as_if_it_had_been_scanned_alone() {
     let model = Model::new_checked(&bytes).unwrap();
     with_scan(&bytes, 18, |scan| {
         let places = run(scan);
-        let volume = volume();
         let mut arena = StaticArena::<ROOM>::new();
-        for slice in 0..SLICES {
+        for (slice, lines) in volume().iter().enumerate() {
             let mut alone = Scan::new(&model, arena.as_mut_slice()).unwrap();
             alone.start(WIDTH).unwrap();
             for &(_, line) in places.iter().filter(|(of, _)| *of == slice) {
-                alone.push_line(line, &volume[slice][line]).unwrap();
+                alone.push_line(line, &lines[line]).unwrap();
             }
             assert_eq!(scan.segment(slice).unwrap(), alone.segment().unwrap(), "slice {slice}");
             assert_eq!(scan.slice_scan().digest(), alone.digest());
