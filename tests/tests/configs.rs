@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kscout::config;
 use kscout::rl::PolicyConfig;
+use kscout::rl::volume::VolumeConfig;
 use kscout::train::{ClassifierConfig, RewardConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -49,6 +50,17 @@ fn classifier_toml_documents_every_key() {
 #[test]
 fn policy_toml_documents_every_key() {
     documents_every_key::<PolicyConfig>("policy.toml");
+}
+
+#[test]
+fn volume_policy_toml_documents_every_key() {
+    documents_every_key::<VolumeConfig>("volume-policy.toml");
+}
+
+#[test]
+fn tune_toml_is_accepted() {
+    let tune: RewardConfig = config::load(Some(&file("tune.toml")), &[]).unwrap();
+    assert!(tune.masks.given > 0.5, "most samples are seen through the given masks");
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! Budgets that the slices of a volume share, through the binary, on a small phantom: a slice policy is trained, exported,
+//! verified, evaluated, and a segmenter tuned to its masks.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use kscout_tests::{Ran, run};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+const SIZE: usize = 64;
+
+fn kscout(args: &[&str]) -> Ran {
+    run(EXE, args)
+}
+
+/// A phantom data set and a barely trained segmenter in a folder of their own.
+struct Job {
+    tmp: tempfile::TempDir,
+}
+
+impl Job {
+    fn new() -> Self {
+        let job = Self { tmp: tempfile::tempdir().unwrap() };
+        let (data, size) = (job.path("data"), SIZE.to_string());
+        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "4", "--size", &size]).succeeded();
+        job.train_reward("reward", &[]).succeeded();
+        job
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.tmp.path().join(name).display().to_string()
+    }
+
+    fn train_reward(&self, out: &str, options: &[&str]) -> Ran {
+        let (data, out) = (self.path("data"), self.path(out));
+        let mut train = vec!["train", "reward", "--data", &data, "--out", &out];
+        for set in ["steps=20", "batch=4", "warmup=2", "validate_every=20", "validate_lines=[8]"] {
+            train.extend(["--set", set]);
+        }
+        kscout(&[&train[..], options].concat())
+    }
+
+    fn train_policy(&self, out: &str, options: &[&str]) -> Ran {
+        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path(out));
+        let mut train = vec!["train", "policy", "--reward", &reward, "--data", &data, "--out", &out];
+        let small = [
+            "budget=volume",
+            "copies=1",
+            "warm_steps=60",
+            "warm_batch=64",
+            "updates=2",
+            "episodes=4",
+            "validate_every=1",
+            "validate_lines=[4,6]",
+            "max_budget=8",
+        ];
+        small.iter().for_each(|set| train.extend(["--set", set]));
+        kscout(&[&train[..], options].concat())
+    }
+
+    fn export(&self, policy: &str, out: &str) -> String {
+        let (data, reward, policy, out) = (self.path("data"), self.path("reward"), self.path(policy), self.path(out));
+        kscout(&["export", "--reward", &reward, "--slice-policy", &policy, "--data", &data, "--out", &out]).succeeded();
+        out
+    }
+}
+
+/// Lines by slice in a file of masks, in the order of its rows.
+fn masks(path: &str) -> BTreeMap<String, Vec<Vec<u16>>> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut masks: BTreeMap<String, Vec<Vec<u16>>> = BTreeMap::new();
+    for row in text.lines().skip(1) {
+        let (slice, lines) = row.split_once(',').unwrap();
+        masks.entry(slice.into()).or_default().push(lines.split(' ').map(|line| line.parse().unwrap()).collect());
+    }
+    masks
+}
+
+#[test]
+fn a_slice_policy_goes_all_the_way() {
+    let job = Job::new();
+    let trained = job.train_policy("slices", &[]).succeeded();
+    for name in ["uniform, ", "by-position, ", "allocation-oracle, ", "update 0: ", "update 2: "] {
+        assert!(trained.contains(name), "{name} is missing: {trained}");
+    }
+    job.train_policy("slices", &[]).refused(&["slices", "--resume"]);
+    let file = job.export("slices", "heart.kscout");
+    let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("slices"));
+
+    let usual = ["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--tolerance", "0.1"];
+    let verified = kscout(&[&usual[..], &["--slice-policy", &policy]].concat()).succeeded();
+    let row = verified.lines().last().unwrap();
+    let equal: f64 = row.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!(equal > 80.0, "int8 decides as real numbers do: {verified}");
+
+    let positions = job.path("slices/positions.json");
+    let out = job.path("eval");
+    let usual = ["eval", "--model", &file, "--data", &data, "--budgets", "5,7", "--panels", "0", "--out", &out];
+    let baselines = ["--baselines", "centre-out,by-position,allocation-oracle", "--positions", &positions];
+    kscout(&[&usual[..], &baselines].concat()).succeeded();
+    let results: serde_json::Value = serde_json::from_slice(&fs::read(job.path("eval/results.json")).unwrap()).unwrap();
+    let entries = results["entries"].as_array().unwrap();
+    for method in ["policy", "centre-out", "by-position", "allocation-oracle"] {
+        for budget in [5, 7] {
+            let found = entries.iter().find(|entry| entry["method"] == method && entry["budget"] == budget).unwrap();
+            let lines = found["lines"].as_f64().unwrap();
+            assert!((lines - f64::from(budget)).abs() < 1e-9, "{method} spends the budget: {lines}");
+        }
+    }
+    let dice = |method| {
+        let of = |entry: &&serde_json::Value| entry["method"] == method && entry["budget"] == 7;
+        entries.iter().find(of).unwrap()["mean_dice"]["mean"].as_f64().unwrap()
+    };
+    assert!(dice("allocation-oracle") > dice("centre-out"), "who knows the truth does better");
+
+    let stopped = kscout(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
+    assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
+}
+
+#[test]
+fn a_segmenter_is_tuned_to_what_the_policy_measures() {
+    let job = Job::new();
+    let mask = job.path("mask.json");
+    let (data, reward) = (job.path("data"), job.path("reward"));
+    let learn = ["train", "mask", "--reward", &reward, "--data", &data, "--out", &mask];
+    kscout(&[&learn[..], &["--budget", "5", "--volumes", "2", "--candidates", "8"]].concat()).succeeded();
+    job.train_policy("slices", &["--mask", &mask]).succeeded();
+    let file = job.export("slices", "heart.kscout");
+    let given = job.path("masks.csv");
+    let write = ["masks", "--model", &file, "--data", &data, "--out", &given, "--budgets", "4,6"];
+    assert!(kscout(&write).succeeded().contains("masks of policy"));
+
+    let masks = masks(&given);
+    let learned: serde_json::Value = serde_json::from_slice(&fs::read(&mask).unwrap()).unwrap();
+    let order: Vec<u16> = serde_json::from_value(learned["lines"].clone()).unwrap();
+    let (mut first, mut second) = (0, 0);
+    for (slice, lines) in &masks {
+        assert_eq!(lines.len(), 2, "{slice}: one mask a budget");
+        (first, second) = (first + lines[0].len(), second + lines[1].len());
+        for lines in lines {
+            let known = lines.len().min(order.len());
+            assert_eq!(lines[..known], order[..known], "{slice}: lines come as the mask orders them");
+        }
+    }
+    assert_eq!((first, second), (4 * masks.len(), 6 * masks.len()), "budgets are spent");
+
+    let init = ["--init", &reward, "--masks", &given];
+    job.train_reward("tuned", &init).succeeded();
+    let text = fs::read_to_string(&given).unwrap();
+    let short: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();
+    fs::write(&given, short).unwrap();
+    job.train_reward("never", &init).refused(&["masks.csv", "no mask of training slice"]);
+    fs::write(&given, text.replacen("\npatient", "\npatient001/0,99\npatient", 1)).unwrap();
+    job.train_reward("never", &init).refused(&["masks.csv", "row 2", "99"]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let job = Job::new();
+    let refused = |set: &str, parts: &[&str]| {
+        job.train_policy("never", &["--set", set]).refused(parts);
+    };
+    refused("min_budget=2", &["min_budget", "2 < min_budget"]);
+    refused("validate_lines=[99]", &["validate_lines", "99"]);
+    refused("sharpness=0.0", &["sharpness"]);
+    refused("budget=slice", &["budget"]);
+    let (data, reward, mask) = (job.path("data"), job.path("reward"), job.path("mask.json"));
+    let out = job.path("never");
+    kscout(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
+        .refused(&["--mask", "budget = \"volume\""]);
+    assert!(!fs::exists(&out).unwrap(), "nothing is written");
+}
