@@ -113,6 +113,13 @@ fn a_slice_policy_goes_all_the_way() {
     };
     assert!(dice("allocation-oracle") > dice("centre-out"), "who knows the truth does better");
 
+    let [ours, theirs] = ["policy", "centre-out"].map(|method| format!("{out}:{method}"));
+    let compared = kscout(&["compare", &ours, "--with", &theirs]).succeeded();
+    let rows: Vec<&str> = compared.lines().filter(|row| row.contains("eval:centre-out")).collect();
+    assert_eq!(rows.len(), 2, "one a budget: {compared}");
+    let missing = format!("{out}:nobody");
+    kscout(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
+
     let stopped = kscout(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
     assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
 }

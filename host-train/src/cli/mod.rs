@@ -2,6 +2,7 @@
 
 mod baselines;
 mod bench;
+mod compare;
 mod data;
 mod eval;
 mod export;
@@ -46,6 +47,8 @@ enum Command {
     Sampler(sampler::SamplerArgs),
     /// Compare a policy with fixed patterns, learned masks and oracles over a range of budgets: tables, statistics, pictures.
     Eval(eval::EvalArgs),
+    /// Compare methods of several evaluations, by patient.
+    Compare(compare::CompareArgs),
     /// Write down which lines a policy or a baseline measures of the training slices, for a segmenter to be tuned to.
     Masks(masks::MasksArgs),
     /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
@@ -74,6 +77,7 @@ impl Cli {
             Command::Net(args) => args.run(),
             Command::Sampler(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Compare(args) => args.run(),
             Command::Masks(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Inspect(args) => args.run(),
