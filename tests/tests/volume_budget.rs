@@ -162,6 +162,30 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
 }
 
 #[test]
+fn the_recipe_of_the_results_is_made_of_commands_that_exist() {
+    let printed = kscout(&["reproduce", "--protocol", "scanner", "--data", "D", "--out", "O", "--dry-run"]).succeeded();
+    let commands: Vec<&str> = printed.lines().collect();
+    assert!(commands.len() > 25, "{printed}");
+    let mut made: Vec<String> = Vec::new();
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        // What a step reads, an earlier one has made.
+        for word in words.iter().skip(1).filter(|word| word.starts_with("O/")) {
+            let path = word.split(':').next().unwrap();
+            let own = words.windows(2).any(|pair| pair[0] == "--out" && pair[1] == *word);
+            assert!(
+                own || made.iter().any(|made| path.starts_with(made.as_str())),
+                "{word} is not made yet: {command}"
+            );
+        }
+        made.extend(words.windows(2).filter(|pair| pair[0] == "--out").map(|pair| pair[1].to_owned()));
+        // The folders are not there, so a command that is understood fails for that; one that is not is told its usage.
+        let ran = kscout(&words[1..]);
+        assert!(!ran.ok && !ran.stderr.contains("Usage"), "{command}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_in_words() {
     let job = Job::new();
     let refused = |set: &str, parts: &[&str]| {

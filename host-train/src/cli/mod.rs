@@ -13,6 +13,7 @@ mod masks;
 mod metrics;
 mod net;
 mod predict;
+mod reproduce;
 mod sampler;
 mod scan;
 mod train;
@@ -49,6 +50,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Compare methods of several evaluations, by patient.
     Compare(compare::CompareArgs),
+    /// Run every step from data to the tables of the results.
+    Reproduce(reproduce::ReproduceArgs),
     /// Write down which lines a policy or a baseline measures of the training slices, for a segmenter to be tuned to.
     Masks(masks::MasksArgs),
     /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
@@ -78,6 +81,7 @@ impl Cli {
             Command::Sampler(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Compare(args) => args.run(),
+            Command::Reproduce(args) => args.run(),
             Command::Masks(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Inspect(args) => args.run(),
