@@ -58,7 +58,7 @@ enum Command {
     Export(export::ExportArgs),
     /// List what a `.kscout` file holds and needs.
     Inspect(inspect::InspectArgs),
-    /// Time the networks of a `.kscout` file on this machine, on one thread.
+    /// Time the networks of a `.kscout` file on this machine, beside the portable kernels.
     Bench(bench::BenchArgs),
     /// Compare a `.kscout` file with the networks it was made from.
     Verify(verify::VerifyArgs),
