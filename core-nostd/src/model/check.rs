@@ -9,7 +9,7 @@ use crate::kernels::{
     MAX_EXTENT, MAX_INPUT, MAX_STEP, Shape, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
-use crate::volume::VIEW;
+use crate::volume::{MOST_OPINIONS, VIEW};
 
 /// Largest magnitude of a real-valued layer-norm constant: the sum stays far inside an i32.
 const MAX_NORM_CONSTANT: f32 = 1_048_576.0;
@@ -352,7 +352,8 @@ fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
             shape("view", first.shape, Shape::new(1, 1, VIEW))?;
             float("view's scale", first.scale, 1.0 / 127.0, "1/127")?;
             equal("view's zero point", first.zero_point.into(), 0)?;
-            shape("output", output.shape, Shape::new(1, 1, 1))
+            within("opinions", output.shape.c, 1, MOST_OPINIONS)?;
+            shape("output", output.shape, Shape::new(1, 1, output.shape.c))
         }
     }
 }

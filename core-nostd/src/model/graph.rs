@@ -32,7 +32,8 @@ pub enum GraphKind {
     Segmenter = 1,
     /// Image HxWx1 and state vector 1x1x(W+3) to line logits 1x1xW.
     Policy = 2,
-    /// What is seen of a slice, 1x1x[`VIEW`](crate::volume::VIEW), to the logarithm of what another line gains, 1x1x1.
+    /// What is seen of a slice, 1x1x[`VIEW`](crate::volume::VIEW), to the logarithm of what another line gains, in the opinion of each of
+    /// a few networks: 1x1xN.
     SlicePolicy = 3,
 }
 

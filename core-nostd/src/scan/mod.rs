@@ -335,11 +335,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         Ok(self.policy_output())
     }
 
-    /// The first value that `graph` gives for `input`. What the networks have said of the scan is forgotten.
-    pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i8, ScanError> {
+    /// The sum of the values that `graph` gives for `input`. What the networks have said of the scan is forgotten.
+    pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i16, ScanError> {
         self.held = Held::Nothing;
         let output = run_graph(graph, &self.kernels, &[input], self.memory.graph)?;
-        Ok(signed(self.memory.graph, &output).first().copied().unwrap_or_default())
+        let values = signed(self.memory.graph, &output).iter().map(|&value| i16::from(value));
+        Ok(values.fold(0, i16::saturating_add))
     }
 
     fn run_policy(&mut self) -> Result<(), ScanError> {

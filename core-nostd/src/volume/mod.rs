@@ -15,6 +15,7 @@ pub mod view;
 
 pub use glimpse::{Glimpse, STRUCTURES};
 pub use scan::{
-    FIRST_LINES, MOST_SLICES, VolumeError, VolumeScan, line_order, volume_arena_bytes, volume_arena_bytes_with,
+    FIRST_LINES, MOST_OPINIONS, MOST_SLICES, VolumeError, VolumeScan, line_order, volume_arena_bytes,
+    volume_arena_bytes_with,
 };
 pub use view::{MOST_LINES, VIEW, write_view};

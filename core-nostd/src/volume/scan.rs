@@ -19,6 +19,9 @@ pub const MOST_SLICES: usize = 32;
 /// Lines that every slice is given before the slice policy chooses.
 pub const FIRST_LINES: usize = 2;
 
+/// The most opinions that a slice policy gives. They are added up, so that many opinions in int8 tell more apart than one.
+pub const MOST_OPINIONS: usize = 16;
+
 /// Unit of the gains that the slice policy's logits are logarithms of: this part of the Dice of an average slice.
 pub const GAIN_UNIT: f32 = 0.01;
 
@@ -147,8 +150,8 @@ pub struct VolumeScan<'m, 'a, K = Native> {
     glimpses: Vec<Glimpse, MOST_SLICES>,
     /// Energy of all lines of each slice.
     energies: Vec<f32, MOST_SLICES>,
-    /// What the slice policy expects of another line of each slice.
-    logits: Vec<i8, MOST_SLICES>,
+    /// What the slice policy expects of another line of each slice: the sum of its opinions.
+    logits: Vec<i16, MOST_SLICES>,
     visited: Option<usize>,
     measured: usize,
     samples: &'a mut [Complex32],
@@ -258,7 +261,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     pub fn expected_gain(&self, slice: usize) -> f32 {
         let (Some(&logit), Some(policy)) = (self.logits.get(slice), self.policy) else { return 0.0 };
         let output = policy.output();
-        let real = (i32::from(logit) - output.zero_point) as f32 * output.scale;
+        // The mean of the opinions.
+        let count = output.shape.c as i32;
+        let real = (i32::from(logit) - count * output.zero_point) as f32 * (output.scale / count as f32);
         libm::expf(real) * GAIN_UNIT / self.glimpses.len() as f32
     }
 
@@ -323,8 +328,8 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         &self.scan
     }
 
-    /// The logits of all slices, as the slice policy left them at the last [`propose`](Self::propose).
-    pub fn logits(&self) -> &[i8] {
+    /// The logits of all slices, each the sum of the slice policy's opinions, as of the last [`propose`](Self::propose).
+    pub fn logits(&self) -> &[i16] {
         &self.logits
     }
 

@@ -37,6 +37,8 @@ pub struct OperatorTime {
     pub shapes: [[usize; 3]; 2],
     /// Multiply-accumulates.
     pub macs: u64,
+    /// Multiply-accumulates a second in its median time.
+    pub macs_per_s: f64,
     /// How long it takes.
     #[serde(flatten)]
     pub time: Time,
@@ -49,6 +51,8 @@ pub struct GraphTime {
     pub graph: String,
     /// Multiply-accumulates of a run.
     pub macs: u64,
+    /// Multiply-accumulates a second in its median time.
+    pub macs_per_s: f64,
     /// A whole run.
     #[serde(flatten)]
     pub time: Time,
@@ -180,9 +184,21 @@ fn graph_time(graph: &Graph<'_>, sets: [&dyn Kernels; 2], runs: usize) -> Result
         operator: node.kind().to_string(),
         shapes: [extents(node.input.shape), extents(node.output.shape)],
         macs: node.macs(),
+        macs_per_s: rate(node.macs(), &time),
         time,
     });
-    Ok(GraphTime { graph: graph.kind().to_string(), macs: graph.macs(), time: whole, operators: operators.collect() })
+    Ok(GraphTime {
+        graph: graph.kind().to_string(),
+        macs: graph.macs(),
+        macs_per_s: rate(graph.macs(), &whole),
+        time: whole,
+        operators: operators.collect(),
+    })
+}
+
+/// Multiply-accumulates a second; 0 where no time was measured.
+fn rate(macs: u64, time: &Time) -> f64 {
+    if time.median_ms > 0.0 { macs as f64 / time.median_ms * 1e3 } else { 0.0 }
 }
 
 fn time(ours: Vec<f64>, portable: Vec<f64>) -> Option<Time> {

@@ -13,6 +13,9 @@ use crate::mri::Protocol;
 use crate::net::graph::GraphInput;
 use crate::net::{FloatGraph, Scout};
 
+/// Logarithms of gains below this are all the same: nobody measures such a line, and int8 spends its steps on the others.
+const LEAST_OPINION: f32 = -4.5;
+
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -109,7 +112,14 @@ pub fn pack(
 pub fn quantised_slice_policy(graph: &FloatGraph, views: &[[i8; VIEW]]) -> Result<GraphSpec, ExportError> {
     let real = |view: &[i8; VIEW]| vec![view.iter().map(|&q| f32::from(q) / 127.0).collect()];
     let inputs: Vec<CalibrationInput> = views.iter().map(real).collect();
-    in_int8(GraphKind::SlicePolicy, graph, &inputs)
+    if inputs.is_empty() {
+        return Err(ExportError::NoCalibration(GraphKind::SlicePolicy));
+    }
+    let mut ranges = calibrate(graph, &inputs);
+    if let Some(opinions) = ranges.last_mut() {
+        opinions.low = opinions.low.max(LEAST_OPINION);
+    }
+    quantise(graph, &ranges).map_err(|source| ExportError::Quantise { graph: GraphKind::SlicePolicy, source })
 }
 
 /// One network in int8: what [`pack`] does before it writes. Training exports a new policy again and again, and keeps the

@@ -77,7 +77,8 @@ impl SlicePolicy {
         Tensor::cat(self.members.iter().map(opinion).collect(), 1)
     }
 
-    /// The policy of one slice as a graph: the members side by side in layers that keep them apart.
+    /// The policy of one slice as a graph: the members side by side in layers that keep them apart. It gives what each member
+    /// says; their mean is the logit.
     pub fn graph(&self) -> FloatGraph {
         let mut graph = FloatGraph::default();
         let view = graph.input(GraphInput { shape: Shape { h: 1, w: 1, c: VIEW }, scale: 1.0 / 127.0, zero_point: 0 });
@@ -87,7 +88,7 @@ impl SlicePolicy {
         let first = stacked(&layers(|member| &member.trunk.first));
         let x = graph.push(FloatOp::Conv(first), true, &[view]);
         let x = graph.push(FloatOp::Conv(apart(&layers(|member| &member.trunk.second))), true, &[x]);
-        graph.push(FloatOp::Conv(averaged(&layers(|member| &member.gain))), false, &[x]);
+        graph.push(FloatOp::Conv(apart(&layers(|member| &member.gain))), false, &[x]);
         graph
     }
 }
@@ -112,15 +113,6 @@ fn apart(layers: &[FloatConv]) -> FloatConv {
         }
     }
     joined
-}
-
-/// Layers of one output that each read their own part of the input, as their mean.
-fn averaged(layers: &[FloatConv]) -> FloatConv {
-    let share = 1.0 / layers.len() as f32;
-    let mut mean = stacked(layers);
-    mean.weights.iter_mut().for_each(|weight| *weight *= share);
-    mean.bias = vec![mean.bias.iter().sum::<f32>() * share];
-    mean
 }
 
 impl VolumeCritic {
@@ -157,7 +149,8 @@ mod tests {
         let expected = policy.forward(Tensor::from_data(TensorData::new(views.clone(), [2, VIEW]), &device));
         let expected = expected.into_data().try_into_vec::<f32>().unwrap();
         for (view, expected) in views.chunks_exact(VIEW).zip(expected) {
-            let got = policy.graph().run(&[view]).pop().unwrap()[0];
+            let opinions = policy.graph().run(&[view]).pop().unwrap();
+            let got = opinions.iter().sum::<f32>() / opinions.len() as f32;
             assert!((got - expected).abs() < 1e-4, "{got} {expected}");
         }
     }

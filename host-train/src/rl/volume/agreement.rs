@@ -19,8 +19,10 @@ pub struct InInt8<'m> {
 }
 
 impl InInt8<'_> {
-    fn logit(&self, view: &[i8; VIEW], arena: &mut HeapArena) -> i8 {
-        run(&self.graph, &fastest(), &[view.as_slice()], arena.bytes()).expect("a checked graph and its sizes")[0]
+    /// The sum of the opinions.
+    fn logit(&self, view: &[i8; VIEW], arena: &mut HeapArena) -> i32 {
+        let opinions = run(&self.graph, &fastest(), &[view.as_slice()], arena.bytes());
+        opinions.expect("a checked graph and its sizes").iter().map(|&opinion| i32::from(opinion)).sum()
     }
 }
 
@@ -32,7 +34,7 @@ impl Allocate for InInt8<'_> {
     fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
         let mut arena = HeapArena::new(self.graph.arena_bytes_with(&fastest()));
         let mut next = |scan: &&Sharing<'_>| {
-            let logits: Vec<i8> = scan.views().iter().map(|view| self.logit(view, &mut arena)).collect();
+            let logits: Vec<i32> = scan.views().iter().map(|view| self.logit(view, &mut arena)).collect();
             let better = |best, slice| if logits[slice] > logits[best] { slice } else { best };
             scan.open().reduce(better).expect("an open slice")
         };
