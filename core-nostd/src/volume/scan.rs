@@ -126,12 +126,22 @@ fn map_bytes(model: &Model<'_>) -> usize {
 
 /// The lines of a slice in the order in which they are measured, as many as a slice may have: the model's own order, or centre-out.
 pub fn line_order(model: &Model<'_>) -> Vec<u16, MOST_LINES> {
-    let own: Vec<u16, MOST_LINES> = model.line_order().take(MOST_LINES).collect();
-    if !own.is_empty() {
-        return own;
+    let centre_out = Pattern::CentreOut.lines(model.width(), MOST_LINES.min(model.width()), 0).unwrap_or_default();
+    let none = model.line_order().next().is_none();
+    let default = centre_out.iter().copied().filter(|_| none);
+    let mut order = Vec::new();
+    for line in model.line_order().chain(default) {
+        // What does not fit is more than a slice may have.
+        let _ = order.push(line);
     }
-    let lines = Pattern::CentreOut.lines(model.width(), MOST_LINES.min(model.width()), 0).unwrap_or_default();
-    lines.iter().copied().take(MOST_LINES).collect()
+    order
+}
+
+/// `count` values, as many as fit.
+fn filled<T: Clone, const N: usize>(count: usize, value: T) -> Vec<T, N> {
+    let mut values = Vec::new();
+    let _ = values.resize(count.min(N), value);
+    values
 }
 
 /// The scan of a volume.
@@ -205,7 +215,6 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         let maps: &mut [u8] = carver.take(slices * map_bytes(model))?;
         maps.fill(0);
         let scan = Scan::with_kernels(model, carver.rest(), kernels)?;
-        let fill = |_| Glimpse::blank(height, width);
         Ok(Self {
             scan,
             policy: model.slice_policy(),
@@ -215,9 +224,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             width,
             budget,
             order,
-            glimpses: (0..slices).map(fill).collect(),
-            energies: (0..slices).map(|_| 0.0).collect(),
-            logits: (0..slices).map(|_| 0).collect(),
+            glimpses: filled(slices, Glimpse::blank(height, width)),
+            energies: filled(slices, 0.0),
+            logits: filled(slices, 0),
             visited: None,
             measured: 0,
             samples,
@@ -341,7 +350,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         self.visited = None;
         self.scan.start(self.order.len())?;
         let places = self.places.chunks_exact(2).take(self.measured);
-        for (place, samples) in places.zip(self.samples.chunks_exact(self.height)) {
+        for (place, samples) in places.zip(self.samples.chunks_exact(self.height.max(1))) {
             if let [of, line] = place
                 && usize::from(*of) == slice
             {

@@ -11,6 +11,7 @@ use kscout_core::arena::StaticArena;
 use kscout_core::capture::{Capture, MAX_SIDE};
 use kscout_core::model::Model;
 use kscout_core::scan::Scan;
+use kscout_core::volume::VolumeScan;
 // For the panic handler.
 use kscout_firmware as _;
 
@@ -33,7 +34,9 @@ fn bytes(region: *const Region) -> &'static [u8] {
 #[entry]
 fn main() -> ! {
     static mut ARENA: StaticArena<{ 384 * 1024 }> = StaticArena::new();
-    if let Some(digest) = scan(bytes(&raw const BLOB), bytes(&raw const SCAN), ARENA.as_mut_slice()) {
+    let (blob, capture) = (bytes(&raw const BLOB), bytes(&raw const SCAN));
+    let digests = [scan(blob, capture, ARENA.as_mut_slice()), volume(blob, capture, ARENA.as_mut_slice())];
+    for digest in digests.into_iter().flatten() {
         // SAFETY: nothing else runs.
         unsafe { (&raw mut DIGEST).write_volatile(digest) }
     }
@@ -57,6 +60,22 @@ fn scan(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
     }
     scan.segment().ok()?;
     Some(scan.digest())
+}
+
+/// A volume of as many slices, all alike, as the stored scan has lines.
+fn volume(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
+    let capture = Capture::new_checked(scan).ok()?;
+    let model = Model::new_checked(blob).ok()?;
+    let mut samples = [Complex32::default(); MAX_SIDE];
+    let slices = capture.budget();
+    let mut scan = VolumeScan::new(&model, arena, slices, slices.saturating_mul(4)).ok()?;
+    while let Some((slice, line)) = scan.propose_worth(1e-6).ok()? {
+        let samples = samples.get_mut(..capture.height())?;
+        capture.copy_line(line, samples).ok()?;
+        scan.push_line(slice, samples).ok()?;
+    }
+    scan.segment(0).ok()?;
+    Some(scan.slice_scan().digest())
 }
 
 /// An index that nothing bounds: has to be seen by the check.
