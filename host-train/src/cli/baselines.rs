@@ -163,7 +163,7 @@ impl BaselineArgs {
             return Err(format!("--centre-first {first}: expected {fewest} to {nearest} lines").into());
         }
         self.learned_mask(width, most)?;
-        self.plans().map(|_| ())
+        self.plans(width).map(|_| ())
     }
 
     /// Whether one of them asks a segmenter for its lines, by name.
@@ -214,7 +214,7 @@ impl BaselineArgs {
                 Box::new(Fixed { name, lines })
             }
             Baseline::ByPosition => {
-                let plans = self.plans()?.ok_or("by-position was not asked for")?;
+                let plans = self.plans(data.width())?.ok_or("by-position was not asked for")?;
                 Box::new(PositionOrder { plans })
             }
             Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model }),
@@ -252,7 +252,7 @@ impl BaselineArgs {
     }
 
     /// The lines by position of the file, if they are asked for.
-    fn plans(&self) -> Result<Option<Plans>, Failure> {
+    fn plans(&self, width: usize) -> Result<Option<Plans>, Failure> {
         if !self.baselines.0.contains(&Baseline::ByPosition) {
             return match &self.positions {
                 Some(path) => {
@@ -266,7 +266,7 @@ impl BaselineArgs {
             "by-position: give its file with --positions FILE.json; `kscout train policy` with budget = \"volume\" leaves \
              positions.json in its folder",
         )?;
-        Ok(Some(Plans::read(path)?))
+        Ok(Some(Plans::read_for(path, width)?))
     }
 }
 

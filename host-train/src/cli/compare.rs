@@ -97,12 +97,22 @@ impl CompareArgs {
             std::iter::once(("lines".to_owned(), Align::Right)).chain(columns.into_iter().enumerate().map(align));
         let mut table = Table::new(head);
         let bootstrap = Bootstrap::default();
+        let mut any = false;
         for second in &self.with {
             let others = second.scores()?;
             for first in &self.first {
                 for (lines, own) in first.scores()? {
                     let Some(other) = others.get(&lines) else { continue };
                     let found = paired_difference(&own, other, &bootstrap)?;
+                    any = true;
+                    if found.unpaired > 0 {
+                        eprintln!(
+                            "note: {} and {}: {} patients in one only, left out of the difference",
+                            first.name(),
+                            second.name(),
+                            found.unpaired
+                        );
+                    }
                     table.push([
                         lines.to_string(),
                         first.name(),
@@ -118,6 +128,9 @@ impl CompareArgs {
                     ]);
                 }
             }
+        }
+        if !any {
+            return Err("no budget in common: evaluate both with the same --budgets".into());
         }
         print!("{}", table.to_text());
         self.out.as_deref().map_or(Ok(()), |path| write(path, &table))

@@ -92,6 +92,9 @@ impl EvalArgs {
         if data.slices(self.split).is_empty() {
             return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());
         }
+        if !self.least_gain.is_finite() || self.least_gain < 0.0 {
+            return Err(format!("--least-gain {}: expected 0 or more", self.least_gain).into());
+        }
         if self.limit_volumes == Some(0) {
             return Err("--limit-volumes 0: expected at least 1".into());
         }

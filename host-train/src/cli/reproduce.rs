@@ -7,6 +7,7 @@ use std::process::Command;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use crate::eval::atomic::write_atomically;
 
 /// Budgets of the tables.
 const BUDGETS: &str = "6,8,12,16,24";
@@ -23,7 +24,7 @@ enum Tables {
 /// `kscout reproduce`.
 #[derive(Args)]
 #[command(
-    after_help = "Steps that are done are not done again, and a training that was cut off goes on. About three hours on two cores.\n\nExample:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner"
+    after_help = "Steps that are done are not done again, and a training that was cut off goes on. About two hours on two cores.\n\nExample:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner"
 )]
 pub struct ReproduceArgs {
     /// Which tables
@@ -64,17 +65,19 @@ impl ReproduceArgs {
         fs::create_dir_all(&done).map_err(|error| format!("{}: {error}", done.display()))?;
         for (number, step) in steps.iter().enumerate() {
             let marker = done.join(&step.name);
-            if marker.exists() {
+            let command = step.arguments.join(" ");
+            // A step of other arguments is another step.
+            if fs::read_to_string(&marker).is_ok_and(|done| done == command) {
                 continue;
             }
-            println!("[{} of {}] kscout {}", number + 1, steps.len(), step.arguments.join(" "));
+            println!("[{} of {}] kscout {}", number + 1, steps.len(), command);
             let status = Command::new(&program).args(&step.arguments).status()?;
             if !status.success() {
                 return Err(
                     format!("step `{}` failed ({status}); the same command goes on from here", step.name).into()
                 );
             }
-            fs::write(&marker, step.arguments.join(" ")).map_err(|error| format!("{}: {error}", marker.display()))?;
+            write_atomically(&marker, command.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
         }
         Ok(())
     }
@@ -140,8 +143,9 @@ impl Recipe<'_> {
     fn step(&self, name: &str, command: &str) -> Step {
         let filled = |word: &str| {
             let folder = |path: &Path| path.display().to_string();
-            let word = word.replace("DATA", &folder(&self.args.data));
-            word.replace("CONFIGS", &folder(&self.args.configs)).replace("OUT", &folder(&self.args.out))
+            let folders = [("DATA", &self.args.data), ("CONFIGS", &self.args.configs), ("OUT", &self.args.out)];
+            let found = folders.into_iter().find_map(|(name, path)| Some((folder(path), word.strip_prefix(name)?)));
+            found.map_or(word.to_owned(), |(path, rest)| path + rest)
         };
         Step { name: name.to_owned(), arguments: command.split_whitespace().map(filled).collect() }
     }

@@ -19,7 +19,7 @@ pub const ORACLE_AHEAD: usize = 8;
 pub struct SlicePolicyOrder<'m> {
     /// Holds segmenter and slice policy.
     pub model: &'m Model<'m>,
-    /// A scan ends before its budget is spent when no slice's next line is expected to gain the volume more Dice than this.
+    /// A scan ends before its budget is spent when no slice's next line is expected to gain the volume at least this much Dice.
     pub least_gain: f32,
 }
 

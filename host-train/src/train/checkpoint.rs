@@ -166,6 +166,9 @@ pub enum CheckpointError {
         /// The data's size.
         got: [usize; 2],
     },
+    /// The run measures the lines of a slice in another order.
+    #[error("{0}: lines of a slice came in another order there; give the same --mask, or choose another --out")]
+    LineOrder(PathBuf),
     /// The run is about other labels.
     #[error("{path}: learned from {}, but now {} would teach it; choose another --out", named(old), named(new))]
     Labels {
@@ -395,6 +398,9 @@ impl Meta {
             return Err(CheckpointError::Labels { path: dir.to_owned(), old: self.labels, new: fresh.labels });
         }
         self.expect_reconstruction(dir, fresh.reconstruction, "this run")?;
+        if self.line_order != fresh.line_order {
+            return Err(CheckpointError::LineOrder(dir.to_owned()));
+        }
         let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });

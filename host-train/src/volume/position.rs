@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kscout_core::kspace::LineSet;
 use kscout_core::volume::FIRST_LINES;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -135,16 +136,26 @@ impl Plans {
         write_atomically(path, text.as_bytes()).map_err(|error| refused(path, error))
     }
 
-    /// Reads a file.
+    /// Reads a file for images of `width` lines.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(path: &Path) -> Result<Self, PlansError> {
+    pub fn read_for(path: &Path, width: usize) -> Result<Self, PlansError> {
         let text = fs::read_to_string(path).map_err(|error| refused(path, error))?;
         let plans: Self = serde_json::from_str(&text).map_err(|error| refused(path, error))?;
         let sound = |share: &f64| share.is_finite() && *share >= 0.0;
         if !plans.plans.iter().all(|plan| plan.shares.iter().all(sound)) {
             return Err(refused(path, "a share is negative or no number"));
+        }
+        if plans.plans.is_empty() {
+            return Err(refused(path, "holds no plan"));
+        }
+        let mut order = LineSet::new(width).map_err(|error| refused(path, error))?;
+        for &line in &plans.line_order {
+            if order.insert(usize::from(line)).map_err(|error| refused(path, error))? {
+                continue;
+            }
+            return Err(refused(path, format!("line {line} comes twice")));
         }
         Ok(plans)
     }
@@ -178,6 +189,23 @@ impl Allocate for Plans {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_plans_that_cannot_be_used_are_refused() {
+        let path = std::env::temp_dir().join(format!("kscout-plans-{}.json", std::process::id()));
+        let plan = ByPosition { shares: [1.0; PLACES], mean: 6 };
+        let read = |plans: Vec<ByPosition>, line_order: Vec<u16>| {
+            Plans { plans, line_order }.write(&path).unwrap();
+            Plans::read_for(&path, 32).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(vec![plan.clone()], vec![16, 15]).unwrap().line_order, [16, 15]);
+        assert!(read(vec![], vec![]).unwrap_err().contains("holds no plan"));
+        assert!(read(vec![plan.clone()], vec![16, 16]).unwrap_err().contains("line 16 comes twice"));
+        assert!(read(vec![plan.clone()], vec![32]).unwrap_err().contains("32"));
+        let negative = ByPosition { shares: [-1.0; PLACES], ..plan };
+        assert!(read(vec![negative], vec![]).unwrap_err().contains("negative"));
+        fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn lines_sum_up_to_the_budget_and_follow_the_shares() {

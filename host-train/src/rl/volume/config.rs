@@ -93,7 +93,8 @@ impl VolumeConfig {
         if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines < FIRST_LINES || lines > most) {
             return error("validate_lines", format!("{lines} is not within {FIRST_LINES} to {most}"));
         }
-        if self.sharpness <= 0.0 || self.scale <= 0.0 {
+        let sound = |number: f64| number.is_finite() && number > 0.0;
+        if !sound(self.sharpness) || !sound(self.scale) {
             return error("sharpness, scale", "must be above 0".into());
         }
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {

@@ -11,6 +11,7 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::volume::VIEW;
+use kscout_core::volume::scan::GAIN_UNIT;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
@@ -30,8 +31,6 @@ const MEMORY: usize = 200_000;
 const RANDOM: f64 = 0.3;
 /// Share of decisions whose state is kept.
 const KEPT: f64 = 0.2;
-/// Unit of gains: a hundredth of the Dice of one average slice.
-const UNIT: f64 = 0.01;
 /// Logits are kept within this while learning.
 const REACH: f64 = 8.0;
 
@@ -94,7 +93,7 @@ fn gather(
         let chosen = learned.next(&scans.iter().collect::<Vec<_>>());
         for (scan, mut slice) in scans.iter_mut().zip(chosen) {
             if rng.random_bool(KEPT) {
-                let unit = UNIT / scan.lines().len() as f64;
+                let unit = f64::from(GAIN_UNIT) / scan.lines().len() as f64;
                 let views = scan.views();
                 let example =
                     |slice: usize| Example { view: views[slice], gain: (scan.gain(slice, config.ahead) / unit) as f32 };
