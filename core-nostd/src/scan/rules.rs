@@ -13,15 +13,17 @@ pub const STATE_EXTRAS: usize = 3;
 /// each as a share of W, `round(127 * v / W)`, at most 127. Entries that `out` has beyond those stay as they are.
 pub fn write_state(mask: &LineSet, budget: usize, out: &mut [i8]) {
     let width = mask.width();
-    let share = |count: usize| {
-        let rounded = (2 * 127 * count.min(width) + width).checked_div(2 * width);
-        rounded.unwrap_or(0).min(127) as i8
-    };
     let counts = [budget.saturating_sub(mask.len()), mask.len(), budget];
     let lines = (0..width).map(|line| if mask.contains(line) { 127 } else { 0 });
-    for (entry, value) in out.iter_mut().zip(lines.chain(counts.map(share))) {
+    for (entry, value) in out.iter_mut().zip(lines.chain(counts.map(|count| share(count, width)))) {
         *entry = value;
     }
+}
+
+/// `part` of `whole` as 0 to 127, rounded to the nearest; 0 of nothing.
+pub(crate) fn share(part: usize, whole: usize) -> i8 {
+    let rounded = (2 * 127 * part.min(whole) + whole).checked_div(2 * whole);
+    rounded.unwrap_or(0).min(127) as i8
 }
 
 /// The unmeasured line with the largest logit, the lowest such line on a tie; `None` if all have been measured.
@@ -91,6 +93,11 @@ mod tests {
         assert_eq!(state, [127; 7]);
         write_state(&mask(4, &[0, 1]), 1, &mut state);
         assert_eq!(state[4..], [0, 64, 32]);
+    }
+
+    #[test]
+    fn shares_run_from_0_to_127() {
+        assert_eq!([share(0, 9), share(1, 2), share(9, 9), share(10, 9), share(1, 0)], [0, 64, 127, 127, 0]);
     }
 
     #[test]

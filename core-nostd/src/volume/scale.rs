@@ -13,12 +13,6 @@ pub(super) fn octaves(count: u32, steps: u32) -> i8 {
     (octave * steps).saturating_add(within as u32).min(127) as i8
 }
 
-/// `part` of `whole` as 0 to 127, rounded to the nearest; 0 of nothing.
-pub(super) fn share(part: usize, whole: usize) -> i8 {
-    let rounded = (2 * 127 * part.min(whole) + whole).checked_div(2 * whole);
-    rounded.unwrap_or(0).min(127) as i8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,10 +23,5 @@ mod tests {
         // 1 + 2 = 3 lies halfway from 2 to 4, 1 + 5 = 6 halfway from 4 to 8.
         assert_eq!(seen, [0, 8, 12, 16, 20, 24, 32, 112]);
         assert_eq!(octaves(u32::MAX, 8), 127);
-    }
-
-    #[test]
-    fn shares_run_from_0_to_127() {
-        assert_eq!([share(0, 9), share(1, 2), share(9, 9), share(10, 9), share(1, 0)], [0, 64, 127, 127, 0]);
     }
 }

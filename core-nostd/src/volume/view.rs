@@ -1,7 +1,8 @@
 //! What the slice policy sees: a slice's own glimpse, those of its neighbours, and the volume as a whole.
 
 use super::glimpse::{CONTACTS, Glimpse, STRUCTURES, seen};
-use super::scale::{octaves, share};
+use super::scale::octaves;
+use crate::scan::share;
 
 /// The most lines of a slice: the slice policy sees lines on this scale, and a volume's scan gives no slice more.
 pub const MOST_LINES: usize = 48;
@@ -87,18 +88,18 @@ impl Writer<'_> {
     }
 
     fn volume(&mut self, glimpses: &[Glimpse], left: usize) {
-        let total = |of: fn(&Glimpse, usize) -> u32, s: usize| {
-            glimpses.iter().fold(0u32, |sum, glimpse| sum.saturating_add(of(glimpse, s)))
+        let total = |of: fn(&Glimpse) -> &[u32; STRUCTURES], s: usize| {
+            glimpses.iter().fold(0u32, |sum, glimpse| sum.saturating_add(at(of(glimpse), s)))
         };
         let slices = glimpses.len();
         let lines: usize = glimpses.iter().map(|glimpse| usize::from(glimpse.lines)).sum();
         self.put(slices.min(32) as i8 * 3);
         self.put(share(lines, MOST_LINES * slices));
         self.put(share(left, MOST_LINES * slices));
-        let open = (0..STRUCTURES).fold(0u32, |sum, s| sum.saturating_add(total(|g, s| at(&g.open, s), s)));
+        let open = (0..STRUCTURES).fold(0u32, |sum, s| sum.saturating_add(total(|g| &g.open, s)));
         self.put(octaves(open, 6));
-        (0..STRUCTURES).for_each(|s| self.put(octaves(total(|g, s| at(&g.area, s), s), 6)));
-        (0..STRUCTURES).for_each(|s| self.put(octaves(total(|g, s| at(&g.doubtful, s), s), 6)));
+        (0..STRUCTURES).for_each(|s| self.put(octaves(total(|g| &g.area, s), 6)));
+        (0..STRUCTURES).for_each(|s| self.put(octaves(total(|g| &g.doubtful, s), 6)));
     }
 }
 
