@@ -35,6 +35,9 @@ pub struct RewardConfig {
     pub steps: usize,
     /// Slices a step.
     pub batch: usize,
+    /// Side of the square, in pixels, that is cut out of each training slice at a place drawn anew; 0: whole slices. Validation
+    /// and use always see whole slices.
+    pub crop: usize,
     /// Parts that go through the network one after the other in a step, to save memory; the step takes the mean of their
     /// gradients. Batch norm and the losses over a batch (Dice, Lovasz) see one part at a time.
     pub accumulate: usize,
@@ -111,6 +114,7 @@ impl Default for RewardConfig {
             reconstruction: Reconstruction::ZeroFilled,
             steps: 12_000,
             batch: 16,
+            crop: 0,
             accumulate: 1,
             loss: LossName::CeDice,
             dice_weight: 1.0,
@@ -268,6 +272,10 @@ impl RewardConfig {
                 network: self.network.to_string(),
             });
         }
+        let smaller = self.crop <= data.height().min(data.width());
+        let whole =
+            format!("0 (whole slices) or a multiple of 32 up to the slices' {} x {}", data.height(), data.width());
+        expect(smaller && self.crop.is_multiple_of(32), "crop", &whole)?;
         Ok(protocol)
     }
 }

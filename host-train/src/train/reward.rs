@@ -84,7 +84,8 @@ pub fn train_reward(
             .map(|(index, seed)| (slices[index], seed))
             .map(|(slice, seed)| {
                 let masks = (&config.masks, given.of(&slice.id));
-                training_sample(slice, seed, &config.augment, masks, how)
+                let sample = training_sample(slice, seed, &config.augment, masks, how);
+                if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
             });
         let loss = run.step(samples.collect(), clock.position(step, config.steps))?;
         losses.push(loss);

@@ -151,7 +151,9 @@ impl<'a> Run<'a> {
 
     /// Images `[B, 1, H, W]` and one-hot truths `[B, CLASSES, H, W]`.
     fn tensors(&self, samples: &[Sample]) -> (Tensor<4>, Tensor<4>) {
-        let (batch, height, width) = (samples.len(), self.meta.height, self.meta.width);
+        let crop = Some(self.config.crop).filter(|&side| side > 0);
+        let (height, width) = (crop.unwrap_or(self.meta.height), crop.unwrap_or(self.meta.width));
+        let batch = samples.len();
         let plane = height * width;
         let mut images = Vec::with_capacity(batch * plane);
         let mut targets = vec![0f32; batch * CLASSES * plane];

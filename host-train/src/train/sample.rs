@@ -11,6 +11,9 @@ use crate::data::Slice;
 use crate::mri::Protocol;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 
+/// Random numbers of their own for the place of a crop, so that masks are the same with and without.
+const CROP_STREAM: u64 = 1;
+
 /// Which masks a segmenter is trained on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,10 +40,34 @@ impl Default for MaskConfig {
 
 /// The network's input and target for one slice.
 pub struct Sample {
+    /// Columns of the image.
+    pub width: usize,
     /// `height * width`, in units of the image's root mean square.
     pub image: Vec<f32>,
     /// `height * width` classes.
     pub label: Vec<u8>,
+}
+
+impl Sample {
+    /// A square of `side` pixels at a place that `seed` tells, in the units of the whole image. `side` is at most the image's
+    /// height and width.
+    pub fn cropped(&self, side: usize, seed: u64) -> Self {
+        let (width, height) = (self.width, self.label.len() / self.width);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(CROP_STREAM);
+        let (top, left) = (rng.random_range(0..=height - side), rng.random_range(0..=width - side));
+        fn cut<T: Copy>(
+            values: &[T],
+            width: usize,
+            rows: std::ops::Range<usize>,
+            columns: std::ops::Range<usize>,
+        ) -> Vec<T> {
+            rows.flat_map(|row| values[row * width..][columns.clone()].iter().copied()).collect()
+        }
+        let (rows, columns) = (top..top + side, left..left + side);
+        let image = cut(&self.image, width, rows.clone(), columns.clone());
+        Self { width: side, image, label: cut(&self.label, width, rows, columns) }
+    }
 }
 
 /// A random mask of `width` lines.
@@ -78,7 +105,7 @@ pub fn training_sample(
         _ => random,
     };
     let levels = observed_levels(&varied.kspace, &mask, reconstruction);
-    Sample { image: levels_to_real(&levels).collect(), label: varied.label }
+    Sample { width: slice.width, image: levels_to_real(&levels).collect(), label: varied.label }
 }
 
 #[cfg(test)]
@@ -115,6 +142,24 @@ mod tests {
         let config = AugmentConfig::default().with_probability(1.0);
         assert_eq!(sample(&config, 1), sample(&config, 1));
         assert_ne!(sample(&config, 1), sample(&config, 2));
+    }
+
+    #[test]
+    fn a_crop_is_a_part_of_the_sample_at_a_place_of_its_seed() {
+        let image: Vec<f32> = (0..64 * 96).map(|pixel| pixel as f32).collect();
+        let whole = Sample { width: 96, label: (0..64 * 96).map(|pixel| (pixel % 251) as u8).collect(), image };
+        let mut places = std::collections::BTreeSet::new();
+        for seed in 0..40 {
+            let part = whole.cropped(32, seed);
+            assert_eq!((part.width, part.image.len()), (32, 32 * 32));
+            let first = part.image[0] as usize;
+            let expected = |i: usize| first + i / 32 * 96 + i % 32;
+            assert!(part.image.iter().enumerate().all(|(i, &value)| value == expected(i) as f32));
+            assert!(part.label.iter().enumerate().all(|(i, &class)| usize::from(class) == expected(i) % 251));
+            places.insert((first / 96, first % 96));
+        }
+        assert!(places.len() > 35 && places.iter().all(|&(top, left)| top <= 32 && left <= 64), "{places:?}");
+        assert_eq!(whole.cropped(32, 7).image, whole.cropped(32, 7).image);
     }
 
     #[test]
