@@ -76,6 +76,16 @@ fn masks(path: &str) -> BTreeMap<String, Vec<Vec<u16>>> {
     masks
 }
 
+/// Mean SSIM over the volumes of a method at a budget.
+fn mean_ssim(results: &str, method: &str, budget: &str) -> f64 {
+    let text = fs::read_to_string(results).unwrap();
+    let column = text.lines().next().unwrap().split(',').position(|name| name == "ssim").unwrap();
+    let rows = text.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
+    let values: Vec<f64> =
+        rows.filter(|row| row[..2] == [method, budget]).map(|row| row[column].parse().unwrap()).collect();
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 #[test]
 fn a_slice_policy_goes_all_the_way() {
     let job = Job::new();
@@ -114,9 +124,21 @@ fn a_slice_policy_goes_all_the_way() {
     assert!(dice("allocation-oracle") > dice("centre-out"), "who knows the truth does better");
 
     let [ours, theirs] = ["policy", "centre-out"].map(|method| format!("{out}:{method}"));
-    let compared = kscout(&["compare", &ours, "--with", &theirs]).succeeded();
-    let rows: Vec<&str> = compared.lines().filter(|row| row.contains("eval:centre-out")).collect();
-    assert_eq!(rows.len(), 2, "one a budget: {compared}");
+    let [table, plot, trade] = ["compare.md", "compare.png", "trade.png"].map(|name| job.path(name));
+    let compare = ["compare", &ours, "--with", &theirs, "--out", &table, "--plot", &plot, "--trade", &trade];
+    let compared = kscout(&compare).succeeded();
+    let rows = |name: &str| compared.lines().filter(|row| row.contains(name)).count();
+    assert_eq!(rows("eval:centre-out"), 4, "one a budget in each table: {compared}");
+    assert_eq!(rows("eval:policy"), 4, "{compared}");
+    let ssim = mean_ssim(&job.path("eval/results.csv"), "policy", "7");
+    let row = compared.lines().rev().find(|row| row.trim().starts_with("7 ") && row.contains("eval:policy")).unwrap();
+    assert!(row.contains(&format!("{ssim:.4}")), "{ssim} is not in {row}");
+    assert!(fs::read_to_string(table).unwrap().contains("| SSIM |"));
+    for path in [plot, trade] {
+        let png = fs::read(&path).unwrap();
+        let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
+        assert!(png.starts_with(b"\x89PNG") && width > 1000, "{path}: {width} pixels wide");
+    }
     let missing = format!("{out}:nobody");
     kscout(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
 

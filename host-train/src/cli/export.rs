@@ -24,6 +24,7 @@ use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
 use crate::train::reward::load_segmenter;
 use crate::volume::heart::follow;
+use crate::volume::trajectory::Course;
 
 /// Training volumes that a slice policy is calibrated on, at most.
 const CALIBRATION_VOLUMES: usize = 24;
@@ -160,7 +161,7 @@ impl ExportArgs {
         volumes = volumes.into_iter().step_by(step).collect();
         let volumes: Vec<_> =
             volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
-        let views = views_of(&policy, &follow(&model, &volumes, &line_order(&model))?, device);
+        let views = views_of(&policy, &follow(&model, &volumes, Course::dice(&line_order(&model)))?, device);
         Ok((quantised_slice_policy(&policy.graph(), &views)?, meta.line_order))
     }
 }

@@ -16,7 +16,7 @@ use crate::eval::atomic::write_atomically;
 use crate::eval::canvas::write_png;
 use crate::eval::metrics::{SliceDice, Structure, slice_dice};
 use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
-use crate::eval::quality::ssim;
+use crate::eval::reference::Reference;
 use crate::export::BlobFile;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
@@ -105,20 +105,15 @@ impl ScanArgs {
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
         let (name, lines) = self.lines(&model, seed)?;
         let outcome = self.scan(&model, &kspace, lines)?;
-        let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
-        let range = reference.iter().fold(0.0, |most: f32, &value| most.max(value));
-        // A slice of zeros is reconstructed perfectly, but SSIM is not defined for it.
-        let ssim = match range {
-            0.0 => 1.0,
-            range => ssim(&reference, &outcome.image, slice.height, slice.width, f64::from(range))?,
-        };
+        let reference = Reference::new(&kspace);
+        let ssim = reference.ssim_of(&outcome.image)?;
         let dice = match data.manifest().masks {
             true => Some(slice_dice(&outcome.classes, &slice.label)?),
             false => None,
         };
         print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
         if let Some(path) = &self.out {
-            draw(path, slice, name, &reference, &outcome, dice.as_ref(), ssim)?;
+            draw(path, slice, name, reference.image(), &outcome, dice.as_ref(), ssim)?;
         }
         if let Some(path) = &self.capture {
             self.write_capture(path, &file, &kspace, &outcome)?;

@@ -21,6 +21,7 @@ use crate::rl::volume::agreement::{Agreement, InInt8};
 use crate::rl::volume::load_slice_policy;
 use crate::train::reward::load_segmenter;
 use crate::volume::heart::follow;
+use crate::volume::trajectory::Course;
 
 /// `kscout verify`.
 #[derive(Args)]
@@ -126,7 +127,7 @@ fn slice_policy_table(
     let (policy, meta) = load_slice_policy(dir, device)?;
     expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
     let volumes = measure(data, options.split, &options.protocol, options.seed);
-    let hearts = follow(model, &volumes, &line_order(model))?;
+    let hearts = follow(model, &volumes, Course::dice(&line_order(model)))?;
     let titles = ["lines on average", "slices chosen", "equal", "float Dice", "int8 Dice"];
     let mut table = Table::new(titles.map(|title| (title, Align::Right)));
     for &budget in &options.budgets {

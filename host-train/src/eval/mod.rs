@@ -15,6 +15,7 @@ pub mod pairing;
 pub mod panel;
 pub mod plot;
 pub mod quality;
+pub mod reference;
 pub mod report;
 pub mod run;
 pub mod scores;

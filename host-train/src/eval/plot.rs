@@ -39,6 +39,8 @@ pub struct ScorePlot<'a> {
     pub x_label: &'a str,
     /// What runs upwards, such as `mean 3-D Dice`.
     pub y_label: &'a str,
+    /// Digits behind the point of the numbers along x.
+    pub x_digits: usize,
     /// One a method.
     pub series: &'a [Series],
     /// The score of full sampling.
@@ -48,7 +50,26 @@ pub struct ScorePlot<'a> {
 /// Draws mean 3-D Dice against lines measured of `lines`; bands are 95 % intervals over patients.
 pub fn dice_plot(title: &str, lines: usize, series: &[Series], full: Option<Estimate>) -> RgbImage {
     let x_label = format!("lines measured, of {lines}");
-    score_plot(&ScorePlot { title, x_label: &x_label, y_label: "mean 3-D Dice, 95 % interval", series, full })
+    score_plot(&ScorePlot {
+        title,
+        x_label: &x_label,
+        y_label: "mean 3-D Dice, 95 % interval",
+        x_digits: 0,
+        series,
+        full,
+    })
+}
+
+/// Draws segmentation against reconstruction: mean 3-D Dice against mean SSIM, a series a budget.
+pub fn trade_plot(title: &str, series: &[Series]) -> RgbImage {
+    score_plot(&ScorePlot {
+        title,
+        x_label: "mean SSIM",
+        y_label: "mean 3-D Dice, 95 % interval",
+        x_digits: 3,
+        series,
+        full: None,
+    })
 }
 
 /// Draws a plot. Points that are not finite are left out; a plot without any says so.
@@ -62,7 +83,7 @@ pub fn score_plot(plot: &ScorePlot<'_>) -> RgbImage {
     canvas.text((LEFT, TOP - 34.0), Anchor::Left, LABEL_SCALE, FAINT_INK, plot.y_label);
     match Axes::around(plot) {
         Some(axes) => {
-            axes.draw(&mut canvas, plot.x_label);
+            axes.draw(&mut canvas, plot.x_label, plot.x_digits);
             draw_data(&mut canvas, &axes, plot);
         }
         None => canvas.text((LEFT, TOP + 60.0), Anchor::Left, LABEL_SCALE, INK, "no data"),
@@ -194,7 +215,7 @@ impl Axes {
         TOP + PLOT_SIZE.1 * (1.0 - (score - self.low) / (self.high - self.low)) as f32
     }
 
-    fn draw(&self, canvas: &mut Canvas, x_label: &str) {
+    fn draw(&self, canvas: &mut Canvas, x_label: &str, x_digits: usize) {
         let (right, bottom) = (LEFT + PLOT_SIZE.0, TOP + PLOT_SIZE.1);
         let digits = (-self.step.log10().floor()).max(0.0) as usize;
         for tick in 0..=((self.high - self.low) / self.step).round() as usize {
@@ -207,7 +228,7 @@ impl Axes {
         canvas.line((LEFT, bottom), (right, bottom), 3.0, INK);
         let mut free_from = 0.0;
         for &budget in &self.budgets {
-            let (x, text) = (self.x(budget), budget.to_string());
+            let (x, text) = (self.x(budget), format!("{budget:.x_digits$}"));
             canvas.line((x, bottom), (x, bottom + 10.0), 3.0, INK);
             let half = text_width(&text, LABEL_SCALE) / 2.0;
             if x - half >= free_from {
@@ -253,6 +274,14 @@ mod tests {
         assert!(pixels_of(&picture, DATA_COLOURS[1]) > 1000);
         assert!(pixels_of(&picture, FULL) > 1000);
         assert_eq!(pixels_of(&dice_plot("title", 128, &both, None), FULL), 0);
+    }
+
+    #[test]
+    fn dice_against_ssim_is_drawn_at_its_numbers() {
+        let curve = [series(&[(0.512, 0.79), (0.55, 0.78)])];
+        let picture = trade_plot("trade", &curve);
+        assert!(pixels_of(&picture, DATA_COLOURS[0]) > 1000);
+        assert_ne!(picture, trade_plot("trade", &[series(&[(0.514, 0.79), (0.55, 0.78)])]), "three digits");
     }
 
     #[test]

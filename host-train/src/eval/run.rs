@@ -1,13 +1,12 @@
 //! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
 
 use kscout_core::kspace::Pattern;
-use kscout_core::kspace::recon::magnitude;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
 use rayon::prelude::*;
 
 use super::metrics::{LabelVolume, MeanDice, MetricError};
-use super::quality::{nmse, psnr, ssim};
+use super::reference::{Quality, Reference};
 use super::scores::{VolumeScores, score_volume};
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
@@ -77,17 +76,6 @@ pub struct Scanned {
     pub classes: Vec<u8>,
     /// Quality of the reconstructed image against the fully sampled one.
     pub quality: Quality,
-}
-
-/// Image quality against the fully sampled magnitude image, whose largest value is the data range.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quality {
-    /// Structural similarity.
-    pub ssim: f64,
-    /// Peak signal to noise in dB; infinite for equal images.
-    pub psnr_db: f64,
-    /// Normalised mean squared error.
-    pub nmse: f64,
 }
 
 /// Scans every slice of every volume, in parallel, and segments them.
@@ -163,23 +151,8 @@ fn scan_slice(
         Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => Ok(chosen.next()),
     };
     play(&mut scan, &measured.kspace, lines, choose).map_err(refused)?;
-    let mut image = vec![0.0; measured.slice.image.len()];
-    magnitude(&reconstructed(&scan), &mut image).expect("images of one size");
-    let quality = quality(&measured.kspace, &image)?;
+    let quality = Reference::new(&measured.kspace).quality(&reconstructed(&scan))?;
     Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
-}
-
-fn quality(kspace: &KSpace, image: &[f32]) -> Result<Quality, MetricError> {
-    let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
-    let range = f64::from(reference.iter().fold(0f32, |a, &b| a.max(b)));
-    if range <= 0.0 {
-        return Ok(Quality { ssim: 1.0, psnr_db: f64::INFINITY, nmse: 0.0 });
-    }
-    Ok(Quality {
-        ssim: ssim(&reference, image, kspace.height, kspace.width, range)?,
-        psnr_db: psnr(&reference, image, range)?,
-        nmse: nmse(&reference, image)?.unwrap_or(0.0),
-    })
 }
 
 /// The scores of each volume.

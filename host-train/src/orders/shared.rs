@@ -11,6 +11,7 @@ use crate::volume::Allocate;
 use crate::volume::allocate::Oracle;
 use crate::volume::heart::{centre_out, continued, follow};
 use crate::volume::position::Plans;
+use crate::volume::trajectory::Course;
 
 /// How far the allocation oracle looks ahead.
 pub const ORACLE_AHEAD: usize = 8;
@@ -73,7 +74,7 @@ impl LineOrder for AllocationOracle<'_> {
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let order = centre_out(self.model.width());
-        let hearts = follow(self.model, std::slice::from_ref(volume), &order)?;
+        let hearts = follow(self.model, std::slice::from_ref(volume), Course::dice(&order))?;
         let lines = Oracle { ahead: ORACLE_AHEAD }.share(&hearts, budget);
         Ok(lines.iter().flat_map(|lines| prefixes(&order, lines)).collect())
     }

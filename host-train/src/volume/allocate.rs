@@ -29,11 +29,31 @@ pub trait Allocate: Sync {
     }
 }
 
-/// Mean over `hearts` of the mean Dice that `method` reaches with `mean` lines a slice.
-pub fn mean_dice(hearts: &[Heart], method: &dyn Allocate, mean: usize) -> f64 {
-    let lines = method.share(hearts, mean);
-    let sum: f64 = hearts.iter().zip(lines).map(|(heart, lines)| heart.tally(&lines).mean_dice()).sum();
-    sum / hearts.len() as f64
+/// What a method reaches with a budget, means over volumes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reached {
+    /// Lines a slice on average.
+    pub budget: usize,
+    /// Mean Dice.
+    pub dice: f64,
+    /// Mean SSIM of the slices; 0 where it was not followed.
+    pub ssim: f64,
+}
+
+impl Reached {
+    /// What `method` reaches on `hearts` with `budget` lines a slice.
+    pub fn by(method: &dyn Allocate, hearts: &[Heart], budget: usize) -> Self {
+        let lines = method.share(hearts, budget);
+        let mean = |of: &dyn Fn(&Heart, &[usize]) -> f64| {
+            let sum: f64 = hearts.iter().zip(&lines).map(|(heart, lines)| of(heart, lines)).sum();
+            sum / hearts.len() as f64
+        };
+        Self {
+            budget,
+            dice: mean(&|heart, lines| heart.tally(lines).mean_dice()),
+            ssim: mean(&|heart, lines| heart.mean_ssim(lines)),
+        }
+    }
 }
 
 /// As many lines to each slice.

@@ -6,7 +6,7 @@ use kscout_core::scan::ScanError;
 use kscout_core::volume::{MOST_LINES, STRUCTURES};
 use rayon::prelude::*;
 
-use super::trajectory::Trajectory;
+use super::trajectory::{Course, Trajectory};
 use crate::data::Volume;
 use crate::kernels::scan_arena;
 use crate::measure::MeasuredVolume;
@@ -86,6 +86,17 @@ impl Heart {
         Tally { hits: stage.hits, found: stage.glimpse.area, truth: trajectory.truth }
     }
 
+    /// SSIM of slice `slice` after `lines` lines, where it was asked for.
+    pub fn ssim(&self, slice: usize, lines: usize) -> f64 {
+        f64::from(self.slices[slice].stages[lines].ssim)
+    }
+
+    /// Mean SSIM of the slices with `lines[s]` lines of slice s.
+    pub fn mean_ssim(&self, lines: &[usize]) -> f64 {
+        let sum: f64 = lines.iter().enumerate().map(|(slice, &lines)| self.ssim(slice, lines)).sum();
+        sum / lines.len() as f64
+    }
+
     /// The volume with `lines[s]` lines of slice s.
     pub fn tally(&self, lines: &[usize]) -> Tally {
         let mut tally = Tally::default();
@@ -106,15 +117,15 @@ pub fn continued(first: &[u16], width: usize) -> Vec<u16> {
     first.iter().chain(others).copied().take(MOST_LINES.min(width)).collect()
 }
 
-/// Follows measured volumes, every slice by the lines of `order`.
+/// Follows measured volumes, every slice by the lines of `course`.
 ///
 /// # Errors
 /// Those of the core's scan; the model has a segmenter.
-pub fn follow(model: &Model<'_>, volumes: &[MeasuredVolume<'_>], order: &[u16]) -> Result<Vec<Heart>, ScanError> {
+pub fn follow(model: &Model<'_>, volumes: &[MeasuredVolume<'_>], course: Course<'_>) -> Result<Vec<Heart>, ScanError> {
     let arena = || scan_arena(model);
     let heart = |volume: &MeasuredVolume<'_>| {
         let slices = volume.slices.par_iter().map_init(arena, |arena, measured| {
-            Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), order)
+            Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), course)
         });
         Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
     };
@@ -129,8 +140,8 @@ pub struct Variation<'a> {
     pub protocol: &'a Protocol,
     /// How images are varied.
     pub augment: &'a AugmentConfig,
-    /// The lines of a slice, in order.
-    pub order: &'a [u16],
+    /// How each slice is followed.
+    pub course: Course<'a>,
 }
 
 impl Variation<'_> {
@@ -146,7 +157,7 @@ impl Variation<'_> {
             let own = mix(seed ^ (z as u64 + 1));
             let mut kspace = acquire(&image, slice.height, slice.width, self.protocol, own);
             vary_kspace(&mut kspace, &image, self.augment, own);
-            Trajectory::measure(self.model, arena, (&kspace, &label), self.order)
+            Trajectory::measure(self.model, arena, (&kspace, &label), self.course)
         });
         Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
     }

@@ -3,22 +3,47 @@
 use super::heart::{Heart, Tally};
 use kscout_core::volume::{FIRST_LINES, Glimpse, MOST_LINES, VIEW, write_view};
 
+/// How reconstruction and segmentation count in what a volume's scan is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights {
+    /// Of the mean SSIM of the slices.
+    pub lambda1: f64,
+    /// Of the volume's mean Dice.
+    pub lambda2: f64,
+}
+
+impl Weights {
+    /// Segmentation alone.
+    pub const DICE: Self = Self { lambda1: 0.0, lambda2: 1.0 };
+
+    /// `lambda1 * ssim + lambda2 * dice`.
+    pub fn of(&self, ssim: f64, dice: f64) -> f64 {
+        self.lambda1 * ssim + self.lambda2 * dice
+    }
+}
+
 /// The scan of a volume under way.
 #[derive(Clone, Debug)]
 pub struct Sharing<'a> {
     heart: &'a Heart,
+    weights: Weights,
     lines: Vec<usize>,
     left: usize,
     tally: Tally,
 }
 
 impl<'a> Sharing<'a> {
-    /// A scan of `mean` lines a slice on average, of which each slice has had its first ones.
+    /// A scan of `mean` lines a slice on average, of which each slice has had its first ones. It is worth its Dice.
     pub fn new(heart: &'a Heart, mean: usize) -> Self {
+        Self::weighing(heart, mean, Weights::DICE)
+    }
+
+    /// A scan that is worth what `weights` say.
+    pub fn weighing(heart: &'a Heart, mean: usize, weights: Weights) -> Self {
         let given = FIRST_LINES.min(mean);
         let lines = vec![given; heart.slices.len()];
         let tally = heart.tally(&lines);
-        Self { heart, left: (mean - given) * lines.len(), lines, tally }
+        Self { heart, weights, left: (mean - given) * lines.len(), lines, tally }
     }
 
     /// The volume.
@@ -51,14 +76,21 @@ impl<'a> Sharing<'a> {
         (0..self.lines.len()).filter(|&slice| self.lines[slice] < self.most(slice))
     }
 
-    /// Measures another line of an open slice; returns what the mean Dice gains.
+    /// Measures another line of an open slice; returns what the scan's worth gains.
     pub fn give(&mut self, slice: usize) -> f64 {
         let before = self.tally.mean_dice();
         let lines = self.lines[slice];
+        let ssim = self.ssim_gain(slice, lines + 1);
         self.tally.replace(&self.heart.part(slice, lines), &self.heart.part(slice, lines + 1));
         self.lines[slice] += 1;
         self.left -= 1;
-        self.tally.mean_dice() - before
+        self.weights.of(ssim, self.tally.mean_dice() - before)
+    }
+
+    /// What the mean SSIM gains when slice `slice` has `then` lines.
+    fn ssim_gain(&self, slice: usize, then: usize) -> f64 {
+        let now = self.heart.ssim(slice, self.lines[slice]);
+        (self.heart.ssim(slice, then) - now) / self.lines.len() as f64
     }
 
     /// What the slice policy sees of each slice.
@@ -80,6 +112,56 @@ impl<'a> Sharing<'a> {
         if then == lines {
             return 0.0;
         }
-        self.tally.gain(&self.heart.part(slice, lines), &self.heart.part(slice, then)) / (then - lines) as f64
+        let dice = self.tally.gain(&self.heart.part(slice, lines), &self.heart.part(slice, then));
+        self.weights.of(self.ssim_gain(slice, then), dice) / (then - lines) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::trajectory::{Stage, Trajectory};
+
+    /// Two slices whose segmentation and image get better line by line, at rates of their own.
+    fn heart() -> Heart {
+        let slice = |rate: u32| {
+            let stage = |lines: u32| {
+                let mut glimpse = Glimpse::blank(32, 32);
+                glimpse.area = [20 + lines, 10, 5];
+                let hits = [(rate * lines).min(30), lines.min(10), lines.min(5)];
+                Stage { glimpse, hits, ssim: 1.0 - 1.0 / (1 + rate * lines) as f32 }
+            };
+            Trajectory { stages: (0..=32).map(stage).collect(), truth: [40, 12, 6] }
+        };
+        Heart { slices: vec![slice(1), slice(3)] }
+    }
+
+    #[test]
+    fn what_lines_earn_adds_up_to_what_the_scan_is_worth() {
+        let heart = heart();
+        for weights in [Weights::DICE, Weights { lambda1: 0.7, lambda2: 0.0 }, Weights { lambda1: 0.5, lambda2: 2.0 }] {
+            let mut scan = Sharing::weighing(&heart, 6, weights);
+            let worth = |scan: &Sharing<'_>| weights.of(heart.mean_ssim(scan.lines()), scan.tally().mean_dice());
+            let before = worth(&scan);
+            let mut earned = 0.0;
+            for slice in [0, 1, 1, 0, 1, 1, 1, 0] {
+                earned += scan.give(slice);
+            }
+            assert_eq!((scan.left(), scan.lines()), (0, [5, 7].as_slice()));
+            assert!((worth(&scan) - before - earned).abs() < 1e-12, "{weights:?}: {earned}");
+        }
+    }
+
+    #[test]
+    fn the_gain_of_reconstruction_is_exact_and_counts_slices_alike() {
+        let heart = heart();
+        let scan = Sharing::weighing(&heart, 6, Weights { lambda1: 2.0, lambda2: 0.0 });
+        let exact = 2.0 * (heart.ssim(1, 5) - heart.ssim(1, 2)) / 2.0 / 3.0;
+        assert!((scan.gain(1, 3) - exact).abs() < 1e-12);
+        assert!(scan.gain(1, 3) < scan.gain(0, 3), "slice 1 is nearly there");
+        assert!(
+            Sharing::new(&heart, 6).gain(1, 3) > Sharing::new(&heart, 6).gain(0, 3),
+            "but its segmentation gains more"
+        );
     }
 }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use kscout_core::Complex32;
 
 use crate::data::Diagnosis;
+use crate::eval::reference::Reference;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned};
 use crate::mri::KSpace;
 
@@ -23,20 +24,14 @@ pub struct Truth {
     pub label: Vec<u8>,
     /// Its labels; empty without a classifier.
     pub diagnosis: Diagnosis,
-    /// Magnitude of the fully sampled, noisy image: what reconstruction can reach.
-    pub reference: Vec<f32>,
-    /// Largest value of `reference`: the data range of SSIM.
-    pub range: f64,
-    /// Rows and columns.
-    pub size: [usize; 2],
+    /// What reconstruction can reach.
+    pub reference: Reference,
 }
 
 impl Truth {
     /// The truth of a slice that measures as `kspace`.
     pub fn new(label: Vec<u8>, diagnosis: Diagnosis, kspace: &KSpace) -> Self {
-        let reference: Vec<f32> = kspace.image().iter().map(|value| value.norm()).collect();
-        let range = f64::from(reference.iter().fold(0f32, |a, &b| a.max(b)));
-        Self { label, diagnosis, reference, range, size: [kspace.height, kspace.width] }
+        Self { label, diagnosis, reference: Reference::new(kspace) }
     }
 }
 

@@ -1,11 +1,9 @@
 //! The segmenter as reward model.
 
-use kscout_core::kspace::recon::magnitude;
 use rayon::prelude::*;
 
 use super::{Glance, Measure, Pays, RewardModel};
 use crate::eval::metrics::slice_dice;
-use crate::eval::quality::ssim;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
 use crate::rl::config::RewardConfig;
 use crate::segment::Segment;
@@ -43,10 +41,7 @@ fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {
     let truth = scan.truth;
     let mut worth = 0.0;
     if config.lambda1 != 0.0 {
-        let mut image = vec![0.0; truth.reference.len()];
-        magnitude(&scan.image, &mut image).expect("images of one size");
-        let [height, width] = truth.size;
-        worth += config.lambda1 * ssim(&truth.reference, &image, height, width, truth.range).unwrap_or(0.0);
+        worth += config.lambda1 * truth.reference.ssim(&scan.image).expect("images of one size");
     }
     let dice = slice_dice(classes, &truth.label).expect("labels of one size");
     // A slice without a heart, left empty, is segmented as well as can be.

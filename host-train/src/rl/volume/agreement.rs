@@ -9,7 +9,7 @@ use super::learner::Learned;
 use crate::kernels::fastest;
 use crate::net::SlicePolicy;
 use crate::segment::HeapArena;
-use crate::volume::allocate::mean_dice;
+use crate::volume::allocate::Reached;
 use crate::volume::{Allocate, Heart, Sharing};
 
 /// A slice policy in int8, over volumes that were followed line by line: what the core's scan of a volume does.
@@ -76,7 +76,8 @@ impl Agreement {
                 scan.give(slice);
             }
         }
-        let (float_dice, int8_dice) = (mean_dice(hearts, &float, budget), mean_dice(hearts, int8, budget));
+        let dice = |method: &dyn Allocate| Reached::by(method, hearts, budget).dice;
+        let (float_dice, int8_dice) = (dice(&float), dice(int8));
         Self { budget, decisions, equal, float_dice, int8_dice }
     }
 }

@@ -8,7 +8,8 @@ use crate::rl::ppo::Settings;
 use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
-use crate::train::checks::Shared;
+use crate::train::checks::{self, Shared, is_weight};
+use crate::volume::Weights;
 
 /// What the budget is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +70,11 @@ pub struct VolumeConfig {
     pub max_gradient: f64,
     /// An update ends early when the policy has moved this far (KL divergence).
     pub target_kl: f64,
-    /// Factor on every reward, which is the gain of the volume's mean Dice.
+    /// Weight of reconstruction in the reward: the gain of the slices' mean SSIM.
+    pub lambda1: f64,
+    /// Weight of segmentation in the reward: the gain of the volume's mean Dice.
+    pub lambda2: f64,
+    /// Factor on every reward.
     pub scale: f64,
     /// Seed of weights, volumes, budgets, phase, noise and choices.
     pub seed: u64,
@@ -97,9 +102,14 @@ impl VolumeConfig {
         if !sound(self.sharpness) || !sound(self.scale) {
             return error("sharpness, scale", "must be above 0".into());
         }
+        if !is_weight(self.lambda1) || !is_weight(self.lambda2) || self.lambda1 + self.lambda2 == 0.0 {
+            return error("lambda1, lambda2", "must be 0 or more, and one of them above 0".into());
+        }
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
             return error("gamma, gae_lambda", "must be within 0 to 1".into());
         }
+        checks::expect(self.warm_rate.is_finite() && self.warm_rate > 0.0, "warm_rate", "above 0")?;
+        checks::rates(self.learning_rate, self.weight_decay)?;
         let counts = [self.copies, self.ahead, self.warm_batch, self.episodes, self.epochs, self.minibatch];
         let shared = Shared {
             counts: ("copies, ahead, warm_batch, episodes, epochs, minibatch", &counts),
@@ -108,6 +118,11 @@ impl VolumeConfig {
             protocol: &self.protocol,
         };
         shared.check(width)
+    }
+
+    /// What a scan is worth.
+    pub fn weights(&self) -> Weights {
+        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
     }
 
     /// The numbers of an update.
@@ -151,11 +166,40 @@ impl Default for VolumeConfig {
             entropy_weight: 0.0,
             max_gradient: 0.5,
             target_kl: 0.03,
+            lambda1: 0.0,
+            lambda2: 1.0,
             scale: 10.0,
             seed: 1,
             validate_every: 20,
             validate_lines: vec![6, 8, 12, 16],
             augment: AugmentConfig { scale: Scale { amount: 0.1, ..Scale::default() }, ..AugmentConfig::default() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_out_of_range_are_refused_by_their_keys() {
+        VolumeConfig::default().check(128).unwrap();
+        let refused = |key: &str, change: &dyn Fn(&mut VolumeConfig)| {
+            let mut config = VolumeConfig::default();
+            change(&mut config);
+            let message = config.check(128).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("config key `{key}`: ")), "{key}: {message}");
+        };
+        refused("min_budget, max_budget", &|config| config.min_budget = 2);
+        refused("min_budget, max_budget", &|config| config.max_budget = 129);
+        refused("validate_lines", &|config| config.validate_lines = vec![1]);
+        refused("sharpness, scale", &|config| config.sharpness = 0.0);
+        refused("lambda1, lambda2", &|config| config.lambda1 = -0.1);
+        refused("lambda1, lambda2", &|config| config.lambda2 = f64::NAN);
+        refused("lambda1, lambda2", &|config| (config.lambda1, config.lambda2) = (0.0, 0.0));
+        refused("gamma, gae_lambda", &|config| config.gae_lambda = 1.5);
+        refused("warm_rate", &|config| config.warm_rate = 0.0);
+        refused("learning_rate", &|config| config.learning_rate = f64::INFINITY);
+        refused("weight_decay", &|config| config.weight_decay = -1.0);
     }
 }

@@ -31,9 +31,10 @@ use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta};
 use crate::train::log::Log;
 use crate::train::schedule::cosine;
-use crate::volume::allocate::{Oracle, Uniform, mean_dice};
+use crate::volume::allocate::{Oracle, Reached, Uniform};
 use crate::volume::heart::{Variation, centre_out, continued, follow};
 use crate::volume::position::Plans;
+use crate::volume::trajectory::Course;
 use crate::volume::{Allocate, Heart, Sharing};
 
 /// The name of a slice policy in checkpoints.
@@ -78,8 +79,9 @@ pub fn train_slice_policy(
     let blob = export::segmenter_in_memory(data, &graph, (&protocol, reconstruction), config.seed)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
-    let hearts = training_hearts(data, &model, (config, &protocol), &order)?;
-    let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), &order)?;
+    let course = Course { order: &order, with_ssim: config.lambda1 > 0.0 };
+    let hearts = training_hearts(data, &model, (config, &protocol), course)?;
+    let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), course)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
     let trainer = Trainer { config, reconstruction, hearts, validation, out, device: device.clone(), line_order };
@@ -91,13 +93,13 @@ fn training_hearts(
     data: &Dataset,
     model: &Model<'_>,
     (config, protocol): (&VolumeConfig, &Protocol),
-    order: &[u16],
+    course: Course<'_>,
 ) -> Result<Vec<Heart>, PolicyError> {
     let volumes = data.volumes(Split::Train);
     if volumes.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()).into());
     }
-    let variation = Variation { model, protocol, augment: &config.augment, order };
+    let variation = Variation { model, protocol, augment: &config.augment, course };
     let bar = progress::bar((volumes.len() * config.copies) as u64, 0, "volumes");
     let mut hearts = Vec::with_capacity(volumes.len() * config.copies);
     for copy in 0..config.copies {
@@ -114,7 +116,7 @@ fn training_hearts(
 /// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.
 pub(super) fn begin<'a>(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut impl Rng) -> Sharing<'a> {
     let heart = hearts.choose(rng).expect("a volume");
-    Sharing::new(heart, rng.random_range(config.min_budget..=config.max_budget))
+    Sharing::weighing(heart, rng.random_range(config.min_budget..=config.max_budget), config.weights())
 }
 
 impl Trainer<'_> {
@@ -191,21 +193,44 @@ impl Trainer<'_> {
         }
         let oracle = Oracle { ahead: ORACLE_AHEAD };
         for method in [&Uniform as &dyn Allocate, &plans, &oracle] {
-            let line = self.scores(method, &self.validation).into_iter().map(|(budget, dice)| said(budget, dice));
-            bar.suspend(|| println!("{}{}", method.name(), line.collect::<String>()));
+            let line = self.said(&self.scores(method, &self.validation));
+            bar.suspend(|| println!("{}{line}", method.name()));
         }
         Ok(())
     }
 
-    fn scores(&self, method: &dyn Allocate, hearts: &[Heart]) -> Vec<(usize, f64)> {
-        let budgets = self.config.validate_lines.iter();
-        budgets.map(|&budget| (budget, mean_dice(hearts, method, budget))).collect()
+    fn scores(&self, method: &dyn Allocate, hearts: &[Heart]) -> Vec<Reached> {
+        self.config.validate_lines.iter().map(|&budget| Reached::by(method, hearts, budget)).collect()
     }
 
     fn columns(&self) -> String {
-        let budgets = |prefix| self.config.validate_lines.iter().map(move |budget| format!(",{prefix}_{budget}"));
-        String::from("update,seconds,gain,entropy,kl,value_loss")
-            + &budgets("train_dice").chain(budgets("dice")).collect::<String>()
+        let budgets = |prefix: &str| -> String {
+            self.config.validate_lines.iter().map(|budget| format!(",{prefix}_{budget}")).collect()
+        };
+        let of = |set: &str| {
+            let ssim = if self.with_ssim() { budgets(&format!("{set}ssim")) } else { String::new() };
+            budgets(&format!("{set}dice")) + &ssim
+        };
+        String::from("update,seconds,gain,entropy,kl,value_loss") + &of("train_") + &of("")
+    }
+
+    /// Scores as the log has them, in the order of [`columns`](Self::columns).
+    fn logged(&self, scores: &[Reached]) -> String {
+        let ssim = scores.iter().filter(|_| self.with_ssim()).map(|reached| reached.ssim);
+        scores.iter().map(|reached| reached.dice).chain(ssim).map(|value| format!(",{value:.4}")).collect()
+    }
+
+    /// Scores for people, such as `, 0.8123 at 8`.
+    fn said(&self, scores: &[Reached]) -> String {
+        let one = |reached: &Reached| {
+            let ssim = if self.with_ssim() { format!(" (SSIM {:.4})", reached.ssim) } else { String::new() };
+            format!(", {:.4}{ssim} at {}", reached.dice, reached.budget)
+        };
+        scores.iter().map(one).collect()
+    }
+
+    fn with_ssim(&self) -> bool {
+        self.config.lambda1 > 0.0
     }
 
     /// Scores the policy on training and validation volumes, and writes the checkpoints.
@@ -224,13 +249,13 @@ impl Trainer<'_> {
         let scores = if self.validation.is_empty() { Vec::new() } else { self.scores(&learned, &self.validation) };
         let numbers =
             [worth, report.entropy, report.kl, report.value_loss].map(|value| format!(",{value:.4}")).concat();
-        let dice: String = taught.iter().chain(&scores).map(|(_, dice)| format!(",{dice:.4}")).collect();
-        let row = format!("{},{:.0}{numbers}{dice}", meta.step, meta.seconds);
+        let row = format!("{},{:.0}{numbers}{}{}", meta.step, meta.seconds, self.logged(&taught), self.logged(&scores));
         log.append(&row)?;
-        let said: String = scores.iter().map(|&(budget, dice)| said(budget, dice)).collect();
+        let said = self.said(&scores);
         bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
         if !scores.is_empty() {
-            meta.score = Some(scores.iter().map(|(_, dice)| dice).sum::<f64>() / scores.len() as f64);
+            let worth = |reached: &Reached| self.config.weights().of(reached.ssim, reached.dice);
+            meta.score = Some(scores.iter().map(worth).sum::<f64>() / scores.len() as f64);
         }
         if meta.score > meta.best {
             meta.best = meta.score;
@@ -261,11 +286,6 @@ impl Trainer<'_> {
             }
         }
     }
-}
-
-/// `, 0.8123 at 8`
-fn said(budget: usize, dice: f64) -> String {
-    format!(", {dice:.4} at {budget}")
 }
 
 /// The slice policy in the checkpoint that `path` names, and the folder it lies in.
