@@ -64,6 +64,13 @@ fn tune_toml_is_accepted() {
 }
 
 #[test]
+fn igs_toml_is_accepted() {
+    let igs: RewardConfig = config::load(Some(&file("igs.toml")), &[]).unwrap();
+    igs.check_values().unwrap();
+    assert_eq!(igs.protocol, "igs");
+}
+
+#[test]
 fn the_demo_configs_are_accepted() {
     let reward: RewardConfig = config::load(Some(&file("demo-reward.toml")), &[]).unwrap();
     let policy: PolicyConfig = config::load(Some(&file("demo-policy.toml")), &[]).unwrap();

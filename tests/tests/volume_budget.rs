@@ -185,9 +185,17 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
 
 #[test]
 fn the_recipe_of_the_results_is_made_of_commands_that_exist() {
-    let printed = kscout(&["reproduce", "--protocol", "scanner", "--data", "D", "--out", "O", "--dry-run"]).succeeded();
-    let commands: Vec<&str> = printed.lines().collect();
-    assert!(commands.len() > 25, "{printed}");
+    for protocol in ["scanner", "igs"] {
+        let reproduce = ["reproduce", "--protocol", protocol, "--data", "D", "--out", "O", "--dry-run"];
+        let printed = kscout(&reproduce).succeeded();
+        let commands: Vec<&str> = printed.lines().collect();
+        assert!(commands.len() > 25, "{printed}");
+        each_step_is_made_of_what_came_before(&commands);
+    }
+}
+
+/// Every command is understood, and reads what an earlier one has written.
+fn each_step_is_made_of_what_came_before(commands: &[&str]) {
     let mut made: Vec<String> = Vec::new();
     for command in commands {
         let words: Vec<&str> = command.split(' ').collect();

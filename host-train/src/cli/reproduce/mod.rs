@@ -1,0 +1,88 @@
+//! `kscout reproduce`: every step from data to the tables of `docs/RESULTS.md`, each the command that a person would type.
+
+mod recipe;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::eval::atomic::write_atomically;
+use recipe::{Folders, Recipe, Step};
+
+/// Which tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tables {
+    /// Phase and noise, 128x128 pixels at 1.5 mm; budgets that the slices of a volume share, and what reconstruction and
+    /// segmentation cost each other
+    Scanner,
+    /// Magnitude only, 256x256 pixels at the scans' own spacing, 16 and 32 of 256 lines: the protocol of the IGS paper
+    Igs,
+}
+
+/// `kscout reproduce`.
+#[derive(Args)]
+#[command(
+    after_help = "Steps that are done are not done again, and a training that was cut off goes on. Either protocol takes two to three hours on two cores; to see that every step runs, --quick takes minutes.\n\nExamples:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner\n  kscout data import --spacing native --size 256 acdc/training data/acdc256\n  kscout reproduce --protocol igs --data data/acdc256 --out runs/igs"
+)]
+pub struct ReproduceArgs {
+    /// Which tables
+    #[arg(long)]
+    protocol: Tables,
+    /// Data set folder, from `kscout data import`
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Folder for everything that is made
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Where the configurations are
+    #[arg(long, value_name = "DIR", default_value = "configs")]
+    configs: PathBuf,
+    /// Learn next to nothing: to see that every step runs, not for its numbers
+    #[arg(long)]
+    quick: bool,
+    /// Print the commands, and run none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl ReproduceArgs {
+    /// Runs what has not been run.
+    pub fn run(self) -> Result<(), Failure> {
+        let folders = Folders { data: &self.data, out: &self.out, configs: &self.configs };
+        let steps = match self.protocol {
+            Tables::Scanner => Recipe::scanner(folders, self.quick).steps(),
+            Tables::Igs => Recipe::igs(folders, self.quick).steps(),
+        };
+        if self.dry_run {
+            steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));
+            return Ok(());
+        }
+        let done = self.out.join("done");
+        fs::create_dir_all(&done).map_err(|error| format!("{}: {error}", done.display()))?;
+        for (number, step) in steps.iter().enumerate() {
+            let marker = done.join(&step.name);
+            let command = step.arguments.join(" ");
+            // A step of other arguments is another step.
+            if fs::read_to_string(&marker).is_ok_and(|done| done == command) {
+                continue;
+            }
+            println!("[{} of {}] kscout {}", number + 1, steps.len(), command);
+            execute(step)?;
+            write_atomically(&marker, command.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a step in a process of its own, with this program.
+fn execute(step: &Step) -> Result<(), Failure> {
+    let program = std::env::current_exe()?;
+    let status = Command::new(program).args(&step.arguments).status()?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("step `{}` failed ({status}); the same command goes on from here", step.name).into())
+}

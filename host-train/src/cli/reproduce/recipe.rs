@@ -1,0 +1,226 @@
+//! The steps of a protocol's tables.
+
+use std::path::Path;
+
+/// Seeds of the slice policy.
+const SEEDS: [u64; 3] = [1, 2, 3];
+/// Ratios of reconstruction to segmentation in the reward, besides segmentation alone: a name, lambda1 and lambda2.
+const RATIOS: [(&str, &str, &str); 4] = [("1-4", "0.25", "1"), ("1-1", "1", "1"), ("4-1", "4", "1"), ("1-0", "1", "0")];
+
+/// A command, and the name under which it is remembered as done.
+pub struct Step {
+    /// The name.
+    pub name: String,
+    /// What follows the program's name.
+    pub arguments: Vec<String>,
+}
+
+/// Where things lie: `DATA`, `OUT` and `CONFIGS` in the commands.
+#[derive(Clone, Copy)]
+pub struct Folders<'a> {
+    /// The data set.
+    pub data: &'a Path,
+    /// For what is made.
+    pub out: &'a Path,
+    /// The configurations.
+    pub configs: &'a Path,
+}
+
+/// What the tables of a protocol are made by.
+pub struct Recipe<'a> {
+    folders: Folders<'a>,
+    quick: bool,
+    /// The protocol's option, in commands that have no configuration.
+    protocol: &'static str,
+    /// Budgets of the tables.
+    budgets: &'static str,
+    /// The first segmenter's configuration and keys.
+    reward: &'static str,
+    /// Keys of the segmenters that are tuned to a method's masks.
+    tune: &'static str,
+    /// Options of the learned mask.
+    mask: &'static str,
+    /// Budgets of the masks that segmenters are tuned to.
+    given: &'static str,
+    /// Keys of the slice policies.
+    slices: &'static str,
+    /// Whether the trade between reconstruction and segmentation is shown.
+    ratios: bool,
+}
+
+impl<'a> Recipe<'a> {
+    /// The scanner protocol.
+    pub fn scanner(folders: Folders<'a>, quick: bool) -> Self {
+        Self {
+            folders,
+            quick,
+            protocol: "",
+            budgets: "6,8,12,16,24",
+            reward: "--config CONFIGS/reward.toml --set max_minutes=38 --set masks.min_fraction=0.015 \
+                     --set masks.favour_few=2.0 --set masks.centre=0.7",
+            tune: "",
+            mask: if quick {
+                "--volumes 1 --candidates 6 --budget 6"
+            } else {
+                "--volumes 60 --candidates 64 --budget 24"
+            },
+            given: "6,8,12,16",
+            slices: "",
+            ratios: true,
+        }
+    }
+
+    /// The protocol of the IGS paper.
+    pub fn igs(folders: Folders<'a>, quick: bool) -> Self {
+        Self {
+            folders,
+            quick,
+            protocol: "--protocol igs",
+            budgets: "16,32",
+            reward: "--config CONFIGS/igs.toml",
+            tune: "--set network=unext --set protocol=igs --set batch=8 --set crop=160 --set clip_norm=1.0 \
+                   --set validate_lines=[32,16]",
+            mask: if quick {
+                "--volumes 1 --candidates 6 --budget 6"
+            } else {
+                "--volumes 24 --candidates 48 --budget 32"
+            },
+            given: "12,16,24,32",
+            slices: "--set protocol=igs --set copies=4 --set min_budget=8 --set max_budget=32 \
+                     --set validate_lines=[16,32]",
+            ratios: false,
+        }
+    }
+
+    /// All steps, in order.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = vec![
+            self.trained("reward", self.reward),
+            self.exported("base", "reward", ""),
+            self.step(
+                "mask",
+                &format!(
+                    "train mask --model OUT/base.kscout --data DATA --out OUT/mask.json --resume {} {}",
+                    self.mask, self.protocol
+                ),
+            ),
+            self.policy("slices-0", "reward", "--set updates=0"),
+        ];
+        steps.extend(self.tuned("centre", "base", "--by-baseline --baselines centre-out"));
+        steps.extend(self.tuned("mask", "base", "--by-baseline --baselines learned-mask --mask OUT/mask.json"));
+        let positions = "--by-baseline --baselines by-position --positions OUT/slices-0/positions.json";
+        steps.extend(self.tuned("position", "base", positions));
+        // The policy's own masks come from a first policy, on the segmenter tuned to the learned mask, whose order it measures.
+        steps.push(self.policy("slices-1", "tuned-mask", "--mask OUT/mask.json --set updates=0"));
+        steps.push(self.exported("first", "tuned-mask", "--slice-policy OUT/slices-1/last"));
+        steps.extend(self.tuned("policy", "first", ""));
+        steps.push(self.policy("slices-position", "tuned-position", "--set updates=0 --set warm_steps=0"));
+        steps.push(self.evaluated("centre", "tuned-centre", "--baselines centre-out,allocation-oracle"));
+        steps.push(self.evaluated("mask", "tuned-mask", "--baselines learned-mask --mask OUT/mask.json"));
+        let positions = "--baselines by-position --positions OUT/slices-position/positions.json";
+        steps.push(self.evaluated("position", "tuned-position", positions));
+        for seed in SEEDS {
+            steps.extend(self.played(&format!("policy-{seed}"), &format!("--set seed={seed}")));
+        }
+        steps.push(self.compared());
+        if self.ratios {
+            for (name, lambda1, lambda2) in RATIOS {
+                let keys = format!("--set lambda1={lambda1} --set lambda2={lambda2} --set updates=0");
+                steps.extend(self.played(&format!("lambda-{name}"), &keys));
+            }
+            steps.push(self.traded());
+        }
+        steps
+    }
+
+    fn step(&self, name: &str, command: &str) -> Step {
+        let Folders { data, out, configs } = self.folders;
+        let filled = |word: &str| {
+            let folder = |path: &Path| path.display().to_string();
+            let folders = [("DATA", data), ("CONFIGS", configs), ("OUT", out)];
+            let found = folders.into_iter().find_map(|(name, path)| Some((folder(path), word.strip_prefix(name)?)));
+            found.map_or(word.to_owned(), |(path, rest)| path + rest)
+        };
+        Step { name: name.to_owned(), arguments: command.split_whitespace().map(filled).collect() }
+    }
+
+    /// A segmenter's training.
+    fn trained(&self, name: &str, options: &str) -> Step {
+        let quick = if self.quick {
+            "--set steps=2 --set batch=4 --set warmup=1 --set validate_every=2 --set max_minutes=0"
+        } else {
+            ""
+        };
+        let command = format!("train reward --data DATA --out OUT/{name} --resume {options} {quick}");
+        self.step(name, &command)
+    }
+
+    fn exported(&self, name: &str, reward: &str, options: &str) -> Step {
+        let protocol = self.protocol;
+        let command = format!(
+            "export --reward OUT/{reward}/last --data DATA --target x86-64 --out OUT/{name}.kscout {protocol} {options}"
+        );
+        self.step(name, &command)
+    }
+
+    /// A slice policy on the segmenter `reward`.
+    fn policy(&self, name: &str, reward: &str, options: &str) -> Step {
+        let quick = if self.quick {
+            "--set copies=1 --set warm_steps=4 --set warm_batch=16 --set episodes=2 --set updates=1"
+        } else {
+            ""
+        };
+        let command = format!(
+            "train policy --config CONFIGS/volume-policy.toml --reward OUT/{reward}/last --data DATA --out OUT/{name} \
+             --resume {} {options} {quick}",
+            self.slices
+        );
+        self.step(name, &command)
+    }
+
+    /// The masks of a method, the segmenter tuned to them, and its file.
+    fn tuned(&self, name: &str, model: &str, method: &str) -> [Step; 3] {
+        let masks = format!(
+            "masks --model OUT/{model}.kscout --data DATA --out OUT/masks-{name}.csv --budgets {} {} {method}",
+            self.given, self.protocol
+        );
+        let options =
+            format!("--config CONFIGS/tune.toml --init OUT/reward/last --masks OUT/masks-{name}.csv {}", self.tune);
+        let tuned = format!("tuned-{name}");
+        [self.step(&format!("masks-{name}"), &masks), self.trained(&tuned, &options), self.exported(&tuned, &tuned, "")]
+    }
+
+    fn evaluated(&self, name: &str, model: &str, baselines: &str) -> Step {
+        let command = format!(
+            "eval --model OUT/{model}.kscout --data DATA --budgets {} --out OUT/eval-{name} {} {baselines}",
+            self.budgets, self.protocol
+        );
+        self.step(&format!("eval-{name}"), &command)
+    }
+
+    /// A slice policy on the segmenter tuned to a policy's masks, its file, and its evaluation.
+    fn played(&self, name: &str, keys: &str) -> [Step; 3] {
+        let slices = format!("slices-{name}");
+        let positions = format!("--baselines by-position --positions OUT/{slices}/positions.json");
+        [
+            self.policy(&slices, "tuned-policy", &format!("--mask OUT/mask.json {keys}")),
+            self.exported(name, "tuned-policy", &format!("--slice-policy OUT/{slices}/last")),
+            self.evaluated(name, name, &positions),
+        ]
+    }
+
+    /// The policies of all seeds against every baseline.
+    fn compared(&self) -> Step {
+        let seeds: String = SEEDS.map(|seed| format!(" OUT/eval-policy-{seed}:policy")).concat();
+        let with = "--with OUT/eval-centre:centre-out --with OUT/eval-position:by-position \
+                    --with OUT/eval-mask:learned-mask --with OUT/eval-centre:allocation-oracle";
+        self.step("compare", &format!("compare{seeds} {with} --out OUT/compare.md --plot OUT/compare.png"))
+    }
+
+    /// SSIM against Dice.
+    fn traded(&self) -> Step {
+        let ratios: String = RATIOS.map(|(name, ..)| format!(" OUT/eval-lambda-{name}:policy")).concat();
+        let with = "--with OUT/eval-policy-1:policy --out OUT/trade.md --trade OUT/trade.png";
+        self.step("trade", &format!("compare{ratios} {with}"))
+    }
+}

@@ -1,0 +1,53 @@
+//! The recipes of the results, from data to tables, on a few synthetic hearts and with trainings of a few steps.
+
+use std::fs;
+use std::path::Path;
+
+use kscout_tests::run;
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+
+/// Makes the tables of `protocol`, checks that they hold what they are to, and that nothing is done twice.
+fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = |name: &str| tmp.path().join(name).display().to_string();
+    let (data, out) = (path("data"), path("out"));
+    run(EXE, &["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", size]).succeeded();
+    let options = ["--protocol", protocol, "--data", &data, "--out", &out, "--configs", CONFIGS, "--quick"];
+    let reproduce = [&["reproduce"], &options[..]].concat();
+    let printed = run(EXE, &reproduce).succeeded();
+    let commands = run(EXE, &[&reproduce[..], &["--dry-run"]].concat()).succeeded();
+    let steps = commands.lines().count();
+    assert!(printed.contains(&format!("[{steps} of {steps}] kscout ")), "{printed}");
+
+    let table = fs::read_to_string(path("out/compare.md")).unwrap();
+    for budget in budgets {
+        for method in ["centre-out", "by-position", "learned-mask", "allocation-oracle"] {
+            let rows = table.lines().filter(|row| {
+                let mut cells = row.split('|').map(str::trim).skip(1);
+                cells.next() == Some(budget) && row.contains(&format!(":{method} "))
+            });
+            assert_eq!(rows.count(), 3, "{method} at {budget} lines, for each of three seeds: {table}");
+        }
+    }
+    for file in files {
+        let written = Path::new(&out).join(file);
+        assert!(fs::metadata(&written).is_ok_and(|found| found.len() > 100), "{}", written.display());
+    }
+    assert_eq!(run(EXE, &reproduce).succeeded(), "", "all is done");
+    fs::remove_file(path("out/done/compare")).unwrap();
+    let again = run(EXE, &reproduce).succeeded();
+    assert!(again.contains(" kscout compare ") && !again.contains("train"), "what is missing is made again: {again}");
+}
+
+#[test]
+fn the_tables_of_the_scanner_protocol_come_out_of_data_and_configs() {
+    let files = ["compare.png", "trade.md", "trade.png", "policy-1.kscout", "eval-policy-1/report.md"];
+    reproduces("scanner", "128", &["6", "8", "12", "16", "24"], &files);
+}
+
+#[test]
+fn the_tables_of_the_igs_protocol_come_out_of_data_and_configs() {
+    reproduces("igs", "256", &["16", "32"], &["compare.png", "policy-3.kscout", "eval-mask/results.csv"]);
+}
