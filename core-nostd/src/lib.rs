@@ -8,7 +8,7 @@
 //! * [`kspace`]: line masks, sampling patterns, the Fourier transform, and the image that grows line by line.
 //! * [`scan`]: the acquisition loop, from a budget to a segmentation.
 //! * [`volume`]: slices that share a budget.
-//! * [`capture`]: a stored slice's k-space with the digest that a scan of it must give.
+//! * [`capture`]: what was measured of a slice or a volume, stored with the digest that a scan of it must give.
 //!
 //! # Conventions
 //! * Images are `[row y][column x]`, row-major. A *line* is one phase-encode column of k-space: `0..W`, DC at `W/2`;

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{MAX_SIDE, VERSION};
+use crate::volume::MOST_SLICES;
 
 /// What is wrong with a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +16,12 @@ pub enum CaptureError {
         /// Bytes given.
         found: usize,
     },
-    /// The first four bytes are not `KSCN`.
+    /// The first four bytes are those of no capture.
     Magic,
+    /// A slice, where a volume was asked for.
+    IsSlice,
+    /// A volume, where a slice was asked for.
+    IsVolume,
     /// Written by a version of kscout that this one does not read.
     Version(u16),
     /// H or W is not in 1..=512.
@@ -26,12 +31,22 @@ pub enum CaptureError {
         /// W, lines.
         width: usize,
     },
-    /// The budget is not in 1..=W.
+    /// Not a number of slices that a volume can have.
+    Slices {
+        /// S, slices.
+        slices: usize,
+    },
+    /// The budget is nothing, or more than there is to measure.
     Budget {
         /// Lines the scan may measure.
         budget: usize,
-        /// W, lines there are.
-        width: usize,
+        /// The most it could.
+        most: usize,
+    },
+    /// The least gain is below 0 or no finite number.
+    LeastGain {
+        /// Bits of the f32.
+        bits: u32,
     },
     /// More lines chosen than the budget allows.
     LineCount {
@@ -52,6 +67,27 @@ pub enum CaptureError {
         /// The line.
         line: usize,
     },
+    /// A measured slice that the volume does not have.
+    Slice {
+        /// The slice.
+        slice: usize,
+        /// S, slices there are.
+        slices: usize,
+    },
+    /// A line that was measured twice of one slice.
+    RepeatedIn {
+        /// The slice.
+        slice: usize,
+        /// The line.
+        line: usize,
+    },
+    /// A line that the host did not measure, so that its samples are not known.
+    NotMeasured {
+        /// The slice.
+        slice: usize,
+        /// The line.
+        line: usize,
+    },
     /// A byte without a meaning that is not zero: written by a later version, or not by kscout.
     Reserved {
         /// Where in the file it is.
@@ -66,9 +102,9 @@ pub enum CaptureError {
         /// CRC-32 of the bytes.
         found: u32,
     },
-    /// K-space of another number of samples than H * W.
+    /// More or fewer samples than H for each line.
     Samples {
-        /// H * W.
+        /// H for each line.
         expected: usize,
         /// Samples given.
         found: usize,
@@ -81,15 +117,21 @@ impl fmt::Display for CaptureError {
             Self::Length { expected, found } => {
                 write!(f, "capture: expected {expected} bytes, found {found}; the file may be cut off")
             }
-            Self::Magic => f.write_str("capture: does not start with KSCN, so it is not a .kscan file"),
+            Self::Magic => f.write_str("capture: starts with neither KSCN nor KSCV, so it is not a .kscan file"),
+            Self::IsSlice => f.write_str("capture: of a slice, expected one of a volume (kscout scan --volume)"),
+            Self::IsVolume => f.write_str("capture: of a volume, expected one of a slice (kscout scan --slice)"),
             Self::Version(found) => {
                 write!(f, "capture: version {found}, expected {VERSION}; export it again with this kscout")
             }
             Self::Size { height, width } => {
                 write!(f, "capture: {height} samples x {width} lines, expected 1 to {MAX_SIDE} of each")
             }
-            Self::Budget { budget, width } => {
-                write!(f, "capture: budget of {budget} lines, expected 1 to {width}")
+            Self::Slices { slices } => write!(f, "capture: {slices} slices, expected 1 to {MOST_SLICES}"),
+            Self::Budget { budget, most } => {
+                write!(f, "capture: budget of {budget} lines, expected 1 to {most}")
+            }
+            Self::LeastGain { bits } => {
+                write!(f, "capture: least gain {}, expected a number from 0 up", f32::from_bits(bits))
             }
             Self::LineCount { count, budget } => {
                 write!(f, "capture: {count} lines chosen with a budget of {budget}")
@@ -98,6 +140,13 @@ impl fmt::Display for CaptureError {
                 write!(f, "capture: line {line} chosen, but there are {width}")
             }
             Self::Repeated { line } => write!(f, "capture: line {line} chosen twice"),
+            Self::Slice { slice, slices } => {
+                write!(f, "capture: a line of slice {slice} measured, but there are {slices} slices")
+            }
+            Self::RepeatedIn { slice, line } => write!(f, "capture: line {line} of slice {slice} measured twice"),
+            Self::NotMeasured { slice, line } => {
+                write!(f, "capture: line {line} of slice {slice} was not measured by the host, which chose others")
+            }
             Self::Reserved { offset, found } => {
                 write!(f, "capture: byte {offset} is {found:#04x}, expected 0")
             }
@@ -105,7 +154,7 @@ impl fmt::Display for CaptureError {
                 write!(f, "capture: CRC-32 {found:#010x}, expected {expected:#010x}; the file is damaged")
             }
             Self::Samples { expected, found } => {
-                write!(f, "capture: {found} samples of k-space, expected H * W = {expected}")
+                write!(f, "capture: {found} samples, expected {expected}: H for each line")
             }
         }
     }

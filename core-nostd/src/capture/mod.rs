@@ -1,241 +1,88 @@
-//! A captured slice: its complete k-space with the result a host computed from it, so that another machine can repeat
-//! the scan and compare.
+//! Captured scans: what a host measured with the result it computed, so that another machine can repeat the scan and compare.
 //!
-//! Hosts write these `.kscan` files beside a blob; the firmware's self-test and other targets read them. [`Capture`] is a
-//! checked view of the bytes, [`Repr`] the plain description that is written. Everything is little-endian:
+//! Hosts write these `.kscan` files beside a blob; the firmware's self-test and other targets read them. There are two forms,
+//! told apart by their first four bytes:
 //!
-//! | offset | size | field |
-//! |---|---|---|
-//! | 0 | 4 | magic `KSCN` |
-//! | 4 | 2 | version, 1 |
-//! | 6 | 2 | H, samples in a line, 1..=512 |
-//! | 8 | 2 | W, lines in the slice, 1..=512 |
-//! | 10 | 2 | budget given to the scan, 1..=W |
-//! | 12 | 4 | CRC-32 of the whole blob the result was made with |
-//! | 16 | 8 | digest of the host's scan |
-//! | 24 | 2 | n, number of chosen lines, 0..=budget |
-//! | 26 | 2 | zero |
-//! | 28 | 4 | CRC-32 of every other byte of the file |
-//! | 32 | 2 n | the lines the host chose, u16 each, in order, none twice |
-//! | | | zeros up to a multiple of 8 |
-//! | | 8 W H | k-space, line-major: for each line H samples, each re then im, f32 |
+//! * [`slice`]: a slice's complete k-space and the digest of its scan.
+//! * [`volume`]: the lines measured of slices that share a budget, and the digest of their scan.
 //!
-//! CRC-32 is CRC-32/ISO-HDLC, the one of zip and PNG.
+//! Of each there is a checked view of the bytes and a plain description that is written; [`Stored`] is a view of either. CRC-32
+//! is CRC-32/ISO-HDLC, the one of zip and PNG.
 
+mod bytes;
 mod error;
+pub mod slice;
 #[cfg(test)]
 mod tests;
+pub mod volume;
 
-use core::ops::Range;
-
-use crate::Complex32;
 use crate::crc32::crc32;
-use crate::kspace::{LineSet, MAX_LINES};
+use crate::kspace::MAX_LINES;
 
 pub use error::CaptureError;
+pub use slice::{Capture, Repr};
+pub use volume::{VolumeCapture, VolumeRepr};
 
 /// Largest number of lines, and of samples in a line, that a capture may hold.
 pub const MAX_SIDE: usize = MAX_LINES;
 
-/// Byte offsets of the fields.
-mod field {
-    use core::ops::Range;
-
-    pub const MAGIC: Range<usize> = 0..4;
-    pub const VERSION: Range<usize> = 4..6;
-    pub const HEIGHT: Range<usize> = 6..8;
-    pub const WIDTH: Range<usize> = 8..10;
-    pub const BUDGET: Range<usize> = 10..12;
-    pub const BLOB_CRC: Range<usize> = 12..16;
-    pub const DIGEST: Range<usize> = 16..24;
-    pub const LINE_COUNT: Range<usize> = 24..26;
-    pub const RESERVED: Range<usize> = 26..28;
-    pub const CRC: Range<usize> = 28..32;
-    pub const HEADER_LEN: usize = 32;
-}
-
-const MAGIC: [u8; 4] = *b"KSCN";
+/// Of both forms.
 const VERSION: u16 = 1;
-const SAMPLE_LEN: usize = 8;
 
 /// CRC-32 that ties a capture to a blob: over the blob's whole file.
 pub fn blob_crc(blob: &[u8]) -> u32 {
     crc32([blob])
 }
 
-/// A checked, read-only view of a `.kscan` file. Any alignment will do.
+/// A checked view of a `.kscan` file of either form.
 #[derive(Debug, Clone, Copy)]
-pub struct Capture<'a> {
-    header: &'a [u8],
-    lines: &'a [u8],
-    kspace: &'a [u8],
+pub enum Stored<'a> {
+    /// Of one slice.
+    Slice(Capture<'a>),
+    /// Of slices that share a budget.
+    Volume(VolumeCapture<'a>),
 }
 
-impl<'a> Capture<'a> {
-    /// Reads a whole file. Every later access is then within bounds.
+impl<'a> Stored<'a> {
+    /// Reads a whole file.
     ///
     /// # Errors
-    /// [`CaptureError`] names the first thing that is not as the module describes. Samples are not looked at: a NaN in
-    /// them is the scan's to deal with.
+    /// [`CaptureError`] names the first thing that is not as [`slice`] or [`volume`] describes.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, CaptureError> {
-        let short = CaptureError::Length { expected: field::HEADER_LEN, found: bytes.len() };
-        let (header, body) = bytes.split_at_checked(field::HEADER_LEN).ok_or(short)?;
-        if header.get(field::MAGIC) != Some(&MAGIC) {
-            return Err(CaptureError::Magic);
+        if bytes.starts_with(&volume::MAGIC) {
+            VolumeCapture::new_checked(bytes).map(Self::Volume)
+        } else {
+            Capture::new_checked(bytes).map(Self::Slice)
         }
-        let version = u16_at(header, field::VERSION);
-        if version != VERSION {
-            return Err(CaptureError::Version(version));
-        }
-        let view = Self { header, lines: &[], kspace: &[] };
-        let count = usize::from(u16_at(header, field::LINE_COUNT));
-        check_sizes(view.height(), view.width(), view.budget(), count)?;
-
-        let length = file_len(view.height(), view.width(), count);
-        let wrong = CaptureError::Length { expected: length, found: bytes.len() };
-        if bytes.len() != length {
-            return Err(wrong);
-        }
-        let (lines, kspace) = body.split_at_checked(padded_lines_len(count)).ok_or(wrong)?;
-        let (lines, padding) = lines.split_at_checked(2 * count).ok_or(wrong)?;
-        let view = Self { lines, kspace, ..view };
-
-        let (expected, found) = (u32_at(header, field::CRC), file_crc(header, body));
-        if expected != found {
-            return Err(CaptureError::Checksum { expected, found });
-        }
-        check_zeros(header.get(field::RESERVED).unwrap_or_default(), field::RESERVED.start)?;
-        check_zeros(padding, field::HEADER_LEN + 2 * count)?;
-        check_lines(view.lines(), view.height(), view.width())?;
-        Ok(view)
-    }
-
-    /// H: samples in a line, and rows of the image.
-    pub fn height(&self) -> usize {
-        usize::from(u16_at(self.header, field::HEIGHT))
-    }
-
-    /// W: lines, and columns of the image.
-    pub fn width(&self) -> usize {
-        usize::from(u16_at(self.header, field::WIDTH))
-    }
-
-    /// Lines the scan was allowed to measure.
-    pub fn budget(&self) -> usize {
-        usize::from(u16_at(self.header, field::BUDGET))
-    }
-
-    /// Digest of the host's scan, as `Scan::digest` gives it.
-    pub fn digest(&self) -> u64 {
-        bytes_at(self.header, field::DIGEST).map_or(0, u64::from_le_bytes)
     }
 
     /// CRC-32 of the blob the host scanned with; compare with [`blob_crc`].
     pub fn blob_crc(&self) -> u32 {
-        u32_at(self.header, field::BLOB_CRC)
-    }
-
-    /// The lines the host chose, in order.
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = usize> + use<'a> {
-        self.lines.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0..2)))
-    }
-
-    /// Copies the samples of one line to `out`, H of them (a shorter `out` gets the first ones).
-    ///
-    /// # Errors
-    /// [`CaptureError::Line`] if there is no such line.
-    pub fn copy_line(&self, line: usize, out: &mut [Complex32]) -> Result<(), CaptureError> {
-        let missing = CaptureError::Line { line, width: self.width() };
-        if line >= self.width() {
-            return Err(missing);
+        match self {
+            Self::Slice(capture) => capture.blob_crc(),
+            Self::Volume(capture) => capture.blob_crc(),
         }
-        let len = self.height() * SAMPLE_LEN;
-        let samples = self.kspace.get(line * len..(line + 1) * len).ok_or(missing)?;
-        for (value, bytes) in out.iter_mut().zip(samples.chunks_exact(SAMPLE_LEN)) {
-            *value = Complex32::new(f32_at(bytes, 0..4), f32_at(bytes, 4..8));
-        }
-        Ok(())
     }
-}
 
-/// A capture in plain fields, to be written.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Repr<'a> {
-    /// H, samples in a line.
-    pub height: usize,
-    /// W, lines.
-    pub width: usize,
-    /// Lines the scan may measure.
-    pub budget: usize,
-    /// [`blob_crc`] of the blob.
-    pub blob_crc: u32,
     /// Digest of the host's scan.
-    pub digest: u64,
-    /// The lines the host chose, in order.
-    pub lines: &'a [u16],
-    /// K-space, line-major: H * W samples.
-    pub kspace: &'a [Complex32],
-}
-
-impl Repr<'_> {
-    /// Bytes that [`emit`](Self::emit) writes.
-    pub fn buffer_len(&self) -> usize {
-        field::HEADER_LEN + padded_lines_len(self.lines.len()) + self.kspace.len() * SAMPLE_LEN
-    }
-
-    /// Writes the file to `out`, which has to be [`buffer_len`](Self::buffer_len) bytes long.
-    ///
-    /// # Errors
-    /// [`CaptureError`] names the field that could not be read back; `out` is then left as it was.
-    pub fn emit(&self, out: &mut [u8]) -> Result<(), CaptureError> {
-        check_sizes(self.height, self.width, self.budget, self.lines.len())?;
-        check_lines(self.lines.iter().map(|&line| usize::from(line)), self.height, self.width)?;
-        let (expected, found) = (self.height * self.width, self.kspace.len());
-        if expected != found {
-            return Err(CaptureError::Samples { expected, found });
+    pub fn digest(&self) -> u64 {
+        match self {
+            Self::Slice(capture) => capture.digest(),
+            Self::Volume(capture) => capture.digest(),
         }
-        let wrong = CaptureError::Length { expected: self.buffer_len(), found: out.len() };
-        if out.len() != self.buffer_len() {
-            return Err(wrong);
-        }
-        let (header, body) = out.split_at_mut_checked(field::HEADER_LEN).ok_or(wrong)?;
-        let (lines, kspace) = body.split_at_mut_checked(padded_lines_len(self.lines.len())).ok_or(wrong)?;
-
-        lines.fill(0);
-        for (bytes, line) in lines.chunks_exact_mut(2).zip(self.lines) {
-            bytes.copy_from_slice(&line.to_le_bytes());
-        }
-        for (bytes, sample) in kspace.chunks_exact_mut(SAMPLE_LEN).zip(self.kspace) {
-            put(bytes, 0..4, &sample.re.to_le_bytes());
-            put(bytes, 4..8, &sample.im.to_le_bytes());
-        }
-        self.emit_header(header);
-        let crc = file_crc(header, body);
-        put(header, field::CRC, &crc.to_le_bytes());
-        Ok(())
-    }
-
-    /// All of the header but its CRC. The sizes have been checked, so they fit 16 bits.
-    fn emit_header(&self, header: &mut [u8]) {
-        let short = |value: usize| (value as u16).to_le_bytes();
-        header.fill(0);
-        put(header, field::MAGIC, &MAGIC);
-        put(header, field::VERSION, &VERSION.to_le_bytes());
-        put(header, field::HEIGHT, &short(self.height));
-        put(header, field::WIDTH, &short(self.width));
-        put(header, field::BUDGET, &short(self.budget));
-        put(header, field::BLOB_CRC, &self.blob_crc.to_le_bytes());
-        put(header, field::DIGEST, &self.digest.to_le_bytes());
-        put(header, field::LINE_COUNT, &short(self.lines.len()));
     }
 }
 
-fn check_sizes(height: usize, width: usize, budget: usize, count: usize) -> Result<(), CaptureError> {
+fn check_side(height: usize, width: usize) -> Result<(), CaptureError> {
     if !(1..=MAX_SIDE).contains(&height) || !(1..=MAX_SIDE).contains(&width) {
         return Err(CaptureError::Size { height, width });
     }
-    if !(1..=width).contains(&budget) {
-        return Err(CaptureError::Budget { budget, width });
+    Ok(())
+}
+
+fn check_budget(budget: usize, most: usize, count: usize) -> Result<(), CaptureError> {
+    if !(1..=most).contains(&budget) {
+        return Err(CaptureError::Budget { budget, most });
     }
     if count > budget {
         return Err(CaptureError::LineCount { count, budget });
@@ -243,58 +90,16 @@ fn check_sizes(height: usize, width: usize, budget: usize, count: usize) -> Resu
     Ok(())
 }
 
-/// Every line exists and comes once. The sizes have been checked.
-fn check_lines(lines: impl Iterator<Item = usize>, height: usize, width: usize) -> Result<(), CaptureError> {
-    let mut seen = LineSet::new(width).map_err(|_| CaptureError::Size { height, width })?;
-    for line in lines {
-        if !seen.insert(line).map_err(|_| CaptureError::Line { line, width })? {
-            return Err(CaptureError::Repeated { line });
-        }
+/// The first bytes of a file say `magic`, and a version that can be read.
+fn check_form(header: &[u8], magic: [u8; 4]) -> Result<(), CaptureError> {
+    match header.get(bytes::MAGIC) {
+        Some(found) if found == magic => {}
+        Some(found) if found == slice::MAGIC => return Err(CaptureError::IsSlice),
+        Some(found) if found == volume::MAGIC => return Err(CaptureError::IsVolume),
+        _ => return Err(CaptureError::Magic),
     }
-    Ok(())
-}
-
-/// `bytes`, which start at `offset` in the file, are zero.
-fn check_zeros(bytes: &[u8], offset: usize) -> Result<(), CaptureError> {
-    match bytes.iter().zip(offset..).find(|&(&found, _)| found != 0) {
-        Some((&found, offset)) => Err(CaptureError::Reserved { offset, found }),
-        None => Ok(()),
-    }
-}
-
-fn padded_lines_len(count: usize) -> usize {
-    (2 * count).next_multiple_of(8)
-}
-
-/// Length of a file whose sizes have been checked (at most 2 MiB and a little).
-fn file_len(height: usize, width: usize, count: usize) -> usize {
-    field::HEADER_LEN + padded_lines_len(count) + height * width * SAMPLE_LEN
-}
-
-/// CRC-32 of the header before its CRC field and of all that follows it.
-fn file_crc(header: &[u8], body: &[u8]) -> u32 {
-    crc32([header.get(..field::CRC.start).unwrap_or_default(), body])
-}
-
-fn bytes_at<const N: usize>(bytes: &[u8], range: Range<usize>) -> Option<[u8; N]> {
-    bytes.get(range)?.try_into().ok()
-}
-
-// The ranges below are constants inside slices whose length has been checked: the zeros are never returned.
-fn u16_at(bytes: &[u8], range: Range<usize>) -> u16 {
-    bytes_at(bytes, range).map_or(0, u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], range: Range<usize>) -> u32 {
-    bytes_at(bytes, range).map_or(0, u32::from_le_bytes)
-}
-
-fn f32_at(bytes: &[u8], range: Range<usize>) -> f32 {
-    f32::from_bits(u32_at(bytes, range))
-}
-
-fn put(bytes: &mut [u8], range: Range<usize>, value: &[u8]) {
-    if let Some(place) = bytes.get_mut(range).filter(|place| place.len() == value.len()) {
-        place.copy_from_slice(value);
+    match bytes::u16_at(header, bytes::VERSION) {
+        VERSION => Ok(()),
+        other => Err(CaptureError::Version(other)),
     }
 }

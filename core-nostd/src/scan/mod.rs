@@ -45,7 +45,7 @@ use crate::kspace::{
 use crate::model::{Graph, Model, run};
 
 pub use error::ScanError;
-pub(crate) use rules::share;
+pub(crate) use rules::{Fnv1a, share};
 pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
 
 /// Bytes of arena that a scan with `model` needs.

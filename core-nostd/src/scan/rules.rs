@@ -53,14 +53,29 @@ pub fn classes_from_logits(logits: &[i8], classes: usize, out: &mut [u8]) {
 /// assert_eq!(digest(&[], &[], &[], &[]), 0xcbf2_9ce4_8422_2325);
 /// ```
 pub fn digest(lines: &[u16], image: &[i8], logits: &[i8], classes: &[u8]) -> u64 {
-    let lines = lines.iter().flat_map(|line| line.to_le_bytes());
-    let signed = image.iter().chain(logits).map(|&value| value as u8);
-    let hash = fnv1a(0xcbf2_9ce4_8422_2325, lines);
-    fnv1a(fnv1a(hash, signed), classes.iter().copied())
+    Fnv1a::NOTHING.of(lines.iter().flat_map(|line| line.to_le_bytes())).of_segmentation(image, logits, classes).value()
 }
 
-fn fnv1a(hash: u64, bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+/// FNV-1a, 64 bits, of what has been given to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fnv1a(u64);
+
+impl Fnv1a {
+    pub(crate) const NOTHING: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    pub(crate) fn of(self, bytes: impl IntoIterator<Item = u8>) -> Self {
+        let add = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        Self(bytes.into_iter().fold(self.0, add))
+    }
+
+    pub(crate) fn of_segmentation(self, image: &[i8], logits: &[i8], classes: &[u8]) -> Self {
+        let signed = image.iter().chain(logits).map(|&value| value as u8);
+        self.of(signed).of(classes.iter().copied())
+    }
+
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

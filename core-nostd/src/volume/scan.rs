@@ -11,7 +11,7 @@ use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::Pattern;
 use crate::model::{Graph, Model};
-use crate::scan::{Scan, ScanError, arena_bytes, arena_bytes_with};
+use crate::scan::{Fnv1a, Scan, ScanError, arena_bytes, arena_bytes_with};
 
 /// The most slices of a volume.
 pub const MOST_SLICES: usize = 32;
@@ -162,8 +162,12 @@ pub struct VolumeScan<'m, 'a, K = Native> {
     energies: Vec<f32, MOST_SLICES>,
     /// What the slice policy expects of another line of each slice: the sum of its opinions.
     logits: Vec<i16, MOST_SLICES>,
+    /// Nothing has been measured since the logits were computed.
+    judged: bool,
     visited: Option<usize>,
     measured: usize,
+    /// Hash of the decisions and lines so far.
+    course: Fnv1a,
     samples: &'a mut [Complex32],
     /// Slice and line of each measured line.
     places: &'a mut [u16],
@@ -227,8 +231,10 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             glimpses: filled(slices, Glimpse::blank(height, width)),
             energies: filled(slices, 0.0),
             logits: filled(slices, 0),
+            judged: false,
             visited: None,
             measured: 0,
+            course: Fnv1a::NOTHING,
             samples,
             places,
             maps,
@@ -288,10 +294,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     /// # Errors
     /// [`VolumeError`]; the scan stays as it was.
     pub fn push_line(&mut self, slice: usize, samples: &[Complex32]) -> Result<(), VolumeError> {
-        let slices = self.glimpses.len();
-        if slice >= slices {
-            return Err(VolumeError::Slice { slice, slices });
-        }
+        self.check_slice(slice)?;
         if self.remaining() == 0 {
             return Err(VolumeError::BudgetSpent { budget: self.budget });
         }
@@ -309,12 +312,26 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     /// # Errors
     /// [`VolumeError::Slice`], or why the slice could not be segmented.
     pub fn segment(&mut self, slice: usize) -> Result<&[u8], VolumeError> {
-        let slices = self.glimpses.len();
-        if slice >= slices {
-            return Err(VolumeError::Slice { slice, slices });
-        }
         self.visit(slice)?;
         Ok(self.scan.segment()?)
+    }
+
+    /// Equal on every target that ran the same scan: FNV-1a, 64 bits, of what decided, what was measured and what came of it.
+    ///
+    /// For each line in the order in which they came: where the slice policy was asked about it, the logits of all slices (i16
+    /// little-endian); then slice and line (u16 little-endian each). Then the logits of a decision after which nothing was
+    /// measured, such as one to stop. Last, of each slice, what [`scan::digest`](crate::scan::digest) takes in of its image,
+    /// logits and classes: all slices are segmented once more.
+    ///
+    /// # Errors
+    /// Why a slice could not be segmented.
+    pub fn digest(&mut self) -> Result<u64, VolumeError> {
+        let mut hash = self.decided();
+        for slice in 0..self.glimpses.len() {
+            self.segment(slice)?;
+            hash = hash.of_segmentation(self.scan.segmented_image(), self.scan.logits(), self.scan.classes());
+        }
+        Ok(hash.value())
     }
 
     /// Lines that may still be measured.
@@ -342,8 +359,13 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         &self.logits
     }
 
-    /// Grows the image of a slice from its lines, unless it is in memory.
-    fn visit(&mut self, slice: usize) -> Result<(), VolumeError> {
+    /// Grows the image of a slice from its lines, unless it is in memory. [`push_line`](Self::push_line) and
+    /// [`segment`](Self::segment) begin with it; who calls it while the slice's next line is being measured has less to wait for.
+    ///
+    /// # Errors
+    /// [`VolumeError::Slice`], or why the image could not be grown.
+    pub fn visit(&mut self, slice: usize) -> Result<(), VolumeError> {
+        self.check_slice(slice)?;
         if self.visited == Some(slice) {
             return Ok(());
         }
@@ -361,6 +383,11 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         Ok(())
     }
 
+    fn check_slice(&self, slice: usize) -> Result<(), VolumeError> {
+        let slices = self.glimpses.len();
+        if slice < slices { Ok(()) } else { Err(VolumeError::Slice { slice, slices }) }
+    }
+
     fn keep(&mut self, slice: usize, line: usize, samples: &[Complex32]) {
         let at = self.measured * self.height;
         if let Some(kept) = self.samples.get_mut(at..at + self.height) {
@@ -369,7 +396,15 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         if let Some([of, number]) = self.places.get_mut(self.measured * 2..self.measured * 2 + 2) {
             (*of, *number) = (slice as u16, line as u16);
         }
+        self.course = self.decided().of([slice, line].into_iter().flat_map(|number| (number as u16).to_le_bytes()));
+        self.judged = false;
         self.measured += 1;
+    }
+
+    /// The course so far with the logits of the next decision, if it has been made.
+    fn decided(&self) -> Fnv1a {
+        let logits = self.logits.iter().take(if self.judged { MOST_SLICES } else { 0 });
+        self.course.of(logits.flat_map(|logit| logit.to_le_bytes()))
     }
 
     /// Takes the glimpse of the slice that has just been segmented.
@@ -397,12 +432,14 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
 
     fn judge(&mut self) -> Result<(), VolumeError> {
         let policy = self.policy.ok_or(VolumeError::NoSlicePolicy)?;
+        self.judged = false;
         let left = self.remaining();
         let mut view = [0; VIEW];
         for (slice, logit) in self.logits.iter_mut().enumerate() {
             write_view(&self.glimpses, slice, left, &mut view);
             *logit = self.scan.run_aside(&policy, &view)?;
         }
+        self.judged = true;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::model::{Location, Model, Problem, Reconstruction};
 use crate::scan::fixture::{
     HEIGHT, VIEW_LINES, VIEW_LV_AREA, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
 };
-use crate::scan::{Scan, ScanError};
+use crate::scan::{Scan, ScanError, digest};
 
 const ROOM: usize = 160 * 1024;
 const SLICES: usize = 3;
@@ -111,6 +111,80 @@ fn a_slice_that_is_visited_again_is_as_if_it_had_been_scanned_alone() {
     });
 }
 
+/// What [`VolumeScan::digest`] says that it is of, put together from a scan to its end.
+fn digested(scan: &mut VolumeScan<'_, '_>, least_gain: f32) -> Vec<u8> {
+    let volume = volume();
+    let (mut bytes, mut first) = (Vec::new(), FIRST_LINES * SLICES);
+    loop {
+        let next = scan.propose_worth(least_gain).unwrap();
+        if first == 0 && scan.remaining() > 0 {
+            bytes.extend(scan.logits().iter().flat_map(|logit| logit.to_le_bytes()));
+        }
+        let Some((slice, line)) = next else { break };
+        bytes.extend([slice as u8, 0, line as u8, 0]);
+        scan.push_line(slice, &volume[slice][line]).unwrap();
+        first = first.saturating_sub(1);
+    }
+    for slice in 0..SLICES {
+        let classes = scan.segment(slice).unwrap().to_vec();
+        let seen = scan.slice_scan();
+        bytes.extend(seen.segmented_image().iter().chain(seen.logits()).map(|&value| value as u8));
+        bytes.extend(classes);
+    }
+    bytes
+}
+
+#[test]
+fn the_digest_is_of_decisions_lines_and_what_came_of_them() {
+    for least_gain in [0.0, 1e-9] {
+        with_scan(&model_bytes(), 40, |scan| {
+            let bytes = digested(scan, least_gain);
+            assert_eq!(scan.remaining() > 0, least_gain > 0.0, "one of them stops early");
+            assert_eq!(scan.digest().unwrap(), digest(&[], &[], &[], &bytes));
+            assert_eq!(scan.digest(), scan.digest(), "as often as it is asked for");
+        });
+    }
+}
+
+#[test]
+fn asking_twice_or_looking_at_slices_leaves_the_digest_as_it_is() {
+    let volume = volume();
+    let digest = |asks: usize| {
+        let mut digest = None;
+        with_scan(&model_bytes(), 14, |scan| {
+            while let Some((slice, line)) = scan.propose().unwrap() {
+                for ask in 0..asks {
+                    scan.segment(ask % SLICES).unwrap();
+                    scan.visit((ask + 1) % SLICES).unwrap();
+                    assert_eq!(scan.propose(), Ok(Some((slice, line))));
+                }
+                scan.push_line(slice, &volume[slice][line]).unwrap();
+            }
+            digest = Some(scan.digest().unwrap());
+        });
+        digest
+    };
+    assert_eq!(digest(0), digest(4));
+}
+
+#[test]
+fn lines_that_somebody_else_chose_are_digested_in_their_order() {
+    let volume = volume();
+    let digest = |order: [usize; 6]| {
+        let mut digest = 0;
+        with_scan(&model_bytes(), 6, |scan| {
+            for slice in order {
+                let line = scan.next_line(slice).unwrap();
+                scan.push_line(slice, &volume[slice][line]).unwrap();
+            }
+            digest = scan.digest().unwrap();
+        });
+        digest
+    };
+    assert_eq!(digest([0, 0, 1, 1, 2, 2]), digest([0, 0, 1, 1, 2, 2]));
+    assert_ne!(digest([0, 0, 1, 1, 2, 2]), digest([0, 1, 0, 1, 2, 2]));
+}
+
 #[test]
 fn what_is_seen_of_a_slice_does_not_depend_on_the_order_of_visits() {
     let volume = volume();
@@ -208,6 +282,7 @@ fn lines_that_cannot_be_taken_leave_the_scan_as_it_was() {
         let samples = &volume()[0][16];
         let push = |scan: &mut VolumeScan<'_, '_>, slice| scan.push_line(slice, samples);
         assert_eq!(push(scan, 3), Err(VolumeError::Slice { slice: 3, slices: 3 }));
+        assert_eq!(scan.visit(3), Err(VolumeError::Slice { slice: 3, slices: 3 }));
         let short = scan.push_line(0, &samples[1..]).unwrap_err();
         assert_eq!(short, VolumeError::Scan(ScanError::SampleCount { needed: HEIGHT, got: HEIGHT - 1 }));
         assert_eq!(scan.remaining(), 6);

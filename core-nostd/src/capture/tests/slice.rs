@@ -1,10 +1,8 @@
 use std::{vec, vec::Vec};
 
-use super::*;
-
-fn kspace(count: usize) -> Vec<Complex32> {
-    (0..count).map(|i| Complex32::new(i as f32, -0.5 * i as f32)).collect()
-}
+use super::{kspace, with_right_crc};
+use crate::Complex32;
+use crate::capture::{Capture, CaptureError, Repr};
 
 fn repr<'a>(lines: &'a [u16], kspace: &'a [Complex32]) -> Repr<'a> {
     Repr { height: 3, width: 4, budget: 3, blob_crc: 0x1234_5678, digest: 0x0102_0304_0506_0708, lines, kspace }
@@ -22,10 +20,7 @@ fn file() -> Vec<u8> {
 fn edited(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut file = file();
     file[at..at + bytes.len()].copy_from_slice(bytes);
-    let (header, body) = file.split_at(field::HEADER_LEN);
-    let crc = file_crc(header, body);
-    file[field::CRC].copy_from_slice(&crc.to_le_bytes());
-    file
+    with_right_crc(file)
 }
 
 fn error(bytes: &[u8]) -> CaptureError {
@@ -76,10 +71,11 @@ fn every_flipped_bit_is_an_error() {
 #[test]
 fn a_wrong_field_is_named() {
     assert_eq!(error(&edited(0, b"NSCK")), CaptureError::Magic);
+    assert_eq!(error(&edited(0, b"KSCV")), CaptureError::IsVolume);
     assert_eq!(error(&edited(4, &[9, 0])), CaptureError::Version(9));
     assert_eq!(error(&edited(6, &[0, 0])), CaptureError::Size { height: 0, width: 4 });
     assert_eq!(error(&edited(8, &[1, 2])), CaptureError::Size { height: 3, width: 513 });
-    assert_eq!(error(&edited(10, &[5, 0])), CaptureError::Budget { budget: 5, width: 4 });
+    assert_eq!(error(&edited(10, &[5, 0])), CaptureError::Budget { budget: 5, most: 4 });
     assert_eq!(error(&edited(24, &[4, 0])), CaptureError::LineCount { count: 4, budget: 3 });
     assert_eq!(error(&edited(34, &[4, 0])), CaptureError::Line { line: 4, width: 4 });
     assert_eq!(error(&edited(6, &[4, 0])), CaptureError::Length { expected: 168, found: 136 });

@@ -1,0 +1,219 @@
+//! A captured slice: its complete k-space with the result of a scan. Everything is little-endian:
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 4 | magic `KSCN` |
+//! | 4 | 2 | version, 1 |
+//! | 6 | 2 | H, samples in a line, 1..=512 |
+//! | 8 | 2 | W, lines in the slice, 1..=512 |
+//! | 10 | 2 | budget given to the scan, 1..=W |
+//! | 12 | 4 | CRC-32 of the whole blob the result was made with |
+//! | 16 | 8 | digest of the host's scan |
+//! | 24 | 2 | n, number of chosen lines, 0..=budget |
+//! | 26 | 2 | zero |
+//! | 28 | 4 | CRC-32 of every other byte of the file |
+//! | 32 | 2 n | the lines the host chose, u16 each, in order, none twice |
+//! | | | zeros up to a multiple of 8 |
+//! | | 8 W H | k-space, line-major: for each line H samples, each re then im, f32 |
+
+use super::bytes::{
+    SAMPLE_LEN, check_crc, check_zeros, copy_samples, put, put_crc, put_samples, u16_at, u32_at, u64_at,
+};
+use super::{CaptureError, VERSION, check_budget, check_form, check_side};
+use crate::Complex32;
+use crate::kspace::LineSet;
+
+/// Byte offsets of the fields.
+mod field {
+    use core::ops::Range;
+
+    pub(in crate::capture) use crate::capture::bytes::{MAGIC, VERSION};
+
+    pub const HEIGHT: Range<usize> = 6..8;
+    pub const WIDTH: Range<usize> = 8..10;
+    pub const BUDGET: Range<usize> = 10..12;
+    pub const BLOB_CRC: Range<usize> = 12..16;
+    pub const DIGEST: Range<usize> = 16..24;
+    pub const LINE_COUNT: Range<usize> = 24..26;
+    pub const RESERVED: Range<usize> = 26..28;
+    pub const HEADER_LEN: usize = 32;
+}
+
+pub(super) const MAGIC: [u8; 4] = *b"KSCN";
+
+/// A checked, read-only view of a captured slice. Any alignment will do.
+#[derive(Debug, Clone, Copy)]
+pub struct Capture<'a> {
+    header: &'a [u8],
+    lines: &'a [u8],
+    kspace: &'a [u8],
+}
+
+impl<'a> Capture<'a> {
+    /// Reads a whole file. Every later access is then within bounds.
+    ///
+    /// # Errors
+    /// [`CaptureError`] names the first thing that is not as the module describes. Samples are not looked at: a NaN in
+    /// them is the scan's to deal with.
+    pub fn new_checked(bytes: &'a [u8]) -> Result<Self, CaptureError> {
+        let short = CaptureError::Length { expected: field::HEADER_LEN, found: bytes.len() };
+        let (header, body) = bytes.split_at_checked(field::HEADER_LEN).ok_or(short)?;
+        check_form(header, MAGIC)?;
+        let view = Self { header, lines: &[], kspace: &[] };
+        let count = usize::from(u16_at(header, field::LINE_COUNT));
+        check_sizes(view.height(), view.width(), view.budget(), count)?;
+
+        let length = file_len(view.height(), view.width(), count);
+        let wrong = CaptureError::Length { expected: length, found: bytes.len() };
+        if bytes.len() != length {
+            return Err(wrong);
+        }
+        let (lines, kspace) = body.split_at_checked(padded_lines_len(count)).ok_or(wrong)?;
+        let (lines, padding) = lines.split_at_checked(2 * count).ok_or(wrong)?;
+        let view = Self { lines, kspace, ..view };
+
+        check_crc(bytes)?;
+        check_zeros(header.get(field::RESERVED).unwrap_or_default(), field::RESERVED.start)?;
+        check_zeros(padding, field::HEADER_LEN + 2 * count)?;
+        check_lines(view.lines(), view.height(), view.width())?;
+        Ok(view)
+    }
+
+    /// H: samples in a line, and rows of the image.
+    pub fn height(&self) -> usize {
+        usize::from(u16_at(self.header, field::HEIGHT))
+    }
+
+    /// W: lines, and columns of the image.
+    pub fn width(&self) -> usize {
+        usize::from(u16_at(self.header, field::WIDTH))
+    }
+
+    /// Lines the scan was allowed to measure.
+    pub fn budget(&self) -> usize {
+        usize::from(u16_at(self.header, field::BUDGET))
+    }
+
+    /// Digest of the host's scan, as `Scan::digest` gives it.
+    pub fn digest(&self) -> u64 {
+        u64_at(self.header, field::DIGEST)
+    }
+
+    /// CRC-32 of the blob the host scanned with; compare with [`blob_crc`](super::blob_crc).
+    pub fn blob_crc(&self) -> u32 {
+        u32_at(self.header, field::BLOB_CRC)
+    }
+
+    /// The lines the host chose, in order.
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = usize> + use<'a> {
+        self.lines.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0..2)))
+    }
+
+    /// Copies the samples of one line to `out`, H of them (a shorter `out` gets the first ones).
+    ///
+    /// # Errors
+    /// [`CaptureError::Line`] if there is no such line.
+    pub fn copy_line(&self, line: usize, out: &mut [Complex32]) -> Result<(), CaptureError> {
+        let missing = CaptureError::Line { line, width: self.width() };
+        if line >= self.width() {
+            return Err(missing);
+        }
+        let len = self.height() * SAMPLE_LEN;
+        let samples = self.kspace.get(line * len..(line + 1) * len).ok_or(missing)?;
+        copy_samples(samples, out);
+        Ok(())
+    }
+}
+
+/// A capture in plain fields, to be written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Repr<'a> {
+    /// H, samples in a line.
+    pub height: usize,
+    /// W, lines.
+    pub width: usize,
+    /// Lines the scan may measure.
+    pub budget: usize,
+    /// [`blob_crc`](super::blob_crc) of the blob.
+    pub blob_crc: u32,
+    /// Digest of the host's scan.
+    pub digest: u64,
+    /// The lines the host chose, in order.
+    pub lines: &'a [u16],
+    /// K-space, line-major: H * W samples.
+    pub kspace: &'a [Complex32],
+}
+
+impl Repr<'_> {
+    /// Bytes that [`emit`](Self::emit) writes.
+    pub fn buffer_len(&self) -> usize {
+        field::HEADER_LEN + padded_lines_len(self.lines.len()) + self.kspace.len() * SAMPLE_LEN
+    }
+
+    /// Writes the file to `out`, which has to be [`buffer_len`](Self::buffer_len) bytes long.
+    ///
+    /// # Errors
+    /// [`CaptureError`] names the field that could not be read back; `out` is then left as it was.
+    pub fn emit(&self, out: &mut [u8]) -> Result<(), CaptureError> {
+        check_sizes(self.height, self.width, self.budget, self.lines.len())?;
+        check_lines(self.lines.iter().map(|&line| usize::from(line)), self.height, self.width)?;
+        let (expected, found) = (self.height * self.width, self.kspace.len());
+        if expected != found {
+            return Err(CaptureError::Samples { expected, found });
+        }
+        let wrong = CaptureError::Length { expected: self.buffer_len(), found: out.len() };
+        if out.len() != self.buffer_len() {
+            return Err(wrong);
+        }
+        let (header, body) = out.split_at_mut_checked(field::HEADER_LEN).ok_or(wrong)?;
+        let (lines, kspace) = body.split_at_mut_checked(padded_lines_len(self.lines.len())).ok_or(wrong)?;
+
+        lines.fill(0);
+        for (bytes, line) in lines.chunks_exact_mut(2).zip(self.lines) {
+            bytes.copy_from_slice(&line.to_le_bytes());
+        }
+        put_samples(self.kspace, kspace);
+        self.emit_header(header);
+        put_crc(out);
+        Ok(())
+    }
+
+    /// All of the header but its CRC. The sizes have been checked, so they fit 16 bits.
+    fn emit_header(&self, header: &mut [u8]) {
+        let short = |value: usize| (value as u16).to_le_bytes();
+        header.fill(0);
+        put(header, field::MAGIC, &MAGIC);
+        put(header, field::VERSION, &VERSION.to_le_bytes());
+        put(header, field::HEIGHT, &short(self.height));
+        put(header, field::WIDTH, &short(self.width));
+        put(header, field::BUDGET, &short(self.budget));
+        put(header, field::BLOB_CRC, &self.blob_crc.to_le_bytes());
+        put(header, field::DIGEST, &self.digest.to_le_bytes());
+        put(header, field::LINE_COUNT, &short(self.lines.len()));
+    }
+}
+
+fn check_sizes(height: usize, width: usize, budget: usize, count: usize) -> Result<(), CaptureError> {
+    check_side(height, width)?;
+    check_budget(budget, width, count)
+}
+
+/// Every line exists and comes once. The sizes have been checked.
+fn check_lines(lines: impl Iterator<Item = usize>, height: usize, width: usize) -> Result<(), CaptureError> {
+    let mut seen = LineSet::new(width).map_err(|_| CaptureError::Size { height, width })?;
+    for line in lines {
+        if !seen.insert(line).map_err(|_| CaptureError::Line { line, width })? {
+            return Err(CaptureError::Repeated { line });
+        }
+    }
+    Ok(())
+}
+
+fn padded_lines_len(count: usize) -> usize {
+    (2 * count).next_multiple_of(8)
+}
+
+/// Length of a file whose sizes have been checked (at most 2 MiB and a little).
+fn file_len(height: usize, width: usize, count: usize) -> usize {
+    field::HEADER_LEN + padded_lines_len(count) + height * width * SAMPLE_LEN
+}
