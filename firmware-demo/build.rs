@@ -1,7 +1,7 @@
-//! Writes the linker's memory map and, for the self-test, embeds a model and a captured slice.
+//! Writes the linker's memory map and, for the self-test, embeds a model and a captured scan.
 //!
 //! * `KSCOUT_BLOB`: the exported model, `.kscout`.
-//! * `KSCOUT_SCAN`: the captured slice with the host's result, `.kscan`.
+//! * `KSCOUT_SCAN`: the captured slice or volume with the host's result, `.kscan`.
 //! * `KSCOUT_CORE`: `m4` (the default), `m33` or `m55`, which decides on the emulated board.
 //! * `KSCOUT_RAM_KIB`: RAM the linker may use; 512 by default, which is the budget of the project. A model that needs
 //!   more fails to link.
@@ -10,6 +10,10 @@
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use kscout_core::capture::Stored;
+use kscout_core::model::Model;
+use kscout_core::volume::volume_arena_bytes;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -40,7 +44,7 @@ fn ram_kib() -> Result<u32> {
     }
 }
 
-/// Where a board has memory for code, weights and, here, the captured slice ("flash"), and where for variables.
+/// Where a board has memory for code, weights and, here, the captured scan ("flash"), and where for variables.
 struct Board {
     /// Start of the vector table, where the core looks for it after a reset.
     flash: u32,
@@ -82,25 +86,34 @@ impl Board {
 /// Source of the constants that `src/bin/selftest/embedded.rs` includes.
 fn embedded() -> Result<String> {
     let (Some(blob), Some(scan)) = (input("KSCOUT_BLOB"), input("KSCOUT_SCAN")) else {
-        return Ok("compile_error!(\"set KSCOUT_BLOB and KSCOUT_SCAN to an exported model and a captured slice, \
+        return Ok("compile_error!(\"set KSCOUT_BLOB and KSCOUT_SCAN to an exported model and a captured scan, \
                    or use run.sh selftest BLOB SCAN\");\n"
             .into());
     };
     let (blob, scan) = (absolute("KSCOUT_BLOB", &blob)?, absolute("KSCOUT_SCAN", &scan)?);
-    let arena = arena_bytes(&blob)?;
+    let arena = arena_bytes(&blob, &scan)?;
     Ok(format!(
-        "/// Bytes that the model asks for.\npub const ARENA_BYTES: usize = {arena};\n\
+        "/// Bytes that the scan asks for.\npub const ARENA_BYTES: usize = {arena};\n\
          static BLOB: &Aligned<[u8]> = &Aligned(*include_bytes!({blob:?}));\n\
          static SCAN: &Aligned<[u8]> = &Aligned(*include_bytes!({scan:?}));\n"
     ))
 }
 
-/// Size of the static arena: what the core itself says this model needs.
-fn arena_bytes(blob: &Path) -> Result<usize> {
-    let bytes = fs::read(blob).map_err(|e| format!("KSCOUT_BLOB {}: {e}", blob.display()))?;
-    let model =
-        kscout_core::model::Model::new_checked(&bytes).map_err(|e| format!("KSCOUT_BLOB {}: {e}", blob.display()))?;
-    Ok(kscout_core::scan::arena_bytes(&model))
+/// Size of the static arena: what the core itself says that the scan needs.
+fn arena_bytes(blob: &Path, scan: &Path) -> Result<usize> {
+    let [(blob, blob_name), (scan, scan_name)] = [read("KSCOUT_BLOB", blob)?, read("KSCOUT_SCAN", scan)?];
+    let model = Model::new_checked(&blob).map_err(|e| format!("{blob_name}: {e}"))?;
+    Ok(match Stored::new_checked(&scan).map_err(|e| format!("{scan_name}: {e}"))? {
+        Stored::Slice(_) => kscout_core::scan::arena_bytes(&model),
+        Stored::Volume(volume) => volume_arena_bytes(&model, volume.slices(), volume.budget()),
+    })
+}
+
+/// A file's bytes, and how messages call it.
+fn read(name: &str, path: &Path) -> Result<(Vec<u8>, String)> {
+    let name = format!("{name} {}", path.display());
+    let bytes = fs::read(path).map_err(|e| format!("{name}: {e}"))?;
+    Ok((bytes, name))
 }
 
 fn input(name: &str) -> Option<String> {

@@ -9,9 +9,9 @@ usage() {
 usage: run.sh COMMAND
 
   selftest [--core CORE] [BLOB] [SCAN]
-                          repeat the scan stored in SCAN (.kscan) with the model BLOB (.kscout) in QEMU; status 0 only if
-                          the digest is the host's and memory is within its limits. Default: KSCOUT_BLOB, KSCOUT_SCAN,
-                          then out/model.kscout and out/slice.kscan of the checkout.
+                          repeat the scan of a slice or a volume stored in SCAN (.kscan) with the model BLOB (.kscout)
+                          in QEMU; status 0 only if the digest is the host's and memory is within its limits. Default:
+                          KSCOUT_BLOB, KSCOUT_SCAN, then out/model.kscout and out/slice.kscan of the checkout.
   bench [CORE] [BLOB] [SCAN]
                           instructions of operators of many shapes, in QEMU, per multiply-accumulate or element of output,
                           with the core's kernels and the portable ones; then, if there are a model and a slice as for
@@ -109,7 +109,7 @@ selftest() {
     choose_core "$core"
     embed "$@"
     [ -f "$KSCOUT_BLOB" ] || wrong "no model at $KSCOUT_BLOB: export one, and give its path"
-    [ -f "$KSCOUT_SCAN" ] || wrong "no captured slice at $KSCOUT_SCAN: export one with the model, and give its path"
+    [ -f "$KSCOUT_SCAN" ] || wrong "no captured scan at $KSCOUT_SCAN: write one with kscout scan --capture, and give its path"
     find_toolchain
     emulate selftest
 }

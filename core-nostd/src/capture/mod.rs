@@ -3,7 +3,7 @@
 //! Hosts write these `.kscan` files beside a blob; the firmware's self-test and other targets read them. There are two forms,
 //! told apart by their first four bytes:
 //!
-//! * [`slice`]: a slice's complete k-space and the digest of its scan.
+//! * [`mod@slice`]: a slice's complete k-space and the digest of its scan.
 //! * [`volume`]: the lines measured of slices that share a budget, and the digest of their scan.
 //!
 //! Of each there is a checked view of the bytes and a plain description that is written; [`Stored`] is a view of either. CRC-32
@@ -47,7 +47,7 @@ impl<'a> Stored<'a> {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// [`CaptureError`] names the first thing that is not as [`slice`] or [`volume`] describes.
+    /// [`CaptureError`] names the first thing that is not as [`mod@slice`] or [`volume`] describes.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, CaptureError> {
         if bytes.starts_with(&volume::MAGIC) {
             VolumeCapture::new_checked(bytes).map(Self::Volume)

@@ -8,7 +8,7 @@ use core::slice;
 use cortex_m_rt::entry;
 use kscout_core::Complex32;
 use kscout_core::arena::StaticArena;
-use kscout_core::capture::{Capture, MAX_SIDE};
+use kscout_core::capture::{Capture, MAX_SIDE, VolumeCapture};
 use kscout_core::model::Model;
 use kscout_core::scan::Scan;
 use kscout_core::volume::VolumeScan;
@@ -62,20 +62,17 @@ fn scan(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
     Some(scan.digest())
 }
 
-/// A volume of as many slices, all alike, as the stored scan has lines.
 fn volume(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
-    let capture = Capture::new_checked(scan).ok()?;
+    let capture = VolumeCapture::new_checked(scan).ok()?;
     let model = Model::new_checked(blob).ok()?;
     let mut samples = [Complex32::default(); MAX_SIDE];
-    let slices = capture.budget();
-    let mut scan = VolumeScan::new(&model, arena, slices, slices.saturating_mul(4)).ok()?;
-    while let Some((slice, line)) = scan.propose_worth(1e-6).ok()? {
+    let mut scan = VolumeScan::new(&model, arena, capture.slices(), capture.budget()).ok()?;
+    while let Some((slice, line)) = scan.propose_worth(capture.least_gain()).ok()? {
         let samples = samples.get_mut(..capture.height())?;
-        capture.copy_line(line, samples).ok()?;
+        capture.copy_line(slice, line, samples).ok()?;
         scan.push_line(slice, samples).ok()?;
     }
-    scan.segment(0).ok()?;
-    Some(scan.slice_scan().digest())
+    scan.digest().ok()
 }
 
 /// An index that nothing bounds: has to be seen by the check.

@@ -1,4 +1,4 @@
-//! The model and the captured slice, in flash, and the arena, in RAM: build.rs says which files and how large.
+//! The model and the captured scan, in flash, and the arena, in RAM: build.rs says which files and how large.
 
 use kscout_core::arena::StaticArena;
 
@@ -8,7 +8,7 @@ struct Aligned<T: ?Sized>(T);
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// The arena, as large as the model asks for.
+/// The arena, as large as the scan asks for.
 pub type Arena = StaticArena<ARENA_BYTES>;
 
 /// The exported model.
@@ -16,7 +16,7 @@ pub fn blob() -> &'static [u8] {
     &BLOB.0
 }
 
-/// The captured slice.
+/// The captured slice or volume.
 pub fn scan() -> &'static [u8] {
     &SCAN.0
 }

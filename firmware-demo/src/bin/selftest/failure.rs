@@ -5,13 +5,15 @@ use core::fmt;
 use kscout_core::capture::CaptureError;
 use kscout_core::model::BlobError;
 use kscout_core::scan::ScanError;
+use kscout_core::volume::VolumeError;
 
 /// What went wrong, in words when displayed.
 pub enum Failure {
     Capture(CaptureError),
     Blob(BlobError),
     Scan(ScanError),
-    /// The slice was captured with another model than the embedded one: CRC-32 of both.
+    Volume(VolumeError),
+    /// The scan was captured with another model than the embedded one: CRC-32 of both.
     OtherModel {
         expected: u32,
         found: u32,
@@ -30,9 +32,10 @@ impl fmt::Display for Failure {
             Self::Capture(error) => error.fmt(f),
             Self::Blob(error) => error.fmt(f),
             Self::Scan(error) => error.fmt(f),
+            Self::Volume(error) => error.fmt(f),
             Self::OtherModel { expected, found } => write!(
                 f,
-                "the slice was captured with the model of CRC-32 {expected:#010x}, this one has {found:#010x}: export both together"
+                "the scan was captured with the model of CRC-32 {expected:#010x}, this one has {found:#010x}: export both together"
             ),
             Self::Taken => f.write_str("the self-test runs once a reset"),
             Self::Digest => f.write_str("the result is not the host's"),
@@ -56,5 +59,11 @@ impl From<BlobError> for Failure {
 impl From<ScanError> for Failure {
     fn from(error: ScanError) -> Self {
         Self::Scan(error)
+    }
+}
+
+impl From<VolumeError> for Failure {
+    fn from(error: VolumeError) -> Self {
+        Self::Volume(error)
     }
 }

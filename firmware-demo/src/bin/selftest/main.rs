@@ -1,4 +1,4 @@
-//! Repeats a scan that a host has made, from the budget to the segmentation, and exits with status 0 only if the digest
+//! Repeats a scan of a slice or a volume that a host has made, from the budget to the segmentation, and exits with status 0 only if the digest
 //! is the host's and memory is within its limits.
 #![no_std]
 #![no_main]
@@ -6,11 +6,12 @@
 mod embedded;
 mod failure;
 mod report;
+mod volume;
 
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::{hprint, hprintln};
 use kscout_core::Complex32;
-use kscout_core::capture::{Capture, MAX_SIDE, blob_crc};
+use kscout_core::capture::{Capture, MAX_SIDE, Stored, blob_crc};
 use kscout_core::model::Model;
 use kscout_core::scan::Scan;
 use kscout_firmware::clock::Clock;
@@ -36,13 +37,16 @@ fn self_test(arena: &mut [u8]) -> Result<(), Failure> {
     let peripherals = cortex_m::Peripherals::take().ok_or(Failure::Taken)?;
     let clock = Clock::start(peripherals.SYST);
 
-    let capture = Capture::new_checked(embedded::scan())?;
+    let stored = Stored::new_checked(embedded::scan())?;
     let found = blob_crc(embedded::blob());
-    if capture.blob_crc() != found {
-        return Err(Failure::OtherModel { expected: capture.blob_crc(), found });
+    if stored.blob_crc() != found {
+        return Err(Failure::OtherModel { expected: stored.blob_crc(), found });
     }
     let model = Model::new_checked(embedded::blob())?;
-    let same = scan_as_host(&model, &capture, arena, &clock)?;
+    let same = match stored {
+        Stored::Slice(capture) => scan_as_host(&model, &capture, arena, &clock)?,
+        Stored::Volume(capture) => volume::scan_as_host(&model, &capture, arena, &clock)?,
+    };
     let fits = report::memory_fits();
     match (same, fits) {
         (false, _) => Err(Failure::Digest),
@@ -51,7 +55,7 @@ fn self_test(arena: &mut [u8]) -> Result<(), Failure> {
     }
 }
 
-/// Runs the whole scan, counting instructions; true if its digest is the host's.
+/// Runs the whole scan of a slice, counting instructions; true if its digest is the host's.
 fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], clock: &Clock) -> Result<bool, Failure> {
     hprintln!("scan of {} samples x {} lines, budget {}", capture.height(), capture.width(), capture.budget());
     let mut samples = [Complex32::default(); MAX_SIDE];

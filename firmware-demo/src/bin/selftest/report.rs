@@ -9,7 +9,7 @@ use crate::embedded;
 
 /// RAM for everything: variables, arena and stack.
 const RAM_LIMIT: usize = 512 * 1024;
-/// Flash for weights and code. The captured slice is test data and is not counted.
+/// Flash for weights and code. The captured scan is test data and is not counted.
 const FLASH_LIMIT: usize = 768 * 1024;
 
 /// Instructions of every stage of a scan.
@@ -46,6 +46,49 @@ impl Stages {
     }
 }
 
+/// Instructions of every stage of a volume's scan. All but the first lines and the segmentations at the end are of steps that
+/// the slice policy decided.
+#[derive(Default)]
+pub struct VolumeStages {
+    /// Taking in a first line of a slice, its image begun.
+    pub first: Tally,
+    /// Choosing slice and line: a view of every slice, and the slice policy's look at each.
+    pub decision: Tally,
+    /// The view of one slice, written once more to be counted.
+    pub view: Tally,
+    /// Growing a slice's image again from its lines, where another one was in memory.
+    pub regrowth: Tally,
+    /// Lines that were grown again.
+    pub regrown: u64,
+    /// Taking a line in: its share of the image, the slice's segmentation, and what is kept of it.
+    pub taking: Tally,
+    /// Segmenting a slice at the end, its image in memory.
+    pub segmentation: Tally,
+}
+
+impl VolumeStages {
+    /// Prints a line a stage, a whole step, and the sum of the scan.
+    pub fn print(&self, model: &Model<'_>, slices: usize, centi_instructions_per_tick: u64) {
+        let (centi, slices) = (centi_instructions_per_tick, slices as u64);
+        let macs = |graph: Option<Graph<'_>>| graph.map_or(0, |graph| graph.macs());
+        hprintln!("instructions, to the tick of {}.{:02}", centi / 100, centi % 100);
+        print(&self.first, "first lines", 0);
+        print(&self.decision, "decision", slices * macs(model.slice_policy()));
+        print(&self.view, "a view", 0);
+        let look = (self.decision.mean() / slices.max(1)).saturating_sub(self.view.mean());
+        hprintln!("  {:<14}{:>12}", "a look", look);
+        print(&self.regrowth, "image again", 0);
+        if let Some(line) = self.regrowth.total().checked_div(self.regrown) {
+            hprintln!("  {:<14}{:>12}, {} lines", "a line of it", line, self.regrown);
+        }
+        print(&self.taking, "line taken in", macs(model.segmenter()));
+        let steps = self.decision.total() + self.regrowth.total() + self.taking.total();
+        hprintln!("  {:<14}{:>12}", "step", steps.checked_div(self.taking.runs()).unwrap_or(0));
+        hprintln!("  {:<14}{:>12}", "all lines", self.first.total() + steps);
+        print(&self.segmentation, "segmentation", macs(model.segmenter()));
+    }
+}
+
 fn print(tally: &Tally, name: &str, macs: u64) {
     hprint!("  {:<14}{:>12}", name, tally.mean());
     if tally.runs() > 1 {
@@ -67,8 +110,8 @@ pub fn digests_agree(found: u64, expected: u64) -> bool {
 /// Prints memory in use; true if it is within its limits.
 pub fn memory_fits() -> bool {
     let (statics, stack) = (memory::statics(), memory::stack_high_water());
-    let (weights, slice) = (embedded::blob().len(), embedded::scan().len());
-    let flash = memory::flash().saturating_sub(slice);
+    let (weights, scan) = (embedded::blob().len(), embedded::scan().len());
+    let flash = memory::flash().saturating_sub(scan);
     let arena = embedded::ARENA_BYTES;
     hprintln!("ram bytes");
     hprintln!("  {:<14}{:>12}", "arena", arena);
@@ -79,7 +122,7 @@ pub fn memory_fits() -> bool {
     hprintln!("  {:<14}{:>12}", "weights", weights);
     hprintln!("  {:<14}{:>12}", "code", flash.saturating_sub(weights));
     let flash_fits = print_total(flash, FLASH_LIMIT);
-    hprintln!("  {:<14}{:>12}, test data, not counted", "stored slice", slice);
+    hprintln!("  {:<14}{:>12}, test data, not counted", "stored scan", scan);
     // A stack used to its last word has probably run on into the variables.
     ram_fits && flash_fits && stack < memory::stack_room()
 }
