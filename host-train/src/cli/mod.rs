@@ -16,6 +16,7 @@ mod predict;
 mod reproduce;
 mod sampler;
 mod scan;
+mod scan_volume;
 mod train;
 mod verify;
 

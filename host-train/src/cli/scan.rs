@@ -11,6 +11,7 @@ use kscout_core::model::Model;
 
 use super::Failure;
 use super::export::expect_size;
+use super::scan_volume::VolumeJob;
 use crate::data::{Dataset, Slice};
 use crate::eval::atomic::write_atomically;
 use crate::eval::canvas::write_png;
@@ -19,6 +20,7 @@ use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::eval::reference::Reference;
 use crate::export::BlobFile;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
+use crate::measure::MeasuredVolume;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::orders::LearnedMask;
 use crate::play::{play, reconstructed};
@@ -26,7 +28,7 @@ use crate::play::{play, reconstructed};
 /// `kscout scan`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n\nThe digest is over the chosen lines, the image, the logits and the classes: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware."
+    after_help = "Examples:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n  kscout scan volume.kscout --data data/acdc128 --volume patient005/ED --budget 6 --capture volume.kscan\n\nThe digest is over the chosen lines, the image, the logits and the classes, and of a volume over the slice policy's logits too: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware."
 )]
 pub struct ScanArgs {
     /// A file that `kscout export` wrote
@@ -36,9 +38,12 @@ pub struct ScanArgs {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The slice to scan, such as `patient005/3`
-    #[arg(long, value_name = "PATIENT/N")]
-    slice: String,
-    /// How many lines the scan may measure
+    #[arg(long, value_name = "PATIENT/N", required_unless_present = "volume")]
+    slice: Option<String>,
+    /// Scan a volume instead, such as `patient005/ED`: the file's slice policy says which slice each line goes to
+    #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask", "out"])]
+    volume: Option<String>,
+    /// How many lines the scan may measure; of a volume, a slice on average
     #[arg(long, value_name = "LINES")]
     budget: usize,
     /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
@@ -48,10 +53,13 @@ pub struct ScanArgs {
     /// Measure the first lines of a mask from `kscout train mask` instead
     #[arg(long, value_name = "FILE.json", conflicts_with = "pattern")]
     mask: Option<PathBuf>,
+    /// End a volume's scan when no line is expected to gain its mean Dice this much
+    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume")]
+    least_gain: f32,
     /// Draw the scan as a PNG picture
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Write the slice's k-space with the scan's lines and digest, for other machines to repeat
+    /// Write what the scan measured with its lines and digest, for other machines to repeat
     #[arg(long, value_name = "FILE.kscan")]
     capture: Option<PathBuf>,
     /// How the slice is measured: `scanner` (phase and noise) or `igs` (magnitude only)
@@ -100,7 +108,10 @@ impl ScanArgs {
         if self.budget == 0 || self.budget > data.width() {
             return Err(format!("--budget {}: expected 1 to {} lines", self.budget, data.width()).into());
         }
-        let slice = data.find(&self.slice)?;
+        let Some(name) = &self.slice else {
+            return self.scan_volume(&file, &model, &data);
+        };
+        let slice = data.find(name)?;
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
         let (name, lines) = self.lines(&model, seed)?;
@@ -116,9 +127,21 @@ impl ScanArgs {
             draw(path, slice, name, reference.image(), &outcome, dice.as_ref(), ssim)?;
         }
         if let Some(path) = &self.capture {
-            self.write_capture(path, &file, &kspace, &outcome)?;
+            self.write(path, &file, &kspace, &outcome)?;
         }
         Ok(())
+    }
+
+    fn scan_volume(&self, file: &BlobFile, model: &Model<'_>, data: &Dataset) -> Result<(), Failure> {
+        let &Self { budget, least_gain, .. } = self;
+        if !(least_gain.is_finite() && least_gain >= 0.0) {
+            return Err(format!("--least-gain {least_gain}: expected a number from 0 up").into());
+        }
+        let volume = &data.find_volume(self.volume.as_deref().unwrap_or_default())?;
+        let measured = &MeasuredVolume::new(volume, &self.protocol, self.seed);
+        let budget = budget * volume.slices.len();
+        let job = VolumeJob { path: &self.file, file, model, volume, measured, budget, least_gain };
+        job.run(data.manifest().masks, self.capture.as_deref())
     }
 
     /// Who chooses the lines, and the lines themselves but where the policy does.
@@ -163,7 +186,7 @@ impl ScanArgs {
         })
     }
 
-    fn write_capture(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
+    fn write(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
         let capture = Repr {
             height: kspace.height,
             width: kspace.width,
@@ -175,16 +198,28 @@ impl ScanArgs {
         };
         let mut bytes = vec![0; capture.buffer_len()];
         capture.emit(&mut bytes)?;
-        write_atomically(path, &bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("{}: {} bytes", path.display(), bytes.len());
-        Ok(())
+        write_capture(path, &bytes)
     }
+}
+
+/// Writes the bytes of a capture, and says so.
+pub(super) fn write_capture(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_atomically(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}: {} bytes", path.display(), bytes.len());
+    Ok(())
 }
 
 fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&SliceDice>, ssim: f64) {
     let lines: Vec<String> = outcome.lines.iter().map(|line| line.to_string()).collect();
     println!("{} {}, {} of {} lines by {chooser}", slice.id, slice.phase, lines.len(), slice.width);
     println!("lines   {}", lines.join(" "));
+    print_dice(dice);
+    println!("SSIM    {ssim:.4} ({})", outcome.reconstruction);
+    println!("digest  {:016x}", outcome.digest);
+}
+
+/// Prints the Dice of each structure.
+pub(super) fn print_dice(dice: Option<&SliceDice>) {
     match dice {
         Some(dice) => {
             for structure in Structure::ALL {
@@ -195,8 +230,6 @@ fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&
         }
         None => println!("Dice    not known: the data set has no masks"),
     }
-    println!("SSIM    {ssim:.4} ({})", outcome.reconstruction);
-    println!("digest  {:016x}", outcome.digest);
 }
 
 fn draw(

@@ -66,6 +66,16 @@ pub struct Volume<'a> {
     pub slices: Vec<&'a Slice>,
 }
 
+impl Volume<'_> {
+    /// `patient001/ED`, or the patient alone where the phase is not known.
+    pub fn name(&self) -> String {
+        match self.phase {
+            Phase::Unknown => self.patient.to_owned(),
+            phase => format!("{}/{phase}", self.patient),
+        }
+    }
+}
+
 /// A data set, all slices loaded.
 #[derive(Debug)]
 pub struct Dataset {
@@ -159,6 +169,22 @@ impl Dataset {
             (Some(first), Some(last)) => Err(missing(format!("{patient} has slices {first} to {last}"))),
             _ => Err(missing(format!("the data set has no {patient}; the nearest name is {}", self.nearest(patient)))),
         }
+    }
+
+    /// The volume called `patient001/ED`; the error says which volumes the patient has, or which patient was meant.
+    pub fn find_volume(&self, name: &str) -> Result<Volume<'_>, DataError> {
+        let mut volumes: Vec<Volume<'_>> = Split::ALL.into_iter().flat_map(|split| self.volumes(split)).collect();
+        if let Some(found) = volumes.iter().position(|volume| volume.name() == name) {
+            return Ok(volumes.swap_remove(found));
+        }
+        let patient = name.split('/').next().unwrap_or_default();
+        let own: Vec<String> = volumes.iter().filter(|volume| volume.patient == patient).map(Volume::name).collect();
+        let hint = if own.is_empty() {
+            format!("the data set has no {patient}; the nearest name is {}", self.nearest(patient))
+        } else {
+            format!("{patient} has {}", own.join(" and "))
+        };
+        Err(DataError::NoSuchVolume { wanted: name.to_string(), hint })
     }
 
     fn nearest(&self, patient: &str) -> &str {

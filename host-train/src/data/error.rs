@@ -151,6 +151,14 @@ pub enum DataError {
         /// How many.
         count: usize,
     },
+    /// A volume was asked for that the data set does not hold.
+    #[error("no volume {wanted}: {hint}")]
+    NoSuchVolume {
+        /// What was asked for.
+        wanted: String,
+        /// What there is instead.
+        hint: String,
+    },
     /// A slice was asked for that the data set does not hold.
     #[error("no slice {wanted}: {hint}")]
     NoSuchSlice {
