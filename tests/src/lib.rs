@@ -3,6 +3,7 @@
 pub mod golden;
 pub mod pytorch_file;
 pub mod small_model;
+pub mod small_volume;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -61,13 +61,18 @@ impl HostScan {
         let repr = Repr { height: SIDE, width: SIDE, budget: BUDGET, blob_crc, digest, lines, kspace };
         let mut bytes = vec![0; repr.buffer_len()];
         repr.emit(&mut bytes).unwrap();
-        fs::create_dir_all(folder).unwrap();
-        [("kscout", blob), ("kscan", &bytes)].map(|(extension, bytes)| {
-            let path = folder.join(format!("{name}.{extension}"));
-            fs::write(&path, bytes).unwrap();
-            path.to_str().expect("a path in UTF-8").to_owned()
-        })
+        write_files(folder, name, blob, &bytes)
     }
+}
+
+/// Writes a blob and a capture into `folder`, as `name.kscout` and `name.kscan`; returns their paths.
+pub(crate) fn write_files(folder: &Path, name: &str, blob: &[u8], capture: &[u8]) -> [String; 2] {
+    fs::create_dir_all(folder).unwrap();
+    [("kscout", blob), ("kscan", capture)].map(|(extension, bytes)| {
+        let path = folder.join(format!("{name}.{extension}"));
+        fs::write(&path, bytes).unwrap();
+        path.to_str().expect("a path in UTF-8").to_owned()
+    })
 }
 
 /// What a blob of random weights says of itself.
@@ -88,7 +93,7 @@ pub fn random_blob(layout: Layout) -> Vec<u8> {
     write_blob(&header(layout), Some(&segmenter(random)), Some(&policy(random))).unwrap()
 }
 
-fn segmenter(random: &mut Random) -> GraphSpec {
+pub(crate) fn segmenter(random: &mut Random) -> GraphSpec {
     let mut net = Net { graph: GraphSpec::default(), random };
     let image = net.image();
     let fine = net.conv(image, 4, (3, 1, 1));
@@ -129,9 +134,9 @@ pub fn policy(random: &mut Random) -> GraphSpec {
 }
 
 /// Builds graphs whose activations use most of the eight bits.
-struct Net<'r> {
-    graph: GraphSpec,
-    random: &'r mut Random,
+pub(crate) struct Net<'r> {
+    pub(crate) graph: GraphSpec,
+    pub(crate) random: &'r mut Random,
 }
 
 impl Net<'_> {
@@ -145,7 +150,12 @@ impl Net<'_> {
     }
 
     /// A convolution with (kernel, stride, padding).
-    fn conv(&mut self, x: TensorId, channels: usize, (kernel, stride, pad): (usize, usize, usize)) -> TensorId {
+    pub(crate) fn conv(
+        &mut self,
+        x: TensorId,
+        channels: usize,
+        (kernel, stride, pad): (usize, usize, usize),
+    ) -> TensorId {
         let input = self.tensor(x).shape;
         let op = self.conv_repr(kernel * kernel * input.c, channels, kernel, stride, pad);
         let extent = |n: usize| (n + 2 * pad - kernel) / stride + 1;

@@ -1,4 +1,4 @@
-// node run.mjs MODULE BLOB SCAN ...: agreement, then each captured slice. Status 0 only if all is as it should be.
+// node run.mjs MODULE BLOB SCAN ...: agreement, then each captured scan. Status 0 only if all is as it should be.
 import { readFileSync } from "node:fs";
 
 const [module, ...paths] = process.argv.slice(2);

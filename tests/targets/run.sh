@@ -9,8 +9,8 @@ usage() {
 usage: run.sh TARGET [BLOB SCAN]...
        run.sh bench aarch64|x86-64
 
-  Compares every kernel set of the target with the naive one on random operators, then repeats the scan stored in each
-  SCAN (.kscan) with the model BLOB (.kscout); status 0 only if all agree and the digests are the host's.
+  Compares every kernel set of the target with the naive one on random operators, then repeats the scan of a slice or
+  a volume stored in each SCAN (.kscan) with the model BLOB (.kscout); status 0 only if all agree and the digests are the host's.
 
   TARGET is aarch64 (64-bit Arm Linux, in QEMU's user mode) or wasm32 (WebAssembly, in Node.js).
 
@@ -102,7 +102,7 @@ main() {
         help | -h | --help) usage; return ;;
         *) usage >&2; wrong "unknown target $target" ;;
     esac
-    [ $(($# % 2)) = 0 ] || wrong "a model without a slice"
+    [ $(($# % 2)) = 0 ] || wrong "a model without a scan"
     for file in "$@"; do
         [ -f "$file" ] || wrong "no file $file"
     done

@@ -14,6 +14,7 @@ use kscout_core::kernels::{Layout, Native};
 use kscout_core::model::GraphKind;
 use kscout_tests::run_script;
 use kscout_tests::small_model::{HostScan, Random, SIDE, header, policy, random_blob};
+use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
 
 /// The cores that `run.sh` knows, and how many instructions a tick of their boards' clocks takes.
 const CORES: [(&str, &str); 3] = [("m4", "40.00"), ("m33", "50.00"), ("m55", "31.25")];
@@ -33,24 +34,72 @@ fn a_pruned_unetpp_on_the_emulated_microcontroller_has_the_hosts_digest() {
     agrees_with_the_host("pruned", &blob, CORES[2]);
 }
 
-/// The self-test of `blob` passes on a core, with the lines and the digest of the scan on the host.
-fn agrees_with_the_host(name: &str, blob: &[u8], (core, tick): (&str, &str)) {
-    let host = HostScan::new(blob, Native::default());
-    let [model, slice] = host.write(&temporary(), name, blob);
-    let Some(output) = run(&["selftest", "--core", core, &model, &slice]) else {
+#[test]
+fn a_scan_of_a_volume_on_every_emulated_microcontroller_has_the_hosts_digest() {
+    let blob = random_volume_blob(Layout::Portable);
+    let host = HostVolumeScan::new(&blob, Native::default(), 0.0);
+    let [model, volume] = host.write(&temporary(), "volume", &blob);
+    let chosen: Vec<String> = host.places.iter().map(|[slice, line]| format!("{slice}:{line}")).collect();
+    let chosen = format!("slices:lines {}\n", chosen.join(" "));
+    let stages = ["first lines", "decision", "a view", "a look", "image again", "line taken in", "step"];
+    for core in CORES {
+        let Some(text) = passes(core, &model, &volume, host.digest) else {
+            return;
+        };
+        for expected in [chosen.as_str()].into_iter().chain(stages) {
+            assert!(text.contains(expected), "{}: expected {expected:?} in\n{text}", core.0);
+        }
+    }
+}
+
+#[test]
+fn a_scan_of_a_volume_stops_where_the_hosts_did() {
+    let blob = random_volume_blob(Layout::Portable);
+    let host = HostVolumeScan::new(&blob, Native::default(), EARLY);
+    let [model, volume] = host.write(&temporary(), "early", &blob);
+    passes(CORES[0], &model, &volume, host.digest);
+}
+
+#[test]
+fn a_scan_that_measures_other_lines_than_the_hosts_fails() {
+    let blob = random_volume_blob(Layout::Portable);
+    let mut host = HostVolumeScan::new(&blob, Native::default(), 0.0);
+    // Another line of the slice that was measured last.
+    host.places.last_mut().unwrap()[1] = 0;
+    let [model, volume] = host.write(&temporary(), "other-volume", &blob);
+    let Some(output) = run(&["selftest", &model, &volume]) else {
         return;
     };
-    println!("ran on {core}");
 
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains(&format!("{:#018x}", host.digest)), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("(!)") && text.contains("was not measured by the host"), "{text}");
+}
+
+/// The self-test of `blob` passes on a core, with the lines and the digest of the scan on the host.
+fn agrees_with_the_host(name: &str, blob: &[u8], core: (&str, &str)) {
+    let host = HostScan::new(blob, Native::default());
+    let [model, slice] = host.write(&temporary(), name, blob);
+    let Some(text) = passes(core, &model, &slice, host.digest) else {
+        return;
+    };
     let chosen: Vec<String> = host.lines.iter().map(u16::to_string).collect();
     assert!(text.contains(&format!("lines {}\n", chosen.join(" "))), "{text}");
+}
+
+/// The self-test of these files passes on a core, with this digest: what it printed.
+fn passes((core, tick): (&str, &str), model: &str, scan: &str, digest: u64) -> Option<String> {
+    let output = run(&["selftest", "--core", core, model, scan])?;
+    println!("ran on {core}");
+
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains(&format!("{digest:#018x}")), "{text}");
     let tick = format!("tick of {tick}");
     for expected in [tick.as_str(), "within the limit of 524288", "within the limit of 786432", "self-test passed"] {
         assert!(text.contains(expected), "{core}: expected {expected:?} in\n{text}");
     }
+    Some(text)
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Every target that a machine can run or emulate gives the same bytes: random operators agree with the reference, and a scan
-//! has one digest.
+//! of a slice or of a volume has one digest.
 //!
 //! Each target prints a line, which the test harness does not keep to itself. Where the machine cannot run one, the line says why
-//! and the test passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead. The scan on Cortex-M is in
+//! and the test passes; with `KSCOUT_FIRMWARE=required` in the environment it fails instead. The scans on Cortex-M are in
 //! firmware.rs.
 
 use std::io::{self, Write};
@@ -12,6 +12,7 @@ use std::process::Output;
 use kscout_core::kernels::{Layout, Portable};
 use kscout_tests::run_script;
 use kscout_tests::small_model::{HostScan, random_blob};
+use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
 
 /// Prints a line past the test harness, which would show it only with `--nocapture`.
 macro_rules! say {
@@ -39,10 +40,12 @@ fn web_assembly_agrees_and_has_the_hosts_digest() {
     agrees_with_the_host("wasm32", "node", Layout::X86_64, &["portable"]);
 }
 
-/// The target runs these kernel sets, on weights in the portable layout and in another one.
+/// The target runs these kernel sets, on weights in the portable layout and in another one: a slice, a volume, and a volume whose
+/// scan stops early.
 fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&str]) {
-    let (arguments, digest) = scan_files(target, [Layout::Portable, other]);
-    let arguments: Vec<&str> = [target].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let scans = scan_files(target, [Layout::Portable, other]);
+    let files = scans.iter().flat_map(|(files, _)| files).map(String::as_str);
+    let arguments: Vec<&str> = [target].into_iter().chain(files).collect();
     let output = match run_script("tests/targets/run.sh", &arguments, &temporary("targets/target")) {
         Ok(output) => output,
         Err(reason) => return say!("target {target} ({emulator}): left out, {}", reason.trim_end()),
@@ -50,12 +53,14 @@ fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&st
     let text = succeeded(&output);
     let lines: Vec<&str> = text.lines().collect();
     let agreed = sets.iter().map(|set| format!("{set}: 2400 cases agree"));
-    let scans = [(); 2].into_iter().flat_map(|()| sets.iter().map(|set| format!("{set}: digest {digest:#018x}")));
-    let expected: Vec<String> = agreed.chain(scans).collect();
+    let repeated = |digest: u64| sets.iter().map(move |set| format!("{set}: digest {digest:#018x}"));
+    let expected: Vec<String> = agreed.chain(scans.iter().flat_map(|&(_, digest)| repeated(digest))).collect();
     assert_eq!(lines, expected);
+    let [slice, volume] = [scans[0].1, scans[2].1];
     for set in sets {
         say!(
-            "target {target} ({emulator}), {set}: 2400 cases agree, digest {digest:#018x} (weights portable and for {})",
+            "target {target} ({emulator}), {set}: 2400 cases agree, digest {slice:#018x}, of a volume {volume:#018x} (weights \
+             portable and for {})",
             other.name()
         );
     }
@@ -91,9 +96,15 @@ fn another_digest_is_seen_on_every_target() {
     let blob = random_blob(Layout::Portable);
     let mut host = HostScan::new(&blob, Portable);
     host.digest ^= 1;
-    let [model, slice] = host.write(&temporary("targets"), "other", &blob);
-    for target in ["aarch64", "wasm32"] {
-        match run_script("tests/targets/run.sh", &[target, &model, &slice], &temporary("targets/target")) {
+    let slice = host.write(&temporary("targets"), "other", &blob);
+    let blob = random_volume_blob(Layout::Portable);
+    let mut host = HostVolumeScan::new(&blob, Portable, 0.0);
+    host.digest ^= 1;
+    let volume = host.write(&temporary("targets"), "other-volume", &blob);
+    for (target, [model, scan]) in
+        ["aarch64", "wasm32"].into_iter().flat_map(|target| [(target, &slice), (target, &volume)])
+    {
+        match run_script("tests/targets/run.sh", &[target, model, scan], &temporary("targets/target")) {
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stdout);
                 assert_eq!(output.status.code(), Some(1), "{text}");
@@ -109,7 +120,7 @@ fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
     for (arguments, reason) in [
         (&["riscv"][..], "unknown target riscv"),
         (&["bench", "wasm32"], "bench knows aarch64 and x86-64"),
-        (&["wasm32", "no.kscout"], "a model without a slice"),
+        (&["wasm32", "no.kscout"], "a model without a scan"),
         (&["aarch64", "no.kscout", "no.kscan"], "no file no.kscout"),
     ] {
         let output =
@@ -125,36 +136,50 @@ fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
 fn every_kernel_set_of_x86_64_has_one_digest() {
     use kscout_core::kernels::{Kernels, Level, X86};
 
-    let digest = HostScan::new(&random_blob(Layout::Portable), Portable).digest;
-    say!("target x86_64, portable: digest {digest:#018x}");
+    let digests = |layout, set: &dyn Kernels| {
+        let volume = random_volume_blob(layout);
+        let of_volume = [0.0, EARLY].map(|least_gain| HostVolumeScan::new(&volume, set, least_gain).digest);
+        (HostScan::new(&random_blob(layout), set).digest, of_volume)
+    };
+    let expected = digests(Layout::Portable, &Portable);
+    let (slice, [volume, _]) = expected;
+    say!("target x86_64, portable: digest {slice:#018x}, of a volume {volume:#018x}");
     for level in Level::ALL {
         let Some(set) = X86::with_level(level) else {
             say!("target x86_64, {}: left out, this processor does not have it", level.name());
             continue;
         };
         for layout in [Layout::Portable, Layout::X86_64] {
-            assert_eq!(HostScan::new(&random_blob(layout), set).digest, digest, "{}, {}", set.name(), layout.name());
+            assert_eq!(digests(layout, &set), expected, "{}, {}", set.name(), layout.name());
         }
         say!(
-            "target x86_64, {}: digest {digest:#018x} (weights portable and for {})",
+            "target x86_64, {}: digest {slice:#018x}, of a volume {volume:#018x} (weights portable and for {})",
             set.name(),
             Layout::X86_64.name()
         );
     }
 }
 
-/// Writes the small model in these layouts, each with a scan on the host; paths in the order of run.sh, and the digest.
-fn scan_files(name: &str, layouts: [Layout; 2]) -> (Vec<String>, u64) {
-    let mut digest = 0;
-    let mut paths = Vec::new();
-    for layout in layouts {
+/// Writes the small models in these layouts, each with its scans on the host: a slice in each layout, then a volume in each, then
+/// one whose scan stops early. Paths in the order of run.sh, and the digest.
+fn scan_files(name: &str, layouts: [Layout; 2]) -> Vec<([String; 2], u64)> {
+    let folder = temporary("targets");
+    let slices = layouts.map(|layout| {
         let blob = random_blob(layout);
         let host = HostScan::new(&blob, Portable);
-        assert!(paths.is_empty() || host.digest == digest, "the layout of weights changes the scan");
-        digest = host.digest;
-        paths.extend(host.write(&temporary("targets"), &format!("{name}-{}", layout.name()), &blob));
+        (host.write(&folder, &format!("{name}-{}", layout.name()), &blob), host.digest)
+    });
+    let [all, early] = [("volume", 0.0), ("early", EARLY)].map(|(kind, least_gain)| {
+        layouts.map(|layout| {
+            let blob = random_volume_blob(layout);
+            let host = HostVolumeScan::new(&blob, Portable, least_gain);
+            (host.write(&folder, &format!("{name}-{kind}-{}", layout.name()), &blob), host.digest)
+        })
+    });
+    for [(_, a), (_, b)] in [&slices, &all, &early] {
+        assert_eq!(a, b, "the layout of weights changes the scan");
     }
-    (paths, digest)
+    [slices, all, early].into_iter().flatten().collect()
 }
 
 #[track_caller]

@@ -1,13 +1,16 @@
 //! What is checked on every target that this crate is built for: each kernel set agrees with the reference over random
-//! operators, and a captured scan gives the digest that the host had.
+//! operators, and a captured scan of a slice or a volume gives the digest that the host had.
+
+use std::error::Error;
 
 use kscout_core::Complex32;
 use kscout_core::arena::{ARENA_ALIGN, StaticArena};
-use kscout_core::capture::{Capture, blob_crc};
+use kscout_core::capture::{Capture, Stored, VolumeCapture, blob_crc};
 use kscout_core::kernels::agreement::check;
 use kscout_core::kernels::{Kernels, Portable};
 use kscout_core::model::Model;
 use kscout_core::scan::{Scan, arena_bytes_with};
+use kscout_core::volume::{VolumeScan, volume_arena_bytes_with};
 
 #[cfg(target_arch = "wasm32")]
 mod wasm;
@@ -53,20 +56,25 @@ pub fn agreement() -> Result<String, String> {
     Ok(report)
 }
 
-/// Repeats a captured scan with every set; a line for each set, `Err` with the first that has not the host's digest.
+/// Repeats a captured scan of a slice or a volume with every set; a line for each set, `Err` with the first that has not the
+/// host's digest.
 ///
 /// # Errors
 /// That set and its digest, or what is wrong with the files, in words.
-pub fn scan(blob: &[u8], slice: &[u8]) -> Result<String, String> {
+pub fn scan(blob: &[u8], stored: &[u8]) -> Result<String, String> {
     let model = Model::new_checked(blob).map_err(|error| error.to_string())?;
-    let capture = Capture::new_checked(slice).map_err(|error| error.to_string())?;
-    if capture.blob_crc() != blob_crc(blob) {
-        return Err("the slice was captured with another model".into());
+    let stored = Stored::new_checked(stored).map_err(|error| error.to_string())?;
+    if stored.blob_crc() != blob_crc(blob) {
+        return Err("the scan was captured with another model".into());
     }
     let mut report = String::new();
     for set in sets() {
-        let (name, expected) = (set.name(), capture.digest());
-        let found = replay(&model, &capture, &*set).map_err(|error| format!("{name}: {error}"))?;
+        let (name, expected) = (set.name(), stored.digest());
+        let found = match &stored {
+            Stored::Slice(capture) => replay(&model, capture, &*set),
+            Stored::Volume(capture) => replay_volume(&model, capture, &*set),
+        };
+        let found = found.map_err(|error| format!("{name}: {error}"))?;
         if found != expected {
             return Err(format!("{name}: digest {found:#018x}, NOT the host's {expected:#018x}"));
         }
@@ -76,16 +84,42 @@ pub fn scan(blob: &[u8], slice: &[u8]) -> Result<String, String> {
 }
 
 /// The digest of the scan: the policy chooses the lines, the capture answers.
-fn replay(model: &Model<'_>, capture: &Capture<'_>, kernels: &dyn Kernels) -> Result<u64, String> {
-    let mut arena = vec![0; arena_bytes_with(model, kernels) + ARENA_ALIGN];
-    let start = arena.as_ptr().align_offset(ARENA_ALIGN);
-    let mut scan = Scan::with_kernels(model, &mut arena[start..], kernels).map_err(|error| error.to_string())?;
+fn replay(model: &Model<'_>, capture: &Capture<'_>, kernels: &dyn Kernels) -> Result<u64, Box<dyn Error>> {
+    let mut arena = Arena::new(arena_bytes_with(model, kernels));
+    let mut scan = Scan::with_kernels(model, arena.bytes(), kernels)?;
     let mut samples = vec![Complex32::default(); capture.height()];
-    scan.start(capture.budget()).map_err(|error| error.to_string())?;
+    scan.start(capture.budget())?;
     while let Some(line) = scan.next_line() {
-        capture.copy_line(line, &mut samples).map_err(|error| error.to_string())?;
-        scan.push_line(line, &samples).map_err(|error| error.to_string())?;
+        capture.copy_line(line, &mut samples)?;
+        scan.push_line(line, &samples)?;
     }
-    scan.segment().map_err(|error| error.to_string())?;
+    scan.segment()?;
     Ok(scan.digest())
+}
+
+/// The same of a volume: the slice policy chooses the slices.
+fn replay_volume(model: &Model<'_>, capture: &VolumeCapture<'_>, kernels: &dyn Kernels) -> Result<u64, Box<dyn Error>> {
+    let (slices, budget) = (capture.slices(), capture.budget());
+    let mut arena = Arena::new(volume_arena_bytes_with(model, slices, budget, kernels));
+    let mut scan = VolumeScan::with_kernels(model, arena.bytes(), slices, budget, kernels)?;
+    let mut samples = vec![Complex32::default(); capture.height()];
+    while let Some((slice, line)) = scan.propose_worth(capture.least_gain())? {
+        capture.copy_line(slice, line, &mut samples)?;
+        scan.push_line(slice, &samples)?;
+    }
+    Ok(scan.digest()?)
+}
+
+/// Aligned memory of a size that is known when the program runs.
+struct Arena(Vec<u8>);
+
+impl Arena {
+    fn new(bytes: usize) -> Self {
+        Self(vec![0; bytes + ARENA_ALIGN])
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        let start = self.0.as_ptr().align_offset(ARENA_ALIGN);
+        &mut self.0[start..]
+    }
 }

@@ -1,4 +1,4 @@
-//! `kscout-targets BLOB SCAN ...`: agreement, then each captured slice. Status 0 only if all is as it should be.
+//! `kscout-targets BLOB SCAN ...`: agreement, then each captured scan. Status 0 only if all is as it should be.
 
 use std::process::ExitCode;
 use std::{env, fs};
@@ -16,11 +16,11 @@ fn main() -> ExitCode {
 fn run(paths: &[String]) -> Result<(), String> {
     print!("{}", kscout_targets::agreement()?);
     for pair in paths.chunks(2) {
-        let [blob, slice] = pair else {
-            return Err("a model without a slice".into());
+        let [blob, scan] = pair else {
+            return Err("a model without a scan".into());
         };
         let read = |path| fs::read(path).map_err(|error| format!("{path}: {error}"));
-        print!("{}", kscout_targets::scan(&read(blob)?, &read(slice)?)?);
+        print!("{}", kscout_targets::scan(&read(blob)?, &read(scan)?)?);
     }
     Ok(())
 }
