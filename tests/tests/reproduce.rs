@@ -13,11 +13,11 @@ fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
     let tmp = tempfile::tempdir().unwrap();
     let path = |name: &str| tmp.path().join(name).display().to_string();
     let (data, out) = (path("data"), path("out"));
-    run(EXE, &["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", size]).succeeded();
+    run(EXE, ["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", size]).succeeded();
     let options = ["--protocol", protocol, "--data", &data, "--out", &out, "--configs", CONFIGS, "--quick"];
     let reproduce = [&["reproduce"], &options[..]].concat();
     let printed = run(EXE, &reproduce).succeeded();
-    let commands = run(EXE, &[&reproduce[..], &["--dry-run"]].concat()).succeeded();
+    let commands = run(EXE, [&reproduce[..], &["--dry-run"]].concat()).succeeded();
     let steps = commands.lines().count();
     assert!(printed.contains(&format!("[{steps} of {steps}] kscout ")), "{printed}");
 
