@@ -162,7 +162,7 @@ impl ExportArgs {
         let volumes: Vec<_> =
             volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
         let views = views_of(&policy, &follow(&model, &volumes, Course::dice(&line_order(&model)))?, device);
-        Ok((quantised_slice_policy(&policy.graph(), &views)?, meta.line_order))
+        Ok((quantised_slice_policy(&policy, &views)?, meta.line_order))
     }
 }
 

@@ -18,7 +18,7 @@ pub type CalibrationInput = Vec<Vec<f32>>;
 
 impl Range {
     /// The range of `values`; it reaches to infinity if one of them is not a number.
-    fn of(values: &[f32]) -> Self {
+    pub(super) fn of(values: &[f32]) -> Self {
         let number = |x: f32| if x.is_nan() { f32::INFINITY } else { x };
         values
             .iter()
@@ -26,7 +26,7 @@ impl Range {
             .fold(Self::default(), |range, x| Self { low: range.low.min(x), high: range.high.max(x) })
     }
 
-    fn union(self, other: Self) -> Self {
+    pub(super) fn union(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 }

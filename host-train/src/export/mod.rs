@@ -3,6 +3,7 @@
 //! * [`observe`](mod@observe): what the networks see at every stage of a scan, to calibrate on.
 //! * [`calibrate`](mod@calibrate): the range of each tensor. [`quantise`](mod@quantise): int8 operators.
 //! * [`plan`](mod@plan) and [`blob_writer`]: places in the arena, and the bytes. [`pack`](mod@pack): all of it in one call.
+//! * [`refine`](mod@refine): closer to the real numbers, for a network whose values lie close to each other.
 //! * [`cost`](mod@cost): layers, parameters and memory of a network that need not be trained.
 //! * [`file`](mod@file): reading a blob from disk. [`onnx`](mod@onnx): its segmenter as an ONNX file.
 //! * [`inspect`](mod@inspect): what a blob holds. [`verify`](mod@verify): what int8 costs against the real numbers.
@@ -19,6 +20,7 @@ pub mod onnx;
 pub mod pack;
 pub mod plan;
 pub mod quantise;
+pub mod refine;
 pub mod verify;
 
 pub use blob_writer::HeaderSpec;

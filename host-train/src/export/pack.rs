@@ -5,16 +5,22 @@ use kscout_core::model::{BlobError, GraphKind, Reconstruction};
 use kscout_core::volume::VIEW;
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
-use super::calibrate::{CalibrationInput, calibrate};
+use super::calibrate::{CalibrationInput, Range, calibrate};
 use super::observe::{CALIBRATION, Observation, observe};
 use super::quantise::{QuantiseError, quantise};
+use super::refine::layers::{Layers, joined};
+use super::refine::{refine, with_headroom};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
 use crate::net::graph::GraphInput;
-use crate::net::{FloatGraph, Scout};
+use crate::net::{FloatGraph, Scout, SlicePolicy};
 
 /// Logarithms of gains below this are all the same: nobody measures such a line, and int8 spends its steps on the others.
 const LEAST_OPINION: f32 = -4.5;
+
+/// How often the results of a slice policy's layers are read. The first layer's rounding costs the most decisions; four opinions of
+/// four members are as many as the core takes.
+const READINGS: [usize; 3] = [2, 1, 4];
 
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -105,21 +111,26 @@ pub fn pack(
     Ok(write_blob(header, segmenter.as_ref(), policy.as_ref())?)
 }
 
-/// A slice policy in int8, calibrated on views of slices ([`write_view`](kscout_core::volume::write_view)).
+/// A slice policy in int8, calibrated on views of slices ([`write_view`](kscout_core::volume::write_view)). Its members' opinions
+/// stand side by side, each several times, in one scale.
 ///
 /// # Errors
 /// Those of [`quantised`].
-pub fn quantised_slice_policy(graph: &FloatGraph, views: &[[i8; VIEW]]) -> Result<GraphSpec, ExportError> {
-    let real = |view: &[i8; VIEW]| vec![view.iter().map(|&q| f32::from(q) / 127.0).collect()];
-    let inputs: Vec<CalibrationInput> = views.iter().map(real).collect();
-    if inputs.is_empty() {
-        return Err(ExportError::NoCalibration(GraphKind::SlicePolicy));
+pub fn quantised_slice_policy(policy: &SlicePolicy, views: &[[i8; VIEW]]) -> Result<GraphSpec, ExportError> {
+    let kind = GraphKind::SlicePolicy;
+    if views.is_empty() {
+        return Err(ExportError::NoCalibration(kind));
     }
-    let mut ranges = calibrate(graph, &inputs);
-    if let Some(opinions) = ranges.last_mut() {
-        opinions.low = opinions.low.max(LEAST_OPINION);
-    }
-    quantise(graph, &ranges).map_err(|source| ExportError::Quantise { graph: GraphKind::SlicePolicy, source })
+    let samples: Vec<f32> = views.iter().flatten().map(|&q| f32::from(q) / 127.0).collect();
+    let in_a_row = |graph| Layers::of(&graph).expect("a member of a slice policy is layers in a row");
+    let mut members: Vec<Layers> = policy.graphs().into_iter().map(in_a_row).collect();
+    let opinions = members.iter().filter_map(|member| member.run(&samples).pop());
+    let range = opinions.map(|opinions| Range::of(&opinions)).reduce(Range::union).unwrap_or_default();
+    let range = with_headroom(Range { low: range.low.max(LEAST_OPINION), ..range });
+    let mut ranges: Vec<Range> =
+        members.iter_mut().flat_map(|member| refine(member, &samples, range, &READINGS)).collect();
+    ranges.resize(ranges.len() + members.len() - 1, range);
+    quantise(&joined(&members), &ranges).map_err(|source| ExportError::Quantise { graph: kind, source })
 }
 
 /// One network in int8: what [`pack`] does before it writes. Training exports a new policy again and again, and keeps the
@@ -160,7 +171,7 @@ mod tests {
     use kscout_core::scan::STATE_EXTRAS;
 
     use super::*;
-    use crate::export::calibrate::Range;
+    use crate::export::blob_writer::write_graphs;
     use crate::mri::random::Stream;
     use crate::net::graph::{FloatConv, FloatOp};
     use crate::net::scout::image_input;
@@ -279,6 +290,41 @@ mod tests {
                 "{arch}"
             );
         }
+    }
+
+    fn views(random: &mut Stream, count: usize) -> Vec<[i8; VIEW]> {
+        let mut view = || {
+            let causes: [f32; 3] = std::array::from_fn(|_| random.unit());
+            std::array::from_fn(|i| (60.0 * (causes[i % 3] + causes[i / 3 % 3]) + random.range(-4.0, 4.0)) as i8)
+        };
+        (0..count).map(|_| view()).collect()
+    }
+
+    #[test]
+    fn a_slice_policy_in_int8_costs_little_and_is_near_the_real_one() {
+        let policy = SlicePolicy::new(&Device::flex());
+        let views = views(&mut Stream::new(6), 300);
+        let (known, unseen) = views.split_at(200);
+        let int8 = quantised_slice_policy(&policy, known).unwrap();
+        let blob = write_graphs(&header(), &[(GraphKind::SlicePolicy, &int8)], &[]).unwrap();
+        let graph = Model::new_checked(&blob).unwrap().slice_policy().unwrap();
+        assert!(graph.macs() <= 50_000, "{} multiply-accumulates a slice", graph.macs());
+        let (output, mut arena) = (graph.output(), HeapArena::new(graph.arena_bytes()));
+        let members = policy.graphs();
+        for view in unseen {
+            let real: Vec<f32> = view.iter().map(|&q| f32::from(q) / 127.0).collect();
+            let expected = members.iter().map(|member| member.run(&[&real])[2][0]).sum::<f32>() / members.len() as f32;
+            let opinions = run(&graph, &Portable, &[view], arena.bytes()).unwrap();
+            let steps: i32 = opinions.iter().map(|&q| i32::from(q) - output.zero_point).sum();
+            let got = output.scale * steps as f32 / opinions.len() as f32;
+            assert!((got - expected).abs() < output.scale, "{got} for {expected}, a step is {}", output.scale);
+        }
+    }
+
+    #[test]
+    fn a_slice_policy_without_views_is_an_error() {
+        let error = quantised_slice_policy(&SlicePolicy::new(&Device::flex()), &[]).unwrap_err();
+        assert!(matches!(error, ExportError::NoCalibration(GraphKind::SlicePolicy)), "{error}");
     }
 
     #[test]

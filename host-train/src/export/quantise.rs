@@ -87,7 +87,7 @@ fn output_tensor(node: &FloatNode, range: Range, input: &TensorSpec) -> Result<T
 }
 
 /// The scale and zero point that spread -128..=127 over `range`, with 0.0 on a step.
-fn scale_of(range: Range) -> Result<(f32, i32), String> {
+pub(super) fn scale_of(range: Range) -> Result<(f32, i32), String> {
     let span = range.high - range.low;
     if !span.is_finite() {
         return Err(format!("values from {} to {} are not finite", range.low, range.high));
@@ -96,6 +96,15 @@ fn scale_of(range: Range) -> Result<(f32, i32), String> {
     let scale = if span > 0.0 { span / 255.0 } else { 1.0 };
     let zero_point = (-128.0 - range.low / scale).round().clamp(-128.0, 127.0) as i32;
     Ok((scale, zero_point))
+}
+
+/// What int8 makes of `values` in a tensor that takes values in `range`.
+pub(super) fn in_steps(mut values: Vec<f32>, range: Range) -> Vec<f32> {
+    if let Ok((scale, zero_point)) = scale_of(range) {
+        let (low, high) = ((-128 - zero_point) as f32, (127 - zero_point) as f32);
+        values.iter_mut().for_each(|x| *x = (*x / scale).round().clamp(low, high) * scale);
+    }
+    values
 }
 
 fn operator(node: &FloatNode, read: &[TensorSpec], output: &TensorSpec) -> Result<OperatorRepr<Vec<u8>>, String> {
@@ -284,6 +293,12 @@ mod tests {
         let spec = quantise(&graph, &[up_to(254.0)]).unwrap();
         let OperatorRepr::Upsample2x { corners: Corners::Aligned, requant, .. } = spec.nodes[0].op else { panic!() };
         assert!((requant.to_real() * 5.0 * 9.0 / 0.5 - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn values_go_to_the_nearest_step_and_not_beyond_the_range() {
+        let range = Range { low: -1.0, high: 254.0 };
+        assert_eq!(in_steps(vec![-3.0, -0.4, 0.6, 7.2, 300.0], range), [-1.0, 0.0, 1.0, 7.0, 254.0]);
     }
 
     #[test]

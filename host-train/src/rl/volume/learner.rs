@@ -107,9 +107,7 @@ pub fn views_of(policy: &SlicePolicy, hearts: &[Heart], device: &Device) -> Vec<
         let mean = CALIBRATION_BUDGETS[number % CALIBRATION_BUDGETS.len()];
         let mut scan = Sharing::new(heart, mean);
         while scan.left() > 0 {
-            if scan.left().is_multiple_of(heart.slices.len()) {
-                seen.extend(scan.views());
-            }
+            seen.extend(scan.views());
             let slice = learned.next(&[&scan])[0];
             scan.give(slice);
         }
