@@ -16,7 +16,7 @@ use crate::net::graph::GraphInput;
 use crate::net::{FloatGraph, Scout, SlicePolicy};
 
 /// Logarithms of gains below this are all the same: nobody measures such a line, and int8 spends its steps on the others.
-const LEAST_OPINION: f32 = -4.5;
+const LEAST_OPINION: f32 = -6.0;
 
 /// How often the results of a slice policy's layers are read. The first layer's rounding costs the most decisions; four opinions of
 /// four members are as many as the core takes.
@@ -302,7 +302,9 @@ mod tests {
 
     #[test]
     fn a_slice_policy_in_int8_costs_little_and_is_near_the_real_one() {
-        let policy = SlicePolicy::new(&Device::flex());
+        let device = Device::flex();
+        device.seed(6);
+        let policy = SlicePolicy::new(&device);
         let views = views(&mut Stream::new(6), 300);
         let (known, unseen) = views.split_at(200);
         let int8 = quantised_slice_policy(&policy, known).unwrap();
@@ -317,7 +319,7 @@ mod tests {
             let opinions = run(&graph, &Portable, &[view], arena.bytes()).unwrap();
             let steps: i32 = opinions.iter().map(|&q| i32::from(q) - output.zero_point).sum();
             let got = output.scale * steps as f32 / opinions.len() as f32;
-            assert!((got - expected).abs() < output.scale, "{got} for {expected}, a step is {}", output.scale);
+            assert!((got - expected).abs() < output.scale / 2.0, "{got} for {expected}, a step is {}", output.scale);
         }
     }
 

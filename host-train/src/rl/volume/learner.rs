@@ -9,7 +9,7 @@ use crate::net::{SlicePolicy, VolumeCritic};
 use crate::volume::{Allocate, Heart, Sharing};
 
 /// Lines a slice on average, in turn, of the scans that int8 is calibrated on.
-const CALIBRATION_BUDGETS: [usize; 4] = [6, 8, 12, 16];
+const CALIBRATION_BUDGETS: [usize; 5] = [6, 8, 12, 16, 24];
 
 /// Added to a logit that must not be chosen.
 const NEVER: f32 = -1e9;
