@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use kscout_tests::{Ran, run};
 
@@ -133,7 +134,7 @@ fn a_slice_policy_goes_all_the_way() {
     let ssim = mean_ssim(&job.path("eval/results.csv"), "policy", "7");
     let row = compared.lines().rev().find(|row| row.trim().starts_with("7 ") && row.contains("eval:policy")).unwrap();
     assert!(row.contains(&format!("{ssim:.4}")), "{ssim} is not in {row}");
-    assert!(fs::read_to_string(table).unwrap().contains("| SSIM |"));
+    assert!(fs::read_to_string(table).unwrap().contains(" SSIM |"));
     for path in [plot, trade] {
         let png = fs::read(&path).unwrap();
         let width = u32::from_be_bytes(png[16..20].try_into().unwrap());
@@ -141,6 +142,10 @@ fn a_slice_policy_goes_all_the_way() {
     }
     let missing = format!("{out}:nobody");
     kscout(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
+
+    let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out];
+    let by_position = ["--baselines", "by-position", "--positions", &positions];
+    kscout(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
 
     let stopped = kscout(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
     assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
@@ -158,6 +163,13 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     let given = job.path("masks.csv");
     let write = ["masks", "--model", &file, "--data", &data, "--out", &given, "--budgets", "4,6"];
     assert!(kscout(&write).succeeded().contains("masks of policy"));
+
+    let ignored = ["masks", "--model", &file, "--data", &data, "--out", &given, "--baselines", "centre-out"];
+    kscout(&ignored).refused(&["--baselines", "--by-baseline"]);
+    job.train_policy("centre", &[]).succeeded();
+    let other = job.path("centre");
+    kscout(&["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
+        .refused(&["another order"]);
 
     let masks = masks(&given);
     let learned: serde_json::Value = serde_json::from_slice(&fs::read(&mask).unwrap()).unwrap();
@@ -202,7 +214,8 @@ fn each_step_is_made_of_what_came_before(commands: &[&str]) {
         // What a step reads, an earlier one has made.
         for word in words.iter().skip(1).filter(|word| word.starts_with("O/")) {
             let path = word.split(':').next().unwrap();
-            let own = words.windows(2).any(|pair| pair[0] == "--out" && pair[1] == *word);
+            let written = ["--out", "--plot", "--trade"];
+            let own = words.windows(2).any(|pair| written.contains(&pair[0]) && pair[1] == *word);
             assert!(
                 own || made.iter().any(|made| path.starts_with(made.as_str())),
                 "{word} is not made yet: {command}"
@@ -212,6 +225,18 @@ fn each_step_is_made_of_what_came_before(commands: &[&str]) {
         // The folders are not there, so a command that is understood fails for that; one that is not is told its usage.
         let ran = kscout(&words[1..]);
         assert!(!ran.ok && !ran.stderr.contains("Usage"), "{command}: {}", ran.stderr);
+    }
+}
+
+/// A data set of one volume, whose slices are those of the first patient of another over and over.
+fn volume_of(slices: usize, from: &str, to: &str) {
+    for kind in ["images", "labels"] {
+        let [from, to] = [from, to].map(|dir| Path::new(dir).join("patient001").join(kind));
+        fs::create_dir_all(&to).unwrap();
+        let known = fs::read_dir(&from).unwrap().count();
+        for slice in 0..slices {
+            fs::copy(from.join(format!("{}.png", slice % known)), to.join(format!("{slice}.png"))).unwrap();
+        }
     }
 }
 
@@ -227,6 +252,11 @@ fn what_does_not_fit_is_refused_in_words() {
     refused("budget=slice", &["budget"]);
     let (data, reward, mask) = (job.path("data"), job.path("reward"), job.path("mask.json"));
     let out = job.path("never");
+    let (slices, thick) = (job.path("slices"), job.path("thick"));
+    volume_of(33, &data, &slices);
+    kscout(&["data", "import", "--format", "png", "--size", "64", "--split", "train", &slices, &thick]).succeeded();
+    kscout(&["train", "policy", "--reward", &reward, "--data", &thick, "--out", &out, "--set", "budget=volume"])
+        .refused(&["33 slices", "at most 32"]);
     kscout(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
         .refused(&["--mask", "budget = \"volume\""]);
     assert!(!fs::exists(&out).unwrap(), "nothing is written");

@@ -38,7 +38,7 @@ pub struct BaselineArgs {
     /// `mask-oracle` (the mask learned on the evaluated volumes themselves). Those take minutes. Two share a budget among the
     /// slices of a volume, as many lines a slice on average: `by-position` (of --positions), and `allocation-oracle`, which knows
     /// the truth. Or `all`
-    #[arg(long, value_name = "LIST", default_value = "patterns")]
+    #[arg(long, value_name = "LIST", default_value = PATTERNS)]
     pub baselines: BaselineList,
     /// The mask of `learned-mask`, from `kscout train mask`
     #[arg(long, value_name = "FILE.json")]
@@ -102,6 +102,16 @@ impl Baseline {
 
     fn all() -> impl Iterator<Item = Self> {
         Pattern::ALL.into_iter().map(Self::Pattern).chain(Self::LEARNED)
+    }
+}
+
+/// The name of all patterns in a list.
+const PATTERNS: &str = "patterns";
+
+impl Default for BaselineList {
+    /// The patterns.
+    fn default() -> Self {
+        PATTERNS.parse().expect("a name that is known")
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::baselines::{BaselineArgs, Ground};
+use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
@@ -57,6 +57,13 @@ impl MasksArgs {
         }
         if self.by_baseline && self.baselines.baselines.0.len() != 1 {
             return Err("--by-baseline: name one baseline with --baselines".into());
+        }
+        let names_one = self.baselines.mask.is_some() || self.baselines.positions.is_some();
+        if !self.by_baseline && (names_one || self.baselines.baselines != BaselineList::default()) {
+            return Err(
+                "--baselines, --mask and --positions: only with --by-baseline; without it the file's policy chooses"
+                    .into(),
+            );
         }
         let file = BlobFile::read(&self.model)?;
         let model = file.model()?;

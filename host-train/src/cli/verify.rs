@@ -126,6 +126,13 @@ fn slice_policy_table(
     let graph = model.slice_policy().ok_or("the file holds no slice policy; leave --slice-policy out")?;
     let (policy, meta) = load_slice_policy(dir, device)?;
     expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
+    if !model.line_order().eq(meta.line_order.iter().copied()) {
+        return Err(format!(
+            "{}: its policy was trained with lines in another order than the file measures them; export it again",
+            dir.display()
+        )
+        .into());
+    }
     let volumes = measure(data, options.split, &options.protocol, options.seed);
     let hearts = follow(model, &volumes, Course::dice(&line_order(model)))?;
     let titles = ["lines on average", "slices chosen", "equal", "float Dice", "int8 Dice"];

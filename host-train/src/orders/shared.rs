@@ -57,6 +57,7 @@ impl LineOrder for PositionOrder {
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let width = volume.slices.first().map_or(0, |slice| slice.slice.width);
         let order = continued(&self.plans.line_order, width);
+        afford(self.name(), &order, budget)?;
         Ok(prefixes(&order, &self.plans.plan(budget).lines(volume.slices.len(), order.len())))
     }
 }
@@ -74,10 +75,19 @@ impl LineOrder for AllocationOracle<'_> {
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let order = centre_out(self.model.width());
+        afford(self.name(), &order, budget)?;
         let hearts = follow(self.model, std::slice::from_ref(volume), Course::dice(&order))?;
         let lines = Oracle { ahead: ORACLE_AHEAD }.share(&hearts, budget);
         Ok(lines.iter().flat_map(|lines| prefixes(&order, lines)).collect())
     }
+}
+
+/// Refuses a budget that the slices cannot spend.
+fn afford(name: &'static str, order: &[u16], budget: usize) -> Result<(), OrderError> {
+    if budget > order.len() {
+        return Err(OrderError::TooFew { name, has: order.len(), asked: budget });
+    }
+    Ok(())
 }
 
 fn prefixes(order: &[u16], lines: &[usize]) -> Vec<Vec<u16>> {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kscout_core::volume::MOST_SLICES;
+
 use super::augment::Refusal;
 use super::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -24,6 +26,16 @@ pub enum TrainError {
     /// The data set has no slices to train on.
     #[error("{0}: no training slices; import with --split auto or --split train")]
     NoSlices(PathBuf),
+    /// A volume that the core cannot scan as one.
+    #[error("{path}: {volume} has {slices} slices; slices share a budget in volumes of at most {MOST_SLICES}")]
+    Slices {
+        /// The data set.
+        path: PathBuf,
+        /// The volume.
+        volume: String,
+        /// How many it has.
+        slices: usize,
+    },
     /// The images do not suit the network.
     #[error(
         "{path}: images of {height}x{width}; {network} and the core take sides of 32, 64, 128, 256 or 512 (import with --size 128)"

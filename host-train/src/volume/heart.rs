@@ -50,15 +50,15 @@ impl Tally {
         }
     }
 
-    /// Dice of each structure, `None` where there is nothing of it.
+    /// Dice of each structure, `None` where it is neither there nor found.
     pub fn dice(&self) -> [Option<f64>; STRUCTURES] {
         std::array::from_fn(|s| {
             let all = f64::from(self.found[s] + self.truth[s]);
-            (self.truth[s] > 0).then(|| 2.0 * f64::from(self.hits[s]) / all)
+            (all > 0.0).then(|| 2.0 * f64::from(self.hits[s]) / all)
         })
     }
 
-    /// Mean Dice of the structures that there are; 1 where there are none.
+    /// Mean Dice of the structures that are there or found; 1 where there are none.
     pub fn mean_dice(&self) -> f64 {
         let dice: Vec<f64> = self.dice().into_iter().flatten().collect();
         if dice.is_empty() { 1.0 } else { dice.iter().sum::<f64>() / dice.len() as f64 }
@@ -170,9 +170,11 @@ mod tests {
     const VOLUME: Tally = Tally { hits: [30, 10, 0], found: [40, 20, 0], truth: [40, 20, 0] };
 
     #[test]
-    fn a_structure_that_is_not_there_does_not_count() {
+    fn a_structure_that_is_not_there_counts_only_where_it_is_found() {
         assert_eq!(VOLUME.dice(), [Some(0.75), Some(0.5), None]);
         assert_eq!(VOLUME.mean_dice(), 0.625);
+        let found = Tally { found: [40, 20, 3], ..VOLUME };
+        assert_eq!(found.dice(), [Some(0.75), Some(0.5), Some(0.0)]);
         assert_eq!(Tally::default().mean_dice(), 1.0);
     }
 

@@ -60,7 +60,7 @@ impl<'a> Recipe<'a> {
                      --set masks.favour_few=2.0 --set masks.centre=0.7",
             tune: "",
             mask: if quick {
-                "--volumes 1 --candidates 6 --budget 6"
+                "--volumes 1 --candidates 24 --budget 24"
             } else {
                 "--volumes 60 --candidates 64 --budget 24"
             },
@@ -81,7 +81,7 @@ impl<'a> Recipe<'a> {
             tune: "--set network=unext --set protocol=igs --set batch=8 --set crop=160 --set clip_norm=1.0 \
                    --set validate_lines=[32,16]",
             mask: if quick {
-                "--volumes 1 --candidates 6 --budget 6"
+                "--volumes 1 --candidates 32 --budget 32"
             } else {
                 "--volumes 24 --candidates 48 --budget 32"
             },

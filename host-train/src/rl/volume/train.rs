@@ -8,6 +8,7 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use kscout_core::model::{Model, Reconstruction};
+use kscout_core::volume::MOST_SLICES;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand::seq::IndexedRandom;
@@ -75,6 +76,7 @@ pub fn train_slice_policy(
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()).into());
     }
+    expect_slices(data)?;
     let (graph, reconstruction) = load_reward_segmenter(data, reward, &config.protocol, device)?;
     let blob = export::segmenter_in_memory(data, &graph, (&protocol, reconstruction), config.seed)?;
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
@@ -86,6 +88,13 @@ pub fn train_slice_policy(
     let line_order = if mask.is_some() { order } else { Vec::new() };
     let trainer = Trainer { config, reconstruction, hearts, validation, out, device: device.clone(), line_order };
     trainer.run(data, found)
+}
+
+/// Refuses volumes that the core cannot scan.
+fn expect_slices(data: &Dataset) -> Result<(), TrainError> {
+    let volumes = [Split::Train, Split::Val].into_iter().flat_map(|split| data.volumes(split));
+    let Some(large) = volumes.into_iter().find(|volume| volume.slices.len() > MOST_SLICES) else { return Ok(()) };
+    Err(TrainError::Slices { path: data.dir().to_owned(), volume: large.name(), slices: large.slices.len() })
 }
 
 /// The training volumes, each varied `copies` times, followed line by line.
