@@ -64,10 +64,14 @@ fn tune_toml_is_accepted() {
 }
 
 #[test]
-fn igs_toml_is_accepted() {
-    let igs: RewardConfig = config::load(Some(&file("igs.toml")), &[]).unwrap();
-    igs.check_values().unwrap();
-    assert_eq!(igs.protocol, "igs");
+fn the_configs_of_the_igs_protocol_are_accepted() {
+    let load = |name: &str| config::load::<RewardConfig>(Some(&file(name)), &[]).unwrap();
+    let (first, tuned) = (load("igs.toml"), load("igs-tune.toml"));
+    for config in [&first, &tuned] {
+        config.check_values().unwrap();
+        assert_eq!((config.protocol.as_str(), config.spec()), ("igs", first.spec()));
+    }
+    assert!(tuned.masks.given > 0.5, "most samples are seen through the given masks");
 }
 
 #[test]

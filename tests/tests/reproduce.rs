@@ -36,6 +36,8 @@ fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
         assert!(fs::metadata(&written).is_ok_and(|found| found.len() > 100), "{}", written.display());
     }
     assert_eq!(run(EXE, &reproduce).succeeded(), "", "all is done");
+    let whole: Vec<&str> = reproduce.iter().copied().filter(|word| *word != "--quick").collect();
+    run(EXE, &whole).refused(&["step `reward`", "other commands", "--out"]);
     fs::remove_file(path("out/done/compare")).unwrap();
     let again = run(EXE, &reproduce).succeeded();
     assert!(again.contains(" kscout compare ") && !again.contains("train"), "what is missing is made again: {again}");

@@ -105,7 +105,7 @@ fn what_cannot_be_scanned_is_refused_in_words() {
     refused("volume.kscout", "patient001/ENDE", &budget, &["patient001/ENDE", "patient001/ED and patient001/ES"]);
     refused("volume.kscout", "patient099/ED", &budget, &["no patient099", "nearest name"]);
     refused("slice.kscout", "patient001/ED", &budget, &["slice.kscout", "no slice policy", "--slice-policy"]);
-    refused("volume.kscout", "patient001/ED", &["--budget", "1"], &["--budget", "patient001/ED", "expected"]);
+    refused("volume.kscout", "patient001/ED", &["--budget", "1"], &["--budget 1", "expected 2 to ", "lines a slice"]);
     refused("volume.kscout", "patient001/ED", &["--budget", "4", "--least-gain", "NaN"], &["--least-gain", "NaN"]);
     refused("volume.kscout", "patient001/ED", &["--budget", "4", "--slice", "patient001/1"], &["--slice", "--volume"]);
     let (data, model) = (job.path("data"), job.path("volume.kscout"));

@@ -12,7 +12,7 @@
 //! | 10 | 2 | S, slices, 1..=32 |
 //! | 12 | 4 | CRC-32 of the whole blob the result was made with |
 //! | 16 | 8 | digest of the host's scan |
-//! | 24 | 2 | budget of the volume, 1..=48 S |
+//! | 24 | 2 | budget of the volume, 1 to S times the smaller of 48 and W |
 //! | 26 | 2 | n, number of measured lines, 0..=budget |
 //! | 28 | 4 | CRC-32 of every other byte of the file |
 //! | 32 | 4 | least gain another line must promise, f32, finite, at least 0 |
@@ -246,7 +246,7 @@ impl Sizes {
         if !(1..=MOST_SLICES).contains(&slices) {
             return Err(CaptureError::Slices { slices });
         }
-        check_budget(budget, slices * MOST_LINES, count)
+        check_budget(budget, slices * MOST_LINES.min(width), count)
     }
 
     /// Every place exists and comes once. `places` gives them from the first.

@@ -262,7 +262,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     }
 
     /// [`propose`](Self::propose), but `None` too when no slice's next line is expected to gain the volume at least
-    /// `least_gain` of mean Dice: the scan is good enough. First lines are always proposed.
+    /// `least_gain`, in the unit of [`expected_gain`](Self::expected_gain): the scan is good enough. First lines are always proposed.
     ///
     /// # Errors
     /// Those of [`propose`](Self::propose).
@@ -272,7 +272,8 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         Ok(next.filter(|&(slice, _)| !judged || self.expected_gain(slice) >= least_gain))
     }
 
-    /// What another line of a slice is expected to gain the volume in mean Dice, as of the last [`propose`](Self::propose).
+    /// What another line of a slice is expected to gain the volume, as of the last [`propose`](Self::propose): mean Dice, where the
+    /// policy was trained on segmentation alone; otherwise the weighted mean of the slices' mean SSIM and mean Dice.
     pub fn expected_gain(&self, slice: usize) -> f32 {
         let (Some(&logit), Some(policy)) = (self.logits.get(slice), self.policy) else { return 0.0 };
         let output = policy.output();

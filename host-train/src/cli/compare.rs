@@ -210,7 +210,11 @@ fn both_scores(all: &[&Read]) -> Result<Table, Failure> {
     let columns = [("lines", Align::Right), ("method", Align::Left), ("SSIM", Align::Right), ("Dice", Align::Right)];
     let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
     let bootstrap = Bootstrap::default();
-    for lines in common(all) {
+    let shared = common(all);
+    if shared.is_empty() {
+        return Err("--trade: no budget that all methods have; evaluate all with the same --budgets".into());
+    }
+    for lines in shared {
         for read in all {
             let volumes = &read.scores[&lines];
             let (ssim, dice) = (bootstrap_mean(&volumes.ssim, &bootstrap)?, bootstrap_mean(&volumes.dice, &bootstrap)?);

@@ -71,7 +71,8 @@ pub struct EvalArgs {
     /// Evaluate N volumes alone, spread evenly over the split; without it all.
     #[arg(long, value_name = "N")]
     limit_volumes: Option<usize>,
-    /// A slice policy's scan of a volume ends early when another line is expected to gain less mean Dice than this
+    /// A slice policy's scan of a volume ends early when no line is expected to gain it this much mean Dice (or SSIM and Dice, as
+    /// the policy was trained)
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model")]
     least_gain: f32,
     /// Slices that panels are drawn of.

@@ -53,7 +53,7 @@ pub struct ScanArgs {
     /// Measure the first lines of a mask from `kscout train mask` instead
     #[arg(long, value_name = "FILE.json", conflicts_with = "pattern")]
     mask: Option<PathBuf>,
-    /// End a volume's scan when no line is expected to gain its mean Dice this much
+    /// End a volume's scan when no line is expected to gain it this much mean Dice (or SSIM and Dice, as the policy was trained)
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume")]
     least_gain: f32,
     /// Draw the scan as a PNG picture

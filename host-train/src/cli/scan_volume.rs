@@ -5,7 +5,7 @@ use std::path::Path;
 use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
 use kscout_core::model::Model;
-use kscout_core::volume::{VolumeScan, volume_arena_bytes_with};
+use kscout_core::volume::{VolumeError, VolumeScan, volume_arena_bytes_with};
 
 use super::Failure;
 use super::scan::{print_dice, write_capture};
@@ -68,8 +68,16 @@ impl VolumeJob<'_> {
         let refused = |error| format!("{file}: {error}");
         let (slices, kernels) = (self.measured.slices.len(), fastest());
         let mut arena = HeapArena::new(volume_arena_bytes_with(self.model, slices, self.budget, &kernels));
-        let mut scan = VolumeScan::with_kernels(self.model, arena.bytes(), slices, self.budget, kernels)
-            .map_err(|error| format!("--budget, {}: {error}", self.volume.name()))?;
+        let mut scan =
+            VolumeScan::with_kernels(self.model, arena.bytes(), slices, self.budget, kernels).map_err(|error| {
+                match error {
+                    VolumeError::Budget { budget, min, max } => {
+                        let [budget, min, max] = [budget, min, max].map(|lines| lines / slices);
+                        format!("--budget {budget}: expected {min} to {max} lines a slice on average")
+                    }
+                    error => format!("{file}: {}: {error}", self.volume.name()),
+                }
+            })?;
         let (mut places, mut samples, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         while let Some((slice, line)) = scan.propose_worth(self.least_gain).map_err(refused)? {
             let measured = self.measured.slices[slice].kspace.line(line);

@@ -173,7 +173,7 @@ fn finite_points(series: &Series) -> impl Iterator<Item = &(f64, Estimate)> {
 struct Axes {
     /// Budgets that occur, upwards.
     budgets: Vec<f64>,
-    /// Few lines matter most, so that a wide span of budgets is drawn by ratio.
+    /// Few lines matter most, so that a wide span of whole numbers is drawn by ratio.
     logarithmic: bool,
     low: f64,
     high: f64,
@@ -194,7 +194,7 @@ impl Axes {
         let high = levels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let step = tick_step((high - low).max(1e-3) / 8.0);
         Some(Self {
-            logarithmic: first > 0.0 && last >= 3.0 * first,
+            logarithmic: plot.x_digits == 0 && first > 0.0 && last >= 3.0 * first,
             budgets,
             low: (low / step).floor() * step,
             high: ((high / step).floor() + 1.0) * step,

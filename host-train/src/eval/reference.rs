@@ -60,7 +60,7 @@ impl Reference {
         ssim(&self.image, image, self.size[0], self.size[1], self.range)
     }
 
-    /// All measures of a reconstruction before its magnitude is taken.
+    /// All measures of a reconstruction before its magnitude is taken; perfect where there is nothing to see.
     ///
     /// # Errors
     /// Those of [`ssim`](Self::ssim).

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use kscout_core::model::{BlobError, GraphKind, Reconstruction};
 use kscout_core::volume::VIEW;
+use kscout_core::volume::scan::MOST_OPINIONS;
 
 use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, Range, calibrate};
@@ -13,15 +14,17 @@ use super::refine::{refine, with_headroom};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
 use crate::net::graph::GraphInput;
+use crate::net::slice_policy::MEMBERS;
 use crate::net::{FloatGraph, Scout, SlicePolicy};
 
 /// Logarithms of gains below this are all the same: nobody measures such a line (after 24 lines a slice, the best that is left is at
 /// -5), and int8 spends its steps on the others.
 const LEAST_OPINION: f32 = -6.0;
 
-/// How often the results of a slice policy's layers are read. The first layer's rounding costs the most decisions; four opinions of
-/// four members are as many as the core takes.
+/// How often the results of a slice policy's layers are read. The first layer's rounding costs the most decisions; the last
+/// layer is read as often as the core takes opinions.
 const READINGS: [usize; 3] = [2, 1, 4];
+const _: () = assert!(MEMBERS * READINGS[2] <= MOST_OPINIONS);
 
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +130,7 @@ pub fn quantised_slice_policy(policy: &SlicePolicy, views: &[[i8; VIEW]]) -> Res
     let mut members: Vec<Layers> = policy.graphs().into_iter().map(in_a_row).collect();
     let opinions = members.iter().filter_map(|member| member.run(&samples).pop());
     let range = opinions.map(|opinions| Range::of(&opinions)).reduce(Range::union).unwrap_or_default();
-    let range = with_headroom(Range { low: range.low.max(LEAST_OPINION), ..range });
+    let range = with_headroom(Range { low: range.low.max(LEAST_OPINION).min(range.high), ..range });
     let mut ranges: Vec<Range> =
         members.iter_mut().flat_map(|member| refine(member, &samples, range, &READINGS)).collect();
     ranges.resize(ranges.len() + members.len() - 1, range);

@@ -17,7 +17,8 @@ use super::graph::{FloatGraph, FloatOp, GraphInput};
 use super::lower;
 
 const WIDTHS: [usize; 2] = [48, 32];
-const MEMBERS: usize = 4;
+/// Networks that a slice policy is made of.
+pub const MEMBERS: usize = 4;
 
 /// Two layers over a view.
 #[derive(Module, Debug)]

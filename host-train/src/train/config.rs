@@ -199,6 +199,8 @@ impl RewardConfig {
     }
 
     fn check_network(&self) -> Result<(), Refusal> {
+        let expected = "0 (whole slices) or a multiple of 32, which every network can halve";
+        expect(self.crop.is_multiple_of(32), "crop", expected)?;
         let most = format!("at most {WIDEST} (0: as published), which is what the core can run");
         expect(self.network_width <= WIDEST, "network_width", &most)
     }
@@ -272,10 +274,8 @@ impl RewardConfig {
                 network: self.network.to_string(),
             });
         }
-        let smaller = self.crop <= data.height().min(data.width());
-        let whole =
-            format!("0 (whole slices) or a multiple of 32 up to the slices' {} x {}", data.height(), data.width());
-        expect(smaller && self.crop.is_multiple_of(32), "crop", &whole)?;
+        let side = data.height().min(data.width());
+        expect(self.crop <= side, "crop", &format!("at most {side}, the slices' smaller side"))?;
         Ok(protocol)
     }
 }
@@ -317,6 +317,7 @@ mod tests {
             ("accumulate", "accumulate=3"),
             ("accumulate", "accumulate=0"),
             ("network_width", "network_width=129"),
+            ("crop", "crop=33"),
             ("ema_decay", "ema_decay=1"),
             ("loss_scale", "loss_scale=0"),
             ("min_learning_rate", "min_learning_rate=1"),

@@ -66,6 +66,7 @@ impl Tally {
 
     /// What replacing the part `old` by `new` gains in mean Dice, to first order: the mean over structures of
     /// `(2 dTP - d dP) / (P + T)`, d being the volume's Dice. Gains of different slices add up.
+    /// A structure that is not there has a Dice of 0 or none, which has no first order: it adds nothing.
     pub fn gain(&self, old: &Self, new: &Self) -> f64 {
         let gain = |(s, dice): (usize, Option<f64>)| {
             let all = f64::from(self.found[s] + self.truth[s]);

@@ -3,7 +3,8 @@
 use super::heart::{Heart, Tally};
 use kscout_core::volume::{FIRST_LINES, Glimpse, MOST_LINES, VIEW, write_view};
 
-/// How reconstruction and segmentation count in what a volume's scan is worth.
+/// How reconstruction and segmentation count in what a volume's scan is worth. Slice policies are trained with weights whose sum
+/// is 1, so that what they expect of a line is of one size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
     /// Of the mean SSIM of the slices.

@@ -94,7 +94,7 @@ fn a_wrong_field_is_named() {
     assert_eq!(error(&edited(8, &[1, 2])), CaptureError::Size { height: 2, width: 513 });
     assert_eq!(error(&edited(10, &[0, 0])), CaptureError::Slices { slices: 0 });
     assert_eq!(error(&edited(10, &[33, 0])), CaptureError::Slices { slices: 33 });
-    assert_eq!(error(&edited(24, &[97, 0])), CaptureError::Budget { budget: 97, most: 96 });
+    assert_eq!(error(&edited(24, &[97, 0])), CaptureError::Budget { budget: 97, most: 8 });
     assert_eq!(error(&edited(26, &[6, 0])), CaptureError::LineCount { count: 6, budget: 5 });
     assert_eq!(error(&edited(26, &[2, 0])), CaptureError::Length { expected: 80, found: 104 });
     assert_eq!(error(&edited(44, &[2, 0])), CaptureError::Slice { slice: 2, slices: 2 });

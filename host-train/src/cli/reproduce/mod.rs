@@ -62,18 +62,30 @@ impl ReproduceArgs {
         }
         let done = self.out.join("done");
         fs::create_dir_all(&done).map_err(|error| format!("{}: {error}", done.display()))?;
+        // What a step has made depends on all steps before it, and on their configurations.
+        let mut history = String::new();
         for (number, step) in steps.iter().enumerate() {
             let marker = done.join(&step.name);
             let command = step.arguments.join(" ");
-            // A step of other arguments is another step.
-            if fs::read_to_string(&marker).is_ok_and(|done| done == command) {
-                continue;
+            history += &format!("kscout {command}\n{}", step.configuration()?);
+            match fs::read_to_string(&marker) {
+                Ok(made) if made == history => continue,
+                Ok(_) => return Err(self.holds_others(step)),
+                Err(_) => {}
             }
             println!("[{} of {}] kscout {}", number + 1, steps.len(), command);
             execute(step)?;
-            write_atomically(&marker, command.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
+            write_atomically(&marker, history.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
         }
         Ok(())
+    }
+
+    fn holds_others(&self, step: &Step) -> Failure {
+        let (out, step) = (self.out.display(), &step.name);
+        format!(
+            "{out}: what step `{step}` left there was made by other commands or configurations; choose another --out"
+        )
+        .into()
     }
 }
 

@@ -1,11 +1,13 @@
 //! The steps of a protocol's tables.
 
+use std::fs;
 use std::path::Path;
 
 /// Seeds of the slice policy.
 const SEEDS: [u64; 3] = [1, 2, 3];
-/// Ratios of reconstruction to segmentation in the reward, besides segmentation alone: a name, lambda1 and lambda2.
-const RATIOS: [(&str, &str, &str); 4] = [("1-4", "0.25", "1"), ("1-1", "1", "1"), ("4-1", "4", "1"), ("1-0", "1", "0")];
+/// Ratios of reconstruction to segmentation in the reward: a name, lambda1 and lambda2.
+const RATIOS: [(&str, &str, &str); 5] =
+    [("0-1", "0", "1"), ("1-4", "1", "4"), ("1-1", "1", "1"), ("4-1", "4", "1"), ("1-0", "1", "0")];
 
 /// A command, and the name under which it is remembered as done.
 pub struct Step {
@@ -13,6 +15,14 @@ pub struct Step {
     pub name: String,
     /// What follows the program's name.
     pub arguments: Vec<String>,
+}
+
+impl Step {
+    /// The text of the configuration that the step reads; empty where it reads none.
+    pub fn configuration(&self) -> Result<String, String> {
+        let path = self.arguments.iter().skip_while(|word| *word != "--config").nth(1);
+        path.map_or(Ok(String::new()), |path| fs::read_to_string(path).map_err(|error| format!("{path}: {error}")))
+    }
 }
 
 /// Where things lie: `DATA`, `OUT` and `CONFIGS` in the commands.
@@ -36,7 +46,7 @@ pub struct Recipe<'a> {
     budgets: &'static str,
     /// The first segmenter's configuration and keys.
     reward: &'static str,
-    /// Keys of the segmenters that are tuned to a method's masks.
+    /// The configuration of the segmenters that are tuned to a method's masks.
     tune: &'static str,
     /// Options of the learned mask.
     mask: &'static str,
@@ -58,7 +68,7 @@ impl<'a> Recipe<'a> {
             budgets: "6,8,12,16,24",
             reward: "--config CONFIGS/reward.toml --set max_minutes=38 --set masks.min_fraction=0.015 \
                      --set masks.favour_few=2.0 --set masks.centre=0.7",
-            tune: "",
+            tune: "--config CONFIGS/tune.toml",
             mask: if quick {
                 "--volumes 1 --candidates 24 --budget 24"
             } else {
@@ -78,8 +88,7 @@ impl<'a> Recipe<'a> {
             protocol: "--protocol igs",
             budgets: "16,32",
             reward: "--config CONFIGS/igs.toml",
-            tune: "--set network=unext --set protocol=igs --set batch=8 --set crop=160 --set clip_norm=1.0 \
-                   --set validate_lines=[32,16]",
+            tune: "--config CONFIGS/igs-tune.toml",
             mask: if quick {
                 "--volumes 1 --candidates 32 --budget 32"
             } else {
@@ -120,13 +129,14 @@ impl<'a> Recipe<'a> {
         let positions = "--baselines by-position --positions OUT/slices-position/positions.json";
         steps.push(self.evaluated("position", "tuned-position", positions));
         for seed in SEEDS {
-            steps.extend(self.played(&format!("policy-{seed}"), &format!("--set seed={seed}")));
+            let positions = format!("--baselines by-position --positions OUT/slices-policy-{seed}/positions.json");
+            steps.extend(self.played(&format!("policy-{seed}"), &format!("--set seed={seed}"), &positions));
         }
         steps.push(self.compared());
         if self.ratios {
             for (name, lambda1, lambda2) in RATIOS {
                 let keys = format!("--set lambda1={lambda1} --set lambda2={lambda2} --set updates=0");
-                steps.extend(self.played(&format!("lambda-{name}"), &keys));
+                steps.extend(self.played(&format!("lambda-{name}"), &keys, "--baselines centre-out"));
             }
             steps.push(self.traded());
         }
@@ -147,20 +157,20 @@ impl<'a> Recipe<'a> {
     /// A segmenter's training.
     fn trained(&self, name: &str, options: &str) -> Step {
         let quick = if self.quick {
-            "--set steps=2 --set batch=4 --set warmup=1 --set validate_every=2 --set max_minutes=0"
+            "--set network_width=8 --set steps=2 --set batch=4 --set warmup=1 --set validate_every=2 --set max_minutes=0"
         } else {
             ""
         };
-        let command = format!("train reward --data DATA --out OUT/{name} --resume {options} {quick}");
-        self.step(name, &command)
+        self.step(name, &format!("train reward --data DATA --out OUT/{name} --resume {options} {quick}"))
     }
 
+    /// The file `name`, of the segmenter `reward`.
     fn exported(&self, name: &str, reward: &str, options: &str) -> Step {
-        let protocol = self.protocol;
         let command = format!(
-            "export --reward OUT/{reward}/last --data DATA --target x86-64 --out OUT/{name}.kscout {protocol} {options}"
+            "export --reward OUT/{reward}/last --data DATA --target x86-64 --out OUT/{name}.kscout {} {options}",
+            self.protocol
         );
-        self.step(name, &command)
+        self.step(&format!("export-{name}"), &command)
     }
 
     /// A slice policy on the segmenter `reward`.
@@ -170,9 +180,10 @@ impl<'a> Recipe<'a> {
         } else {
             ""
         };
+        // The last of two values counts, so that what a step leaves out stays out.
         let command = format!(
             "train policy --config CONFIGS/volume-policy.toml --reward OUT/{reward}/last --data DATA --out OUT/{name} \
-             --resume {} {options} {quick}",
+             --resume {} {quick} {options}",
             self.slices
         );
         self.step(name, &command)
@@ -184,12 +195,12 @@ impl<'a> Recipe<'a> {
             "masks --model OUT/{model}.kscout --data DATA --out OUT/masks-{name}.csv --budgets {} {} {method}",
             self.given, self.protocol
         );
-        let options =
-            format!("--config CONFIGS/tune.toml --init OUT/reward/last --masks OUT/masks-{name}.csv {}", self.tune);
+        let options = format!("{} --init OUT/reward/last --masks OUT/masks-{name}.csv", self.tune);
         let tuned = format!("tuned-{name}");
         [self.step(&format!("masks-{name}"), &masks), self.trained(&tuned, &options), self.exported(&tuned, &tuned, "")]
     }
 
+    /// The scores of `baselines` and of the file's policy.
     fn evaluated(&self, name: &str, model: &str, baselines: &str) -> Step {
         let command = format!(
             "eval --model OUT/{model}.kscout --data DATA --budgets {} --out OUT/eval-{name} {} {baselines}",
@@ -198,14 +209,13 @@ impl<'a> Recipe<'a> {
         self.step(&format!("eval-{name}"), &command)
     }
 
-    /// A slice policy on the segmenter tuned to a policy's masks, its file, and its evaluation.
-    fn played(&self, name: &str, keys: &str) -> [Step; 3] {
+    /// A slice policy on the segmenter tuned to a policy's masks, its file, and its evaluation beside `baselines`.
+    fn played(&self, name: &str, keys: &str, baselines: &str) -> [Step; 3] {
         let slices = format!("slices-{name}");
-        let positions = format!("--baselines by-position --positions OUT/{slices}/positions.json");
         [
             self.policy(&slices, "tuned-policy", &format!("--mask OUT/mask.json {keys}")),
             self.exported(name, "tuned-policy", &format!("--slice-policy OUT/{slices}/last")),
-            self.evaluated(name, name, &positions),
+            self.evaluated(name, name, baselines),
         ]
     }
 
@@ -219,8 +229,8 @@ impl<'a> Recipe<'a> {
 
     /// SSIM against Dice.
     fn traded(&self) -> Step {
-        let ratios: String = RATIOS.map(|(name, ..)| format!(" OUT/eval-lambda-{name}:policy")).concat();
-        let with = "--with OUT/eval-policy-1:policy --out OUT/trade.md --trade OUT/trade.png";
-        self.step("trade", &format!("compare{ratios} {with}"))
+        let [dice, others @ ..] = RATIOS.map(|(name, ..)| format!(" OUT/eval-lambda-{name}:policy"));
+        let pictures = "--out OUT/trade.md --trade OUT/trade.png";
+        self.step("trade", &format!("compare{} --with{dice} {pictures}", others.concat()))
     }
 }

@@ -70,7 +70,8 @@ pub struct VolumeConfig {
     pub max_gradient: f64,
     /// An update ends early when the policy has moved this far (KL divergence).
     pub target_kl: f64,
-    /// Weight of reconstruction in the reward: the gain of the slices' mean SSIM.
+    /// Weight of reconstruction in the reward: the gain of the slices' mean SSIM. Only its ratio to `lambda2` counts. Lines by
+    /// position and the oracle go by Dice whatever the weights are.
     pub lambda1: f64,
     /// Weight of segmentation in the reward: the gain of the volume's mean Dice.
     pub lambda2: f64,
@@ -120,9 +121,10 @@ impl VolumeConfig {
         shared.check(width)
     }
 
-    /// What a scan is worth.
+    /// What a scan is worth: the weights, with a sum of 1.
     pub fn weights(&self) -> Weights {
-        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
+        let sum = self.lambda1 + self.lambda2;
+        Weights { lambda1: self.lambda1 / sum, lambda2: self.lambda2 / sum }
     }
 
     /// The numbers of an update.
@@ -180,6 +182,13 @@ impl Default for VolumeConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_ratio_of_the_weights_counts() {
+        let weights = |lambda1, lambda2| VolumeConfig { lambda1, lambda2, ..VolumeConfig::default() }.weights();
+        assert_eq!(weights(0.0, 0.05), Weights::DICE);
+        assert_eq!(weights(3.0, 1.0), Weights { lambda1: 0.75, lambda2: 0.25 });
+    }
 
     #[test]
     fn values_out_of_range_are_refused_by_their_keys() {
