@@ -9,13 +9,14 @@ const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
 
 /// Makes the tables of `protocol`, checks that they hold what they are to, and that nothing is done twice.
-fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
+fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], files: &[&str]) {
     let tmp = tempfile::tempdir().unwrap();
     let path = |name: &str| tmp.path().join(name).display().to_string();
     let (data, out) = (path("data"), path("out"));
     run(EXE, ["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", size]).succeeded();
-    let options = ["--protocol", protocol, "--data", &data, "--out", &out, "--configs", CONFIGS, "--quick"];
-    let reproduce = [&["reproduce"], &options[..]].concat();
+    let recipe = ["reproduce", "--protocol", protocol, "--reconstruction", reconstruction];
+    let options = ["--data", &data, "--out", &out, "--configs", CONFIGS, "--quick"];
+    let reproduce = [&recipe[..], &options].concat();
     let printed = run(EXE, &reproduce).succeeded();
     let commands = run(EXE, [&reproduce[..], &["--dry-run"]].concat()).succeeded();
     let steps = commands.lines().count();
@@ -31,6 +32,8 @@ fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
             assert_eq!(rows.count(), 3, "{method} at {budget} lines, for each of three seeds: {table}");
         }
     }
+    let report = fs::read_to_string(path("out/eval-policy-1/report.md")).unwrap();
+    assert!(report.contains(&format!(" {reconstruction} images")), "{report}");
     for file in files {
         let written = Path::new(&out).join(file);
         assert!(fs::metadata(&written).is_ok_and(|found| found.len() > 100), "{}", written.display());
@@ -46,10 +49,10 @@ fn reproduces(protocol: &str, size: &str, budgets: &[&str], files: &[&str]) {
 #[test]
 fn the_tables_of_the_scanner_protocol_come_out_of_data_and_configs() {
     let files = ["compare.png", "trade.md", "trade.png", "policy-1.kscout", "eval-policy-1/report.md"];
-    reproduces("scanner", "128", &["6", "8", "12", "16", "24"], &files);
+    reproduces(["scanner", "zero-filled", "128"], &["6", "8", "12", "16", "24"], &files);
 }
 
 #[test]
 fn the_tables_of_the_igs_protocol_come_out_of_data_and_configs() {
-    reproduces("igs", "256", &["16", "32"], &["compare.png", "policy-3.kscout", "eval-mask/results.csv"]);
+    reproduces(["igs", "homodyne", "256"], &["16", "32"], &["compare.png", "policy-3.kscout", "eval-mask/results.csv"]);
 }

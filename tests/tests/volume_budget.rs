@@ -197,9 +197,9 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
 
 #[test]
 fn the_recipe_of_the_results_is_made_of_commands_that_exist() {
-    for protocol in ["scanner", "igs"] {
-        let reproduce = ["reproduce", "--protocol", protocol, "--data", "D", "--out", "O", "--dry-run"];
-        let printed = kscout(&reproduce).succeeded();
+    for recipe in [["scanner", "zero-filled"], ["igs", "zero-filled"], ["igs", "homodyne"]] {
+        let of = ["reproduce", "--protocol", recipe[0], "--reconstruction", recipe[1]];
+        let printed = kscout(&[&of[..], &["--data", "D", "--out", "O", "--dry-run"]].concat()).succeeded();
         let commands: Vec<&str> = printed.lines().collect();
         assert!(commands.len() > 25, "{printed}");
         each_step_is_made_of_what_came_before(&commands);

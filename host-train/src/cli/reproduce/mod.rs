@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
+use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
 use crate::eval::atomic::write_atomically;
@@ -25,7 +26,7 @@ enum Tables {
 /// `kscout reproduce`.
 #[derive(Args)]
 #[command(
-    after_help = "Steps that are done are not done again, and a training that was cut off goes on. Either protocol takes two to three hours on two cores; to see that every step runs, --quick takes minutes.\n\nExamples:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner\n  kscout data import --spacing native --size 256 acdc/training data/acdc256\n  kscout reproduce --protocol igs --data data/acdc256 --out runs/igs"
+    after_help = "Steps that are done are not done again, and a training that was cut off goes on. A recipe takes hours on two cores; to see that every step runs, --quick takes minutes.\n\nExamples:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner\n  kscout data import --spacing native --size 256 acdc/training data/acdc256\n  kscout reproduce --protocol igs --reconstruction homodyne --data data/acdc256 --out runs/igs-homodyne"
 )]
 pub struct ReproduceArgs {
     /// Which tables
@@ -37,6 +38,9 @@ pub struct ReproduceArgs {
     /// Folder for everything that is made
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// How images are made of the measured lines: zero-filled, homodyne or half-homodyne; a folder for each
+    #[arg(long, value_name = "NAME", default_value = "zero-filled")]
+    reconstruction: Reconstruction,
     /// Where the configurations are
     #[arg(long, value_name = "DIR", default_value = "configs")]
     configs: PathBuf,
@@ -53,8 +57,8 @@ impl ReproduceArgs {
     pub fn run(self) -> Result<(), Failure> {
         let folders = Folders { data: &self.data, out: &self.out, configs: &self.configs };
         let steps = match self.protocol {
-            Tables::Scanner => Recipe::scanner(folders, self.quick).steps(),
-            Tables::Igs => Recipe::igs(folders, self.quick).steps(),
+            Tables::Scanner => Recipe::scanner(folders, self.reconstruction, self.quick).steps(),
+            Tables::Igs => Recipe::igs(folders, self.reconstruction, self.quick).steps(),
         };
         if self.dry_run {
             steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));

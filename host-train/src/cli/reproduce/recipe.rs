@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use kscout_core::kspace::Reconstruction;
+
 /// Seeds of the slice policy.
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Ratios of reconstruction to segmentation in the reward: a name, lambda1 and lambda2.
@@ -44,7 +46,9 @@ pub struct Recipe<'a> {
     protocol: &'static str,
     /// Budgets of the tables.
     budgets: &'static str,
-    /// The first segmenter's configuration and keys.
+    /// How images are made of the measured lines.
+    reconstruction: Reconstruction,
+    /// The first segmenter's configuration and keys; it learns on zero-filled images.
     reward: &'static str,
     /// The configuration of the segmenters that are tuned to a method's masks.
     tune: &'static str,
@@ -60,10 +64,11 @@ pub struct Recipe<'a> {
 
 impl<'a> Recipe<'a> {
     /// The scanner protocol.
-    pub fn scanner(folders: Folders<'a>, quick: bool) -> Self {
+    pub fn scanner(folders: Folders<'a>, reconstruction: Reconstruction, quick: bool) -> Self {
         Self {
             folders,
             quick,
+            reconstruction,
             protocol: "",
             budgets: "6,8,12,16,24",
             reward: "--config CONFIGS/reward.toml --set max_minutes=38 --set masks.min_fraction=0.015 \
@@ -81,10 +86,11 @@ impl<'a> Recipe<'a> {
     }
 
     /// The protocol of the IGS paper.
-    pub fn igs(folders: Folders<'a>, quick: bool) -> Self {
+    pub fn igs(folders: Folders<'a>, reconstruction: Reconstruction, quick: bool) -> Self {
         Self {
             folders,
             quick,
+            reconstruction,
             protocol: "--protocol igs",
             budgets: "16,32",
             reward: "--config CONFIGS/igs.toml",
@@ -103,9 +109,15 @@ impl<'a> Recipe<'a> {
 
     /// All steps, in order.
     pub fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![
-            self.trained("reward", self.reward),
-            self.exported("base", "reward", ""),
+        let mut steps = vec![self.trained("reward", self.reward)];
+        let first = self.first();
+        if first != "reward" {
+            // The same weights, said to be for other images: a step at next to no learning rate.
+            let options = "--set steps=1 --set learning_rate=1e-9 --set warmup=0 --init OUT/reward/last";
+            steps.push(self.trained(first, &format!("{} {options} {}", self.reward, self.images())));
+        }
+        steps.extend([
+            self.exported("base", first, ""),
             self.step(
                 "mask",
                 &format!(
@@ -113,8 +125,8 @@ impl<'a> Recipe<'a> {
                     self.mask, self.protocol
                 ),
             ),
-            self.policy("slices-0", "reward", "--set updates=0"),
-        ];
+            self.policy("slices-0", first, "--set updates=0"),
+        ]);
         steps.extend(self.tuned("centre", "base", "--by-baseline --baselines centre-out"));
         steps.extend(self.tuned("mask", "base", "--by-baseline --baselines learned-mask --mask OUT/mask.json"));
         let positions = "--by-baseline --baselines by-position --positions OUT/slices-0/positions.json";
@@ -141,6 +153,16 @@ impl<'a> Recipe<'a> {
             steps.push(self.traded());
         }
         steps
+    }
+
+    /// The segmenter that masks are learned with and all others begin as.
+    fn first(&self) -> &'static str {
+        if self.reconstruction == Reconstruction::ZeroFilled { "reward" } else { "start" }
+    }
+
+    /// The key of the segmenters' images.
+    fn images(&self) -> String {
+        format!("--set reconstruction={}", self.reconstruction)
     }
 
     fn step(&self, name: &str, command: &str) -> Step {
@@ -195,7 +217,8 @@ impl<'a> Recipe<'a> {
             "masks --model OUT/{model}.kscout --data DATA --out OUT/masks-{name}.csv --budgets {} {} {method}",
             self.given, self.protocol
         );
-        let options = format!("{} --init OUT/reward/last --masks OUT/masks-{name}.csv", self.tune);
+        let (first, images) = (self.first(), self.images());
+        let options = format!("{} --init OUT/{first}/last --masks OUT/masks-{name}.csv {images}", self.tune);
         let tuned = format!("tuned-{name}");
         [self.step(&format!("masks-{name}"), &masks), self.trained(&tuned, &options), self.exported(&tuned, &tuned, "")]
     }
