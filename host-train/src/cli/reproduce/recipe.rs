@@ -98,11 +98,11 @@ impl<'a> Recipe<'a> {
             mask: if quick {
                 "--volumes 1 --candidates 32 --budget 32"
             } else {
-                "--volumes 24 --candidates 48 --budget 32"
+                "--volumes 10 --candidates 40 --budget 32"
             },
             given: "12,16,24,32",
-            slices: "--set protocol=igs --set copies=4 --set min_budget=8 --set max_budget=32 \
-                     --set validate_lines=[16,32]",
+            slices: "--set protocol=igs --set copies=2 --set updates=10 --set validate_every=10 --set min_budget=8 \
+                     --set max_budget=32 --set validate_lines=[16,32]",
             ratios: false,
         }
     }

@@ -9,7 +9,7 @@ use super::layers::{Layer, Layers};
 /// No unit grows by more than one over this: one that calibration has seen little of may go further than it did there.
 const LEAST: f32 = 0.35;
 
-/// Brings the units of every hidden layer to the same largest value over `samples`.
+/// Brings the units of every hidden layer to the same largest value over `samples`, but none by more than a factor of about three.
 pub fn equalise(layers: &mut Layers, samples: &[f32]) {
     let results = layers.run(samples);
     for (number, results) in results.iter().enumerate() {

@@ -70,7 +70,7 @@ pub fn round(layer: &mut Layer, inputs: &Covariance) {
 
 fn round_row(weights: &mut [f32], inputs: &Covariance) {
     let mut order: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] != 0.0).collect();
-    // Those that vary most come first, that is last, when no error is made yet.
+    // Ascending, because rounding goes from the last to the first: the input that varies most is rounded before any error is made.
     order.sort_by(|&a, &b| inputs.at(a, a).total_cmp(&inputs.at(b, b)));
     let sizes = |i: &usize, j: &usize| weights[*i].abs().total_cmp(&weights[*j].abs());
     let Some(largest) = order.iter().copied().max_by(sizes) else { return };
