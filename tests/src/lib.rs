@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the binary, run as a user would, golden vectors, and where ACDC lies.
 
 pub mod golden;
+pub mod job;
 pub mod pytorch_file;
 pub mod small_model;
 pub mod small_volume;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use kscout_tests::job::Job;
 use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -11,38 +12,23 @@ fn kscout(args: &[&str]) -> Ran {
     run(EXE, args)
 }
 
-/// A phantom data set, a barely trained segmenter and its file, in a folder of their own.
-struct Job {
-    tmp: tempfile::TempDir,
+/// A phantom data set and a barely trained segmenter.
+fn job() -> Job {
+    let job = Job::new(EXE, 5, 3, 64);
+    let small = ["steps=12", "batch=4", "warmup=2", "validate_every=12", "validate_lines=[64]"];
+    job.train_reward("reward", &small, &[]).succeeded();
+    job
 }
 
-impl Job {
-    fn new() -> Self {
-        let job = Self { tmp: tempfile::tempdir().unwrap() };
-        let (data, reward) = (job.path("data"), job.path("reward"));
-        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", "64"]).succeeded();
-        let mut train = vec!["train", "reward", "--data", &data, "--out", &reward];
-        for set in ["steps=12", "batch=4", "warmup=2", "validate_every=12", "validate_lines=[64]"] {
-            train.extend(["--set", set]);
-        }
-        kscout(&train).succeeded();
-        job
-    }
+fn learn_mask(job: &Job, options: &[&str]) -> Ran {
+    let [data, reward] = ["data", "reward"].map(|name| job.path(name));
+    job.run(&[&["train", "mask", "--reward", &reward, "--data", &data][..], options].concat())
+}
 
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
-
-    fn mask(&self, options: &[&str]) -> Ran {
-        let (data, reward) = (self.path("data"), self.path("reward"));
-        kscout(&[&["train", "mask", "--reward", &reward, "--data", &data][..], options].concat())
-    }
-
-    fn eval(&self, options: &[&str]) -> Ran {
-        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path("eval"));
-        let usual = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0"];
-        kscout(&[&usual[..], options].concat())
-    }
+fn eval(job: &Job, options: &[&str]) -> Ran {
+    let [data, reward, out] = ["data", "reward", "eval"].map(|name| job.path(name));
+    let usual = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0"];
+    job.run(&[&usual[..], options].concat())
 }
 
 fn json(path: &str) -> serde_json::Value {
@@ -51,15 +37,15 @@ fn json(path: &str) -> serde_json::Value {
 
 #[test]
 fn a_mask_is_learned_and_every_baseline_is_evaluated() {
-    let job = Job::new();
+    let job = job();
     let mask = job.path("mask.json");
-    let learned = job.mask(&["--out", &mask, "--budget", "4", "--volumes", "3", "--candidates", "12"]).succeeded();
+    let learned = learn_mask(&job, &["--out", &mask, "--budget", "4", "--volumes", "3", "--candidates", "12"]).succeeded();
     assert!(learned.contains("4 lines from 3 volumes"), "{learned}");
     let again = ["--out", &mask, "--budget", "6", "--volumes", "3", "--candidates", "12"];
-    job.mask(&again).refused(&["mask.json", "--resume"]);
-    let resumed = job.mask(&[&again[..], &["--resume"]].concat()).succeeded();
+    learn_mask(&job, &again).refused(&["mask.json", "--resume"]);
+    let resumed = learn_mask(&job, &[&again[..], &["--resume"]].concat()).succeeded();
     assert!(resumed.contains("6 lines") && !resumed.contains("  4 lines: "), "only two lines are new: {resumed}");
-    job.mask(&[&again[..], &["--resume", "--seed", "2"]].concat()).refused(&["mask.json", "another"]);
+    learn_mask(&job, &[&again[..], &["--resume", "--seed", "2"]].concat()).refused(&["mask.json", "another"]);
 
     let told = json(&mask);
     let lines: Vec<u64> = told["lines"].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect();
@@ -70,7 +56,7 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     let learned = ["learned-mask", "nearest-neighbour", "one-step-oracle", "mask-oracle", "allocation-oracle"];
     let list = format!("patterns,{}", learned.join(","));
     let options = ["--baselines", &list, "--mask", &mask, "--candidates", "8", "--neighbours", "3"];
-    let table = job.eval(&options).succeeded();
+    let table = eval(&job, &options).succeeded();
     for method in ["centre-out", "random-low-bias", "random"].iter().chain(&learned) {
         assert!(table.contains(method), "{method} is not in\n{table}");
     }
@@ -83,13 +69,13 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     assert!(dice("one-step-oracle") > dice("centre-out"), "{table}");
     assert!(dice("mask-oracle") > dice("random"), "{table}");
 
-    let one = job.eval(&["--baselines", "centre-out", "--limit-volumes", "1"]).succeeded();
+    let one = eval(&job, &["--baselines", "centre-out", "--limit-volumes", "1"]).succeeded();
     assert!(one.contains("of 1 volumes") && !one.contains("random"), "{one}");
 }
 
 #[test]
 fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
-    let job = Job::new();
+    let job = job();
     let (data, reward, file) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
     kscout(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
     let mask = job.path("mask.json");
@@ -111,30 +97,34 @@ fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name_before_any_work() {
-    let job = Job::new();
+    let job = job();
     let (mask, gone) = (job.path("mask.json"), job.path("gone.json"));
-    job.mask(&["--out", &mask, "--budget", "0"]).refused(&["--budget 0", "1 to 64"]);
-    job.mask(&["--out", &mask, "--budget", "9", "--candidates", "8"]).refused(&["--budget 9", "1 to 8"]);
-    job.mask(&["--out", &mask, "--volumes", "0"]).refused(&["--volumes 0"]);
-    job.mask(&["--out", &mask, "--score", "loss"]).refused(&["loss", "cross-entropy"]);
+    learn_mask(&job, &["--out", &mask, "--budget", "0"]).refused(&["--budget 0", "1 to 64"]);
+    learn_mask(&job, &["--out", &mask, "--budget", "9", "--candidates", "8"]).refused(&["--budget 9", "1 to 8"]);
+    learn_mask(&job, &["--out", &mask, "--volumes", "0"]).refused(&["--volumes 0"]);
+    learn_mask(&job, &["--out", &mask, "--score", "loss"]).refused(&["loss", "cross-entropy"]);
     assert!(!Path::new(&mask).exists());
 
-    job.eval(&["--baselines", "oracle"]).refused(&["oracle", "one-step-oracle"]);
-    job.eval(&["--baselines", "all"]).refused(&["--mask", "kscout train mask"]);
-    job.eval(&["--baselines", "by-position,one-step-oracle"]).refused(&["by-position", "--positions", "train policy"]);
-    job.eval(&["--baselines", "by-position", "--positions", &gone]).refused(&["gone.json"]);
-    job.eval(&["--positions", &gone]).refused(&["gone.json", "by-position"]);
-    job.eval(&["--baselines", "learned-mask", "--mask", &gone]).refused(&["gone.json", "kscout train mask"]);
-    job.eval(&["--mask", &gone]).refused(&["gone.json", "learned-mask"]);
-    job.eval(&["--baselines", "one-step-oracle", "--candidates", "5"]).refused(&["--candidates 5", "6"]);
+    eval(&job, &["--baselines", "oracle"]).refused(&["oracle", "one-step-oracle"]);
+    eval(&job, &["--baselines", "all"]).refused(&["--mask", "kscout train mask"]);
+    eval(&job, &["--baselines", "by-position,one-step-oracle"]).refused(&[
+        "by-position",
+        "--positions",
+        "train policy",
+    ]);
+    eval(&job, &["--baselines", "by-position", "--positions", &gone]).refused(&["gone.json"]);
+    eval(&job, &["--positions", &gone]).refused(&["gone.json", "by-position"]);
+    eval(&job, &["--baselines", "learned-mask", "--mask", &gone]).refused(&["gone.json", "kscout train mask"]);
+    eval(&job, &["--mask", &gone]).refused(&["gone.json", "learned-mask"]);
+    eval(&job, &["--baselines", "one-step-oracle", "--candidates", "5"]).refused(&["--candidates 5", "6"]);
     let alike = ["--baselines", "nearest-neighbour", "--centre-first", "0"];
-    job.eval(&alike).refused(&["--centre-first 0", "1 to 64"]);
-    job.eval(&["--limit-volumes", "0"]).refused(&["--limit-volumes"]);
+    eval(&job, &alike).refused(&["--centre-first 0", "1 to 64"]);
+    eval(&job, &["--limit-volumes", "0"]).refused(&["--limit-volumes"]);
     let few = ["--out", &mask, "--budget", "4", "--volumes", "1", "--candidates", "6"];
-    job.mask(&few).succeeded();
+    learn_mask(&job, &few).succeeded();
     let asked = ["--baselines", "learned-mask", "--mask", &mask];
-    job.eval(&asked).refused(&["mask.json", "orders 4 lines", "6 are asked for", "--budget 6"]);
+    eval(&job, &asked).refused(&["mask.json", "orders 4 lines", "6 are asked for", "--budget 6"]);
     fs::write(&mask, fs::read_to_string(&mask).unwrap().replace("\"width\": 64", "\"width\": 128")).unwrap();
-    job.eval(&asked).refused(&["mask.json", "128", "64"]);
+    eval(&job, &asked).refused(&["mask.json", "128", "64"]);
     assert!(!Path::new(&job.path("eval")).exists());
 }

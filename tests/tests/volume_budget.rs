@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use kscout_tests::job::Job;
 use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -14,56 +15,37 @@ fn kscout(args: &[&str]) -> Ran {
     run(EXE, args)
 }
 
-/// A phantom data set and a barely trained segmenter in a folder of their own.
-struct Job {
-    tmp: tempfile::TempDir,
+/// A phantom data set and a barely trained segmenter.
+fn job() -> Job {
+    let job = Job::new(EXE, 5, 4, SIZE);
+    train_reward(&job, "reward", &[]).succeeded();
+    job
 }
 
-impl Job {
-    fn new() -> Self {
-        let job = Self { tmp: tempfile::tempdir().unwrap() };
-        let (data, size) = (job.path("data"), SIZE.to_string());
-        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "4", "--size", &size]).succeeded();
-        job.train_reward("reward", &[]).succeeded();
-        job
-    }
+fn train_reward(job: &Job, out: &str, options: &[&str]) -> Ran {
+    let small = ["steps=20", "batch=4", "warmup=2", "validate_every=20", "validate_lines=[8]"];
+    job.train_reward(out, &small, options)
+}
 
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
+fn train_policy(job: &Job, out: &str, options: &[&str]) -> Ran {
+    let small = [
+        "budget=volume",
+        "copies=1",
+        "warm_steps=60",
+        "warm_batch=64",
+        "updates=2",
+        "episodes=4",
+        "validate_every=1",
+        "validate_lines=[4,6]",
+        "max_budget=8",
+    ];
+    job.train_policy(("reward", out), &small, options)
+}
 
-    fn train_reward(&self, out: &str, options: &[&str]) -> Ran {
-        let (data, out) = (self.path("data"), self.path(out));
-        let mut train = vec!["train", "reward", "--data", &data, "--out", &out];
-        for set in ["steps=20", "batch=4", "warmup=2", "validate_every=20", "validate_lines=[8]"] {
-            train.extend(["--set", set]);
-        }
-        kscout(&[&train[..], options].concat())
-    }
-
-    fn train_policy(&self, out: &str, options: &[&str]) -> Ran {
-        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path(out));
-        let mut train = vec!["train", "policy", "--reward", &reward, "--data", &data, "--out", &out];
-        let small = [
-            "budget=volume",
-            "copies=1",
-            "warm_steps=60",
-            "warm_batch=64",
-            "updates=2",
-            "episodes=4",
-            "validate_every=1",
-            "validate_lines=[4,6]",
-            "max_budget=8",
-        ];
-        small.iter().for_each(|set| train.extend(["--set", set]));
-        kscout(&[&train[..], options].concat())
-    }
-
-    fn export(&self, policy: &str, out: &str) -> String {
-        let (data, reward, policy, out) = (self.path("data"), self.path("reward"), self.path(policy), self.path(out));
-        kscout(&["export", "--reward", &reward, "--slice-policy", &policy, "--data", &data, "--out", &out]).succeeded();
-        out
-    }
+fn export(job: &Job, policy: &str, out: &str) -> String {
+    let [data, reward, policy, out] = ["data", "reward", policy, out].map(|name| job.path(name));
+    job.run(&["export", "--reward", &reward, "--slice-policy", &policy, "--data", &data, "--out", &out]).succeeded();
+    out
 }
 
 /// Lines by slice in a file of masks, in the order of its rows.
@@ -89,13 +71,13 @@ fn mean_ssim(results: &str, method: &str, budget: &str) -> f64 {
 
 #[test]
 fn a_slice_policy_goes_all_the_way() {
-    let job = Job::new();
-    let trained = job.train_policy("slices", &[]).succeeded();
+    let job = job();
+    let trained = train_policy(&job, "slices", &[]).succeeded();
     for name in ["uniform, ", "by-position, ", "allocation-oracle, ", "update 0: ", "update 2: "] {
         assert!(trained.contains(name), "{name} is missing: {trained}");
     }
-    job.train_policy("slices", &[]).refused(&["slices", "--resume"]);
-    let file = job.export("slices", "heart.kscout");
+    train_policy(&job, "slices", &[]).refused(&["slices", "--resume"]);
+    let file = export(&job, "slices", "heart.kscout");
     let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("slices"));
 
     let usual = ["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--tolerance", "0.1"];
@@ -153,20 +135,20 @@ fn a_slice_policy_goes_all_the_way() {
 
 #[test]
 fn a_segmenter_is_tuned_to_what_the_policy_measures() {
-    let job = Job::new();
+    let job = job();
     let mask = job.path("mask.json");
     let (data, reward) = (job.path("data"), job.path("reward"));
     let learn = ["train", "mask", "--reward", &reward, "--data", &data, "--out", &mask];
     kscout(&[&learn[..], &["--budget", "5", "--volumes", "2", "--candidates", "8"]].concat()).succeeded();
-    job.train_policy("slices", &["--mask", &mask]).succeeded();
-    let file = job.export("slices", "heart.kscout");
+    train_policy(&job, "slices", &["--mask", &mask]).succeeded();
+    let file = export(&job, "slices", "heart.kscout");
     let given = job.path("masks.csv");
     let write = ["masks", "--model", &file, "--data", &data, "--out", &given, "--budgets", "4,6"];
     assert!(kscout(&write).succeeded().contains("masks of policy"));
 
     let ignored = ["masks", "--model", &file, "--data", &data, "--out", &given, "--baselines", "centre-out"];
     kscout(&ignored).refused(&["--baselines", "--by-baseline"]);
-    job.train_policy("centre", &[]).succeeded();
+    train_policy(&job, "centre", &[]).succeeded();
     let other = job.path("centre");
     kscout(&["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
         .refused(&["another order"]);
@@ -186,13 +168,13 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     assert_eq!((first, second), (4 * masks.len(), 6 * masks.len()), "budgets are spent");
 
     let init = ["--init", &reward, "--masks", &given];
-    job.train_reward("tuned", &init).succeeded();
+    train_reward(&job, "tuned", &init).succeeded();
     let text = fs::read_to_string(&given).unwrap();
     let short: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();
     fs::write(&given, short).unwrap();
-    job.train_reward("never", &init).refused(&["masks.csv", "no mask of training slice"]);
+    train_reward(&job, "never", &init).refused(&["masks.csv", "no mask of training slice"]);
     fs::write(&given, text.replacen("\npatient", "\npatient001/0,99\npatient", 1)).unwrap();
-    job.train_reward("never", &init).refused(&["masks.csv", "row 2", "99"]);
+    train_reward(&job, "never", &init).refused(&["masks.csv", "row 2", "99"]);
 }
 
 #[test]
@@ -242,9 +224,9 @@ fn volume_of(slices: usize, from: &str, to: &str) {
 
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
-    let job = Job::new();
+    let job = job();
     let refused = |set: &str, parts: &[&str]| {
-        job.train_policy("never", &["--set", set]).refused(parts);
+        train_policy(&job, "never", &["--set", set]).refused(parts);
     };
     refused("min_budget=2", &["min_budget", "2 < min_budget"]);
     refused("validate_lines=[99]", &["validate_lines", "99"]);

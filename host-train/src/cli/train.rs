@@ -81,6 +81,10 @@ struct PolicyArgs {
     /// Checkpoint of the segmenter or classifier that judges the scans.
     #[arg(long)]
     reward: PathBuf,
+    /// With `budget = "volume"`: a segmenter like that of --reward that leaves out a fold of the training patients (`folds` and
+    /// `fold` in its config); once for each fold. Training volumes are then followed by the segmenter that they are new to.
+    #[arg(long, value_name = "DIR")]
+    held_out: Vec<PathBuf>,
     /// What is true of the slices, for a classifier: the CSV file that it was trained on.
     #[arg(long, value_name = "FILE.csv")]
     labels: Option<PathBuf>,
@@ -141,7 +145,11 @@ fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
 fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let common = args.common;
     if config::names_key(common.config.as_deref(), &common.set, "budget")? {
-        return slice_policy(common, (&args.reward, args.mask.as_deref()), args.labels.as_deref());
+        return slice_policy(common, (&args.reward, &args.held_out, args.mask.as_deref()), args.labels.as_deref());
+    }
+    if let Some(held_out) = args.held_out.first() {
+        let held_out = held_out.display();
+        return Err(format!("--held-out {held_out}: judges whole volumes; set budget = \"volume\"").into());
     }
     if let Some(mask) = args.mask {
         return Err(format!(
@@ -160,7 +168,11 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn slice_policy(args: Common, (reward, mask): (&Path, Option<&Path>), labels: Option<&Path>) -> Result<(), Failure> {
+fn slice_policy(
+    args: Common,
+    (reward, held_out, mask): (&Path, &[PathBuf], Option<&Path>),
+    labels: Option<&Path>,
+) -> Result<(), Failure> {
     if let Some(labels) = labels {
         let labels = labels.display();
         return Err(format!("--labels {labels}: a volume's budget is shared by what a segmenter sees").into());
@@ -169,7 +181,7 @@ fn slice_policy(args: Common, (reward, mask): (&Path, Option<&Path>), labels: Op
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let mask = mask.map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;
-    let meta = train_slice_policy(&data, (reward, mask.as_ref()), &args.out, &config, &device, args.resume)?;
+    let meta = train_slice_policy(&data, (reward, held_out, mask.as_ref()), &args.out, &config, &device, args.resume)?;
     say_done(&args.out, &meta, "mean Dice");
     Ok(())
 }

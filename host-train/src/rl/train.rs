@@ -80,6 +80,12 @@ pub enum PolicyError {
     /// A classifier without the truth to judge by.
     #[error("{0}: a classifier judges by the true labels; give them with --labels FILE.csv")]
     NeedsLabels(PathBuf),
+    /// A held-out segmenter that has learned from every training patient.
+    #[error("{0}: leaves out no patient; train it with the keys `folds` and `fold`")]
+    NoFold(PathBuf),
+    /// A training patient that no held-out segmenter is new to.
+    #[error("--held-out: all of them have learned from {0}; give one segmenter of every fold")]
+    AllHaveSeen(String),
     /// Labels beside a segmenter.
     #[error("{0}: a segmenter judges by the masks; leave --labels out, or give a classifier")]
     NoUseForLabels(PathBuf),
@@ -180,20 +186,20 @@ pub fn train_policy(
     }
 }
 
-/// The segmenter in the checkpoint `reward`, for images of the size of `data`, and how those are made.
+/// The segmenter in the checkpoint `reward`, for images of the size of `data`, and what the checkpoint says of it.
 pub(super) fn load_reward_segmenter(
     data: &Dataset,
     reward: &Path,
     protocol: &str,
     device: &Device,
-) -> Result<(FloatGraph, Reconstruction), PolicyError> {
+) -> Result<(FloatGraph, Meta), PolicyError> {
     if is_classifier(reward)? {
         return Err(PolicyError::NeedsSegmenter(reward.to_owned()));
     }
     data.expect_masks("a segmenter as reward model").map_err(TrainError::from)?;
     let (network, meta) = load_segmenter(reward, None, device)?;
     fits(&meta, data, reward, protocol)?;
-    Ok((network.graph(data.height(), data.width()), meta.reconstruction))
+    Ok((network.graph(data.height(), data.width()), meta))
 }
 
 /// Refuses a reward model for images of another size than those of `data`; notes another protocol.
@@ -227,7 +233,8 @@ impl Judge {
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
             (false, None) => {
-                let (graph, reconstruction) = load_reward_segmenter(data, reward, &config.protocol, device)?;
+                let (graph, meta) = load_reward_segmenter(data, reward, &config.protocol, device)?;
+                let reconstruction = meta.reconstruction;
                 if config.network == PolicyNetwork::Asmr && reconstruction.is_symmetric() {
                     return Err(PolicyError::Reconstruction { reward: reward.to_owned(), reconstruction });
                 }

@@ -39,6 +39,9 @@ pub struct Meta {
     /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub line_order: Vec<u16>,
+    /// Training patients that a segmenter has not seen, by name: its fold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// How the images were made that it was trained on.
     #[serde(default, with = "crate::mri::reconstruction")]
     pub reconstruction: Reconstruction,
@@ -169,6 +172,19 @@ pub enum CheckpointError {
     /// The run measures the lines of a slice in another order.
     #[error("{0}: lines of a slice came in another order there; give the same --mask, or choose another --out")]
     LineOrder(PathBuf),
+    /// The run leaves out other patients.
+    #[error("{0}: left out other patients there; set `folds` and `fold` as they were, or choose another --out")]
+    OtherFold(PathBuf),
+    /// The weights know a patient that the run is to leave out.
+    #[error(
+        "{path}: has learned from {patient}, which `folds` and `fold` leave out here; begin with a segmenter of the same fold"
+    )]
+    Seen {
+        /// The folder.
+        path: PathBuf,
+        /// The patient.
+        patient: String,
+    },
     /// The run is about other labels.
     #[error("{path}: learned from {}, but now {} would teach it; choose another --out", named(old), named(new))]
     Labels {
@@ -366,6 +382,7 @@ impl Meta {
             segmenter: None,
             labels: Vec::new(),
             line_order: Vec::new(),
+            left_out: Vec::new(),
             reconstruction: Reconstruction::default(),
             height,
             width,
@@ -401,6 +418,9 @@ impl Meta {
         if self.line_order != fresh.line_order {
             return Err(CheckpointError::LineOrder(dir.to_owned()));
         }
+        if self.left_out != fresh.left_out {
+            return Err(CheckpointError::OtherFold(dir.to_owned()));
+        }
         let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
@@ -430,6 +450,13 @@ impl Meta {
         }
         let (path, whose) = (dir.to_owned(), whose.to_owned());
         Err(CheckpointError::Reconstruction { path, found: self.reconstruction, whose, expected })
+    }
+
+    /// Refuses weights that a run here has taught any of `patients`. Of weights from elsewhere nothing is known.
+    pub fn expect_unseen(&self, dir: &Path, patients: &[String]) -> Result<(), CheckpointError> {
+        let seen = patients.iter().find(|patient| self.step > 0 && !self.left_out.contains(patient));
+        let refused = |patient: &String| CheckpointError::Seen { path: dir.to_owned(), patient: patient.clone() };
+        seen.map(refused).map_or(Ok(()), Err)
     }
 
     /// The kind of segmenter in the folder `dir`; refuses a checkpoint of anything else.

@@ -89,6 +89,10 @@ pub struct RewardConfig {
     pub precision: Precision,
     /// `f16`: what the loss is multiplied by before the backward pass.
     pub loss_scale: f64,
+    /// Folds that the training patients are dealt out to; 0: none.
+    pub folds: usize,
+    /// The fold, from 1, that the run leaves out; 0: none.
+    pub fold: usize,
     /// Seed of weights, order, augmentation, masks, phase and noise.
     pub seed: u64,
     /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
@@ -140,6 +144,8 @@ impl Default for RewardConfig {
             ema_decay: 0.0,
             precision: Precision::F32,
             loss_scale: 1024.0,
+            folds: 0,
+            fold: 0,
             seed: 1,
             max_minutes: 0.0,
             stop_at: 0,

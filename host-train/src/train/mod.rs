@@ -7,6 +7,7 @@ pub mod classifier;
 pub mod config;
 pub mod ema;
 pub mod error;
+pub mod folds;
 pub mod given;
 pub mod gradients;
 pub mod log;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::error::TrainError;
+use super::folds;
 use super::given::GivenMasks;
 use super::log::Log;
 use super::run::{Run, columns};
@@ -48,7 +49,7 @@ pub fn load_segmenter(
 /// Trains a segmenter on `data` and leaves the checkpoints `last` and `best` and `log.csv` in `out`.
 ///
 /// `resume` goes on from `out/last` where there is one. Otherwise the weights begin as those of the checkpoint `init`, or at
-/// random. A share of the samples is seen through masks of `given`.
+/// random. A share of the samples is seen through masks of `given`. The patients of the configuration's fold are left out.
 pub fn train_reward(
     data: &Dataset,
     out: &Path,
@@ -60,15 +61,17 @@ pub fn train_reward(
     data.expect_masks("the training of a segmenter")?;
     let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
-    let slices = data.slices(Split::Train);
+    let mut slices = data.slices(Split::Train);
     if slices.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()));
     }
+    let left_out = folds::left_out(&slices, (config.folds, config.fold))?;
+    slices.retain(|slice| !left_out.contains(&slice.id.patient));
     let found = checkpoint::find_run(out)?;
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()));
     }
-    let mut run = Run::new(data, out, config, device, (found, init))?;
+    let mut run = Run::new(data, out, config, device, (found, init), left_out)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let how = (&protocol, config.reconstruction);
     let validation = Validation::new(data, how, config.seed);

@@ -39,11 +39,17 @@ pub(super) struct Run<'a> {
     pub(super) meta: Meta,
 }
 
-/// The checkpoint that `path` names, if its weights are those of `expected` but for the image's channels.
-fn weights_of(path: &Path, expected: SegmenterSpec) -> Result<(PathBuf, SegmenterSpec), CheckpointError> {
+/// The checkpoint that `path` names, if its weights are those of `expected` but for the image's channels, and know none of the
+/// patients `left_out`.
+fn weights_of(
+    path: &Path,
+    expected: SegmenterSpec,
+    left_out: &[String],
+) -> Result<(PathBuf, SegmenterSpec), CheckpointError> {
     let (dir, meta) = checkpoint::read_meta(path)?;
     let spec = meta.segmenter(&dir)?;
     spec.expect_same(expected, &dir)?;
+    meta.expect_unseen(&dir, left_out)?;
     Ok((dir, spec))
 }
 
@@ -55,17 +61,20 @@ pub(super) fn columns(config: &RewardConfig, validated: bool) -> String {
 }
 
 impl<'a> Run<'a> {
-    /// A run that goes on from `found`, or begins with the weights of the checkpoint `init`, or with random ones.
+    /// A run without the patients `left_out`, that goes on from `found`, or begins with the weights of the checkpoint `init`, or
+    /// with random ones.
     pub(super) fn new(
         data: &Dataset,
         out: &'a Path,
         config: &'a RewardConfig,
         device: &Device,
         (found, init): (Option<(PathBuf, Meta)>, Option<&Path>),
+        left_out: Vec<String>,
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
         training.seed(config.seed);
-        let init = init.filter(|_| found.is_none()).map(|path| weights_of(path, config.spec())).transpose()?;
+        let init = init.filter(|_| found.is_none()).map(|path| weights_of(path, config.spec(), &left_out));
+        let init = init.transpose()?;
         let from_found = found.as_ref().and_then(|(_, meta)| meta.segmenter);
         let channels =
             from_found.or(init.as_ref().map(|(_, spec)| *spec)).map_or(config.spec().channels, |s| s.channels);
@@ -76,7 +85,7 @@ impl<'a> Run<'a> {
         }
         let mut optimizer = config.optimizer().init();
         let begun = Meta::begun(config.network.to_string(), data, config);
-        let mut meta = Meta { segmenter: Some(spec), reconstruction: config.reconstruction, ..begun };
+        let mut meta = Meta { segmenter: Some(spec), reconstruction: config.reconstruction, left_out, ..begun };
         let mut from = None;
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;

@@ -1,10 +1,11 @@
 //! Learning which slice of a volume the next line goes to.
 //!
-//! [`learner`]: the policy and its critic over whole volumes. [`warm`]: it learns to expect what lines gain; then [`train`]:
+//! [`judges`]: the segmenters that tell what lines gain. [`learner`]: the policy and its critic over whole volumes. [`warm`]: it learns to expect what lines gain; then [`train`]:
 //! PPO. [`agreement`]: what int8 makes of it.
 
 pub mod agreement;
 pub mod config;
+pub mod judges;
 pub mod learner;
 pub mod train;
 pub mod warm;

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::model::Reconstruction;
 use kscout_core::volume::MOST_SLICES;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
@@ -16,18 +16,18 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::config::VolumeConfig;
+use super::judges::Judges;
 use super::learner::{Learned, VolumeActorCritic, VolumeSight};
 use super::warm;
 use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
-use crate::export::{self, ExportError};
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::orders::LearnedMask;
 use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
 use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
-use crate::rl::train::{PolicyError, load_reward_segmenter};
+use crate::rl::train::PolicyError;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta};
 use crate::train::log::Log;
@@ -59,13 +59,14 @@ struct Trainer<'a> {
 
 /// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
 /// `positions.json` (lines by position, the baseline) in `out`. Lines of a slice come as `mask` orders them, then from the centre
-/// out; without it, centre-out.
+/// out; without it, centre-out. Each training volume is followed by the segmenter of `held_out` that its patient is new to; without
+/// any, by `reward`.
 ///
 /// # Errors
 /// [`PolicyError`] says what does not fit, and where.
 pub fn train_slice_policy(
     data: &Dataset,
-    (reward, mask): (&Path, Option<&LearnedMask>),
+    (reward, held_out, mask): (&Path, &[PathBuf], Option<&LearnedMask>),
     out: &Path,
     config: &VolumeConfig,
     device: &Device,
@@ -77,15 +78,14 @@ pub fn train_slice_policy(
         return Err(TrainError::Exists(out.to_owned()).into());
     }
     expect_slices(data)?;
-    let (graph, reconstruction) = load_reward_segmenter(data, reward, &config.protocol, device)?;
-    let blob = export::segmenter_in_memory(data, &graph, (&protocol, reconstruction), config.seed)?;
-    let model = Model::new_checked(&blob).map_err(ExportError::from)?;
+    let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let course = Course { order: &order, with_ssim: config.lambda1 > 0.0 };
-    let hearts = training_hearts(data, &model, (config, &protocol), course)?;
-    let validation = follow(&model, &measure(data, Split::Val, &protocol, config.seed), course)?;
+    let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
+    let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
+    let reconstruction = judges.reconstruction;
     let trainer = Trainer { config, reconstruction, hearts, validation, out, device: device.clone(), line_order };
     trainer.run(data, found)
 }
@@ -100,7 +100,7 @@ fn expect_slices(data: &Dataset) -> Result<(), TrainError> {
 /// The training volumes, each varied `copies` times, followed line by line.
 fn training_hearts(
     data: &Dataset,
-    model: &Model<'_>,
+    judges: &Judges,
     (config, protocol): (&VolumeConfig, &Protocol),
     course: Course<'_>,
 ) -> Result<Vec<Heart>, PolicyError> {
@@ -108,11 +108,12 @@ fn training_hearts(
     if volumes.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()).into());
     }
-    let variation = Variation { model, protocol, augment: &config.augment, course };
+    let models = judges.of(&volumes)?;
     let bar = progress::bar((volumes.len() * config.copies) as u64, 0, "volumes");
     let mut hearts = Vec::with_capacity(volumes.len() * config.copies);
     for copy in 0..config.copies {
-        for (number, volume) in volumes.iter().enumerate() {
+        for (number, (volume, model)) in volumes.iter().zip(&models).enumerate() {
+            let variation = Variation { model, protocol, augment: &config.augment, course };
             let seed = mix(config.seed ^ ((copy << 32 | number) as u64 + 1));
             hearts.push(variation.follow(volume, seed)?);
             bar.inc(1);

@@ -1,0 +1,52 @@
+//! Folds: training patients that a segmenter leaves out, so that a policy can learn from hearts that are new to the segmenter.
+
+use std::collections::BTreeSet;
+
+use super::augment::Refusal;
+use super::checks::expect;
+use crate::data::Slice;
+
+/// The patients of `slices` that a run leaves out, by name; none where `folds` and `fold` are 0.
+///
+/// Patients are dealt out in the order of their names, one to each of `folds` folds in turn; `fold` counts from 1.
+///
+/// # Errors
+/// The key of a number that names no fold with a patient in it.
+pub fn left_out(slices: &[&Slice], (folds, fold): (usize, usize)) -> Result<Vec<String>, Refusal> {
+    let patients: BTreeSet<&str> = slices.iter().map(|slice| slice.id.patient.as_str()).collect();
+    dealt(&patients, (folds, fold))
+}
+
+fn dealt(patients: &BTreeSet<&str>, (folds, fold): (usize, usize)) -> Result<Vec<String>, Refusal> {
+    if (folds, fold) == (0, 0) {
+        return Ok(Vec::new());
+    }
+    let most = patients.len();
+    expect((2..=most).contains(&folds), "folds", &format!("0 (none), or from 2 to {most}, the training patients"))?;
+    expect((1..=folds).contains(&fold), "fold", &format!("from 1 to {folds}, the fold that is left out"))?;
+    Ok(patients.iter().skip(fold - 1).step_by(folds).map(|&patient| patient.to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENTS: [&str; 5] = ["p1", "p2", "p3", "p4", "p5"];
+
+    #[test]
+    fn every_patient_is_left_out_of_one_fold() {
+        let patients = BTreeSet::from(PATIENTS);
+        assert_eq!(dealt(&patients, (2, 1)).unwrap(), ["p1", "p3", "p5"]);
+        assert_eq!(dealt(&patients, (2, 2)).unwrap(), ["p2", "p4"]);
+        assert_eq!(dealt(&patients, (5, 4)).unwrap(), ["p4"]);
+        assert!(dealt(&patients, (0, 0)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_fold_that_is_none_is_refused_by_its_key() {
+        let patients = BTreeSet::from(PATIENTS);
+        for (folds, fold, key) in [(1, 1, "folds"), (6, 1, "folds"), (0, 1, "folds"), (2, 0, "fold"), (2, 3, "fold")] {
+            assert_eq!(dealt(&patients, (folds, fold)).unwrap_err().0, key, "{fold} of {folds}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A folder of a test's own, in which the binary makes a phantom data set and trains on it.
+
+use crate::{Ran, run};
+
+/// The binary, and a folder that goes away with the test.
+pub struct Job {
+    exe: &'static str,
+    folder: tempfile::TempDir,
+}
+
+impl Job {
+    /// The binary `exe` and a folder with a phantom data set, `data`, of `patients` patients in slices of `size` pixels.
+    ///
+    /// # Panics
+    /// If the data set cannot be made.
+    pub fn new(exe: &'static str, patients: usize, seed: u64, size: usize) -> Self {
+        let job = Self { exe, folder: tempfile::tempdir().unwrap() };
+        let (data, numbers) = (job.path("data"), [patients.to_string(), seed.to_string(), size.to_string()]);
+        let [patients, seed, size] = &numbers;
+        job.run(&["data", "phantom", &data, "--patients", patients, "--seed", seed, "--size", size]).succeeded();
+        job
+    }
+
+    /// The path of `name` in the folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Runs the binary.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        run(self.exe, arguments)
+    }
+
+    /// Trains a segmenter into the folder `out`, with `keys` of its configuration set.
+    pub fn train_reward(&self, out: &str, keys: &[&str], options: &[&str]) -> Ran {
+        self.train(&["reward"], out, keys, options)
+    }
+
+    /// Trains a policy for the segmenter in the folder `reward` into the folder `out`.
+    pub fn train_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
+        self.train(&["policy", "--reward", &self.path(reward)], out, keys, options)
+    }
+
+    fn train(&self, what: &[&str], out: &str, keys: &[&str], options: &[&str]) -> Ran {
+        let [data, out] = ["data", out].map(|name| self.path(name));
+        let keys = keys.iter().flat_map(|key| ["--set", key]);
+        let train = ["train"].into_iter().chain(what.iter().copied()).chain(["--data", &data, "--out", &out]);
+        let arguments: Vec<&str> = train.chain(keys).chain(options.iter().copied()).collect();
+        self.run(&arguments)
+    }
+}
