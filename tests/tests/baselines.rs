@@ -39,7 +39,8 @@ fn json(path: &str) -> serde_json::Value {
 fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     let job = job();
     let mask = job.path("mask.json");
-    let learned = learn_mask(&job, &["--out", &mask, "--budget", "4", "--volumes", "3", "--candidates", "12"]).succeeded();
+    let learned =
+        learn_mask(&job, &["--out", &mask, "--budget", "4", "--volumes", "3", "--candidates", "12"]).succeeded();
     assert!(learned.contains("4 lines from 3 volumes"), "{learned}");
     let again = ["--out", &mask, "--budget", "6", "--volumes", "3", "--candidates", "12"];
     learn_mask(&job, &again).refused(&["mask.json", "--resume"]);

@@ -113,6 +113,12 @@ impl Glimpse {
         let [doubtful, open] = [DOUBTFUL, OPEN].map(|margin| steps(margin, sight.logit_scale));
         let pixels = sight.logits.chunks_exact(sight.class_count.max(1));
         for (logits, &class) in pixels.zip(sight.classes) {
+            // Nearly every pixel is background and far from anything else.
+            if let (0, &[own, a, b, c]) = (class, logits)
+                && i32::from(own) - i32::from(a.max(b).max(c)) >= open
+            {
+                continue;
+            }
             let (second, margin) = runner_up(logits, class);
             if margin >= open {
                 continue;
@@ -132,21 +138,27 @@ impl Glimpse {
     fn count_shapes(&mut self, sight: &Sight<'_>) {
         let (classes, width) = (sight.classes, sight.width.max(1));
         let mut bodies = [Body::default(); STRUCTURES];
-        let befores = sight.classes_before.iter().flat_map(|&four| [0, 2, 4, 6].map(|bits| four >> bits & 3));
-        let pixels = classes.iter().zip(befores).zip(sight.levels).enumerate();
-        for (pixel, ((&class, before), &level)) in pixels {
-            let class = kept(class);
-            if class != before {
-                structure(class).into_iter().for_each(|s| add(&mut self.changed, s));
-                structure(before).into_iter().for_each(|s| add(&mut self.changed, s));
+        for (quad, (four, &before)) in classes.chunks(4).zip(sight.classes_before).enumerate() {
+            let first = 4 * quad;
+            if before == 0 && is_background(four) && is_far_from_all(classes, first, width) {
+                continue;
             }
-            let (row, column) = (pixel / width, pixel % width);
-            if column + 1 < width {
-                self.count_contact(class, classes.get(pixel + 1));
-            }
-            self.count_contact(class, classes.get(pixel + width));
-            if let Some(body) = structure(class).and_then(|s| bodies.get_mut(s)) {
-                body.add(row as u64, column as u64, level);
+            let befores = [0, 2, 4, 6].map(|bits| before >> bits & 3);
+            let levels = sight.levels.get(first..).unwrap_or_default();
+            for (pixel, ((&class, before), &level)) in (first..).zip(four.iter().zip(befores).zip(levels)) {
+                let class = kept(class);
+                if class != before {
+                    structure(class).into_iter().for_each(|s| add(&mut self.changed, s));
+                    structure(before).into_iter().for_each(|s| add(&mut self.changed, s));
+                }
+                let (row, column) = (pixel / width, pixel % width);
+                if column + 1 < width {
+                    self.count_contact(class, classes.get(pixel + 1));
+                }
+                self.count_contact(class, classes.get(pixel + width));
+                if let Some(body) = structure(class).and_then(|s| bodies.get_mut(s)) {
+                    body.add(row as u64, column as u64, level);
+                }
             }
         }
         self.measure(&bodies);
@@ -229,6 +241,20 @@ pub fn pack_classes(classes: &[u8], out: &mut [u8]) {
     }
 }
 
+/// Whether all of these pixels are background.
+fn is_background(classes: &[u8]) -> bool {
+    match *classes {
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) == 0,
+        _ => classes.iter().all(|&class| class == 0),
+    }
+}
+
+/// Whether four pixels of background, from `first` on, have no neighbour to the right and below that is anything else.
+fn is_far_from_all(classes: &[u8], first: usize, width: usize) -> bool {
+    let below = classes.get(first + width..).unwrap_or_default();
+    classes.get(first + 4).is_none_or(|&right| right == 0) && is_background(below.get(..4).unwrap_or(below))
+}
+
 /// A class, or background if it is none of the structures.
 fn kept(class: u8) -> u8 {
     if usize::from(class) <= STRUCTURES { class } else { 0 }
@@ -285,7 +311,10 @@ pub(super) fn seen(count: u32) -> i8 {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
+    use crate::kspace::SplitMix64;
 
     const SIZE: usize = 4;
 
@@ -358,6 +387,69 @@ mod tests {
         let mut before = HEART;
         (before[5], before[15]) = (2, 0);
         assert_eq!(glimpse(HEART, before, 0, 50).changed, [1, 2, 0]);
+    }
+
+    /// The counts, pixel by pixel, as their definitions say.
+    fn by_definition(sight: &Sight<'_>) -> Glimpse {
+        let (classes, width) = (sight.classes, sight.width);
+        let height = classes.len() / width;
+        let mut seen = Glimpse { lines: 1, ..Glimpse::blank(height, width) };
+        let before = |pixel: usize| sight.classes_before[pixel / 4] >> (2 * (pixel % 4)) & 3;
+        let mut bodies = [Body::default(); STRUCTURES];
+        let [doubtful, open] = [DOUBTFUL, OPEN].map(|margin| steps(margin, sight.logit_scale));
+        for pixel in 0..classes.len() {
+            let (row, column) = (pixel / width, pixel % width);
+            let class = kept(classes[pixel]);
+            let neighbours = [(column + 1 < width).then_some(pixel + 1), (row + 1 < height).then_some(pixel + width)];
+            for other in neighbours.into_iter().flatten() {
+                seen.count_contact(class, Some(&classes[other]));
+            }
+            let (second, margin) =
+                runner_up(&sight.logits[pixel * sight.class_count..][..sight.class_count], classes[pixel]);
+            for s in 0..STRUCTURES {
+                let is = usize::from(class) == s + 1;
+                seen.changed[s] += u32::from(is != (usize::from(before(pixel)) == s + 1));
+                seen.open[s] += u32::from(is && margin < open);
+                seen.doubtful[s] += u32::from(is && margin < doubtful);
+                seen.hidden[s] += u32::from(class == 0 && margin < open && usize::from(second) == s + 1);
+                if is {
+                    bodies[s].add(row as u64, column as u64, sight.levels[pixel]);
+                }
+            }
+        }
+        seen.measure(&bodies);
+        seen
+    }
+
+    #[test]
+    fn what_is_skipped_counts_nothing() {
+        let mut random = SplitMix64::new(5);
+        for case in 0..300 {
+            let class_count = [5, 4, 4][case % 3];
+            // Few pixels of a few classes, so that most are far from all others.
+            let rarity = [50, 10, 2][case % 3];
+            let (width, height) = (1 + random.below(24) as usize, 1 + random.below(24) as usize);
+            let mut drawn = || -> Vec<u8> {
+                let mut class = || if random.below(rarity) == 0 { random.below(class_count as u64) as u8 } else { 0 };
+                (0..width * height).map(|_| class()).collect()
+            };
+            let (classes, before) = (drawn(), drawn());
+            let mut packed = std::vec![0; before.len().div_ceil(4)];
+            pack_classes(&before, &mut packed);
+            let levels: Vec<i8> = classes.iter().map(|_| random.next_u64() as i8).collect();
+            let logits: Vec<i8> = (0..classes.len() * class_count).map(|_| random.below(120) as i8 - 60).collect();
+            let sight = Sight {
+                width,
+                levels: &levels,
+                logits: &logits,
+                class_count,
+                logit_scale: 0.1,
+                classes: &classes,
+                classes_before: &packed,
+            };
+            let seen = Glimpse::blank(height, width).next(&sight, 0);
+            assert_eq!(seen, by_definition(&sight), "case {case}: {width} by {height}");
+        }
     }
 
     #[test]
