@@ -17,9 +17,9 @@
 //! | | 8 W H | k-space, line-major: for each line H samples, each re then im, f32 |
 
 use super::bytes::{
-    SAMPLE_LEN, check_crc, check_zeros, copy_samples, put, put_crc, put_samples, u16_at, u32_at, u64_at,
+    Layout, SAMPLE_LEN, check_crc, check_zeros, copy_samples, put, put_crc, split_header, u16_at, u32_at, u64_at,
 };
-use super::{CaptureError, VERSION, check_budget, check_form, check_side};
+use super::{CaptureError, VERSION, check_budget, check_side};
 use crate::Complex32;
 use crate::kspace::LineSet;
 
@@ -56,25 +56,17 @@ impl<'a> Capture<'a> {
     /// [`CaptureError`] names the first thing that is not as the module describes. Samples are not looked at: a NaN in
     /// them is the scan's to deal with.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, CaptureError> {
-        let short = CaptureError::Length { expected: field::HEADER_LEN, found: bytes.len() };
-        let (header, body) = bytes.split_at_checked(field::HEADER_LEN).ok_or(short)?;
-        check_form(header, MAGIC)?;
+        let header = split_header(bytes, field::HEADER_LEN, MAGIC)?;
         let view = Self { header, lines: &[], kspace: &[] };
         let count = usize::from(u16_at(header, field::LINE_COUNT));
         check_sizes(view.height(), view.width(), view.budget(), count)?;
-
-        let length = file_len(view.height(), view.width(), count);
-        let wrong = CaptureError::Length { expected: length, found: bytes.len() };
-        if bytes.len() != length {
-            return Err(wrong);
-        }
-        let (lines, kspace) = body.split_at_checked(padded_lines_len(count)).ok_or(wrong)?;
-        let (lines, padding) = lines.split_at_checked(2 * count).ok_or(wrong)?;
+        let layout = layout(count, view.height() * view.width());
+        let (lines, kspace) = layout.split_body(bytes)?;
         let view = Self { lines, kspace, ..view };
 
         check_crc(bytes)?;
-        check_zeros(header.get(field::RESERVED).unwrap_or_default(), field::RESERVED.start)?;
-        check_zeros(padding, field::HEADER_LEN + 2 * count)?;
+        check_zeros(bytes, field::RESERVED)?;
+        layout.check_padding(bytes)?;
         check_lines(view.lines(), view.height(), view.width())?;
         Ok(view)
     }
@@ -147,7 +139,7 @@ pub struct Repr<'a> {
 impl Repr<'_> {
     /// Bytes that [`emit`](Self::emit) writes.
     pub fn buffer_len(&self) -> usize {
-        field::HEADER_LEN + padded_lines_len(self.lines.len()) + self.kspace.len() * SAMPLE_LEN
+        self.layout().file_len()
     }
 
     /// Writes the file to `out`, which has to be [`buffer_len`](Self::buffer_len) bytes long.
@@ -161,27 +153,19 @@ impl Repr<'_> {
         if expected != found {
             return Err(CaptureError::Samples { expected, found });
         }
-        let wrong = CaptureError::Length { expected: self.buffer_len(), found: out.len() };
-        if out.len() != self.buffer_len() {
-            return Err(wrong);
-        }
-        let (header, body) = out.split_at_mut_checked(field::HEADER_LEN).ok_or(wrong)?;
-        let (lines, kspace) = body.split_at_mut_checked(padded_lines_len(self.lines.len())).ok_or(wrong)?;
-
-        lines.fill(0);
-        for (bytes, line) in lines.chunks_exact_mut(2).zip(self.lines) {
-            bytes.copy_from_slice(&line.to_le_bytes());
-        }
-        put_samples(self.kspace, kspace);
+        let header = self.layout().put_body(out, self.lines, self.kspace)?;
         self.emit_header(header);
         put_crc(out);
         Ok(())
     }
 
-    /// All of the header but its CRC. The sizes have been checked, so they fit 16 bits.
+    fn layout(&self) -> Layout {
+        layout(self.lines.len(), self.kspace.len())
+    }
+
+    /// All of the header but its CRC, over zeros. The sizes have been checked, so they fit 16 bits.
     fn emit_header(&self, header: &mut [u8]) {
         let short = |value: usize| (value as u16).to_le_bytes();
-        header.fill(0);
         put(header, field::MAGIC, &MAGIC);
         put(header, field::VERSION, &VERSION.to_le_bytes());
         put(header, field::HEIGHT, &short(self.height));
@@ -209,11 +193,6 @@ fn check_lines(lines: impl Iterator<Item = usize>, height: usize, width: usize) 
     Ok(())
 }
 
-fn padded_lines_len(count: usize) -> usize {
-    (2 * count).next_multiple_of(8)
-}
-
-/// Length of a file whose sizes have been checked (at most 2 MiB and a little).
-fn file_len(height: usize, width: usize, count: usize) -> usize {
-    field::HEADER_LEN + padded_lines_len(count) + height * width * SAMPLE_LEN
+fn layout(lines: usize, samples: usize) -> Layout {
+    Layout { header_len: field::HEADER_LEN, entries_len: 2 * lines, samples }
 }

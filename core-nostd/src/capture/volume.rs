@@ -22,9 +22,10 @@
 //! | | 8 H n | their samples in the same order, H each, each re then im, f32 |
 
 use super::bytes::{
-    SAMPLE_LEN, check_crc, check_zeros, copy_samples, f32_at, put, put_crc, put_samples, u16_at, u32_at, u64_at,
+    Layout, SAMPLE_LEN, check_crc, check_zeros, copy_samples, f32_at, put, put_crc, split_header, u16_at, u32_at,
+    u64_at,
 };
-use super::{CaptureError, VERSION, check_budget, check_form, check_side};
+use super::{CaptureError, VERSION, check_budget, check_side};
 use crate::Complex32;
 use crate::kspace::LineSet;
 use crate::volume::{MOST_LINES, MOST_SLICES};
@@ -66,26 +67,18 @@ impl<'a> VolumeCapture<'a> {
     /// [`CaptureError`] names the first thing that is not as the module describes. Samples are not looked at: a NaN in
     /// them is the scan's to deal with.
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, CaptureError> {
-        let short = CaptureError::Length { expected: field::HEADER_LEN, found: bytes.len() };
-        let (header, body) = bytes.split_at_checked(field::HEADER_LEN).ok_or(short)?;
-        check_form(header, MAGIC)?;
+        let header = split_header(bytes, field::HEADER_LEN, MAGIC)?;
         let view = Self { header, places: &[], samples: &[] };
         let count = usize::from(u16_at(header, field::LINE_COUNT));
         view.sizes().check(count)?;
-
-        let length = file_len(view.height(), count);
-        let wrong = CaptureError::Length { expected: length, found: bytes.len() };
-        if bytes.len() != length {
-            return Err(wrong);
-        }
-        let (places, samples) = body.split_at_checked(padded_places_len(count)).ok_or(wrong)?;
-        let (places, padding) = places.split_at_checked(PLACE_LEN * count).ok_or(wrong)?;
+        let layout = layout(count, view.height() * count);
+        let (places, samples) = layout.split_body(bytes)?;
         let view = Self { places, samples, ..view };
 
         check_crc(bytes)?;
         check_least_gain(view.least_gain())?;
-        check_zeros(header.get(field::RESERVED).unwrap_or_default(), field::RESERVED.start)?;
-        check_zeros(padding, field::HEADER_LEN + PLACE_LEN * count)?;
+        check_zeros(bytes, field::RESERVED)?;
+        layout.check_padding(bytes)?;
         view.sizes().check_places(|| view.places())?;
         Ok(view)
     }
@@ -178,7 +171,7 @@ pub struct VolumeRepr<'a> {
 impl VolumeRepr<'_> {
     /// Bytes that [`emit`](Self::emit) writes.
     pub fn buffer_len(&self) -> usize {
-        field::HEADER_LEN + padded_places_len(self.places.len()) + self.samples.len() * SAMPLE_LEN
+        self.layout().file_len()
     }
 
     /// Writes the file to `out`, which has to be [`buffer_len`](Self::buffer_len) bytes long.
@@ -195,27 +188,19 @@ impl VolumeRepr<'_> {
         if expected != found {
             return Err(CaptureError::Samples { expected, found });
         }
-        let wrong = CaptureError::Length { expected: self.buffer_len(), found: out.len() };
-        if out.len() != self.buffer_len() {
-            return Err(wrong);
-        }
-        let (header, body) = out.split_at_mut_checked(field::HEADER_LEN).ok_or(wrong)?;
-        let (places, samples) = body.split_at_mut_checked(padded_places_len(self.places.len())).ok_or(wrong)?;
-
-        places.fill(0);
-        for (bytes, number) in places.chunks_exact_mut(2).zip(self.places.as_flattened()) {
-            bytes.copy_from_slice(&number.to_le_bytes());
-        }
-        put_samples(self.samples, samples);
+        let header = self.layout().put_body(out, self.places.as_flattened(), self.samples)?;
         self.emit_header(header);
         put_crc(out);
         Ok(())
     }
 
-    /// All of the header but its CRC. The sizes have been checked, so they fit 16 bits.
+    fn layout(&self) -> Layout {
+        layout(self.places.len(), self.samples.len())
+    }
+
+    /// All of the header but its CRC, over zeros. The sizes have been checked, so they fit 16 bits.
     fn emit_header(&self, header: &mut [u8]) {
         let short = |value: usize| (value as u16).to_le_bytes();
-        header.fill(0);
         put(header, field::MAGIC, &MAGIC);
         put(header, field::VERSION, &VERSION.to_le_bytes());
         put(header, field::HEIGHT, &short(self.height));
@@ -272,11 +257,6 @@ fn check_least_gain(gain: f32) -> Result<(), CaptureError> {
     if gain.is_finite() && gain >= 0.0 { Ok(()) } else { Err(CaptureError::LeastGain { bits: gain.to_bits() }) }
 }
 
-fn padded_places_len(count: usize) -> usize {
-    (PLACE_LEN * count).next_multiple_of(8)
-}
-
-/// Length of a file whose sizes have been checked (at most 6 MiB and a little).
-fn file_len(height: usize, count: usize) -> usize {
-    field::HEADER_LEN + padded_places_len(count) + height * count * SAMPLE_LEN
+fn layout(places: usize, samples: usize) -> Layout {
+    Layout { header_len: field::HEADER_LEN, entries_len: PLACE_LEN * places, samples }
 }

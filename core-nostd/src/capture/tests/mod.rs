@@ -4,6 +4,7 @@ use super::bytes::put_crc;
 use crate::Complex32;
 
 mod slice;
+mod tamper;
 mod volume;
 
 fn kspace(count: usize) -> Vec<Complex32> {
