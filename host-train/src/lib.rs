@@ -9,7 +9,7 @@
 //! * [`kernels`]: what runs those files on this machine.
 //! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans. [`measure`]: what is scanned.
 //! * [`orders`]: lines chosen without a policy, to compare policies with; [`grow`]: the images that they try.
-//! * [`volume`]: volumes whose slices share a budget.
+//! * [`volume`]: volumes whose slices share a budget. [`worth`]: what a scan is worth.
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
@@ -36,3 +36,4 @@ pub mod rl;
 pub mod segment;
 pub mod train;
 pub mod volume;
+pub mod worth;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ppo::Settings;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
+use crate::worth::Weights;
 
 /// Which policy is trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,13 @@ pub struct RewardConfig {
     pub delay_step: usize,
     /// Factor on every reward.
     pub scale: f64,
+}
+
+impl RewardConfig {
+    /// What a scan is worth to a segmenter.
+    pub fn weights(&self) -> Weights {
+        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
+    }
 }
 
 impl Default for RewardConfig {

@@ -117,6 +117,11 @@ impl PolicyConfig {
         Ok(protocol)
     }
 
+    /// Refuses weights that a segmenter cannot pay by. A classifier has no use for them.
+    fn check_for_segmenter(&self) -> Result<(), TrainError> {
+        Ok(self.reward.weights().check("reward.lambda1, reward.lambda2")?)
+    }
+
     /// Refuses what a classifier would never pay.
     fn check_for_classifier(&self) -> Result<(), TrainError> {
         let (delay, most) = (self.reward.delay_step, self.max_budget);
@@ -233,6 +238,7 @@ impl Judge {
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
             (false, None) => {
+                config.check_for_segmenter()?;
                 let (graph, meta) = load_reward_segmenter(data, reward, &config.protocol, device)?;
                 let reconstruction = meta.reconstruction;
                 if config.network == PolicyNetwork::Asmr && reconstruction.is_symmetric() {
@@ -273,6 +279,26 @@ impl Judge {
         match self {
             Self::Segmenter(..) => &[],
             Self::Classifier(_, labels) => labels.names(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segmenter_pays_by_weights_from_0_up_of_which_one_counts() {
+        let check = |lambda1, lambda2| {
+            let mut config = PolicyConfig::default();
+            (config.reward.lambda1, config.reward.lambda2) = (lambda1, lambda2);
+            config.check_for_segmenter()
+        };
+        check(0.1, 1.0).unwrap();
+        check(1.0, 0.0).unwrap();
+        for (lambda1, lambda2) in [(-0.1, 1.0), (0.1, -1.0), (f64::NAN, 1.0), (0.1, f64::NAN), (0.0, 0.0)] {
+            let message = check(lambda1, lambda2).unwrap_err().to_string();
+            assert!(message.starts_with("config key `reward.lambda1, reward.lambda2`: "), "{message}");
         }
     }
 }

@@ -16,4 +16,4 @@ pub mod trajectory;
 pub use allocate::Allocate;
 pub use heart::Heart;
 pub use position::ByPosition;
-pub use sharing::{Sharing, Weights};
+pub use sharing::Sharing;

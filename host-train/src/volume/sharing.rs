@@ -1,27 +1,9 @@
 //! A budget on its way to the slices of a volume: who has how many lines, and what that is worth.
 
-use super::heart::{Heart, Tally};
 use kscout_core::volume::{FIRST_LINES, Glimpse, MOST_LINES, VIEW, write_view};
 
-/// How reconstruction and segmentation count in what a volume's scan is worth. Slice policies are trained with weights whose sum
-/// is 1, so that what they expect of a line is of one size.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weights {
-    /// Of the mean SSIM of the slices.
-    pub lambda1: f64,
-    /// Of the volume's mean Dice.
-    pub lambda2: f64,
-}
-
-impl Weights {
-    /// Segmentation alone.
-    pub const DICE: Self = Self { lambda1: 0.0, lambda2: 1.0 };
-
-    /// `lambda1 * ssim + lambda2 * dice`.
-    pub fn of(&self, ssim: f64, dice: f64) -> f64 {
-        self.lambda1 * ssim + self.lambda2 * dice
-    }
-}
+use super::heart::{Heart, Tally};
+use crate::worth::Weights;
 
 /// The scan of a volume under way.
 #[derive(Clone, Debug)]

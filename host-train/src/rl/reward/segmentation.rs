@@ -39,11 +39,11 @@ impl RewardModel for SegmentationReward<'_> {
 
 fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {
     let truth = scan.truth;
-    let mut worth = 0.0;
-    if config.lambda1 != 0.0 {
-        worth += config.lambda1 * truth.reference.ssim(&scan.image).expect("images of one size");
-    }
+    let weights = config.weights();
+    let ssim = || truth.reference.ssim(&scan.image).expect("images of one size");
+    // SSIM is costly: only where it counts.
+    let ssim = if weights.need_ssim() { ssim() } else { 0.0 };
     let dice = slice_dice(classes, &truth.label).expect("labels of one size");
     // A slice without a heart, left empty, is segmented as well as can be.
-    worth + config.lambda2 * dice.weighted_mean(config.class_weights).unwrap_or(1.0)
+    weights.of(ssim, dice.weighted_mean(config.class_weights).unwrap_or(1.0))
 }

@@ -8,8 +8,8 @@ use crate::rl::ppo::Settings;
 use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
-use crate::train::checks::{self, Shared, is_weight};
-use crate::volume::Weights;
+use crate::train::checks::{self, Shared};
+use crate::worth::Weights;
 
 /// What the budget is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +103,7 @@ impl VolumeConfig {
         if !sound(self.sharpness) || !sound(self.scale) {
             return error("sharpness, scale", "must be above 0".into());
         }
-        if !is_weight(self.lambda1) || !is_weight(self.lambda2) || self.lambda1 + self.lambda2 == 0.0 {
-            return error("lambda1, lambda2", "must be 0 or more, and one of them above 0".into());
-        }
+        self.given_weights().check("lambda1, lambda2")?;
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
             return error("gamma, gae_lambda", "must be within 0 to 1".into());
         }
@@ -121,10 +119,13 @@ impl VolumeConfig {
         shared.check(width)
     }
 
-    /// What a scan is worth: the weights, with a sum of 1.
+    /// What a scan is worth: the weights, with a sum of 1, so that what a policy expects of a line is of one size.
     pub fn weights(&self) -> Weights {
-        let sum = self.lambda1 + self.lambda2;
-        Weights { lambda1: self.lambda1 / sum, lambda2: self.lambda2 / sum }
+        self.given_weights().normalised()
+    }
+
+    fn given_weights(&self) -> Weights {
+        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
     }
 
     /// The numbers of an update.

@@ -80,7 +80,7 @@ pub fn train_slice_policy(
     expect_slices(data)?;
     let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
-    let course = Course { order: &order, with_ssim: config.lambda1 > 0.0 };
+    let course = Course { order: &order, with_ssim: config.weights().need_ssim() };
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
     let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
@@ -240,7 +240,7 @@ impl Trainer<'_> {
     }
 
     fn with_ssim(&self) -> bool {
-        self.config.lambda1 > 0.0
+        self.config.weights().need_ssim()
     }
 
     /// Scores the policy on training and validation volumes, and writes the checkpoints.
