@@ -26,6 +26,8 @@ impl<'a> Measured<'a> {
 
 /// One volume, measured.
 pub struct MeasuredVolume<'a> {
+    /// The volume's name, such as `patient001/ED`.
+    pub name: String,
     /// The patient.
     pub patient: &'a str,
     /// The phase of the cycle: `ED` or `ES`.
@@ -40,6 +42,7 @@ impl<'a> MeasuredVolume<'a> {
     /// Measures a volume, its slices in parallel.
     pub fn new(volume: &Volume<'a>, protocol: &Protocol, seed: u64) -> Self {
         Self {
+            name: volume.name(),
             patient: volume.patient,
             phase: volume.phase.to_string(),
             spacing_mm: [2, 1, 0].map(|axis| f64::from(volume.spacing_mm[axis])),

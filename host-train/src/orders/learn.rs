@@ -80,7 +80,7 @@ impl Learning<'_> {
             seed: self.seed,
             score: self.judge.score(),
             nearest: self.nearest,
-            volumes: chosen.iter().map(|volume| format!("{} {}", volume.patient, volume.phase)).collect(),
+            volumes: chosen.iter().map(Volume::name).collect(),
             slices: chosen.iter().map(|volume| volume.slices.len()).sum(),
         };
         let mut mask = begin(LearnedMask::new(self.data.width(), provenance), out, resume)?;

@@ -100,7 +100,7 @@ pub struct Provenance {
     pub score: Score,
     /// Lines were selected among so many nearest to the centre.
     pub nearest: usize,
-    /// The training volumes, such as `patient001 ED`.
+    /// The training volumes, such as `patient001/ED`.
     pub volumes: Vec<String>,
     /// Their slices.
     pub slices: usize,
@@ -201,7 +201,7 @@ mod tests {
             seed: 7,
             score: Score::SoftDice,
             nearest: 48,
-            volumes: vec!["patient001 ED".into()],
+            volumes: vec!["patient001/ED".into()],
             slices: 9,
         };
         let mask = LearnedMask::new(64, provenance);
