@@ -11,19 +11,17 @@ use acdc_tree::{Volume, label};
 use burn::tensor::{Device, Tensor};
 use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::nifti_volume::NiftiVolume;
-use kscout::data::phantom::{self, PhantomOptions};
 use kscout::data::png_tree::Grey;
-use kscout::data::{Dataset, Slice, Split, SplitRule, acdc};
+use kscout::data::{Dataset, Slice, Split, acdc};
 use kscout::export::{BlobFile, HeaderSpec, observe, pack};
 use kscout::mri::observation::{observed_levels, pattern_mask};
 use kscout::mri::{Protocol, acquire};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
-use kscout::predict::input::Input;
-use kscout::predict::{Predictor, Undersampling};
 use kscout::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::train::checkpoint;
 use kscout_core::kspace::{Pattern, Reconstruction};
-use kscout_tests::{Ran, run};
+use kscout_tests::Ran;
+use kscout_tests::job::Job;
 use serde_json::json;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -53,7 +51,7 @@ fn telling_network(device: &Device) -> Segmenter {
 
 /// A folder with a checkpoint `model`, its blob `model.kscout` and a phantom data set `data`.
 struct Sandbox {
-    tmp: tempfile::TempDir,
+    job: Job,
     device: Device,
     network: Segmenter,
 }
@@ -61,10 +59,8 @@ struct Sandbox {
 impl Sandbox {
     fn new() -> Self {
         let device = Device::flex();
-        let sandbox = Self { tmp: tempfile::tempdir().unwrap(), network: telling_network(&device), device };
+        let sandbox = Self { job: Job::new(EXE, 1, 3, SIDE), network: telling_network(&device), device };
         sandbox.save("model", 4, &sandbox.network);
-        let options = PhantomOptions { patients: 1, seed: 3, size: SIDE, split: SplitRule::Auto, force: false };
-        phantom::make(&sandbox.path("data"), &options, &Progress::hidden()).unwrap();
         let data = Dataset::open(sandbox.path("data")).unwrap();
         let observations = observe(&data.slices(Split::Train), 8, (&Protocol::igs(), Reconstruction::ZeroFilled), 1);
         let header = HeaderSpec {
@@ -95,7 +91,7 @@ impl Sandbox {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.tmp.path().join(name)
+        self.job.path(name).into()
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -104,22 +100,14 @@ impl Sandbox {
 
     /// Runs `kscout predict` with the checkpoint into `out`.
     fn predict(&self, inputs: &[&str], options: &[&str]) -> Ran {
-        let model = self.path("model").display().to_string();
-        self.predict_with(&["--model", &model], inputs, options)
+        self.predict_with(&["--model", &self.job.path("model")], inputs, options)
     }
 
     fn predict_with(&self, network: &[&str], inputs: &[&str], options: &[&str]) -> Ran {
-        let out = self.path("out").display().to_string();
-        let inputs: Vec<String> = inputs.iter().map(|name| self.path(name).display().to_string()).collect();
-        let fixed = ["predict", "--out", &out];
-        run(
-            EXE,
-            fixed
-                .into_iter()
-                .chain(network.iter().copied())
-                .chain(options.iter().copied())
-                .chain(inputs.iter().map(String::as_str)),
-        )
+        let out = self.job.path("out");
+        let inputs: Vec<String> = inputs.iter().map(|name| self.job.path(name)).collect();
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.job.run(&[&["predict", "--out", &out], network, options, &inputs].concat())
     }
 
     fn out(&self) -> Vec<String> {
@@ -223,7 +211,7 @@ fn a_volume_is_segmented_as_eval_does_on_its_own_grid() {
 
     sandbox.write("heart.nii", heart());
     let image = NiftiVolume::read(&sandbox.path("heart.nii")).unwrap();
-    let (blob, out) = (sandbox.path("model.kscout").display().to_string(), sandbox.path("out/heart_seg.nii.gz"));
+    let (blob, out) = (sandbox.job.path("model.kscout"), sandbox.path("out/heart_seg.nii.gz"));
     let undersampled = ["--undersample", "centre-out:12"];
     for (lines, undersample) in [(SIDE, &[][..]), (12, &undersampled[..])] {
         let [float, int8] = sandbox.as_evaluated(&slices, lines);
@@ -260,107 +248,9 @@ fn a_picture_is_segmented_as_eval_does() {
     let (grey, classes) = Grey::read_label(&out).unwrap();
     assert_eq!((grey.width, grey.height), (SIDE, SIDE));
     assert!(classes == float[0], "other classes than eval's");
-    let blob = sandbox.path("model.kscout").display().to_string();
+    let blob = sandbox.job.path("model.kscout");
     sandbox.predict_with(&["--blob", &blob], &[&name], &[]).succeeded();
     assert!(Grey::read_label(&out).unwrap().1 == int8[0], "other classes than eval's in int8");
-}
-
-/// A network that says which of four intensities a pixel has: 0, 1, 2 or 3 times a level.
-struct Plateaus;
-
-impl Segment for Plateaus {
-    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
-        let one = |image: &&[i8]| -> Vec<f32> {
-            let top = f32::from(*image.iter().max().unwrap()) + 128.0;
-            let level = |q: i8| 3.0 * (f32::from(q) + 128.0) / top;
-            image.iter().flat_map(|&q| (0..4u8).map(move |class| -(level(q) - f32::from(class)).abs())).collect()
-        };
-        images.iter().map(one).collect()
-    }
-}
-
-fn plateaus(dim: [u16; 3], spacing_mm: [f32; 3]) -> Volume {
-    let middle = [0, 1].map(|axis| f32::from(dim[axis]) / 2.0);
-    let mm = |at: u16, axis: usize| (f32::from(at) + 0.5 - middle[axis]) * spacing_mm[axis];
-    let volume = Volume::new(dim, |x, y, z| match mm(x, 0).hypot(mm(y, 1)) + f32::from(z) {
-        r if r < 15.0 => 3.0,
-        r if r < 24.0 => 2.0,
-        r if r < 35.0 => 1.0,
-        _ => 0.0,
-    });
-    Volume { spacing_mm, ..volume }
-}
-
-/// The labels of plateaus, and what comes back of them through the predictor at a spacing of the network's.
-fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, Vec<u8>) {
-    let tmp = tempfile::tempdir().unwrap();
-    let path = tmp.path().join("plateaus.nii");
-    fs::write(&path, volume.bytes()).unwrap();
-    let predictor = Predictor {
-        network: &Plateaus,
-        side: SIDE,
-        spacing_mm,
-        undersampling: None,
-        reconstruction: Reconstruction::ZeroFilled,
-        protocol: Protocol::igs(),
-        seed: 1,
-    };
-    let prediction = predictor.predict(&Input::read(&path).unwrap()).unwrap();
-    (volume.voxels.iter().map(|&v| v as u8).collect(), prediction.classes.concat())
-}
-
-#[test]
-fn a_network_that_reads_the_labels_off_gives_them_back_exactly_at_their_own_spacing() {
-    for dim in [[90, 70, 2], [64, 64, 1], [50, 81, 2]] {
-        let (truth, found) = through_the_predictor(&plateaus(dim, [1.5, 1.5, 8.0]), None);
-        assert!(truth == found, "{dim:?}");
-        let (truth, found) = through_the_predictor(&plateaus(dim, [1.5, 1.5, 8.0]), Some(1.5));
-        assert!(truth == found, "{dim:?}, asked for the spacing that it has");
-    }
-}
-
-#[test]
-fn at_another_spacing_it_gives_them_back_but_for_the_boundaries() {
-    for (dim, spacing) in
-        [([100, 90, 2], [1.1, 1.2, 8.0]), ([60, 70, 1], [1.8, 1.6, 8.0]), ([128, 140, 1], [0.7, 0.7, 8.0])]
-    {
-        let (truth, found) = through_the_predictor(&plateaus(dim, spacing), Some(1.5));
-        let [nx, ny] = [0, 1].map(|axis| usize::from(dim[axis]));
-        let reach = (2.0 * 1.5 / spacing[0].min(spacing[1])).ceil() as usize;
-        let mut moved = 0;
-        for (index, (&own, &class)) in truth.iter().zip(&found).enumerate().filter(|(_, (a, b))| a != b) {
-            let (plane, x, y) = (index / (nx * ny) * nx * ny, index % nx, index / nx % ny);
-            let around = |at: usize, n: usize| at.saturating_sub(reach)..(at + reach + 1).min(n);
-            let boundary = around(y, ny).any(|y| around(x, nx).any(|x| truth[plane + y * nx + x] != own));
-            assert!(boundary, "{dim:?}: {own} became {class} at {x}, {y}, inside its structure");
-            moved += 1;
-        }
-        let inside = truth.iter().filter(|&&class| class > 0).count();
-        assert!(moved * 100 < 15 * inside, "{dim:?}: {moved} of {inside} pixels moved");
-    }
-}
-
-#[test]
-fn fewer_lines_give_another_image_and_the_same_seed_the_same_one() {
-    let sandbox = Sandbox::new();
-    sandbox.write("heart.nii", heart());
-    let seen = |undersampling, seed| {
-        let predictor = Predictor {
-            network: &Plateaus,
-            side: SIDE,
-            spacing_mm: None,
-            reconstruction: Reconstruction::ZeroFilled,
-            undersampling,
-            protocol: Protocol::igs(),
-            seed,
-        };
-        predictor.predict(&Input::read(&sandbox.path("heart.nii")).unwrap()).unwrap().seen
-    };
-    let random = |lines| Some(Undersampling { pattern: "random".parse().unwrap(), lines });
-    assert_ne!(seen(None, 1), seen(random(16), 1));
-    assert_ne!(seen(random(16), 1), seen(random(16), 2));
-    assert_eq!(seen(random(16), 1), seen(random(16), 1));
-    assert_eq!(seen(random(SIDE), 1), seen(None, 1), "all lines in any order");
 }
 
 #[test]
@@ -479,10 +369,10 @@ fn networks_and_options_that_do_not_fit() {
     sandbox.refused(&["heart.nii"], &["--spacing", "0"], &["--spacing", "0.1 to 20 mm"]);
     sandbox.refused(&["heart.nii"], &["--prune", "2"], &["unet", "unetpp"]);
     sandbox.save("two", 2, &network(2, &sandbox.device, 0));
-    let two = sandbox.path("two").display().to_string();
+    let two = sandbox.job.path("two");
     sandbox.predict_with(&["--model", &two], &["heart.nii"], &[]).refused(&["two", "tells 2 classes apart", "4"]);
     sandbox.predict_with(&["--model", "gone"], &["heart.nii"], &[]).refused(&["gone", "no checkpoint"]);
-    let heart = sandbox.path("heart.nii").display().to_string();
+    let heart = sandbox.job.path("heart.nii");
     sandbox.predict_with(&["--blob", &heart], &["heart.nii"], &[]).refused(&["heart.nii", "not a usable"]);
     assert_eq!(sandbox.out(), [""; 0]);
 }
@@ -497,7 +387,7 @@ fn what_predict_writes_metrics_reads() {
         sandbox.write(&format!("truth/{name}_gt.nii"), truth.bytes());
     }
     sandbox.predict(&["patient001_frame01.nii", "patient001_frame09.nii"], &[]).succeeded();
-    let [truth, out] = ["truth", "out"].map(|name| sandbox.path(name).display().to_string());
-    let said = run(EXE, ["metrics", &truth, &out]).succeeded();
+    let [truth, out] = ["truth", "out"].map(|name| sandbox.job.path(name));
+    let said = sandbox.job.run(&["metrics", &truth, &out]).succeeded();
     assert!(said.contains("Paired 2 volumes of 1 patients (1 ED, 1 ES"), "{said}");
 }

@@ -8,35 +8,22 @@ use kscout_core::capture::VolumeCapture;
 use kscout_core::kernels::{Layout, Portable};
 use kscout_core::model::Model;
 use kscout_core::volume::{FIRST_LINES, VolumeScan, volume_arena_bytes};
+use kscout_tests::Ran;
+use kscout_tests::job::Job;
 use kscout_tests::small_model::{SIDE, random_blob};
 use kscout_tests::small_volume::{EARLY, random_volume_blob};
-use kscout_tests::{Ran, run};
-
-const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 
 /// Phantom data, a model with a slice policy and one without, in a folder of their own.
-struct Job {
-    tmp: tempfile::TempDir,
+fn job() -> Job {
+    let job = Job::new(env!("CARGO_BIN_EXE_kscout-under-test"), 2, 4, SIDE);
+    fs::write(job.path("volume.kscout"), random_volume_blob(Layout::Portable)).unwrap();
+    fs::write(job.path("slice.kscout"), random_blob(Layout::Portable)).unwrap();
+    job
 }
 
-impl Job {
-    fn new() -> Self {
-        let job = Self { tmp: tempfile::tempdir().unwrap() };
-        let (data, size) = (job.path("data"), SIDE.to_string());
-        run(EXE, ["data", "phantom", &data, "--patients", "2", "--seed", "4", "--size", &size]).succeeded();
-        fs::write(job.path("volume.kscout"), random_volume_blob(Layout::Portable)).unwrap();
-        fs::write(job.path("slice.kscout"), random_blob(Layout::Portable)).unwrap();
-        job
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
-
-    fn scan(&self, model: &str, volume: &str, options: &[&str]) -> Ran {
-        let (model, data) = (self.path(model), self.path("data"));
-        run(EXE, [&["scan", &model, "--data", &data, "--volume", volume][..], options].concat())
-    }
+fn scan(job: &Job, model: &str, volume: &str, options: &[&str]) -> Ran {
+    let (model, data) = (job.path(model), job.path("data"));
+    job.run(&[&["scan", &model, "--data", &data, "--volume", volume][..], options].concat())
 }
 
 /// The rest of the line of `text` that begins with `word`.
@@ -63,10 +50,10 @@ fn repeated(blob: &[u8], capture: &VolumeCapture<'_>) -> u64 {
 
 #[test]
 fn a_scan_of_a_volume_can_be_repeated_from_its_capture() {
-    let job = Job::new();
+    let job = job();
     let file = job.path("volume.kscan");
     let options = ["--budget", "4", "--capture", &file];
-    let first = job.scan("volume.kscout", "patient001/ED", &options).succeeded();
+    let first = scan(&job, "volume.kscout", "patient001/ED", &options).succeeded();
     let bytes = fs::read(&file).unwrap();
     let capture = VolumeCapture::new_checked(&bytes).unwrap();
     assert_eq!(capture.places().len(), capture.budget());
@@ -77,17 +64,17 @@ fn a_scan_of_a_volume_can_be_repeated_from_its_capture() {
     assert_eq!(first.lines().filter(|line| line.starts_with("lines")).count(), capture.slices());
     assert_eq!(repeated(&random_volume_blob(Layout::Portable), &capture), capture.digest());
 
-    let second = job.scan("volume.kscout", "patient001/ED", &options).succeeded();
+    let second = scan(&job, "volume.kscout", "patient001/ED", &options).succeeded();
     assert_eq!(first, second, "the same scan twice");
-    let other = job.scan("volume.kscout", "patient001/ES", &options).succeeded();
+    let other = scan(&job, "volume.kscout", "patient001/ES", &options).succeeded();
     assert_ne!(said(&first, "digest"), said(&other, "digest"));
 }
 
 #[test]
 fn a_scan_that_stops_early_is_captured_as_it_was() {
-    let job = Job::new();
+    let job = job();
     let (file, gain) = (job.path("early.kscan"), (100.0 * EARLY).to_string());
-    job.scan("volume.kscout", "patient001/ED", &["--budget", "6", "--least-gain", &gain, "--capture", &file])
+    scan(&job, "volume.kscout", "patient001/ED", &["--budget", "6", "--least-gain", &gain, "--capture", &file])
         .succeeded();
     let bytes = fs::read(&file).unwrap();
     let capture = VolumeCapture::new_checked(&bytes).unwrap();
@@ -97,9 +84,9 @@ fn a_scan_that_stops_early_is_captured_as_it_was() {
 
 #[test]
 fn what_cannot_be_scanned_is_refused_in_words() {
-    let job = Job::new();
+    let job = job();
     let refused = |model: &str, volume: &str, options: &[&str], words: &[&str]| {
-        job.scan(model, volume, options).refused(words);
+        scan(&job, model, volume, options).refused(words);
     };
     let budget = ["--budget", "4"];
     refused("volume.kscout", "patient001/ENDE", &budget, &["patient001/ENDE", "patient001/ED and patient001/ES"]);
@@ -109,5 +96,5 @@ fn what_cannot_be_scanned_is_refused_in_words() {
     refused("volume.kscout", "patient001/ED", &["--budget", "4", "--least-gain", "NaN"], &["--least-gain", "NaN"]);
     refused("volume.kscout", "patient001/ED", &["--budget", "4", "--slice", "patient001/1"], &["--slice", "--volume"]);
     let (data, model) = (job.path("data"), job.path("volume.kscout"));
-    run(EXE, ["scan", &model, "--data", &data, "--budget", "4"]).refused(&["--slice"]);
+    job.run(&["scan", &model, "--data", &data, "--budget", "4"]).refused(&["--slice"]);
 }
