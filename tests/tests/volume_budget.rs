@@ -124,6 +124,10 @@ fn a_slice_policy_goes_all_the_way() {
     }
     let missing = format!("{out}:nobody");
     kscout(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
+    let stops = kscout(&["compare", &ours, "--stops"]).succeeded();
+    let first: Vec<&str> = stops.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!((first[0], &first[3..]), ("5", &["5.0", "0", "%"][..]), "nowhere to stop before the fewest: {stops}");
+    kscout(&["compare", &ours]).refused(&["--with"]);
 
     let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out];
     let by_position = ["--baselines", "by-position", "--positions", &positions];

@@ -1,6 +1,6 @@
 //! `kscout compare`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,20 +11,21 @@ use serde::Deserialize;
 use super::Failure;
 use crate::eval::canvas::write_png;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
-use crate::eval::stats::{Bootstrap, Estimate, Sample, bootstrap_mean, paired_difference};
+use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean, paired_difference};
+use crate::eval::stops::fewest_lines;
 use crate::eval::table::{Align, Table};
 
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Example:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n\nDifferences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --stops\n\nDifferences are paired by patient, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, and a method of it; several are runs of other seeds
     #[arg(value_name = "DIR:METHOD", required = true)]
     first: Vec<Evaluated>,
     /// What it is compared with, in the same form; may be given many times
-    #[arg(long, value_name = "DIR:METHOD", required = true)]
+    #[arg(long, value_name = "DIR:METHOD", required_unless_present = "stops")]
     with: Vec<Evaluated>,
     /// Write the tables as Markdown too
     #[arg(long, value_name = "FILE.md")]
@@ -32,9 +33,13 @@ pub struct CompareArgs {
     /// Draw Dice against lines, a curve a method
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
-    /// Draw Dice against SSIM, a curve a number of lines through all methods, and print both
+    /// Draw Dice against SSIM, a curve a number of lines through all methods, which are numbered, and print both
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
+    /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
+    /// should end, at one of the numbers of lines that were evaluated
+    #[arg(long)]
+    stops: bool,
 }
 
 /// A method of an evaluation.
@@ -69,13 +74,32 @@ struct Row {
     ssim: f64,
 }
 
+impl Row {
+    /// Mean Dice of the structures that have one.
+    fn mean_dice(&self) -> Option<f64> {
+        let dice: Vec<f64> = [self.dice_rv, self.dice_myo, self.dice_lv].into_iter().flatten().collect();
+        mean(&dice)
+    }
+}
+
 /// The volumes of a method at one budget.
-#[derive(Default)]
 struct Volumes {
     /// Mean Dice of the structures.
-    dice: Vec<Sample<String>>,
-    /// Mean SSIM of the slices.
-    ssim: Vec<Sample<String>>,
+    samples: Vec<Sample<String>>,
+    /// Its mean over the volumes.
+    dice: Estimate,
+    /// Mean SSIM of the slices, over the volumes.
+    ssim: f64,
+}
+
+impl Volumes {
+    fn new(rows: &[&Row]) -> Result<Self, StatsError> {
+        let sample = |row: &&Row| Some(Sample::new(row.patient.clone(), row.mean_dice()?));
+        let samples: Vec<_> = rows.iter().filter_map(sample).collect();
+        let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
+        let ssim: Vec<f64> = rows.iter().map(|row| row.ssim).collect();
+        Ok(Self { samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+    }
 }
 
 /// Volumes by budget.
@@ -83,63 +107,85 @@ type Scores = BTreeMap<usize, Volumes>;
 
 impl Evaluated {
     fn name(&self) -> String {
-        format!("{}:{}", self.dir.display(), self.method)
+        self.tail(usize::MAX)
+    }
+
+    /// The name with no more than the last `parts` parts of the folder.
+    fn tail(&self, parts: usize) -> String {
+        let all: Vec<_> = self.dir.components().collect();
+        let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+        format!("{}:{}", shown.display(), self.method)
     }
 
     fn scores(&self) -> Result<Scores, Failure> {
         let path = self.dir.join("results.csv");
         let refused = |error: csv::Error| format!("{}: {error}; give the folder of a `kscout eval`", path.display());
-        let mut scores = Scores::new();
-        for row in csv::Reader::from_path(&path).map_err(refused)?.deserialize() {
-            let row: Row = row.map_err(refused)?;
-            let dice: Vec<f64> = [row.dice_rv, row.dice_myo, row.dice_lv].into_iter().flatten().collect();
-            if row.method == self.method && !dice.is_empty() {
-                let mean = dice.iter().sum::<f64>() / dice.len() as f64;
-                let volumes = scores.entry(row.lines_per_slice).or_default();
-                volumes.ssim.push(Sample::new(row.patient.clone(), row.ssim));
-                volumes.dice.push(Sample::new(row.patient, mean));
-            }
+        let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
+        let rows = rows.map_err(refused)?;
+        let mut budgets: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.method == self.method && row.mean_dice().is_some()) {
+            budgets.entry(row.lines_per_slice).or_default().push(row);
         }
-        if scores.is_empty() {
+        if budgets.is_empty() {
             return Err(format!("{}: no volumes of method `{}`", path.display(), self.method).into());
         }
-        Ok(scores)
+        let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
+        scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+}
+
+/// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that
+/// is given twice.
+fn short_names(methods: &[&Evaluated]) -> Result<Vec<String>, Failure> {
+    let same = |place: usize| methods[..place].contains(&methods[place]);
+    if let Some(place) = (0..methods.len()).find(|&place| same(place)) {
+        return Err(format!("{}: given twice; name each method of a folder once", methods[place].name()).into());
+    }
+    let mut parts = vec![1; methods.len()];
+    loop {
+        let names: Vec<String> = methods.iter().zip(&parts).map(|(method, &parts)| method.tail(parts)).collect();
+        let shared = |place: usize| names.iter().filter(|name| **name == names[place]).count() > 1;
+        let grow: Vec<usize> = (0..names.len())
+            .filter(|&place| shared(place) && parts[place] < methods[place].dir.components().count())
+            .collect();
+        if grow.is_empty() {
+            return Ok(names);
+        }
+        grow.into_iter().for_each(|place| parts[place] += 1);
     }
 }
 
 /// A method and what was read of it.
 struct Read {
     name: String,
-    /// The name in pictures: the folder's own, without those that it lies in.
+    /// The name in pictures.
     short: String,
     scores: Scores,
-}
-
-impl Read {
-    fn new(evaluated: &Evaluated) -> Result<Self, Failure> {
-        let folder = evaluated.dir.file_name().unwrap_or_default().to_string_lossy();
-        let short = format!("{folder}:{}", evaluated.method);
-        Ok(Self { name: evaluated.name(), short, scores: evaluated.scores()? })
-    }
 }
 
 impl CompareArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
-        let read = |methods: &[Evaluated]| methods.iter().map(Read::new).collect::<Result<Vec<_>, _>>();
-        let (firsts, seconds) = (read(&self.first)?, read(&self.with)?);
-        let mut tables = vec![differences(&firsts, &seconds)?];
-        let all: Vec<&Read> = firsts.iter().chain(&seconds).collect();
+        let methods: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
+        let read = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
+            Ok(Read { name: method.name(), short, scores: method.scores()? })
+        };
+        let all: Vec<Read> = methods.iter().zip(short_names(&methods)?).map(read).collect::<Result<_, _>>()?;
+        let (firsts, seconds) = all.split_at(self.first.len());
+        let mut tables = Vec::new();
+        if !seconds.is_empty() {
+            tables.push(differences(firsts, seconds)?);
+        }
         if let Some(path) = &self.plot {
-            let series = all.iter().map(|read| against_lines(read)).collect::<Result<Vec<_>, _>>()?;
-            let (x_label, y_label) = ("lines measured, a slice", "mean 3-D Dice, 95 % interval");
-            let title = "Segmentation against scan length";
-            let plot = ScorePlot { title, x_label, y_label, x_digits: 0, series: &series, full: None };
-            save(path, &score_plot(&plot))?;
+            save(path, &dice_plot(&all))?;
         }
         if let Some(path) = &self.trade {
-            tables.push(both_scores(&all)?);
-            save(path, &trade_plot("What reconstruction and segmentation cost each other", &trades(&all)?))?;
+            let shared = common(&all)?;
+            tables.push(both_scores(&all, &shared));
+            save(path, &traded(&all, &shared))?;
+        }
+        if self.stops {
+            tables.push(earliest(&all)?);
         }
         let text: Vec<String> = tables.iter().map(Table::to_text).collect();
         print!("{}", text.join("\n"));
@@ -161,7 +207,7 @@ fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
         for first in firsts {
             for (lines, own) in &first.scores {
                 let Some(other) = second.scores.get(lines) else { continue };
-                table.push(difference(*lines, (first, &own.dice), (second, &other.dice))?);
+                table.push(difference(*lines, (first, own), (second, other))?);
                 any = true;
             }
         }
@@ -175,54 +221,71 @@ fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
 /// A row: what a method has over another, by patient.
 fn difference(
     lines: usize,
-    (first, own): (&Read, &[Sample<String>]),
-    (second, other): (&Read, &[Sample<String>]),
+    (first, own): (&Read, &Volumes),
+    (second, other): (&Read, &Volumes),
 ) -> Result<[String; 8], Failure> {
-    let bootstrap = Bootstrap::default();
-    let found = paired_difference(own, other, &bootstrap)?;
+    let found = paired_difference(&own.samples, &other.samples, &Bootstrap::default())?;
     if found.unpaired > 0 {
         let (first, second, unpaired) = (&first.name, &second.name, found.unpaired);
         eprintln!("note: {first} and {second}: {unpaired} patients in one only, left out of the difference");
     }
-    let mean = |samples| -> Result<String, Failure> { Ok(format!("{:.4}", bootstrap_mean(samples, &bootstrap)?.mean)) };
     let Estimate { mean: gain, low, high, .. } = found.difference;
     Ok([
         lines.to_string(),
         first.name.clone(),
-        mean(own)?,
+        format!("{:.4}", own.dice.mean),
         second.name.clone(),
-        mean(other)?,
+        format!("{:.4}", other.dice.mean),
         format!("{gain:+.4} [{low:+.4}, {high:+.4}]"),
         found.better.to_string(),
         found.worse.to_string(),
     ])
 }
 
-/// Budgets that every method has.
-fn common(all: &[&Read]) -> Vec<usize> {
-    let Some((first, others)) = all.split_first() else { return Vec::new() };
-    let shared = |lines: &&usize| others.iter().all(|read| read.scores.contains_key(lines));
-    first.scores.keys().filter(shared).copied().collect()
-}
-
-/// SSIM and Dice of every method.
-fn both_scores(all: &[&Read]) -> Result<Table, Failure> {
-    let columns = [("lines", Align::Right), ("method", Align::Left), ("SSIM", Align::Right), ("Dice", Align::Right)];
-    let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
-    let bootstrap = Bootstrap::default();
-    let shared = common(all);
+/// Budgets that every method has, at least one.
+fn common(all: &[Read]) -> Result<Vec<usize>, Failure> {
+    let budgets = all.iter().flat_map(|read| read.scores.keys().copied()).collect::<BTreeSet<_>>().into_iter();
+    let shared: Vec<usize> = budgets.filter(|lines| all.iter().all(|read| read.scores.contains_key(lines))).collect();
     if shared.is_empty() {
         return Err("--trade: no budget that all methods have; evaluate all with the same --budgets".into());
     }
-    for lines in shared {
+    Ok(shared)
+}
+
+/// SSIM and Dice of every method.
+fn both_scores(all: &[Read], budgets: &[usize]) -> Table {
+    let columns = [("lines", Align::Right), ("method", Align::Left), ("SSIM", Align::Right), ("Dice", Align::Right)];
+    let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
+    for lines in budgets {
         for read in all {
-            let volumes = &read.scores[&lines];
-            let (ssim, dice) = (bootstrap_mean(&volumes.ssim, &bootstrap)?, bootstrap_mean(&volumes.dice, &bootstrap)?);
+            let Volumes { dice, ssim, .. } = &read.scores[lines];
+            table.push([lines.to_string(), read.name.clone(), format!("{ssim:.4}"), format!("{:.4}", dice.mean)]);
+        }
+    }
+    table
+}
+
+/// How early scans could end at no loss.
+fn earliest(all: &[Read]) -> Result<Table, Failure> {
+    let columns = ["lines", "method", "Dice", "fewest lines", "saved"];
+    let align = |(place, title)| (String::from(title), if place == 1 { Align::Left } else { Align::Right });
+    let mut table = Table::new(columns.into_iter().enumerate().map(align));
+    for read in all {
+        let budgets: Vec<usize> = read.scores.keys().copied().collect();
+        let volumes: Vec<&[Sample<String>]> = read.scores.values().map(|volumes| &volumes.samples[..]).collect();
+        let count = volumes[0].len();
+        if volumes.iter().any(|samples| samples.len() != count) {
+            return Err(format!("{}: not every volume was evaluated with every number of lines", read.name).into());
+        }
+        for (place, lines) in budgets.iter().enumerate() {
+            let curve = |volume: usize| volumes[..=place].iter().map(|samples| samples[volume].value).collect();
+            let fewest = fewest_lines(&budgets[..=place], &(0..count).map(curve).collect::<Vec<_>>());
             table.push([
                 lines.to_string(),
                 read.name.clone(),
-                format!("{:.4}", ssim.mean),
-                format!("{:.4}", dice.mean),
+                format!("{:.4}", read.scores[lines].dice.mean),
+                format!("{fewest:.1}"),
+                format!("{:.0} %", 100.0 * (1.0 - fewest / *lines as f64)),
             ]);
         }
     }
@@ -230,27 +293,26 @@ fn both_scores(all: &[&Read]) -> Result<Table, Failure> {
 }
 
 /// Dice against lines.
-fn against_lines(read: &Read) -> Result<Series, Failure> {
-    let bootstrap = Bootstrap::default();
-    let point = |(&lines, volumes): (&usize, &Volumes)| -> Result<(f64, Estimate), Failure> {
-        Ok((lines as f64, bootstrap_mean(&volumes.dice, &bootstrap)?))
-    };
-    Ok(Series { name: read.short.clone(), points: read.scores.iter().map(point).collect::<Result<_, _>>()? })
+fn dice_plot(all: &[Read]) -> RgbImage {
+    let points = |read: &Read| read.scores.iter().map(|(&lines, volumes)| (lines as f64, volumes.dice)).collect();
+    let series: Vec<Series> = all.iter().map(|read| Series::new(&read.short, points(read))).collect();
+    score_plot(&ScorePlot {
+        title: "Segmentation against scan length",
+        x_label: "lines measured, a slice",
+        y_label: "mean 3-D Dice, 95 % interval",
+        series: &series,
+        ..ScorePlot::default()
+    })
 }
 
-/// Dice against SSIM, a series a budget, through the methods by their SSIM.
-fn trades(all: &[&Read]) -> Result<Vec<Series>, Failure> {
-    let bootstrap = Bootstrap::default();
-    let series = |lines: usize| -> Result<Series, Failure> {
-        let mut points = Vec::new();
-        for read in all {
-            let volumes = &read.scores[&lines];
-            points.push((bootstrap_mean(&volumes.ssim, &bootstrap)?.mean, bootstrap_mean(&volumes.dice, &bootstrap)?));
-        }
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(Series { name: format!("{lines} lines"), points })
-    };
-    common(all).into_iter().map(series).collect()
+/// Dice against SSIM, a series a budget.
+fn traded(all: &[Read], budgets: &[usize]) -> RgbImage {
+    let point = |read: &Read, lines| (read.scores[lines].ssim, read.scores[lines].dice);
+    let series: Vec<Series> = (budgets.iter())
+        .map(|lines| Series::new(&format!("{lines} lines"), all.iter().map(|read| point(read, lines)).collect()))
+        .collect();
+    let names: Vec<&str> = all.iter().map(|read| read.short.as_str()).collect();
+    trade_plot("What reconstruction and segmentation cost each other", &names, series)
 }
 
 fn save(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
@@ -273,5 +335,20 @@ mod tests {
         for text in ["runs/eval", ":policy", "runs/eval:"] {
             assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
         }
+    }
+
+    #[test]
+    fn names_in_pictures_are_as_short_as_tells_them_apart() {
+        let names = |texts: &[&str]| {
+            let methods: Vec<Evaluated> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            short_names(&methods.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["runs/a:policy", "runs/b:policy"]).unwrap(), ["a:policy", "b:policy"]);
+        assert_eq!(names(&["runs/a:policy", "runs/a:random"]).unwrap(), ["a:policy", "a:random"]);
+        let same_last = names(&["one/a/eval:p", "two/a/eval:p", "two/b/eval:p", "b/other:p"]).unwrap();
+        assert_eq!(same_last, ["one/a/eval:p", "two/a/eval:p", "b/eval:p", "other:p"]);
+        assert_eq!(names(&["eval:p", "old/eval:p", "/old/eval:p"]).unwrap(), ["eval:p", "old/eval:p", "/old/eval:p"]);
+        let twice = names(&["runs/a:policy", "runs/a/:policy"]).unwrap_err().to_string();
+        assert!(twice.contains("runs/a:policy: given twice"), "{twice}");
     }
 }

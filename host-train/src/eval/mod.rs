@@ -20,5 +20,6 @@ pub mod report;
 pub mod run;
 pub mod scores;
 pub mod stats;
+pub mod stops;
 pub mod surface;
 pub mod table;

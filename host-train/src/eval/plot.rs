@@ -18,6 +18,8 @@ const BOTTOM: f32 = 110.0;
 const LEGEND_GAP: f32 = 40.0;
 const KEY_WIDTH: f32 = 60.0;
 const KEY_PITCH: f32 = 46.0;
+/// From a number to the next, and to what it means.
+const NUMBER_WIDTH: f32 = 40.0;
 const LABEL_SCALE: f32 = 2.5;
 const TITLE_SCALE: f32 = 3.5;
 
@@ -28,10 +30,19 @@ pub struct Series {
     pub name: String,
     /// Budget in lines, and the score there.
     pub points: Vec<(f64, Estimate)>,
+    /// The number that each point is marked with, from 1; empty: none is.
+    pub numbers: Vec<usize>,
+}
+
+impl Series {
+    /// A series whose points are not numbered.
+    pub fn new(name: &str, points: Vec<(f64, Estimate)>) -> Self {
+        Self { name: name.to_owned(), points, numbers: Vec::new() }
+    }
 }
 
 /// What a plot shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ScorePlot<'a> {
     /// Heading.
     pub title: &'a str,
@@ -45,6 +56,8 @@ pub struct ScorePlot<'a> {
     pub series: &'a [Series],
     /// The score of full sampling.
     pub full: Option<Estimate>,
+    /// What the points' numbers mean, from 1.
+    pub key: &'a [&'a str],
 }
 
 /// Draws mean 3-D Dice against lines measured of `lines`; bands are 95 % intervals over patients.
@@ -54,31 +67,42 @@ pub fn dice_plot(title: &str, lines: usize, series: &[Series], full: Option<Esti
         title,
         x_label: &x_label,
         y_label: "mean 3-D Dice, 95 % interval",
-        x_digits: 0,
         series,
         full,
+        ..ScorePlot::default()
     })
 }
 
-/// Draws segmentation against reconstruction: mean 3-D Dice against mean SSIM, a series a budget.
-pub fn trade_plot(title: &str, series: &[Series]) -> RgbImage {
+/// Draws segmentation against reconstruction: mean 3-D Dice against mean SSIM, a series a budget. Each has a point a method, in
+/// the order of `methods`; a curve runs through them by their SSIM, and numbers say which is which.
+pub fn trade_plot(title: &str, methods: &[&str], mut series: Vec<Series>) -> RgbImage {
+    for Series { points, numbers, .. } in &mut series {
+        let mut numbered: Vec<_> = points.drain(..).zip(1..).collect();
+        numbered.sort_by(|(a, _), (b, _)| a.0.total_cmp(&b.0));
+        (*points, *numbers) = numbered.into_iter().unzip();
+    }
     score_plot(&ScorePlot {
         title,
         x_label: "mean SSIM",
         y_label: "mean 3-D Dice, 95 % interval",
         x_digits: 3,
-        series,
+        series: &series,
         full: None,
+        key: methods,
     })
 }
 
 /// Draws a plot. Points that are not finite are left out; a plot without any says so.
 pub fn score_plot(plot: &ScorePlot<'_>) -> RgbImage {
+    let numbered = plot.key.iter().map(|name| NUMBER_WIDTH + text_width(name, LABEL_SCALE));
     let legend = plot.series.iter().map(|series| series.name.as_str()).chain(["fully sampled"]);
-    let legend = legend.map(|name| text_width(name, LABEL_SCALE)).fold(0.0, f32::max);
-    let width = LEFT + PLOT_SIZE.0 + LEGEND_GAP + KEY_WIDTH + 16.0 + legend + 40.0;
+    let legend =
+        legend.map(|name| KEY_WIDTH + 16.0 + text_width(name, LABEL_SCALE)).chain(numbered).fold(0.0, f32::max);
+    let width = LEFT + PLOT_SIZE.0 + LEGEND_GAP + legend + 40.0;
     let width = width.max(LEFT + text_width(plot.title, TITLE_SCALE) + 40.0);
-    let mut canvas = Canvas::new(width as usize, (TOP + PLOT_SIZE.1 + BOTTOM) as usize, WHITE);
+    let entries = plot.series.len() + plot.key.len() + 2;
+    let height = (TOP + PLOT_SIZE.1 + BOTTOM).max(TOP + entries as f32 * KEY_PITCH);
+    let mut canvas = Canvas::new(width as usize, height as usize, WHITE);
     canvas.text((LEFT, 56.0), Anchor::Left, TITLE_SCALE, INK, plot.title);
     canvas.text((LEFT, TOP - 34.0), Anchor::Left, LABEL_SCALE, FAINT_INK, plot.y_label);
     match Axes::around(plot) {
@@ -103,6 +127,9 @@ fn draw_data(canvas: &mut Canvas, axes: &Axes, plot: &ScorePlot<'_>) {
         canvas.band(&edges, style.colour, 0.14);
     }
     for (series, style) in plot.series.iter().zip(styles()) {
+        draw_numbers(canvas, axes, series, style.colour);
+    }
+    for (series, style) in plot.series.iter().zip(styles()) {
         let at = |&(budget, ref score): &(f64, Estimate)| (axes.x(budget), axes.y(score.mean));
         let points: Vec<_> = finite_points(series).map(at).collect();
         for pair in points.windows(2) {
@@ -118,6 +145,24 @@ fn draw_data(canvas: &mut Canvas, axes: &Axes, plot: &ScorePlot<'_>) {
     draw_legend(canvas, plot, level.is_some());
 }
 
+/// The numbers of a series' points in a row above its band. Points may lie closer than numbers are wide, so a thin line leads
+/// from each number to its point.
+fn draw_numbers(canvas: &mut Canvas, axes: &Axes, series: &Series, colour: Colour) {
+    let points = series.points.iter().zip(&series.numbers).filter(|(point, _)| is_finite(point));
+    let points: Vec<(&(f64, Estimate), &usize)> = points.collect();
+    let count = points.len() as f32;
+    let middle = points.iter().map(|((x, _), _)| axes.x(*x)).sum::<f32>() / count.max(1.0);
+    let reach = NUMBER_WIDTH * (count - 1.0) / 2.0;
+    let start = middle.min(LEFT + PLOT_SIZE.0 - reach).max(LEFT + reach) - reach;
+    let top = points.iter().map(|((_, score), _)| axes.y(score.high)).fold(f32::INFINITY, f32::min);
+    let baseline = (top - 16.0).max(TOP);
+    for (place, &((x, score), number)) in points.iter().enumerate() {
+        let above = start + NUMBER_WIDTH * place as f32;
+        canvas.line((above, baseline + 6.0), (axes.x(*x), axes.y(score.mean)), 1.5, colour);
+        canvas.text((above, baseline), Anchor::Centre, LABEL_SCALE, INK, &number.to_string());
+    }
+}
+
 /// The interval of a single point, which has no band.
 fn draw_whisker(canvas: &mut Canvas, axes: &Axes, series: &Series, colour: Colour) {
     for (budget, score) in finite_points(series) {
@@ -126,23 +171,21 @@ fn draw_whisker(canvas: &mut Canvas, axes: &Axes, series: &Series, colour: Colou
     }
 }
 
-/// Methods in the order given, full sampling on top, as on the plot.
+/// Series in the order given, full sampling on top, as on the plot; what the numbers mean below.
 fn draw_legend(canvas: &mut Canvas, plot: &ScorePlot<'_>, full: bool) {
     let x = LEFT + PLOT_SIZE.0 + LEGEND_GAP;
-    let mut y = TOP + 20.0;
-    let mut entry = |canvas: &mut Canvas, name: &str| {
-        let baseline = y + LABEL_SCALE * 3.5;
-        canvas.text((x + KEY_WIDTH + 16.0, baseline), Anchor::Left, LABEL_SCALE, INK, name);
-        let middle = y;
-        y += KEY_PITCH;
+    let mut middles = (0..).map(|entry| TOP + 20.0 + entry as f32 * KEY_PITCH);
+    let mut entry = |canvas: &mut Canvas, indent: f32, name: &str| {
+        let middle = middles.next().unwrap_or_default();
+        canvas.text((x + indent, middle + LABEL_SCALE * 3.5), Anchor::Left, LABEL_SCALE, INK, name);
         middle
     };
     if full {
-        let middle = entry(canvas, "fully sampled");
+        let middle = entry(canvas, KEY_WIDTH + 16.0, "fully sampled");
         canvas.dashes((x, middle), x + KEY_WIDTH, 3.0, FULL);
     }
     for (series, style) in plot.series.iter().zip(styles()) {
-        let middle = entry(canvas, &series.name);
+        let middle = entry(canvas, KEY_WIDTH + 16.0, &series.name);
         canvas.band(
             &[(x, middle - 14.0, middle + 14.0), (x + KEY_WIDTH, middle - 14.0, middle + 14.0)],
             style.colour,
@@ -150,6 +193,10 @@ fn draw_legend(canvas: &mut Canvas, plot: &ScorePlot<'_>, full: bool) {
         );
         canvas.line((x, middle), (x + KEY_WIDTH, middle), 4.0, style.colour);
         canvas.mark(style.mark, (x + KEY_WIDTH / 2.0, middle), 9.0, style.colour, WHITE);
+    }
+    for (name, number) in plot.key.iter().zip(1..) {
+        let middle = entry(canvas, NUMBER_WIDTH, name);
+        canvas.text((x, middle + LABEL_SCALE * 3.5), Anchor::Left, LABEL_SCALE, INK, &format!("{number}"));
     }
 }
 
@@ -165,9 +212,12 @@ fn styles() -> impl Iterator<Item = Style> {
     colours.zip(Mark::ALL.into_iter().cycle()).map(|(colour, mark)| Style { colour, mark })
 }
 
+fn is_finite((budget, score): &(f64, Estimate)) -> bool {
+    [*budget, score.mean, score.low, score.high].iter().all(|value| value.is_finite())
+}
+
 fn finite_points(series: &Series) -> impl Iterator<Item = &(f64, Estimate)> {
-    let finite = |values: [f64; 4]| values.iter().all(|value| value.is_finite());
-    series.points.iter().filter(move |(budget, score)| finite([*budget, score.mean, score.low, score.high]))
+    series.points.iter().filter(|point| is_finite(point))
 }
 
 struct Axes {
@@ -259,7 +309,7 @@ mod tests {
 
     fn series(points: &[(f64, f64)]) -> Series {
         let points = points.iter().map(|&(budget, mean)| (budget, estimate(mean))).collect();
-        Series { name: "policy".to_owned(), points }
+        Series::new("policy", points)
     }
 
     fn pixels_of(picture: &RgbImage, colour: Colour) -> usize {
@@ -278,10 +328,21 @@ mod tests {
 
     #[test]
     fn dice_against_ssim_is_drawn_at_its_numbers() {
-        let curve = [series(&[(0.512, 0.79), (0.55, 0.78)])];
-        let picture = trade_plot("trade", &curve);
+        let drawn = |points: &[(f64, f64)]| trade_plot("trade", &["a", "b"], vec![series(points)]);
+        let picture = drawn(&[(0.512, 0.79), (0.55, 0.78)]);
         assert!(pixels_of(&picture, DATA_COLOURS[0]) > 1000);
-        assert_ne!(picture, trade_plot("trade", &[series(&[(0.514, 0.79), (0.55, 0.78)])]), "three digits");
+        assert_ne!(picture, drawn(&[(0.514, 0.79), (0.55, 0.78)]), "three digits");
+    }
+
+    #[test]
+    fn numbers_say_which_method_a_point_is_of() {
+        let (near, far) = ((0.512, 0.79), (0.55, 0.78));
+        let drawn = |names: &[&str], points: &[(f64, f64)]| trade_plot("trade", names, vec![series(points)]);
+        let picture = drawn(&["a", "b"], &[near, far]);
+        assert_ne!(picture, drawn(&["a", "b"], &[far, near]), "the same points, but of the other methods");
+        assert_ne!(picture, drawn(&["a", "c"], &[near, far]), "another name");
+        let many = vec!["method"; 30];
+        assert!(drawn(&many, &[near]).height() > picture.height(), "every name has its line");
     }
 
     #[test]

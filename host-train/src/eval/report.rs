@@ -208,7 +208,8 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
             row.push(("nmse".into(), mean(|scan| scan.quality.nmse).into()));
             csv.push(row.iter().map(|(name, cell)| (name.as_str(), cell.clone())))?;
         }
-        let names: Vec<String> = task.volumes.iter().map(|v| format!("{}_{}", v.patient, v.phase)).collect();
+        // The challenge's tables name volumes as files: `patient001_ED`.
+        let names: Vec<String> = task.volumes.iter().map(|volume| volume.name.replace('/', "_")).collect();
         let official = acdc_csv(names.iter().map(String::as_str).zip(&outcome.scores));
         let path = out.join("acdc").join(format!("{}_{}.csv", outcome.method, outcome.budget));
         official.write(&path).map_err(|source| ReportError::Io { path, source })?;
@@ -314,9 +315,8 @@ fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), Repor
     let series: Vec<Series> = groups
         .iter()
         .filter(|(method, _)| *method != "full")
-        .map(|(method, entries)| Series {
-            name: method.to_string(),
-            points: entries.iter().map(|entry| (entry.budget as f64, entry.mean_dice)).collect(),
+        .map(|(method, entries)| {
+            Series::new(method, entries.iter().map(|entry| (entry.budget as f64, entry.mean_dice)).collect())
         })
         .collect();
     let full = results.entries.first().map(|entry| entry.mean_dice);
