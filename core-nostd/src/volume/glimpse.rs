@@ -406,14 +406,14 @@ mod tests {
             }
             let (second, margin) =
                 runner_up(&sight.logits[pixel * sight.class_count..][..sight.class_count], classes[pixel]);
-            for s in 0..STRUCTURES {
+            for (s, body) in bodies.iter_mut().enumerate() {
                 let is = usize::from(class) == s + 1;
                 seen.changed[s] += u32::from(is != (usize::from(before(pixel)) == s + 1));
                 seen.open[s] += u32::from(is && margin < open);
                 seen.doubtful[s] += u32::from(is && margin < doubtful);
                 seen.hidden[s] += u32::from(class == 0 && margin < open && usize::from(second) == s + 1);
                 if is {
-                    bodies[s].add(row as u64, column as u64, sight.levels[pixel]);
+                    body.add(row as u64, column as u64, sight.levels[pixel]);
                 }
             }
         }
