@@ -46,7 +46,7 @@ build() {
 arm() {
     have qemu-aarch64 || need_packages qemu-user
     have aarch64-linux-gnu-gcc || need_packages gcc-aarch64-linux-gnu
-    [ -d /usr/aarch64-linux-gnu/lib ] || need_packages libc6-dev-arm64-cross
+    [ -f /usr/aarch64-linux-gnu/lib/crt1.o ] || need_packages libc6-dev-arm64-cross
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
     build aarch64-unknown-linux-gnu --bin "$1"
     qemu-aarch64 "${EMULATED[@]}" -cpu max -L /usr/aarch64-linux-gnu "$BUILT/$1" "${@:2}"
