@@ -71,7 +71,7 @@ impl<'a> Recipe<'a> {
             reconstruction,
             protocol: "",
             budgets: "6,8,12,16,24",
-            // Steps, not minutes: on any machine the same.
+            // Steps, not minutes: as many on any machine.
             reward: "--config CONFIGS/reward.toml --set steps=4800 --set max_minutes=0 --set validate_every=1600 \
                      --set masks.min_fraction=0.015 --set masks.favour_few=2.0 --set masks.centre=0.7",
             tune: "--config CONFIGS/tune.toml",
