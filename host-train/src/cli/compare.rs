@@ -37,7 +37,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
     /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
-    /// should end, at one of the numbers of lines that were evaluated
+    /// should end, at one of the numbers of lines that were evaluated (without --least-gain)
     #[arg(long)]
     stops: bool,
 }
@@ -68,6 +68,7 @@ struct Row {
     method: String,
     lines_per_slice: usize,
     patient: String,
+    phase: String,
     dice_rv: Option<f64>,
     dice_myo: Option<f64>,
     dice_lv: Option<f64>,
@@ -84,6 +85,8 @@ impl Row {
 
 /// The volumes of a method at one budget.
 struct Volumes {
+    /// Patient and phase of each.
+    names: Vec<[String; 2]>,
     /// Mean Dice of the structures.
     samples: Vec<Sample<String>>,
     /// Its mean over the volumes.
@@ -97,8 +100,9 @@ impl Volumes {
         let sample = |row: &&Row| Some(Sample::new(row.patient.clone(), row.mean_dice()?));
         let samples: Vec<_> = rows.iter().filter_map(sample).collect();
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
+        let names = rows.iter().map(|row| [row.patient.clone(), row.phase.clone()]).collect();
         let ssim: Vec<f64> = rows.iter().map(|row| row.ssim).collect();
-        Ok(Self { samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+        Ok(Self { names, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }
 }
 
@@ -272,14 +276,13 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
     let mut table = Table::new(columns.into_iter().enumerate().map(align));
     for read in all {
         let budgets: Vec<usize> = read.scores.keys().copied().collect();
-        let volumes: Vec<&[Sample<String>]> = read.scores.values().map(|volumes| &volumes.samples[..]).collect();
-        let count = volumes[0].len();
-        if volumes.iter().any(|samples| samples.len() != count) {
-            return Err(format!("{}: not every volume was evaluated with every number of lines", read.name).into());
+        let volumes: Vec<&Volumes> = read.scores.values().collect();
+        if volumes.iter().any(|other| other.names != volumes[0].names) {
+            return Err(format!("{}: not the same volumes were evaluated with every number of lines", read.name).into());
         }
         for (place, lines) in budgets.iter().enumerate() {
-            let curve = |volume: usize| volumes[..=place].iter().map(|samples| samples[volume].value).collect();
-            let fewest = fewest_lines(&budgets[..=place], &(0..count).map(curve).collect::<Vec<_>>());
+            let curve = |volume: usize| volumes[..=place].iter().map(|scored| scored.samples[volume].value).collect();
+            let fewest = fewest_lines(&budgets[..=place], &(0..volumes[0].names.len()).map(curve).collect::<Vec<_>>());
             table.push([
                 lines.to_string(),
                 read.name.clone(),
