@@ -33,10 +33,11 @@ impl Weights {
         Self { lambda1: self.lambda1 / sum, lambda2: self.lambda2 / sum }
     }
 
-    /// Refuses weights that are below 0 or no finite numbers, and two that are 0: nothing would be paid. `key` names both.
+    /// Refuses weights that are below 0 or no finite numbers, or have no finite sum, and two that are 0: nothing would be paid.
+    /// `key` names both.
     pub fn check(&self, key: &'static str) -> Result<(), Refusal> {
-        let sound = is_weight(self.lambda1) && is_weight(self.lambda2);
-        expect(sound && self.lambda1 + self.lambda2 > 0.0, key, "0 or more, and one of them above 0")
+        let (sound, sum) = (is_weight(self.lambda1) && is_weight(self.lambda2), self.lambda1 + self.lambda2);
+        expect(sound && is_weight(sum) && sum > 0.0, key, "0 or more, and one of them above 0")
     }
 }
 
@@ -55,9 +56,15 @@ mod tests {
         for (lambda1, lambda2) in [(0.1, 1.0), (0.0, 1.0), (1.0, 0.0)] {
             Weights { lambda1, lambda2 }.check("lambda1, lambda2").unwrap();
         }
-        for (lambda1, lambda2) in
-            [(-0.1, 1.0), (1.0, -0.1), (f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, 1.0), (0.0, 0.0)]
-        {
+        for (lambda1, lambda2) in [
+            (-0.1, 1.0),
+            (1.0, -0.1),
+            (f64::NAN, 1.0),
+            (1.0, f64::NAN),
+            (f64::INFINITY, 1.0),
+            (0.0, 0.0),
+            (1e308, 1e308),
+        ] {
             let (key, message) = Weights { lambda1, lambda2 }.check("lambda1, lambda2").unwrap_err();
             assert_eq!(key, "lambda1, lambda2", "{lambda1}, {lambda2}");
             assert!(message.contains("0 or more, and one of them above 0"), "{message}");

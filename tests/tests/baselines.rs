@@ -3,14 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use kscout_tests::Ran;
 use kscout_tests::job::Job;
-use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
-
-fn kscout(args: &[&str]) -> Ran {
-    run(EXE, args)
-}
 
 /// A phantom data set and a barely trained segmenter.
 fn job() -> Job {
@@ -78,22 +74,23 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
 fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
     let job = job();
     let (data, reward, file) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
-    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
     let mask = job.path("mask.json");
     let learn = ["train", "mask", "--model", &file, "--data", &data, "--out", &mask, "--score", "soft-dice"];
-    kscout(&[&learn[..], &["--budget", "3", "--volumes", "2", "--candidates", "6"]].concat()).succeeded();
+    job.run(&[&learn[..], &["--budget", "3", "--volumes", "2", "--candidates", "6"]].concat()).succeeded();
     assert_eq!(json(&mask)["provenance"]["score"], "soft-dice");
     let out = job.path("eval");
     let eval = ["eval", "--model", &file, "--data", &data, "--out", &out, "--budgets", "3", "--panels", "0"];
-    let table = kscout(&[&eval[..], &["--baselines", "learned-mask,centre-out", "--mask", &mask]].concat()).succeeded();
+    let table =
+        job.run(&[&eval[..], &["--baselines", "learned-mask,centre-out", "--mask", &mask]].concat()).succeeded();
     assert!(table.contains("learned-mask"), "{table}");
 
     let scan = ["scan", &file, "--data", &data, "--slice", "patient005/2", "--mask", &mask, "--budget"];
-    let said = kscout(&[&scan[..], &["2"]].concat()).succeeded();
+    let said = job.run(&[&scan[..], &["2"]].concat()).succeeded();
     let lines = json(&mask)["lines"].as_array().unwrap()[..2].iter().map(|line| line.to_string()).collect::<Vec<_>>();
     assert!(said.contains(&format!("lines   {}\n", lines.join(" "))) && said.contains("by learned-mask"), "{said}");
-    kscout(&[&scan[..], &["4"]].concat()).refused(&["mask.json", "3 lines, 4"]);
-    kscout(&[&scan[..], &["2", "--pattern", "random"]].concat()).refused(&["--mask", "--pattern"]);
+    job.run(&[&scan[..], &["4"]].concat()).refused(&["mask.json", "3 lines, 4"]);
+    job.run(&[&scan[..], &["2", "--pattern", "random"]].concat()).refused(&["--mask", "--pattern"]);
 }
 
 #[test]

@@ -15,11 +15,11 @@ fn train_reward(job: &Job, out: &str, keys: &[&str], options: &[&str]) -> Ran {
     job.train_reward(out, &[&small, keys].concat(), options)
 }
 
-fn train_policy(job: &Job, out: &str, held_out: &[&str]) -> Ran {
+fn train_policy(job: &Job, out: &str, held_out: &[&str], options: &[&str]) -> Ran {
     let keys = ["budget=volume", "copies=1", "warm_steps=4", "warm_batch=16", "updates=0", "validate_lines=[4]"];
     let folders: Vec<String> = held_out.iter().map(|name| job.path(name)).collect();
-    let options: Vec<&str> = folders.iter().flat_map(|folder| ["--held-out", folder]).collect();
-    job.train_policy(("reward", out), &keys, &options)
+    let folds = folders.iter().flat_map(|folder| ["--held-out", folder]);
+    job.train_policy(("reward", out), &keys, &folds.chain(options.iter().copied()).collect::<Vec<_>>())
 }
 
 /// The line of what a training said that begins with `word`.
@@ -47,17 +47,21 @@ fn training_volumes_are_followed_by_a_segmenter_that_is_new_to_them() {
     let meta: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(meta["left_out"], serde_json::json!(["patient002", "patient004"]));
 
-    let known = train_policy(&job, "known", &[]).succeeded();
-    let new = train_policy(&job, "new", &["fold1", "fold2"]).succeeded();
-    train_policy(&job, "turned", &["fold2", "fold1"]).succeeded();
+    let known = train_policy(&job, "known", &[], &[]).succeeded();
+    let new = train_policy(&job, "new", &["fold1", "fold2"], &[]).succeeded();
+    train_policy(&job, "turned", &["fold2", "fold1"], &[]).succeeded();
     assert_eq!(said(&known, "uniform"), said(&new, "uniform"), "validation is --reward's");
     assert_ne!(train_dice(&job, "known"), train_dice(&job, "new"), "training is the folds'");
     assert_eq!(train_dice(&job, "new"), train_dice(&job, "turned"), "whichever comes first");
 
-    train_policy(&job, "half", &["fold1"]).refused(&["--held-out", "patient002", "every fold"]);
-    train_policy(&job, "none", &["reward"]).refused(&["reward", "leaves out no patient", "folds"]);
-    let fold = job.path("fold1");
-    job.train_policy(("reward", "slice"), &[], &["--held-out", &fold]).refused(&["--held-out", "budget = \"volume\""]);
+    train_policy(&job, "new", &[], &["--resume"]).refused(&["new", "other held-out segmenters", "--held-out"]);
+    train_policy(&job, "known", &["fold1", "fold2"], &["--resume"]).refused(&["known", "or with none"]);
+    train_policy(&job, "new", &["fold2", "fold1"], &["--resume"]).succeeded();
+
+    train_policy(&job, "half", &["fold1"], &[]).refused(&["--held-out", "patient002", "every fold"]);
+    train_policy(&job, "none", &["reward"], &[]).refused(&["reward", "leaves out no patient", "folds"]);
+    job.train_policy(("reward", "slice"), &[], &["--held-out", &job.path("fold1")])
+        .refused(&["--held-out", "budget = \"volume\""]);
 }
 
 #[test]

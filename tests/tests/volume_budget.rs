@@ -11,10 +11,6 @@ use kscout_tests::{Ran, run};
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIZE: usize = 64;
 
-fn kscout(args: &[&str]) -> Ran {
-    run(EXE, args)
-}
-
 /// A phantom data set and a barely trained segmenter.
 fn job() -> Job {
     let job = Job::new(EXE, 5, 4, SIZE);
@@ -81,7 +77,7 @@ fn a_slice_policy_goes_all_the_way() {
     let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("slices"));
 
     let usual = ["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--tolerance", "0.1"];
-    let verified = kscout(&[&usual[..], &["--slice-policy", &policy]].concat()).succeeded();
+    let verified = job.run(&[&usual[..], &["--slice-policy", &policy]].concat()).succeeded();
     let row = verified.lines().last().unwrap();
     let equal: f64 = row.split_whitespace().nth(2).unwrap().parse().unwrap();
     assert!(equal > 80.0, "int8 decides as real numbers do: {verified}");
@@ -90,7 +86,7 @@ fn a_slice_policy_goes_all_the_way() {
     let out = job.path("eval");
     let usual = ["eval", "--model", &file, "--data", &data, "--budgets", "5,7", "--panels", "0", "--out", &out];
     let baselines = ["--baselines", "centre-out,by-position,allocation-oracle", "--positions", &positions];
-    kscout(&[&usual[..], &baselines].concat()).succeeded();
+    job.run(&[&usual[..], &baselines].concat()).succeeded();
     let results: serde_json::Value = serde_json::from_slice(&fs::read(job.path("eval/results.json")).unwrap()).unwrap();
     let entries = results["entries"].as_array().unwrap();
     for method in ["policy", "centre-out", "by-position", "allocation-oracle"] {
@@ -109,7 +105,7 @@ fn a_slice_policy_goes_all_the_way() {
     let [ours, theirs] = ["policy", "centre-out"].map(|method| format!("{out}:{method}"));
     let [table, plot, trade] = ["compare.md", "compare.png", "trade.png"].map(|name| job.path(name));
     let compare = ["compare", &ours, "--with", &theirs, "--out", &table, "--plot", &plot, "--trade", &trade];
-    let compared = kscout(&compare).succeeded();
+    let compared = job.run(&compare).succeeded();
     let rows = |name: &str| compared.lines().filter(|row| row.contains(name)).count();
     assert_eq!(rows("eval:centre-out"), 4, "one a budget in each table: {compared}");
     assert_eq!(rows("eval:policy"), 4, "{compared}");
@@ -123,18 +119,19 @@ fn a_slice_policy_goes_all_the_way() {
         assert!(png.starts_with(b"\x89PNG") && width > 1000, "{path}: {width} pixels wide");
     }
     let missing = format!("{out}:nobody");
-    kscout(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
-    let stops = kscout(&["compare", &ours, "--stops"]).succeeded();
+    job.run(&["compare", &ours, "--with", &missing]).refused(&["results.csv", "nobody"]);
+    let stops = job.run(&["compare", &ours, "--stops"]).succeeded();
     let first: Vec<&str> = stops.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!((first[0], &first[3..]), ("5", &["5.0", "0", "%"][..]), "nowhere to stop before the fewest: {stops}");
-    kscout(&["compare", &ours]).refused(&["--with"]);
+    job.run(&["compare", &ours]).refused(&["--with"]);
 
     let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out];
     let by_position = ["--baselines", "by-position", "--positions", &positions];
-    kscout(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
+    job.run(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
 
-    let stopped = kscout(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
+    let stopped = job.run(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
     assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
+    job.run(&["compare", &ours, "--stops"]).refused(&["--stops", "ended before 5 or 7 lines", "--least-gain"]);
 }
 
 #[test]
@@ -143,18 +140,18 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     let mask = job.path("mask.json");
     let (data, reward) = (job.path("data"), job.path("reward"));
     let learn = ["train", "mask", "--reward", &reward, "--data", &data, "--out", &mask];
-    kscout(&[&learn[..], &["--budget", "5", "--volumes", "2", "--candidates", "8"]].concat()).succeeded();
+    job.run(&[&learn[..], &["--budget", "5", "--volumes", "2", "--candidates", "8"]].concat()).succeeded();
     train_policy(&job, "slices", &["--mask", &mask]).succeeded();
     let file = export(&job, "slices", "heart.kscout");
     let given = job.path("masks.csv");
     let write = ["masks", "--model", &file, "--data", &data, "--out", &given, "--budgets", "4,6"];
-    assert!(kscout(&write).succeeded().contains("masks of policy"));
+    assert!(job.run(&write).succeeded().contains("masks of policy"));
 
     let ignored = ["masks", "--model", &file, "--data", &data, "--out", &given, "--baselines", "centre-out"];
-    kscout(&ignored).refused(&["--baselines", "--by-baseline"]);
+    job.run(&ignored).refused(&["--baselines", "--by-baseline"]);
     train_policy(&job, "centre", &[]).succeeded();
     let other = job.path("centre");
-    kscout(&["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
+    job.run(&["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
         .refused(&["another order"]);
 
     let masks = masks(&given);
@@ -185,9 +182,12 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
 fn the_recipe_of_the_results_is_made_of_commands_that_exist() {
     for recipe in [["scanner", "zero-filled"], ["igs", "zero-filled"], ["igs", "homodyne"]] {
         let of = ["reproduce", "--protocol", recipe[0], "--reconstruction", recipe[1]];
-        let printed = kscout(&[&of[..], &["--data", "D", "--out", "O", "--dry-run"]].concat()).succeeded();
+        let options = ["--seed", "7", "--data", "D", "--out", "O", "--dry-run"];
+        let printed = run(EXE, [&of[..], &options].concat()).succeeded();
         let commands: Vec<&str> = printed.lines().collect();
         assert!(commands.len() > 25, "{printed}");
+        let first = commands[0];
+        assert!(first.contains("--out O/reward ") && first.contains("seed=7"), "the first segmenter's: {first}");
         each_step_is_made_of_what_came_before(&commands);
     }
 }
@@ -209,7 +209,7 @@ fn each_step_is_made_of_what_came_before(commands: &[&str]) {
         }
         made.extend(words.windows(2).filter(|pair| pair[0] == "--out").map(|pair| pair[1].to_owned()));
         // The folders are not there, so a command that is understood fails for that; one that is not is told its usage.
-        let ran = kscout(&words[1..]);
+        let ran = run(EXE, &words[1..]);
         assert!(!ran.ok && !ran.stderr.contains("Usage"), "{command}: {}", ran.stderr);
     }
 }
@@ -240,10 +240,10 @@ fn what_does_not_fit_is_refused_in_words() {
     let out = job.path("never");
     let (slices, thick) = (job.path("slices"), job.path("thick"));
     volume_of(33, &data, &slices);
-    kscout(&["data", "import", "--format", "png", "--size", "64", "--split", "train", &slices, &thick]).succeeded();
-    kscout(&["train", "policy", "--reward", &reward, "--data", &thick, "--out", &out, "--set", "budget=volume"])
+    job.run(&["data", "import", "--format", "png", "--size", "64", "--split", "train", &slices, &thick]).succeeded();
+    job.run(&["train", "policy", "--reward", &reward, "--data", &thick, "--out", &out, "--set", "budget=volume"])
         .refused(&["33 slices", "at most 32"]);
-    kscout(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
+    job.run(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
         .refused(&["--mask", "budget = \"volume\""]);
     assert!(!fs::exists(&out).unwrap(), "nothing is written");
 }

@@ -3,61 +3,33 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kscout_tests::{Ran, run};
+use kscout_tests::Ran;
+use kscout_tests::job::Job;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 
-fn kscout(args: &[&str]) -> Ran {
-    run(EXE, args)
+/// A phantom data set.
+fn phantom() -> Job {
+    Job::new(EXE, 5, 3, 64)
 }
 
-/// A trained and exported model in a folder of its own.
-struct Job {
-    tmp: tempfile::TempDir,
+fn train_reward(job: &Job, out: &str, keys: &[&str]) -> Ran {
+    let fixed = ["batch=4", "warmup=2", "validate_every=4", "validate_lines=[64,8]"];
+    job.train_reward(out, &[&fixed, keys].concat(), &["--resume"])
 }
 
-impl Job {
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
+fn train_policy(job: &Job, out: &str, keys: &[&str]) -> Ran {
+    let fixed = ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"];
+    job.train_policy(("reward", out), &[&fixed, keys].concat(), &["--resume"])
+}
 
-    fn phantom() -> Self {
-        let job = Self { tmp: tempfile::tempdir().unwrap() };
-        let data = job.path("data");
-        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", "64"]).succeeded();
-        job
-    }
-
-    fn train_reward(&self, out: &str, set: &[&str]) -> Ran {
-        let (data, out) = (self.path("data"), self.path(out));
-        let mut args = vec!["train", "reward", "--data", &data, "--out", &out];
-        let fixed = ["batch=4", "warmup=2", "validate_every=4", "validate_lines=[64,8]"];
-        for set in fixed.iter().chain(set) {
-            args.extend(["--set", set]);
-        }
-        args.push("--resume");
-        kscout(&args)
-    }
-
-    fn train_policy(&self, out: &str, set: &[&str]) -> Ran {
-        let (data, reward, out) = (self.path("data"), self.path("reward"), self.path(out));
-        let mut args = vec!["train", "policy", "--data", &data, "--reward", &reward, "--out", &out, "--resume"];
-        let fixed = ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"];
-        for set in fixed.iter().chain(set) {
-            args.extend(["--set", set]);
-        }
-        kscout(&args)
-    }
-
-    fn export(&self) -> String {
-        let (data, reward, policy) = (self.path("data"), self.path("reward"), self.path("policy"));
-        let out = self.path("heart.kscout");
-        let onnx = self.path("heart.onnx");
-        let args =
-            ["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out, "--onnx", &onnx];
-        kscout(&args).succeeded();
-        out
-    }
+/// The file of `reward` and `policy`.
+fn export(job: &Job) -> String {
+    let [data, reward, policy] = ["data", "reward", "policy"].map(|name| job.path(name));
+    let (out, onnx) = (job.path("heart.kscout"), job.path("heart.onnx"));
+    let networks = ["--reward", &reward, "--policy", &policy];
+    job.run(&[&["export", "--data", &data, "--out", &out, "--onnx", &onnx][..], &networks].concat()).succeeded();
+    out
 }
 
 fn lines_of(path: impl AsRef<Path>) -> usize {
@@ -66,34 +38,34 @@ fn lines_of(path: impl AsRef<Path>) -> usize {
 
 #[test]
 fn from_nothing_to_a_verified_scan() {
-    let job = Job::phantom();
+    let job = phantom();
     let data = job.path("data");
-    let info = kscout(&["data", "info", &data]).succeeded();
+    let info = job.run(&["data", "info", &data]).succeeded();
     assert!(info.contains("phantom"), "{info}");
-    let sampler = kscout(&["sampler", "--data", &data, "--out", &job.path("weights.csv")]).succeeded();
+    let sampler = job.run(&["sampler", "--data", &data, "--out", &job.path("weights.csv")]).succeeded();
     assert!(sampler.contains("RV+MYO+LV"), "{sampler}");
 
-    job.train_reward("reward", &["steps=8"]).succeeded();
+    train_reward(&job, "reward", &["steps=8"]).succeeded();
     assert_eq!(lines_of(job.path("reward/log.csv")), 3, "a header and two validations");
-    job.train_policy("policy", &[]).succeeded();
-    let blob = job.export();
+    train_policy(&job, "policy", &[]).succeeded();
+    let blob = export(&job);
     let again = job.path("again.onnx");
-    kscout(&["export", "--from", &blob, "--onnx", &again]).succeeded();
+    job.run(&["export", "--from", &blob, "--onnx", &again]).succeeded();
     assert_eq!(fs::read(job.path("heart.onnx")).unwrap(), fs::read(&again).unwrap(), "with the file, and from it");
 
-    let listing = kscout(&["inspect", &blob, "--json"]).succeeded();
+    let listing = job.run(&["inspect", &blob, "--json"]).succeeded();
     let listing: serde_json::Value = serde_json::from_str(&listing).expect("inspect --json prints JSON");
     assert_eq!(listing["width"], 64, "{listing}");
 
     let (reward, policy) = (job.path("reward"), job.path("policy"));
     let networks = ["--reward", &reward, "--policy", &policy, "--data", &data];
     let verify = [&["verify", &blob][..], &networks, &["--budgets", "8", "--limit", "4", "--tolerance", "1"]].concat();
-    let verified = kscout(&verify).succeeded();
+    let verified = job.run(&verify).succeeded();
     assert!(verified.contains("digest"), "{verified}");
 
     let out = job.path("eval");
     let eval = ["eval", "--model", &blob, "--data", &data, "--budgets", "4,8", "--out", &out, "--panels", "1"];
-    let table = kscout(&eval).succeeded();
+    let table = job.run(&eval).succeeded();
     let patterns = ["centre-out", "equispaced", "variable-density", "partial-fourier", "random-low-bias", "random"];
     for method in patterns.iter().chain(&["policy", "full"]) {
         assert!(table.contains(method), "{table}");
@@ -107,8 +79,8 @@ fn from_nothing_to_a_verified_scan() {
     let (picture, capture) = (job.path("scan.png"), job.path("slice.kscan"));
     let slice = ["--slice", "patient005/2", "--budget", "6"];
     let scan = [&["scan", &blob, "--data", &data][..], &slice, &["--out", &picture, "--capture", &capture]].concat();
-    let first = kscout(&scan).succeeded();
-    let second = kscout(&scan).succeeded();
+    let first = job.run(&scan).succeeded();
+    let second = job.run(&scan).succeeded();
     let digest = |text: &str| text.lines().find(|line| line.contains("digest")).map(str::to_owned);
     assert_eq!(digest(&first), digest(&second), "the same scan twice");
     let stored = fs::read(&capture).unwrap();
@@ -127,59 +99,59 @@ fn last_row(log: String) -> String {
 
 #[test]
 fn a_training_that_was_stopped_goes_on_as_if_it_had_not() {
-    let job = Job::phantom();
-    job.train_reward("whole", &["steps=8"]).succeeded();
-    job.train_reward("parts", &["steps=8", "stop_at=4"]).succeeded();
+    let job = phantom();
+    train_reward(&job, "whole", &["steps=8"]).succeeded();
+    train_reward(&job, "parts", &["steps=8", "stop_at=4"]).succeeded();
     // As a kill between the two renames of a checkpoint would leave it.
     fs::rename(job.path("parts/last"), job.path("parts/.last.old")).unwrap();
-    job.train_reward("parts", &["steps=8"]).succeeded();
+    train_reward(&job, "parts", &["steps=8"]).succeeded();
     assert_eq!(last_row(job.path("parts/log.csv")), last_row(job.path("whole/log.csv")));
     assert!(last_row(job.path("parts/log.csv")).starts_with("8,"));
 }
 
 #[test]
 fn a_policy_training_that_was_stopped_goes_on_as_if_it_had_not() {
-    let job = Job::phantom();
-    job.train_reward("reward", &["steps=2"]).succeeded();
-    job.train_policy("whole", &["validate_every=1"]).succeeded();
-    job.train_policy("parts", &["validate_every=1", "stop_at=1"]).succeeded();
-    job.train_policy("parts", &["validate_every=1"]).succeeded();
+    let job = phantom();
+    train_reward(&job, "reward", &["steps=2"]).succeeded();
+    train_policy(&job, "whole", &["validate_every=1"]).succeeded();
+    train_policy(&job, "parts", &["validate_every=1", "stop_at=1"]).succeeded();
+    train_policy(&job, "parts", &["validate_every=1"]).succeeded();
     assert_eq!(last_row(job.path("parts/log.csv")), last_row(job.path("whole/log.csv")));
 }
 
 #[test]
 fn a_run_does_not_go_on_with_images_of_another_size() {
-    let job = Job::phantom();
-    job.train_reward("reward", &["steps=1"]).succeeded();
+    let job = phantom();
+    train_reward(&job, "reward", &["steps=1"]).succeeded();
     let (data, out) = (job.path("small"), job.path("reward"));
-    kscout(&["data", "phantom", &data, "--patients", "2", "--seed", "3", "--size", "32"]).succeeded();
+    job.run(&["data", "phantom", &data, "--patients", "2", "--seed", "3", "--size", "32"]).succeeded();
     let resume = ["train", "reward", "--data", &data, "--out", &out, "--resume", "--set", "validate_lines=[8]"];
-    kscout(&resume).refused(&["reward/last", "[64, 64]", "[32, 32]"]);
+    job.run(&resume).refused(&["reward/last", "[64, 64]", "[32, 32]"]);
 }
 
 #[test]
 fn a_run_in_the_way_is_not_overwritten() {
-    let job = Job::phantom();
-    job.train_reward("reward", &["steps=1"]).succeeded();
+    let job = phantom();
+    train_reward(&job, "reward", &["steps=1"]).succeeded();
     let before = fs::read(job.path("reward/last/weights.bpk")).unwrap();
     let (data, out) = (job.path("data"), job.path("reward"));
     let again = ["train", "reward", "--data", &data, "--out", &out, "--set", "validate_lines=[64]"];
-    kscout(&again).refused(&[&out, "--resume"]);
+    job.run(&again).refused(&[&out, "--resume"]);
     assert_eq!(fs::read(job.path("reward/last/weights.bpk")).unwrap(), before);
 }
 
 #[test]
 fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
-    let job = Job::phantom();
+    let job = phantom();
     let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("policy"));
     let gone = job.path("gone");
-    kscout(&["train", "reward", "--data", &gone, "--out", &reward]).refused(&[&gone]);
-    kscout(&["data", "import", "--format", "acdc", &gone, &job.path("x")]).refused(&[&gone]);
+    job.run(&["train", "reward", "--data", &gone, "--out", &reward]).refused(&[&gone]);
+    job.run(&["data", "import", "--format", "acdc", &gone, &job.path("x")]).refused(&[&gone]);
     let typo = ["train", "reward", "--data", &data, "--out", &reward, "--set", "learning_rat=1"];
-    kscout(&typo).refused(&["learning_rat", "did you mean `learning_rate`"]);
+    job.run(&typo).refused(&["learning_rat", "did you mean `learning_rate`"]);
     let config = job.path("typo.toml");
     fs::write(&config, "[augment.rotate]\ndegree = 3\n").unwrap();
-    kscout(&["train", "reward", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
+    job.run(&["train", "reward", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
         "typo.toml",
         "augment.rotate.degree`",
         "augment.rotate.degrees",
@@ -187,31 +159,31 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     let set = ["--set", "validate_lines=[64]", "--set", "augment.flip.probability=1.5"];
     let often = [&["--data", &data, "--out", &reward], &set[..]].concat();
     let said = ["augment.flip.probability", "1.5 is not within 0 to 1"];
-    kscout(&[&["train", "reward"], &often[..]].concat()).refused(&said);
-    kscout(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
+    job.run(&[&["train", "reward"], &often[..]].concat()).refused(&said);
+    job.run(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
     let flat = ["train", "reward", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];
-    kscout(&flat).refused(&["augment.flip=0.5", "expected a table with `probability`"]);
-    kscout(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
+    job.run(&flat).refused(&["augment.flip=0.5", "expected a table with `probability`"]);
+    job.run(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
 
-    job.train_reward("reward", &["steps=1"]).succeeded();
-    job.train_policy("policy", &[]).succeeded();
+    train_reward(&job, "reward", &["steps=1"]).succeeded();
+    train_policy(&job, "policy", &[]).succeeded();
     let out = job.path("swapped.kscout");
-    kscout(&["export", "--reward", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
-    kscout(&["train", "policy", "--data", &data, "--reward", &policy, "--out", &gone]).refused(&["scout", "unext-s"]);
+    job.run(&["export", "--reward", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
+    job.run(&["train", "policy", "--data", &data, "--reward", &policy, "--out", &gone]).refused(&["scout", "unext-s"]);
     let weights = job.path("reward/last/weights.bpk");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
-    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &out]).refused(&["weights.bpk"]);
+    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &out]).refused(&["weights.bpk"]);
     assert!(!PathBuf::from(&out).exists() && !PathBuf::from(&gone).exists());
 }
 
 #[test]
 fn a_model_with_any_byte_changed_is_refused() {
-    let job = Job::phantom();
-    job.train_reward("reward", &["steps=1"]).succeeded();
+    let job = phantom();
+    train_reward(&job, "reward", &["steps=1"]).succeeded();
     let (data, reward, out) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
-    kscout(&["export", "--reward", &reward, "--data", &data, "--out", &out]).succeeded();
+    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &out]).succeeded();
     let whole = fs::read(&out).unwrap();
     let mut damaged = whole.clone();
     for at in (0..whole.len()).step_by(997) {
@@ -223,6 +195,6 @@ fn a_model_with_any_byte_changed_is_refused() {
     fs::write(&out, &damaged).unwrap();
     let picture = job.path("scan.png");
     let scan = ["scan", &out, "--data", &data, "--slice", "patient005/2", "--budget", "4", "--out", &picture];
-    kscout(&scan).refused(&["heart.kscout", "CRC-32", "damaged"]);
+    job.run(&scan).refused(&["heart.kscout", "CRC-32", "damaged"]);
     assert!(!PathBuf::from(&picture).exists());
 }

@@ -94,7 +94,8 @@ impl Glimpse {
 
     /// The glimpse after another line, whose share of all measured energy is `energy` (see [`line_energy`]).
     ///
-    /// Lengths that do not fit together count as many pixels as all of them have.
+    /// Where lengths do not fit together, what is doubtful, open or hidden is counted among the pixels that have logits and a
+    /// class, and all else among those that have a level, a class and one before.
     pub fn next(&self, sight: &Sight<'_>, energy: u8) -> Self {
         let height = sight.classes.len().checked_div(sight.width).unwrap_or(0);
         let mut next = Self {
@@ -392,29 +393,32 @@ mod tests {
     /// The counts, pixel by pixel, as their definitions say.
     fn by_definition(sight: &Sight<'_>) -> Glimpse {
         let (classes, width) = (sight.classes, sight.width);
-        let height = classes.len() / width;
-        let mut seen = Glimpse { lines: 1, ..Glimpse::blank(height, width) };
+        let mut seen = Glimpse { lines: 1, ..Glimpse::blank(classes.len() / width, width) };
         let before = |pixel: usize| sight.classes_before[pixel / 4] >> (2 * (pixel % 4)) & 3;
         let mut bodies = [Body::default(); STRUCTURES];
         let [doubtful, open] = [DOUBTFUL, OPEN].map(|margin| steps(margin, sight.logit_scale));
-        for pixel in 0..classes.len() {
+        for pixel in 0..classes.len().min(sight.levels.len()).min(4 * sight.classes_before.len()) {
             let (row, column) = (pixel / width, pixel % width);
             let class = kept(classes[pixel]);
-            let neighbours = [(column + 1 < width).then_some(pixel + 1), (row + 1 < height).then_some(pixel + width)];
-            for other in neighbours.into_iter().flatten() {
+            let neighbours = [(column + 1 < width).then_some(pixel + 1), Some(pixel + width)];
+            for other in neighbours.into_iter().flatten().filter(|&other| other < classes.len()) {
                 seen.count_contact(class, Some(&classes[other]));
             }
-            let (second, margin) =
-                runner_up(&sight.logits[pixel * sight.class_count..][..sight.class_count], classes[pixel]);
             for (s, body) in bodies.iter_mut().enumerate() {
                 let is = usize::from(class) == s + 1;
                 seen.changed[s] += u32::from(is != (usize::from(before(pixel)) == s + 1));
-                seen.open[s] += u32::from(is && margin < open);
-                seen.doubtful[s] += u32::from(is && margin < doubtful);
-                seen.hidden[s] += u32::from(class == 0 && margin < open && usize::from(second) == s + 1);
                 if is {
                     body.add(row as u64, column as u64, sight.levels[pixel]);
                 }
+            }
+        }
+        for (logits, &class) in sight.logits.chunks_exact(sight.class_count).zip(classes) {
+            let (second, margin) = runner_up(logits, class);
+            for s in 0..STRUCTURES {
+                let is = usize::from(class) == s + 1;
+                seen.open[s] += u32::from(is && margin < open);
+                seen.doubtful[s] += u32::from(is && margin < doubtful);
+                seen.hidden[s] += u32::from(kept(class) == 0 && margin < open && usize::from(second) == s + 1);
             }
         }
         seen.measure(&bodies);
@@ -438,14 +442,17 @@ mod tests {
             pack_classes(&before, &mut packed);
             let levels: Vec<i8> = classes.iter().map(|_| random.next_u64() as i8).collect();
             let logits: Vec<i8> = (0..classes.len() * class_count).map(|_| random.below(120) as i8 - 60).collect();
+            // Every fourth sight has lengths that do not fit together.
+            let mut kept = |whole: usize| if case % 4 == 3 { random.below(1 + whole as u64) as usize } else { whole };
+            let lengths = [levels.len(), logits.len(), classes.len(), packed.len()].map(&mut kept);
             let sight = Sight {
                 width,
-                levels: &levels,
-                logits: &logits,
+                levels: &levels[..lengths[0]],
+                logits: &logits[..lengths[1]],
                 class_count,
                 logit_scale: 0.1,
-                classes: &classes,
-                classes_before: &packed,
+                classes: &classes[..lengths[2]],
+                classes_before: &packed[..lengths[3]],
             };
             let seen = Glimpse::blank(height, width).next(&sight, 0);
             assert_eq!(seen, by_definition(&sight), "case {case}: {width} by {height}");

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::Failure;
 use crate::eval::canvas::write_png;
+use crate::eval::metrics::SliceDice;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean, paired_difference};
 use crate::eval::stops::fewest_lines;
@@ -37,7 +38,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
     /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
-    /// should end, at one of the numbers of lines that were evaluated (without --least-gain)
+    /// should end, at one of the numbers of lines that were evaluated; of evaluations without --least-gain
     #[arg(long)]
     stops: bool,
 }
@@ -67,6 +68,8 @@ impl FromStr for Evaluated {
 struct Row {
     method: String,
     lines_per_slice: usize,
+    /// Of the whole volume.
+    lines_measured: usize,
     patient: String,
     phase: String,
     dice_rv: Option<f64>,
@@ -78,8 +81,7 @@ struct Row {
 impl Row {
     /// Mean Dice of the structures that have one.
     fn mean_dice(&self) -> Option<f64> {
-        let dice: Vec<f64> = [self.dice_rv, self.dice_myo, self.dice_lv].into_iter().flatten().collect();
-        mean(&dice)
+        SliceDice([self.dice_rv, self.dice_myo, self.dice_lv]).mean()
     }
 }
 
@@ -87,6 +89,8 @@ impl Row {
 struct Volumes {
     /// Patient and phase of each.
     names: Vec<[String; 2]>,
+    /// Lines measured of each.
+    measured: Vec<usize>,
     /// Mean Dice of the structures.
     samples: Vec<Sample<String>>,
     /// Its mean over the volumes.
@@ -96,13 +100,14 @@ struct Volumes {
 }
 
 impl Volumes {
-    fn new(rows: &[&Row]) -> Result<Self, StatsError> {
-        let sample = |row: &&Row| Some(Sample::new(row.patient.clone(), row.mean_dice()?));
-        let samples: Vec<_> = rows.iter().filter_map(sample).collect();
+    /// Of rows and their mean Dice.
+    fn new(rows: &[(&Row, f64)]) -> Result<Self, StatsError> {
+        let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
-        let names = rows.iter().map(|row| [row.patient.clone(), row.phase.clone()]).collect();
-        let ssim: Vec<f64> = rows.iter().map(|row| row.ssim).collect();
-        Ok(Self { names, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+        let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
+        let measured = rows.iter().map(|(row, _)| row.lines_measured).collect();
+        let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
+        Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }
 }
 
@@ -126,9 +131,10 @@ impl Evaluated {
         let refused = |error: csv::Error| format!("{}: {error}; give the folder of a `kscout eval`", path.display());
         let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
         let rows = rows.map_err(refused)?;
-        let mut budgets: BTreeMap<usize, Vec<&Row>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.method == self.method && row.mean_dice().is_some()) {
-            budgets.entry(row.lines_per_slice).or_default().push(row);
+        let mut budgets: BTreeMap<usize, Vec<(&Row, f64)>> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.method == self.method) {
+            let Some(dice) = row.mean_dice() else { continue };
+            budgets.entry(row.lines_per_slice).or_default().push((row, dice));
         }
         if budgets.is_empty() {
             return Err(format!("{}: no volumes of method `{}`", path.display(), self.method).into());
@@ -280,6 +286,7 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
         if volumes.iter().any(|other| other.names != volumes[0].names) {
             return Err(format!("{}: not the same volumes were evaluated with every number of lines", read.name).into());
         }
+        expect_whole_budgets(read)?;
         for (place, lines) in budgets.iter().enumerate() {
             let curve = |volume: usize| volumes[..=place].iter().map(|scored| scored.samples[volume].value).collect();
             let fewest = fewest_lines(&budgets[..=place], &(0..volumes[0].names.len()).map(curve).collect::<Vec<_>>());
@@ -293,6 +300,23 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
         }
     }
     Ok(table)
+}
+
+/// Refuses scans that ended before their budget: a volume's lines grow as its budget does.
+fn expect_whole_budgets(read: &Read) -> Result<(), Failure> {
+    let Some((first, fewest)) = read.scores.first_key_value() else { return Ok(()) };
+    for (lines, volumes) in &read.scores {
+        let ended = |volume: &usize| volumes.measured[*volume] * first != fewest.measured[*volume] * lines;
+        if let Some([patient, phase]) = (0..volumes.names.len()).find(ended).map(|volume| &volumes.names[volume]) {
+            let name = &read.name;
+            return Err(format!(
+                "--stops: {name}: the scan of {patient} {phase} ended before {first} or {lines} lines a slice; evaluate \
+                 without --least-gain"
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Dice against lines.

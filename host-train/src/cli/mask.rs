@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use kscout_core::capture::blob_crc;
 use kscout_core::model::Model;
 
 use super::Failure;
@@ -11,7 +12,7 @@ use super::export::expect_size;
 use crate::data::Dataset;
 use crate::export::{BlobFile, segmenter_in_memory};
 use crate::mri::Protocol;
-use crate::orders::learn::Learning;
+use crate::orders::learn::{Learning, Origin};
 use crate::orders::mask_file::Provenance;
 use crate::orders::{Judge, LearnedMask, Score};
 use crate::progress;
@@ -86,7 +87,8 @@ impl MaskArgs {
                 bar.suspend(|| println!("{:3} lines: {line:3} joins, {} {score:.4}", mask.lines.len(), self.score));
             }
         };
-        let mask = learning.run((command, segmenter), &self.out, self.resume, say)?;
+        let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
+        let mask = learning.run(origin, &self.out, self.resume, say)?;
         bar.finish_and_clear();
         let Provenance { volumes, slices, .. } = &mask.provenance;
         println!("{}: {} lines from {} volumes ({slices} slices)", self.out.display(), mask.lines.len(), volumes.len());

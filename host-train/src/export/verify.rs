@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::observe::Observation;
 use crate::data::{CLASSES, Dataset, Slice, Split, largest_class};
-use crate::eval::metrics::{MeanDice, overlaps};
+use crate::eval::metrics::{MeanDice, SliceDice, overlaps};
 use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
@@ -170,23 +170,18 @@ pub struct BudgetReport {
 impl BudgetReport {
     /// Mean Dice in real numbers.
     pub fn mean_float(&self) -> f64 {
-        mean(&self.dice_float)
+        SliceDice(self.dice_float).mean().unwrap_or(0.0)
     }
 
     /// Mean Dice in int8.
     pub fn mean_int8(&self) -> f64 {
-        mean(&self.dice_int8)
+        SliceDice(self.dice_int8).mean().unwrap_or(0.0)
     }
 
     /// Mean Dice lost to int8; negative where int8 happens to be better.
     pub fn loss(&self) -> f64 {
         self.mean_float() - self.mean_int8()
     }
-}
-
-fn mean(dice: &[Option<f64>; 3]) -> f64 {
-    let present: Vec<f64> = dice.iter().flatten().copied().collect();
-    present.iter().sum::<f64>() / present.len().max(1) as f64
 }
 
 /// Compares the blob with `originals` on the slices of `data`.

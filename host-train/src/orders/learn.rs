@@ -52,6 +52,16 @@ pub struct Learning<'a> {
     pub budget: usize,
 }
 
+/// Where a mask comes from, for people who read its file, and for a run that goes on with it.
+pub struct Origin<'a> {
+    /// The command line.
+    pub command: String,
+    /// The segmenter's checkpoint or file.
+    pub segmenter: &'a Path,
+    /// The CRC-32 of its blob.
+    pub segmenter_crc: u32,
+}
+
 impl Learning<'_> {
     /// Learns the mask and writes it to `out` after every line, so that a run that was stopped goes on with `resume`. `each` is
     /// told the number of slices and of lines so far, the line and its score.
@@ -62,7 +72,7 @@ impl Learning<'_> {
     /// [`LearnError`]; `out` holds what was learned before.
     pub fn run(
         &self,
-        (command, segmenter): (String, &Path),
+        origin: Origin<'_>,
         out: &Path,
         resume: bool,
         mut each: impl FnMut(&LearnedMask),
@@ -72,8 +82,9 @@ impl Learning<'_> {
             return Err(LearnError::NoVolumes(self.data.dir().to_owned()));
         }
         let provenance = Provenance {
-            command,
-            segmenter: segmenter.display().to_string(),
+            command: origin.command,
+            segmenter: origin.segmenter.display().to_string(),
+            segmenter_crc: origin.segmenter_crc,
             data: self.data.dir().display().to_string(),
             protocol: self.protocol.to_string(),
             reconstruction: self.judge.reconstruction().to_string(),
@@ -142,21 +153,23 @@ mod tests {
         let model = segmenter.model();
         let judge = Judge::new(&model, Score::Dice).unwrap();
         let folder = std::env::temp_dir().join(format!("kscout-learn-{}", std::process::id()));
-        let learn = |out: &str, budget, seed, resume| {
+        let learn = |out: &str, budget, (seed, segmenter_crc), resume| {
             let protocol = Protocol::scanner();
             let learning = Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget };
-            let from = (format!("learn {budget}"), Path::new("threshold"));
-            learning.run(from, &folder.join(out), resume, |_| ())
+            let path = format!("threshold {budget}");
+            let origin = Origin { command: format!("learn {budget}"), segmenter: Path::new(&path), segmenter_crc };
+            learning.run(origin, &folder.join(out), resume, |_| ())
         };
-        let whole = learn("whole", 5, 1, false).unwrap();
+        let whole = learn("whole", 5, (1, 7), false).unwrap();
         assert_eq!(whole.provenance.volumes.len(), 3);
-        learn("parts", 2, 1, false).unwrap();
-        let parts = learn("parts", 5, 1, true).unwrap();
+        learn("parts", 2, (1, 7), false).unwrap();
+        let parts = learn("parts", 5, (1, 7), true).unwrap();
         assert_eq!((&parts.lines, &parts.scores), (&whole.lines, &whole.scores));
         assert_eq!(LearnedMask::read(&folder.join("parts")).unwrap(), parts);
-        assert!(matches!(learn("parts", 6, 1, false), Err(LearnError::Exists(_))));
-        assert!(matches!(learn("parts", 6, 2, true), Err(LearnError::Other(_))));
-        assert_eq!(learn("other", 1, 2, true).unwrap().lines.len(), 1, "--resume without a file begins");
+        assert!(matches!(learn("parts", 6, (1, 7), false), Err(LearnError::Exists(_))));
+        assert!(matches!(learn("parts", 6, (2, 7), true), Err(LearnError::Other(_))), "another seed");
+        assert!(matches!(learn("parts", 6, (1, 8), true), Err(LearnError::Other(_))), "another segmenter");
+        assert_eq!(learn("other", 1, (2, 7), true).unwrap().lines.len(), 1, "--resume without a file begins");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

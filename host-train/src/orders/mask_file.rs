@@ -88,6 +88,9 @@ pub struct Provenance {
     pub command: String,
     /// The segmenter's checkpoint or file.
     pub segmenter: String,
+    /// Its CRC-32 as a blob; 0 in files of before.
+    #[serde(default)]
+    pub segmenter_crc: u32,
     /// The data set.
     pub data: String,
     /// How slices were measured.
@@ -107,10 +110,10 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Whether lines learned from one can be followed by lines learned from the other.
+    /// Whether lines learned from one can be followed by lines learned from the other, wherever their files lie.
     pub fn continues(&self, other: &Self) -> bool {
-        let command = other.command.clone();
-        Self { command, ..self.clone() } == *other
+        let (command, segmenter, data) = (other.command.clone(), other.segmenter.clone(), other.data.clone());
+        Self { command, segmenter, data, ..self.clone() } == *other
     }
 }
 
@@ -195,6 +198,7 @@ mod tests {
         let provenance = Provenance {
             command: "kscout train mask".into(),
             segmenter: "runs/reward".into(),
+            segmenter_crc: 7,
             data: "data/phantom".into(),
             protocol: "scanner".into(),
             reconstruction: "zero-filled".into(),

@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 
 use super::augment::Refusal;
 use super::checks::expect;
-use crate::data::Slice;
 
-/// The patients of `slices` that a run leaves out, by name; none where `folds` and `fold` are 0.
+/// Parts `items`, each of a patient, into those that a run learns from and the names of the patients that it leaves out; none
+/// where `folds` and `fold` are 0.
 ///
 /// Patients are dealt out in the order of their names, one to each of `folds` folds in turn; `fold` counts from 1.
 ///
 /// # Errors
 /// The key of a number that names no fold with a patient in it.
-pub fn left_out(slices: &[&Slice], (folds, fold): (usize, usize)) -> Result<Vec<String>, Refusal> {
-    let patients: BTreeSet<&str> = slices.iter().map(|slice| slice.id.patient.as_str()).collect();
-    dealt(&patients, (folds, fold))
+pub fn part<T>(
+    mut items: Vec<T>,
+    patient: impl Fn(&T) -> &str,
+    (folds, fold): (usize, usize),
+) -> Result<(Vec<T>, Vec<String>), Refusal> {
+    let left_out = dealt(&items.iter().map(&patient).collect(), (folds, fold))?;
+    items.retain(|item| !left_out.iter().any(|name| name == patient(item)));
+    Ok((items, left_out))
 }
 
 fn dealt(patients: &BTreeSet<&str>, (folds, fold): (usize, usize)) -> Result<Vec<String>, Refusal> {
@@ -40,6 +45,15 @@ mod tests {
         assert_eq!(dealt(&patients, (2, 2)).unwrap(), ["p2", "p4"]);
         assert_eq!(dealt(&patients, (5, 4)).unwrap(), ["p4"]);
         assert!(dealt(&patients, (0, 0)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_of_other_patients_is_kept() {
+        let slices = vec![("p2", 0), ("p1", 0), ("p2", 1), ("p3", 0), ("p1", 1)];
+        let (kept, left_out) = part(slices.clone(), |slice| slice.0, (3, 1)).unwrap();
+        assert_eq!((kept, left_out), (vec![("p2", 0), ("p2", 1), ("p3", 0)], vec!["p1".to_owned()]));
+        let (kept, left_out) = part(slices.clone(), |slice| slice.0, (0, 0)).unwrap();
+        assert_eq!((kept, left_out), (slices, Vec::new()));
     }
 
     #[test]

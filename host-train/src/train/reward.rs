@@ -61,12 +61,11 @@ pub fn train_reward(
     data.expect_masks("the training of a segmenter")?;
     let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
-    let mut slices = data.slices(Split::Train);
+    let slices = data.slices(Split::Train);
     if slices.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()));
     }
-    let left_out = folds::left_out(&slices, (config.folds, config.fold))?;
-    slices.retain(|slice| !left_out.contains(&slice.id.patient));
+    let (slices, left_out) = folds::part(slices, |slice| &slice.id.patient, (config.folds, config.fold))?;
     let found = checkpoint::find_run(out)?;
     if !resume && found.is_some() {
         return Err(TrainError::Exists(out.to_owned()));

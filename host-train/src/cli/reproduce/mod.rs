@@ -11,7 +11,7 @@ use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
 use crate::eval::atomic::write_atomically;
-use recipe::{Folders, Recipe, Step};
+use recipe::{Choice, Folders, Recipe, Step};
 
 /// Which tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +41,9 @@ pub struct ReproduceArgs {
     /// How images are made of the measured lines: zero-filled, homodyne or half-homodyne; a folder for each
     #[arg(long, value_name = "NAME", default_value = "zero-filled")]
     reconstruction: Reconstruction,
+    /// Seed of the first segmenter, which all others begin as; results depend on it about as much as on the policy's three seeds
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Where the configurations are
     #[arg(long, value_name = "DIR", default_value = "configs")]
     configs: PathBuf,
@@ -56,9 +59,10 @@ impl ReproduceArgs {
     /// Runs what has not been run.
     pub fn run(self) -> Result<(), Failure> {
         let folders = Folders { data: &self.data, out: &self.out, configs: &self.configs };
+        let choice = Choice { reconstruction: self.reconstruction, seed: self.seed, quick: self.quick };
         let steps = match self.protocol {
-            Tables::Scanner => Recipe::scanner(folders, self.reconstruction, self.quick).steps(),
-            Tables::Igs => Recipe::igs(folders, self.reconstruction, self.quick).steps(),
+            Tables::Scanner => Recipe::scanner(folders, choice).steps(),
+            Tables::Igs => Recipe::igs(folders, choice).steps(),
         };
         if self.dry_run {
             steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));

@@ -38,16 +38,25 @@ pub struct Folders<'a> {
     pub configs: &'a Path,
 }
 
+/// What may be chosen about a protocol's tables.
+#[derive(Clone, Copy)]
+pub struct Choice {
+    /// How images are made of the measured lines.
+    pub reconstruction: Reconstruction,
+    /// Of the first segmenter.
+    pub seed: u64,
+    /// Whether to learn next to nothing.
+    pub quick: bool,
+}
+
 /// What the tables of a protocol are made by.
 pub struct Recipe<'a> {
     folders: Folders<'a>,
-    quick: bool,
+    choice: Choice,
     /// The protocol's option, in commands that have no configuration.
     protocol: &'static str,
     /// Budgets of the tables.
     budgets: &'static str,
-    /// How images are made of the measured lines.
-    reconstruction: Reconstruction,
     /// The first segmenter's configuration and keys; it learns on zero-filled images.
     reward: &'static str,
     /// The configuration of the segmenters that are tuned to a method's masks.
@@ -64,18 +73,17 @@ pub struct Recipe<'a> {
 
 impl<'a> Recipe<'a> {
     /// The scanner protocol.
-    pub fn scanner(folders: Folders<'a>, reconstruction: Reconstruction, quick: bool) -> Self {
+    pub fn scanner(folders: Folders<'a>, choice: Choice) -> Self {
         Self {
             folders,
-            quick,
-            reconstruction,
+            choice,
             protocol: "",
             budgets: "6,8,12,16,24",
             // Steps, not minutes: as many on any machine.
             reward: "--config CONFIGS/reward.toml --set steps=4800 --set max_minutes=0 --set validate_every=1600 \
                      --set masks.min_fraction=0.015 --set masks.favour_few=2.0 --set masks.centre=0.7",
             tune: "--config CONFIGS/tune.toml",
-            mask: if quick {
+            mask: if choice.quick {
                 "--volumes 1 --candidates 24 --budget 24"
             } else {
                 "--volumes 60 --candidates 64 --budget 24"
@@ -87,16 +95,15 @@ impl<'a> Recipe<'a> {
     }
 
     /// The protocol of the IGS paper.
-    pub fn igs(folders: Folders<'a>, reconstruction: Reconstruction, quick: bool) -> Self {
+    pub fn igs(folders: Folders<'a>, choice: Choice) -> Self {
         Self {
             folders,
-            quick,
-            reconstruction,
+            choice,
             protocol: "--protocol igs",
             budgets: "16,32",
             reward: "--config CONFIGS/igs.toml",
             tune: "--config CONFIGS/igs-tune.toml",
-            mask: if quick {
+            mask: if choice.quick {
                 "--volumes 1 --candidates 32 --budget 32"
             } else {
                 "--volumes 10 --candidates 40 --budget 32"
@@ -110,7 +117,7 @@ impl<'a> Recipe<'a> {
 
     /// All steps, in order.
     pub fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![self.trained("reward", self.reward)];
+        let mut steps = vec![self.trained("reward", &format!("{} --set seed={}", self.reward, self.choice.seed))];
         let first = self.first();
         if first != "reward" {
             // The same weights, said to be for other images: a step at next to no learning rate.
@@ -158,12 +165,12 @@ impl<'a> Recipe<'a> {
 
     /// The segmenter that masks are learned with and all others begin as.
     fn first(&self) -> &'static str {
-        if self.reconstruction == Reconstruction::ZeroFilled { "reward" } else { "start" }
+        if self.choice.reconstruction == Reconstruction::ZeroFilled { "reward" } else { "start" }
     }
 
     /// The key of the segmenters' images.
     fn images(&self) -> String {
-        format!("--set reconstruction={}", self.reconstruction)
+        format!("--set reconstruction={}", self.choice.reconstruction)
     }
 
     fn step(&self, name: &str, command: &str) -> Step {
@@ -179,7 +186,7 @@ impl<'a> Recipe<'a> {
 
     /// A segmenter's training.
     fn trained(&self, name: &str, options: &str) -> Step {
-        let quick = if self.quick {
+        let quick = if self.choice.quick {
             "--set network_width=8 --set steps=2 --set batch=4 --set warmup=1 --set validate_every=2 --set max_minutes=0"
         } else {
             ""
@@ -198,7 +205,7 @@ impl<'a> Recipe<'a> {
 
     /// A slice policy on the segmenter `reward`.
     fn policy(&self, name: &str, reward: &str, options: &str) -> Step {
-        let quick = if self.quick {
+        let quick = if self.choice.quick {
             "--set copies=1 --set warm_steps=4 --set warm_batch=16 --set episodes=2 --set updates=1"
         } else {
             ""

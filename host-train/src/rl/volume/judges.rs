@@ -11,6 +11,8 @@ use crate::data::{Dataset, Split, Volume};
 use crate::export::{self, ExportError};
 use crate::mri::Protocol;
 use crate::rl::train::{PolicyError, load_reward_segmenter};
+use crate::train::TrainError;
+use crate::train::checkpoint;
 
 /// The segmenter that a policy is trained for, and those that stand in for it on hearts that it has learned from itself: what
 /// another line gains of a heart that a segmenter knows says little about a new one.
@@ -40,30 +42,26 @@ impl Judges {
         (config, protocol): (&VolumeConfig, &Protocol),
         device: &Device,
     ) -> Result<Self, PolicyError> {
+        let folds: Vec<Vec<String>> = held_out.iter().map(|path| fold(path)).collect::<Result<_, _>>()?;
+        expect_all(&folds, &data.volumes(Split::Train))?;
         let segmenter = |path: &Path| load_reward_segmenter(data, path, &config.protocol, device);
         let (graph, meta) = segmenter(reward)?;
         let reconstruction = meta.reconstruction;
         let blob = |graph| export::segmenter_in_memory(data, &graph, (protocol, reconstruction), config.seed);
         let own = blob(graph)?;
-        let held_out = held_out.iter().map(|path| {
+        let held_out = held_out.iter().zip(folds).map(|(path, left_out)| {
             let (graph, meta) = segmenter(path)?;
             meta.expect_reconstruction(path, reconstruction, &format!("--reward {}", reward.display()))?;
-            if meta.left_out.is_empty() {
-                return Err(PolicyError::NoFold(path.clone()));
-            }
-            Ok(HeldOut { left_out: meta.left_out, blob: blob(graph)? })
+            Ok(HeldOut { left_out, blob: blob(graph)? })
         });
-        let judges = Self { own, held_out: held_out.collect::<Result<_, PolicyError>>()?, reconstruction };
-        judges.expect_all(&data.volumes(Split::Train))?;
-        Ok(judges)
+        Ok(Self { own, held_out: held_out.collect::<Result<_, PolicyError>>()?, reconstruction })
     }
 
-    fn expect_all(&self, volumes: &[Volume<'_>]) -> Result<(), PolicyError> {
-        let unknown = |volume: &&Volume<'_>| self.stranger_to(volume.patient).is_none();
-        match volumes.iter().find(unknown) {
-            Some(volume) if !self.held_out.is_empty() => Err(PolicyError::AllHaveSeen(volume.patient.to_owned())),
-            _ => Ok(()),
-        }
+    /// The patients that each held-out segmenter is new to, in an order that does not depend on theirs.
+    pub fn folds(&self) -> Vec<Vec<String>> {
+        let mut folds: Vec<Vec<String>> = self.held_out.iter().map(|judge| judge.left_out.clone()).collect();
+        folds.sort();
+        folds
     }
 
     /// The place of the first held-out segmenter that has not seen `patient`.
@@ -89,5 +87,23 @@ impl Judges {
             None => &self.own,
         };
         volumes.iter().map(|volume| Ok(Model::new_checked(blob(volume))?)).collect()
+    }
+}
+
+/// The patients that the segmenter in the checkpoint `path` has not seen, at least one.
+fn fold(path: &Path) -> Result<Vec<String>, PolicyError> {
+    let (_, meta) = checkpoint::read_meta(path).map_err(TrainError::from)?;
+    if meta.left_out.is_empty() {
+        return Err(PolicyError::NoFold(path.to_owned()));
+    }
+    Ok(meta.left_out)
+}
+
+/// Refuses folds, if there are any, that do not leave out every patient of `volumes` between them.
+fn expect_all(folds: &[Vec<String>], volumes: &[Volume<'_>]) -> Result<(), PolicyError> {
+    let unknown = |volume: &&Volume<'_>| !folds.iter().flatten().any(|left_out| left_out == volume.patient);
+    match volumes.iter().find(unknown) {
+        Some(volume) if !folds.is_empty() => Err(PolicyError::AllHaveSeen(volume.patient.to_owned())),
+        _ => Ok(()),
     }
 }

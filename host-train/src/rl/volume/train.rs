@@ -55,6 +55,8 @@ struct Trainer<'a> {
     device: Device,
     /// Lines of a slice in order; none: centre-out.
     line_order: Vec<u16>,
+    /// Patients that the held-out segmenters are new to, a list each.
+    held_out: Vec<Vec<String>>,
 }
 
 /// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
@@ -85,9 +87,8 @@ pub fn train_slice_policy(
     let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
-    let reconstruction = judges.reconstruction;
-    let trainer = Trainer { config, reconstruction, hearts, validation, out, device: device.clone(), line_order };
-    trainer.run(data, found)
+    let (reconstruction, held_out, device) = (judges.reconstruction, judges.folds(), device.clone());
+    Trainer { config, reconstruction, hearts, validation, out, device, line_order, held_out }.run(data, found)
 }
 
 /// Refuses volumes that the core cannot scan.
@@ -137,7 +138,8 @@ impl Trainer<'_> {
         let mut agent = VolumeActorCritic::new(&training);
         let mut optimizer = self.optimizer();
         let begun = Meta::begun(NETWORK.into(), data, config);
-        let mut meta = Meta { line_order: self.line_order.clone(), reconstruction: self.reconstruction, ..begun };
+        let (line_order, held_out) = (self.line_order.clone(), self.held_out.clone());
+        let mut meta = Meta { line_order, held_out, reconstruction: self.reconstruction, ..begun };
         let log = Log::open(self.out.join("log.csv"), self.columns())?;
         let bar = progress::bar(config.updates as u64, 0, "slice policy");
         let begun = std::time::Instant::now();

@@ -1,0 +1,171 @@
+//! Why a checkpoint could not be written or read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kscout_core::kspace::Reconstruction;
+
+use super::META;
+use super::WEIGHTS;
+use crate::data::CLASSES;
+use crate::net::SegmenterSpec;
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Nothing there.
+    #[error(
+        "{0}: no checkpoint here (expected {META} and {WEIGHTS}); give the folder that `kscout train` wrote, or its `best` or `last`"
+    )]
+    Missing(PathBuf),
+    /// A run's folder that is a checkpoint already.
+    #[error("{0}: is itself a checkpoint, such as `kscout import` writes; choose another --out for the run")]
+    Occupied(PathBuf),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The description is not what this version writes.
+    #[error("{path}: not a checkpoint description: {message}")]
+    Meta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The weights are of another kind of network.
+    #[error("{path}: this is a checkpoint of `{found}`, but `{expected}` is needed here")]
+    Network {
+        /// The folder.
+        path: PathBuf,
+        /// The network it holds.
+        found: String,
+        /// The networks that would do.
+        expected: String,
+    },
+    /// A level that has not learned anything.
+    #[error(
+        "{path}: --prune {level}: head {level} was not trained (`deep_supervision` off, or its entry in `head_weights` 0)"
+    )]
+    Untrained {
+        /// The folder.
+        path: PathBuf,
+        /// The level asked for.
+        level: usize,
+    },
+    /// A level that the network cannot be pruned to.
+    #[error("{path}: --prune {level}: {}", prune_help(network, *levels))]
+    Prune {
+        /// The folder.
+        path: PathBuf,
+        /// The network.
+        network: String,
+        /// The level asked for.
+        level: usize,
+        /// Its heads.
+        levels: usize,
+    },
+    /// The segmenter is for other classes than the data sets have.
+    #[error(
+        "{path}: tells {classes} classes apart, and this needs {CLASSES}, as the data sets have; `kscout net forward` runs it"
+    )]
+    Classes {
+        /// The folder.
+        path: PathBuf,
+        /// The network's classes.
+        classes: usize,
+    },
+    /// The weights are of the right kind of network, but of another width or number of classes.
+    #[error("{path}: {found}, but the configuration says {expected}; set `network` and `network_width` to match")]
+    Spec {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: SegmenterSpec,
+        /// What the run is for.
+        expected: SegmenterSpec,
+    },
+    /// The run was made for images of another size.
+    #[error("{path}: made for images of {of:?}, the data has {got:?} (rows, columns)")]
+    Size {
+        /// The folder.
+        path: PathBuf,
+        /// The size it was made for.
+        of: [usize; 2],
+        /// The data's size.
+        got: [usize; 2],
+    },
+    /// The run measures the lines of a slice in another order.
+    #[error("{0}: lines of a slice came in another order there; give the same --mask, or choose another --out")]
+    LineOrder(PathBuf),
+    /// The run leaves out other patients.
+    #[error("{0}: left out other patients there; set `folds` and `fold` as they were, or choose another --out")]
+    OtherFold(PathBuf),
+    /// The run's training volumes were followed by other segmenters.
+    #[error(
+        "{0}: began with other held-out segmenters, or with none; give the same --held-out, or choose another --out"
+    )]
+    OtherJudges(PathBuf),
+    /// The weights know a patient that the run is to leave out.
+    #[error(
+        "{path}: has learned from {patient}, which `folds` and `fold` leave out here; begin with a segmenter of the same fold"
+    )]
+    Seen {
+        /// The folder.
+        path: PathBuf,
+        /// The patient.
+        patient: String,
+    },
+    /// The run is about other labels.
+    #[error("{path}: learned from {}, but now {} would teach it; choose another --out", named(old), named(new))]
+    Labels {
+        /// The folder.
+        path: PathBuf,
+        /// What it learned from; none: masks.
+        old: Vec<String>,
+        /// What is asked for.
+        new: Vec<String>,
+    },
+    /// The network was trained on images that are made in another way.
+    #[error(
+        "{path}: trained on {found} images, but {whose} on {expected} ones (`reconstruction`); the two do not go together"
+    )]
+    Reconstruction {
+        /// The folder.
+        path: PathBuf,
+        /// How its images were made.
+        found: Reconstruction,
+        /// What else there is.
+        whose: String,
+        /// How that one's images were made.
+        expected: Reconstruction,
+    },
+    /// The weights do not fit the network, or the file is damaged.
+    #[error("{path}: the weights cannot be used: {message}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn prune_help(network: &str, levels: usize) -> String {
+    match levels {
+        1 => format!("`{network}` has one head; only unetpp can be pruned"),
+        _ => format!("`{network}` has the heads 1 to {levels}"),
+    }
+}
+
+fn named(labels: &[String]) -> String {
+    if labels.is_empty() { "masks".into() } else { format!("the labels {}", labels.join(", ")) }
+}
+
+pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    |source| CheckpointError::Io { path, source }
+}

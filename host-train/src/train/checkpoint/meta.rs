@@ -1,0 +1,246 @@
+//! What a checkpoint says about itself, and what may be done with one that says so.
+
+use std::path::Path;
+
+use kscout_core::kspace::Reconstruction;
+use serde::{Deserialize, Serialize};
+
+use super::error::CheckpointError;
+use crate::data::{CLASSES, Dataset};
+use crate::net::{Arch, SegmenterSpec};
+use crate::train::patience::Patience;
+use crate::train::schedule::Plateau;
+
+/// What a checkpoint holds, readable without loading it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Meta {
+    /// The network's name, such as `unext-s` or `scout`.
+    pub network: String,
+    /// What kind of segmenter it is, if it is one.
+    #[serde(default)]
+    pub segmenter: Option<SegmenterSpec>,
+    /// The labels it tells, if it is a classifier; of a policy, those of the classifier that judged it.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub line_order: Vec<u16>,
+    /// Training patients that a segmenter has not seen, by name: its fold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// Of a slice policy whose training volumes were followed by held-out segmenters: the patients that each is new to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_out: Vec<Vec<String>>,
+    /// How the images were made that it was trained on.
+    #[serde(default, with = "crate::mri::reconstruction")]
+    pub reconstruction: Reconstruction,
+    /// Rows of the images that it was trained on.
+    pub height: usize,
+    /// Columns of the images, which is the number of lines.
+    pub width: usize,
+    /// Training steps (updates) done.
+    pub step: usize,
+    /// Seconds of training so far, over all the sessions of the run.
+    #[serde(default)]
+    pub seconds: f64,
+    /// What it scored on validation when it was written: mean 3-D Dice (mean AUC of a
+    /// classifier), or `None` where nothing could be scored yet.
+    pub score: Option<f64>,
+    /// The best validation score of the run so far.
+    pub best: Option<f64>,
+    /// What schedule, early stopping and averaging have to remember.
+    #[serde(default)]
+    pub progress: Progress,
+    /// The kind of data, as the manifest says (`acdc`, `png` or `phantom`), or what file the weights were imported from.
+    pub data: String,
+    /// The configuration of the run.
+    pub config: serde_json::Value,
+}
+
+/// What a run's schedule, early stopping and averaging have to remember.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// The schedule `plateau`.
+    pub plateau: Plateau,
+    /// Early stopping.
+    pub stopping: Patience,
+    /// Steps that the weights' average has taken in; 0: there is no average.
+    pub averaged: usize,
+}
+
+impl Meta {
+    /// A segmenter for images of `size` (rows, columns) that no run here has trained; `data` says where it is from.
+    pub fn untrained(spec: SegmenterSpec, size: [usize; 2], data: String) -> Self {
+        Self { segmenter: Some(spec), ..Self::imported(spec.arch.name().into(), size, data) }
+    }
+
+    /// A network of any kind that no run here has trained.
+    pub fn imported(network: String, [height, width]: [usize; 2], data: String) -> Self {
+        Self {
+            network,
+            segmenter: None,
+            labels: Vec::new(),
+            line_order: Vec::new(),
+            left_out: Vec::new(),
+            held_out: Vec::new(),
+            reconstruction: Reconstruction::default(),
+            height,
+            width,
+            step: 0,
+            seconds: 0.0,
+            score: None,
+            best: None,
+            progress: Progress::default(),
+            data,
+            config: serde_json::json!({}),
+        }
+    }
+
+    /// A run of `network` on `data` that has not made a step yet.
+    pub fn begun(network: String, data: &Dataset, config: &impl Serialize) -> Self {
+        let config = serde_json::to_value(config).expect("a configuration serialises");
+        let source = data.manifest().source.clone();
+        Self { config, ..Self::imported(network, [data.height(), data.width()], source) }
+    }
+
+    /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
+    ///
+    /// Refused is what would make another run of it: another network, image size, reconstruction, set of labels, order of lines,
+    /// or other patients that are left out. Keys of the configuration that differ are said on standard error.
+    pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
+        self.expect_network(dir, &[&fresh.network])?;
+        if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
+            found.expect_same(expected, dir)?;
+        }
+        if self.labels != fresh.labels {
+            return Err(CheckpointError::Labels { path: dir.to_owned(), old: self.labels, new: fresh.labels });
+        }
+        self.expect_reconstruction(dir, fresh.reconstruction, "this run")?;
+        if self.line_order != fresh.line_order {
+            return Err(CheckpointError::LineOrder(dir.to_owned()));
+        }
+        if self.left_out != fresh.left_out {
+            return Err(CheckpointError::OtherFold(dir.to_owned()));
+        }
+        if self.held_out != fresh.held_out {
+            return Err(CheckpointError::OtherJudges(dir.to_owned()));
+        }
+        let (of, got) = ([self.height, self.width], [fresh.height, fresh.width]);
+        if of != got {
+            return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
+        }
+        note_changes("", &self.config, &fresh.config);
+        Ok(Self { config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
+    }
+
+    /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
+    pub fn note_protocol(&self, protocol: &str) {
+        if let Some(trained) = self.config.get("protocol").and_then(|value| value.as_str())
+            && trained != protocol
+        {
+            eprintln!("note: {} was trained with the protocol `{trained}`, this uses `{protocol}`", self.network);
+        }
+    }
+
+    /// Refuses a network that was trained on other images than `expected`, those of `whose`.
+    pub fn expect_reconstruction(
+        &self,
+        dir: &Path,
+        expected: Reconstruction,
+        whose: &str,
+    ) -> Result<(), CheckpointError> {
+        if self.reconstruction == expected {
+            return Ok(());
+        }
+        let (path, whose) = (dir.to_owned(), whose.to_owned());
+        Err(CheckpointError::Reconstruction { path, found: self.reconstruction, whose, expected })
+    }
+
+    /// Refuses weights that a run here has taught any of `patients`. Of weights from elsewhere nothing is known.
+    pub fn expect_unseen(&self, dir: &Path, patients: &[String]) -> Result<(), CheckpointError> {
+        let seen = patients.iter().find(|patient| self.step > 0 && !self.left_out.contains(patient));
+        let refused = |patient: &String| CheckpointError::Seen { path: dir.to_owned(), patient: patient.clone() };
+        seen.map(refused).map_or(Ok(()), Err)
+    }
+
+    /// The kind of segmenter in the folder `dir`; refuses a checkpoint of anything else.
+    pub fn segmenter(&self, dir: &Path) -> Result<SegmenterSpec, CheckpointError> {
+        // Before there were others, checkpoints did not say more than the name.
+        let is_first = self.network == Arch::UnextS.name();
+        let first = is_first.then(|| SegmenterSpec::published(Arch::UnextS, CLASSES));
+        self.segmenter.or(first).ok_or_else(|| CheckpointError::Network {
+            path: dir.to_owned(),
+            found: self.network.clone(),
+            expected: Arch::ALL.map(Arch::name).join("` or `"),
+        })
+    }
+
+    /// Whether the training let head `level` of a segmenter learn; of imported weights nothing else is known.
+    pub fn has_trained_head(&self, level: usize) -> bool {
+        let supervised = self.config.get("deep_supervision").and_then(|value| value.as_bool()).unwrap_or(true);
+        let weights = self.config.get("head_weights").and_then(|value| value.as_array());
+        let weight = weights.and_then(|weights| weights.get(level - 1)).and_then(|weight| weight.as_f64());
+        supervised && weight != Some(0.0)
+    }
+
+    /// Refuses a checkpoint of another network than one of `names`.
+    pub fn expect_network(&self, dir: &Path, names: &[&str]) -> Result<(), CheckpointError> {
+        if names.contains(&self.network.as_str()) {
+            return Ok(());
+        }
+        Err(CheckpointError::Network {
+            path: dir.to_owned(),
+            found: self.network.clone(),
+            expected: names.join("` or `"),
+        })
+    }
+}
+
+impl SegmenterSpec {
+    /// Refuses the weights of `self`, found in `dir`, where `expected` are needed. The image's channels do not matter: one
+    /// is repeated over them.
+    pub(in crate::train) fn expect_same(self, expected: Self, dir: &Path) -> Result<(), CheckpointError> {
+        if (Self { channels: expected.channels, ..self }) == expected {
+            return Ok(());
+        }
+        Err(CheckpointError::Spec { path: dir.to_owned(), found: self, expected })
+    }
+}
+
+/// Says on standard error which keys have another value in `new` than in `old`.
+fn note_changes(path: &str, old: &serde_json::Value, new: &serde_json::Value) {
+    for (name, new) in new.as_object().into_iter().flatten() {
+        let key = format!("{path}{name}");
+        match old.get(name) {
+            Some(old) if old.is_object() && new.is_object() => note_changes(&format!("{key}."), old, new),
+            Some(old) if !is_same(old, new) => {
+                eprintln!("note: the run goes on with another `{key}`: {old} before, {new} now")
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether two values are the same, but for the last digit that a number may lose on its way through a file.
+fn is_same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_that_went_through_a_file_is_the_same() {
+        let sigma = serde_json::to_value(0.03f32).unwrap();
+        let read = serde_json::from_str(&sigma.to_string()).unwrap();
+        assert!(is_same(&sigma, &read), "{sigma} {read}");
+        assert!(!is_same(&json!(0.03), &json!(0.031)) && !is_same(&json!(1), &json!(2)));
+        assert!(is_same(&json!("adam"), &json!("adam")) && !is_same(&json!("adam"), &json!("sgd")));
+    }
+}
