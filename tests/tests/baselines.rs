@@ -126,3 +126,41 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     eval(&job, &asked).refused(&["mask.json", "128", "64"]);
     assert!(!Path::new(&job.path("eval")).exists());
 }
+
+/// Mean Dice over the volumes of `method`, as an evaluation of `budget` lines says.
+fn mean_dice(folder: &str, method: &str, budget: usize) -> f64 {
+    let results: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.to_owned() + "/results.json").unwrap()).unwrap();
+    let entries = results["entries"].as_array().unwrap();
+    let found = entries.iter().find(|entry| entry["method"] == method && entry["budget"] == budget);
+    found.unwrap()["mean_dice"]["mean"].as_f64().unwrap()
+}
+
+#[test]
+fn evaluations_of_other_phase_and_noise_are_compared_together() {
+    let job = job();
+    let (reward, data) = (job.path("reward"), job.path("data"));
+    let folders = ["1", "2"].map(|seed| {
+        let out = job.path(seed);
+        let usual = ["eval", "--reward", &reward, "--data", &data, "--budgets", "6", "--panels", "0", "--out", &out];
+        job.run(&[&usual[..], &["--seed", seed, "--baselines", "centre-out,random"]].concat()).succeeded();
+        out
+    });
+    let both = folders.join(",");
+    let [centre, random] = ["centre-out", "random"].map(|method| format!("{both}:{method}"));
+    let compared = job.run(&["compare", &centre, "--with", &random]).succeeded();
+    let row = compared.lines().last().unwrap();
+    for method in ["centre-out", "random"] {
+        let [first, second] = [0, 1].map(|place: usize| mean_dice(&folders[place], method, 6));
+        assert_ne!(first, second, "{method}: phase and noise are others");
+        let mean = format!(" {:.4} ", (first + second) / 2.0);
+        assert!(row.contains(&mean), "{method}: the mean of both, {mean}, is missing: {row}");
+    }
+
+    let twice = format!("{},{}:random", folders[0], folders[0]);
+    job.run(&["compare", &twice, "--with", &centre]).refused(&["given twice", "once"]);
+    let rows = fs::read_to_string(folders[1].clone() + "/results.csv").unwrap();
+    let fewer: Vec<&str> = rows.lines().filter(|row| !row.contains(",ES,")).collect();
+    fs::write(folders[1].clone() + "/results.csv", fewer.join("\n") + "\n").unwrap();
+    job.run(&["compare", &centre, "--with", &random]).refused(&["other volumes", "evaluate both alike"]);
+}

@@ -1,32 +1,33 @@
 //! `kscout compare`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod read;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::Args;
 use image::RgbImage;
-use serde::Deserialize;
 
 use super::Failure;
 use crate::eval::canvas::write_png;
-use crate::eval::metrics::SliceDice;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
-use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean, paired_difference};
+use crate::eval::stats::{Bootstrap, Estimate, paired_difference};
 use crate::eval::stops::fewest_lines;
 use crate::eval::table::{Align, Table};
+use read::{Evaluated, Read, Volumes};
 
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --stops\n\nDifferences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes with another --seed each: phase and noise count less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
-    /// What is compared: the folder of a `kscout eval`, and a method of it; several are runs of other seeds
-    #[arg(value_name = "DIR:METHOD", required = true)]
+    /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
+    /// times, policies of other seeds
+    #[arg(value_name = "DIR[,DIR]:METHOD", required = true)]
     first: Vec<Evaluated>,
     /// What it is compared with, in the same form; may be given many times
-    #[arg(long, value_name = "DIR:METHOD", required_unless_present = "stops")]
+    #[arg(long, value_name = "DIR[,DIR]:METHOD", required_unless_present = "stops")]
     with: Vec<Evaluated>,
     /// Write the tables as Markdown too
     #[arg(long, value_name = "FILE.md")]
@@ -43,144 +44,10 @@ pub struct CompareArgs {
     stops: bool,
 }
 
-/// A method of an evaluation.
-#[derive(Clone, Debug, PartialEq)]
-struct Evaluated {
-    dir: PathBuf,
-    method: String,
-}
-
-impl FromStr for Evaluated {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.rsplit_once(':') {
-            Some((dir, method)) if !dir.is_empty() && !method.is_empty() => {
-                Ok(Self { dir: dir.into(), method: method.into() })
-            }
-            _ => Err(format!("`{text}` is no DIR:METHOD, such as runs/eval:centre-out")),
-        }
-    }
-}
-
-/// What is read of a row.
-#[derive(Deserialize)]
-struct Row {
-    method: String,
-    lines_per_slice: usize,
-    /// Of the whole volume.
-    lines_measured: usize,
-    patient: String,
-    phase: String,
-    dice_rv: Option<f64>,
-    dice_myo: Option<f64>,
-    dice_lv: Option<f64>,
-    ssim: f64,
-}
-
-impl Row {
-    /// Mean Dice of the structures that have one.
-    fn mean_dice(&self) -> Option<f64> {
-        SliceDice([self.dice_rv, self.dice_myo, self.dice_lv]).mean()
-    }
-}
-
-/// The volumes of a method at one budget.
-struct Volumes {
-    /// Patient and phase of each.
-    names: Vec<[String; 2]>,
-    /// Lines measured of each.
-    measured: Vec<usize>,
-    /// Mean Dice of the structures.
-    samples: Vec<Sample<String>>,
-    /// Its mean over the volumes.
-    dice: Estimate,
-    /// Mean SSIM of the slices, over the volumes.
-    ssim: f64,
-}
-
-impl Volumes {
-    /// Of rows and their mean Dice.
-    fn new(rows: &[(&Row, f64)]) -> Result<Self, StatsError> {
-        let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
-        let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
-        let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
-        let measured = rows.iter().map(|(row, _)| row.lines_measured).collect();
-        let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
-        Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
-    }
-}
-
-/// Volumes by budget.
-type Scores = BTreeMap<usize, Volumes>;
-
-impl Evaluated {
-    fn name(&self) -> String {
-        self.tail(usize::MAX)
-    }
-
-    /// The name with no more than the last `parts` parts of the folder.
-    fn tail(&self, parts: usize) -> String {
-        let all: Vec<_> = self.dir.components().collect();
-        let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
-        format!("{}:{}", shown.display(), self.method)
-    }
-
-    fn scores(&self) -> Result<Scores, Failure> {
-        let path = self.dir.join("results.csv");
-        let refused = |error: csv::Error| format!("{}: {error}; give the folder of a `kscout eval`", path.display());
-        let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
-        let rows = rows.map_err(refused)?;
-        let mut budgets: BTreeMap<usize, Vec<(&Row, f64)>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.method == self.method) {
-            let Some(dice) = row.mean_dice() else { continue };
-            budgets.entry(row.lines_per_slice).or_default().push((row, dice));
-        }
-        if budgets.is_empty() {
-            return Err(format!("{}: no volumes of method `{}`", path.display(), self.method).into());
-        }
-        let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
-        scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", path.display()).into())
-    }
-}
-
-/// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that
-/// is given twice.
-fn short_names(methods: &[&Evaluated]) -> Result<Vec<String>, Failure> {
-    let same = |place: usize| methods[..place].contains(&methods[place]);
-    if let Some(place) = (0..methods.len()).find(|&place| same(place)) {
-        return Err(format!("{}: given twice; name each method of a folder once", methods[place].name()).into());
-    }
-    let mut parts = vec![1; methods.len()];
-    loop {
-        let names: Vec<String> = methods.iter().zip(&parts).map(|(method, &parts)| method.tail(parts)).collect();
-        let shared = |place: usize| names.iter().filter(|name| **name == names[place]).count() > 1;
-        let grow: Vec<usize> = (0..names.len())
-            .filter(|&place| shared(place) && parts[place] < methods[place].dir.components().count())
-            .collect();
-        if grow.is_empty() {
-            return Ok(names);
-        }
-        grow.into_iter().for_each(|place| parts[place] += 1);
-    }
-}
-
-/// A method and what was read of it.
-struct Read {
-    name: String,
-    /// The name in pictures.
-    short: String,
-    scores: Scores,
-}
-
 impl CompareArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
-        let methods: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
-        let read = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
-            Ok(Read { name: method.name(), short, scores: method.scores()? })
-        };
-        let all: Vec<Read> = methods.iter().zip(short_names(&methods)?).map(read).collect::<Result<_, _>>()?;
+        let all = read::read(&self.first.iter().chain(&self.with).collect::<Vec<_>>())?;
         let (firsts, seconds) = all.split_at(self.first.len());
         let mut tables = Vec::new();
         if !seconds.is_empty() {
@@ -349,33 +216,4 @@ fn save(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     crate::eval::atomic::write_atomically(path, text.as_bytes())
         .map_err(|error| format!("{}: {error}", path.display()).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_method_of_an_evaluation_is_named_by_folder_and_name() {
-        let named: Evaluated = "runs/eval:centre-out".parse().unwrap();
-        assert_eq!(named, Evaluated { dir: "runs/eval".into(), method: "centre-out".into() });
-        for text in ["runs/eval", ":policy", "runs/eval:"] {
-            assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
-        }
-    }
-
-    #[test]
-    fn names_in_pictures_are_as_short_as_tells_them_apart() {
-        let names = |texts: &[&str]| {
-            let methods: Vec<Evaluated> = texts.iter().map(|text| text.parse().unwrap()).collect();
-            short_names(&methods.iter().collect::<Vec<_>>())
-        };
-        assert_eq!(names(&["runs/a:policy", "runs/b:policy"]).unwrap(), ["a:policy", "b:policy"]);
-        assert_eq!(names(&["runs/a:policy", "runs/a:random"]).unwrap(), ["a:policy", "a:random"]);
-        let same_last = names(&["one/a/eval:p", "two/a/eval:p", "two/b/eval:p", "b/other:p"]).unwrap();
-        assert_eq!(same_last, ["one/a/eval:p", "two/a/eval:p", "b/eval:p", "other:p"]);
-        assert_eq!(names(&["eval:p", "old/eval:p", "/old/eval:p"]).unwrap(), ["eval:p", "old/eval:p", "/old/eval:p"]);
-        let twice = names(&["runs/a:policy", "runs/a/:policy"]).unwrap_err().to_string();
-        assert!(twice.contains("runs/a:policy: given twice"), "{twice}");
-    }
 }

@@ -1,0 +1,221 @@
+//! Evaluations as `kscout eval` left them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::cli::Failure;
+use crate::eval::metrics::SliceDice;
+use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
+
+/// A method of an evaluation, or of several of the same volumes, of other phase and noise each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    dirs: Vec<PathBuf>,
+    method: String,
+}
+
+impl FromStr for Evaluated {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once(':') {
+            Some((dirs, method)) if !method.is_empty() && dirs.split(',').all(|dir| !dir.is_empty()) => {
+                Ok(Self { dirs: dirs.split(',').map(PathBuf::from).collect(), method: method.into() })
+            }
+            _ => Err(format!("`{text}` is no DIR:METHOD or DIR,DIR:METHOD, such as runs/eval:centre-out")),
+        }
+    }
+}
+
+/// What is read of a row.
+#[derive(Deserialize)]
+struct Row {
+    method: String,
+    lines_per_slice: usize,
+    /// Of the whole volume.
+    lines_measured: usize,
+    patient: String,
+    phase: String,
+    dice_rv: Option<f64>,
+    dice_myo: Option<f64>,
+    dice_lv: Option<f64>,
+    ssim: f64,
+}
+
+impl Row {
+    /// Mean Dice of the structures that have one.
+    fn mean_dice(&self) -> Option<f64> {
+        SliceDice([self.dice_rv, self.dice_myo, self.dice_lv]).mean()
+    }
+}
+
+/// The volumes of a method at one budget.
+pub struct Volumes {
+    /// Patient and phase of each.
+    pub names: Vec<[String; 2]>,
+    /// Lines measured of each.
+    pub measured: Vec<usize>,
+    /// Mean Dice of the structures.
+    pub samples: Vec<Sample<String>>,
+    /// Its mean over the volumes.
+    pub dice: Estimate,
+    /// Mean SSIM of the slices, over the volumes.
+    pub ssim: f64,
+}
+
+impl Volumes {
+    /// Of rows and their mean Dice.
+    fn new(rows: &[(&Row, f64)]) -> Result<Self, StatsError> {
+        let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
+        let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
+        let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
+        let measured = rows.iter().map(|(row, _)| row.lines_measured).collect();
+        let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
+        Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+    }
+}
+
+/// Volumes by budget.
+pub type Scores = BTreeMap<usize, Volumes>;
+
+impl Evaluated {
+    fn name(&self) -> String {
+        self.tail(usize::MAX)
+    }
+
+    /// The name with no more than the last `parts` parts of each folder.
+    fn tail(&self, parts: usize) -> String {
+        let shown = |dir: &PathBuf| {
+            let all: Vec<_> = dir.components().collect();
+            let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+            shown.display().to_string()
+        };
+        format!("{}:{}", self.dirs.iter().map(shown).collect::<Vec<_>>().join(","), self.method)
+    }
+
+    /// The most parts that a folder has.
+    fn parts(&self) -> usize {
+        self.dirs.iter().map(|dir| dir.components().count()).max().unwrap_or(0)
+    }
+
+    /// What the evaluations say of the method, which must be of the same volumes at the same budgets.
+    fn all_rows(&self) -> Result<Vec<Row>, Failure> {
+        if let Some(place) = (1..self.dirs.len()).find(|&place| self.dirs[..place].contains(&self.dirs[place])) {
+            let (name, dir) = (self.name(), self.dirs[place].display());
+            return Err(format!("{name}: {dir} is given twice; name each evaluation once").into());
+        }
+        let parts = self.dirs.iter().map(|dir| self.rows(dir)).collect::<Result<Vec<_>, _>>()?;
+        let volumes = |rows: &[Row]| -> BTreeSet<_> {
+            rows.iter().map(|row| (row.lines_per_slice, row.patient.clone(), row.phase.clone())).collect()
+        };
+        for (dir, rows) in self.dirs.iter().zip(&parts) {
+            if volumes(rows) != volumes(&parts[0]) {
+                let (dir, first) = (dir.display(), self.dirs[0].display());
+                return Err(
+                    format!("{dir}: other volumes or numbers of lines than {first}; evaluate both alike").into()
+                );
+            }
+        }
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    /// What the evaluation in `dir` says of the method.
+    fn rows(&self, dir: &Path) -> Result<Vec<Row>, Failure> {
+        let path = dir.join("results.csv");
+        let refused = |error: csv::Error| format!("{}: {error}; give the folder of a `kscout eval`", path.display());
+        let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
+        let mut rows = rows.map_err(refused)?;
+        rows.retain(|row| row.method == self.method);
+        if rows.iter().all(|row| row.mean_dice().is_none()) {
+            return Err(format!("{}: no volumes of method `{}`", path.display(), self.method).into());
+        }
+        Ok(rows)
+    }
+
+    fn scores(&self) -> Result<Scores, Failure> {
+        let rows = self.all_rows()?;
+        let mut budgets: BTreeMap<usize, Vec<(&Row, f64)>> = BTreeMap::new();
+        for row in &rows {
+            let Some(dice) = row.mean_dice() else { continue };
+            budgets.entry(row.lines_per_slice).or_default().push((row, dice));
+        }
+        let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
+        scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()).into())
+    }
+}
+
+/// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that
+/// is given twice.
+fn short_names(methods: &[&Evaluated]) -> Result<Vec<String>, Failure> {
+    let same = |place: usize| methods[..place].contains(&methods[place]);
+    if let Some(place) = (0..methods.len()).find(|&place| same(place)) {
+        return Err(format!("{}: given twice; name each method of a folder once", methods[place].name()).into());
+    }
+    let mut parts = vec![1; methods.len()];
+    loop {
+        let names: Vec<String> = methods.iter().zip(&parts).map(|(method, &parts)| method.tail(parts)).collect();
+        let shared = |place: usize| names.iter().filter(|name| **name == names[place]).count() > 1;
+        let grow: Vec<usize> =
+            (0..names.len()).filter(|&place| shared(place) && parts[place] < methods[place].parts()).collect();
+        if grow.is_empty() {
+            return Ok(names);
+        }
+        grow.into_iter().for_each(|place| parts[place] += 1);
+    }
+}
+
+/// A method and what was read of it.
+pub struct Read {
+    /// The name.
+    pub name: String,
+    /// The name in pictures.
+    pub short: String,
+    /// The scores.
+    pub scores: Scores,
+}
+
+/// Reads the evaluations of `methods`.
+///
+/// # Errors
+/// In words: a method that is given twice, or whose evaluations cannot be read or do not go together.
+pub fn read(methods: &[&Evaluated]) -> Result<Vec<Read>, Failure> {
+    let one = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
+        Ok(Read { name: method.name(), short, scores: method.scores()? })
+    };
+    methods.iter().zip(short_names(methods)?).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_of_an_evaluation_is_named_by_folder_and_name() {
+        let named: Evaluated = "runs/eval:centre-out".parse().unwrap();
+        assert_eq!(named, Evaluated { dirs: vec!["runs/eval".into()], method: "centre-out".into() });
+        let named: Evaluated = "runs/1,runs/2:policy".parse().unwrap();
+        assert_eq!(named, Evaluated { dirs: vec!["runs/1".into(), "runs/2".into()], method: "policy".into() });
+        for text in ["runs/eval", ":policy", "runs/eval:", "runs/eval,:policy"] {
+            assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_in_pictures_are_as_short_as_tells_them_apart() {
+        let names = |texts: &[&str]| {
+            let methods: Vec<Evaluated> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            short_names(&methods.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["runs/a:policy", "runs/b:policy"]).unwrap(), ["a:policy", "b:policy"]);
+        assert_eq!(names(&["runs/a:policy", "runs/a:random"]).unwrap(), ["a:policy", "a:random"]);
+        let same_last = names(&["one/a/eval:p", "two/a/eval:p", "two/b/eval:p", "b/other:p"]).unwrap();
+        assert_eq!(same_last, ["one/a/eval:p", "two/a/eval:p", "b/eval:p", "other:p"]);
+        assert_eq!(names(&["eval:p", "old/eval:p", "/old/eval:p"]).unwrap(), ["eval:p", "old/eval:p", "/old/eval:p"]);
+        assert_eq!(names(&["a/1,a/2:p", "b/1,b/2:p"]).unwrap(), ["a/1,a/2:p", "b/1,b/2:p"]);
+        let twice = names(&["runs/a:policy", "runs/a/:policy"]).unwrap_err().to_string();
+        assert!(twice.contains("runs/a:policy: given twice"), "{twice}");
+    }
+}
