@@ -157,6 +157,10 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
         assert!(row.contains(&mean), "{method}: the mean of both, {mean}, is missing: {row}");
     }
 
+    // Policy and ceiling the same: all of the way.
+    let all = job.run(&["compare", &centre, "--with", &random, "--ceiling", &centre]).succeeded();
+    assert!(all.lines().last().unwrap().trim_end().ends_with("100 % [100, 100]"), "{all}");
+
     let twice = format!("{},{}:random", folders[0], folders[0]);
     job.run(&["compare", &twice, "--with", &centre]).refused(&["given twice", "once"]);
     let rows = fs::read_to_string(folders[1].clone() + "/results.csv").unwrap();

@@ -27,10 +27,12 @@ fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], fil
         for method in ["centre-out", "by-position", "learned-mask", "allocation-oracle"] {
             let rows = table.lines().filter(|row| {
                 let mut cells = row.split('|').map(str::trim).skip(1);
-                cells.next() == Some(budget) && row.contains(&format!(":{method} "))
+                cells.next() == Some(budget) && row.contains(&format!(":{method} ")) && !row.contains(" % ")
             });
             assert_eq!(rows.count(), 3, "{method} at {budget} lines, for each of three seeds: {table}");
         }
+        let ways = table.lines().filter(|row| row.starts_with(&format!("| {budget} ")) && row.contains(" % ["));
+        assert_eq!(ways.count(), 9, "from three baselines to the oracle, for each of three seeds: {table}");
     }
     let report = fs::read_to_string(path("out/eval-policy-1/report.md")).unwrap();
     assert!(report.contains(&format!(" {reconstruction} images")), "{report}");

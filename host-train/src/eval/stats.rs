@@ -130,8 +130,8 @@ pub fn bootstrap_mean<P: Ord + fmt::Display>(
     bootstrap: &Bootstrap,
 ) -> Result<Estimate, StatsError> {
     let patients = by_patient(samples)?;
-    let clusters: Vec<(f64, usize)> = patients.values().map(|values| (values.iter().sum(), values.len())).collect();
-    bootstrap.estimate(&clusters)
+    let clusters: Vec<_> = patients.values().map(|values| (values.iter().sum(), values.len() as f64)).collect();
+    Ok(Estimate { values: samples.len(), ..bootstrap.ratio(&clusters)? })
 }
 
 /// Mean over patients of `first - second`, each a patient's mean, with a bootstrap interval over patients.
@@ -142,41 +142,56 @@ pub fn paired_difference<P: Ord + fmt::Display>(
 ) -> Result<PairedDifference, StatsError> {
     let (first, second) = (by_patient(first)?, by_patient(second)?);
     let difference = |(patient, values): (&&P, &Vec<f64>)| Some(mean(values)? - mean(second.get(*patient)?)?);
-    let clusters: Vec<(f64, usize)> = first.iter().filter_map(difference).map(|value| (value, 1)).collect();
+    let clusters: Vec<_> = first.iter().filter_map(difference).map(|value| (value, 1.0)).collect();
     Ok(PairedDifference {
-        difference: bootstrap.estimate(&clusters)?,
+        difference: bootstrap.ratio(&clusters)?,
         better: clusters.iter().filter(|cluster| cluster.0 > 0.0).count(),
         worse: clusters.iter().filter(|cluster| cluster.0 < 0.0).count(),
         unpaired: first.len() + second.len() - 2 * clusters.len(),
     })
 }
 
+/// How much of the way from `from` to `to` is gone by `first`: the mean over patients of `first - from` over that of
+/// `to - from`, each a patient's mean, with a bootstrap interval over the patients that have all three.
+pub fn share_of_the_way<P: Ord + fmt::Display>(
+    first: &[Sample<P>],
+    (from, to): (&[Sample<P>], &[Sample<P>]),
+    bootstrap: &Bootstrap,
+) -> Result<Estimate, StatsError> {
+    let (first, from, to) = (by_patient(first)?, by_patient(from)?, by_patient(to)?);
+    let way = |(patient, values): (&&P, &Vec<f64>)| {
+        let start = mean(from.get(*patient)?)?;
+        Some((mean(values)? - start, mean(to.get(*patient)?)? - start))
+    };
+    bootstrap.ratio(&first.iter().filter_map(way).collect::<Vec<_>>())
+}
+
 impl Bootstrap {
-    /// From each patient's sum and number of values.
-    fn estimate(&self, clusters: &[(f64, usize)]) -> Result<Estimate, StatsError> {
+    /// The sum of the first numbers over that of the second ones, a pair a patient.
+    fn ratio(&self, clusters: &[(f64, f64)]) -> Result<Estimate, StatsError> {
         if self.resamples == 0 || !(self.level > 0.0 && self.level < 1.0) {
             return Err(StatsError::Settings { resamples: self.resamples, level: self.level });
         }
         if clusters.is_empty() {
             return Err(StatsError::Empty);
         }
-        let add = |(sum, count): (f64, usize), &(value, values): &(f64, usize)| (sum + value, count + values);
-        let (sum, values) = clusters.iter().fold((0.0, 0), add);
+        let add = |(over, under): (f64, f64), &(a, b): &(f64, f64)| (over + a, under + b);
+        let (over, under) = clusters.iter().fold((0.0, 0.0), add);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut draw = || {
             let drawn = (0..clusters.len()).map(|_| &clusters[rng.random_range(0..clusters.len())]);
-            let (sum, count) = drawn.fold((0.0, 0), add);
-            sum / count as f64
+            let (over, under) = drawn.fold((0.0, 0.0), add);
+            over / under
         };
         let mut means: Vec<f64> = (0..self.resamples).map(|_| draw()).collect();
         means.sort_by(f64::total_cmp);
         let tail = 50.0 * (1.0 - self.level);
         Ok(Estimate {
-            mean: sum / values as f64,
+            mean: over / under,
             low: percentile(&means, tail),
             high: percentile(&means, 100.0 - tail),
             patients: clusters.len(),
-            values,
+            values: clusters.len(),
         })
     }
 }
@@ -256,6 +271,18 @@ mod tests {
         let (first, second) = (samples(&[(1, 1.0), (2, 1.0)]), samples(&[(2, 2.0), (3, 1.0)]));
         let paired = paired_difference(&first, &second, &Bootstrap::default()).unwrap();
         assert_eq!((paired.difference.mean, paired.worse, paired.unpaired), (-1.0, 1, 2));
+    }
+
+    #[test]
+    fn the_way_between_two_methods_is_shared_by_all_patients() {
+        let [from, to] = [samples(&[(1, 0.5), (2, 0.5), (3, 0.0)]), samples(&[(1, 0.75), (2, 1.0), (4, 9.0)])];
+        let half = samples(&[(1, 0.625), (2, 0.75), (3, 7.0), (4, 7.0)]);
+        let share = share_of_the_way(&half, (&from, &to), &Bootstrap::default()).unwrap();
+        assert_eq!((share.mean, share.low, share.high, share.patients), (0.5, 0.5, 0.5, 2), "patients of all three");
+        let one = samples(&[(1, 0.75), (2, 0.5)]);
+        let share = share_of_the_way(&one, (&from, &to), &Bootstrap::default()).unwrap();
+        assert!((share.mean - 1.0 / 3.0).abs() < 1e-12, "no mean of patients' shares: {share}");
+        assert_eq!((share.low, share.high), (0.0, 1.0), "a resample is one patient twice, or both");
     }
 
     #[test]

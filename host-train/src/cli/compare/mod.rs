@@ -11,7 +11,7 @@ use image::RgbImage;
 use super::Failure;
 use crate::eval::canvas::write_png;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
-use crate::eval::stats::{Bootstrap, Estimate, paired_difference};
+use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
 use crate::eval::stops::fewest_lines;
 use crate::eval::table::{Align, Table};
 use read::{Evaluated, Read, Volumes};
@@ -19,7 +19,7 @@ use read::{Evaluated, Read, Volumes};
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes with another --seed each: phase and noise count less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes with another --seed each: phase and noise count less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
@@ -29,6 +29,9 @@ pub struct CompareArgs {
     /// What it is compared with, in the same form; may be given many times
     #[arg(long, value_name = "DIR[,DIR]:METHOD", required_unless_present = "stops")]
     with: Vec<Evaluated>,
+    /// Tell how much of the way from each --with to this method, such as an oracle, is gone by what is compared
+    #[arg(long, value_name = "DIR[,DIR]:METHOD", requires = "with")]
+    ceiling: Option<Evaluated>,
     /// Write the tables as Markdown too
     #[arg(long, value_name = "FILE.md")]
     out: Option<PathBuf>,
@@ -52,6 +55,10 @@ impl CompareArgs {
         let mut tables = Vec::new();
         if !seconds.is_empty() {
             tables.push(differences(firsts, seconds)?);
+        }
+        if let Some(ceiling) = &self.ceiling {
+            let from = seconds.iter().zip(&self.with).filter(|(_, with)| *with != ceiling).map(|(read, _)| read);
+            tables.push(ways(firsts, &from.collect::<Vec<_>>(), &read::read(&[ceiling])?[0])?);
         }
         if let Some(path) = &self.plot {
             save(path, &dice_plot(&all))?;
@@ -117,6 +124,31 @@ fn difference(
         found.better.to_string(),
         found.worse.to_string(),
     ])
+}
+
+/// How much of the way from each of `seconds` to `ceiling` each of `firsts` goes, at the budgets that all have.
+fn ways(firsts: &[Read], seconds: &[&Read], ceiling: &Read) -> Result<Table, Failure> {
+    let columns = [("lines", Align::Right), ("first", Align::Left), ("from", Align::Left), ("to", Align::Left)];
+    let columns = columns.into_iter().chain([("share of the way", Align::Right)]);
+    let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
+    for second in seconds {
+        for first in firsts {
+            for (lines, own) in &first.scores {
+                let (Some(from), Some(to)) = (second.scores.get(lines), ceiling.scores.get(lines)) else { continue };
+                let ends = (from.samples.as_slice(), to.samples.as_slice());
+                let Estimate { mean, low, high, .. } = share_of_the_way(&own.samples, ends, &Bootstrap::default())?;
+                let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
+                table.push([
+                    lines.to_string(),
+                    first.name.clone(),
+                    second.name.clone(),
+                    ceiling.name.clone(),
+                    format!("{mean:.0} % [{low:.0}, {high:.0}]"),
+                ]);
+            }
+        }
+    }
+    Ok(table)
 }
 
 /// Budgets that every method has, at least one.

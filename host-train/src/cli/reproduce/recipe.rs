@@ -254,7 +254,8 @@ impl<'a> Recipe<'a> {
     fn compared(&self) -> Step {
         let seeds: String = SEEDS.map(|seed| format!(" OUT/eval-policy-{seed}:policy")).concat();
         let with = "--with OUT/eval-centre:centre-out --with OUT/eval-position:by-position \
-                    --with OUT/eval-mask:learned-mask --with OUT/eval-centre:allocation-oracle";
+                    --with OUT/eval-mask:learned-mask --with OUT/eval-centre:allocation-oracle \
+                    --ceiling OUT/eval-centre:allocation-oracle";
         self.step("compare", &format!("compare{seeds} {with} --out OUT/compare.md --plot OUT/compare.png"))
     }
 

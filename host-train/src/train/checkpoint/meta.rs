@@ -107,7 +107,8 @@ impl Meta {
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
     /// Refused is what would make another run of it: another network, image size, reconstruction, set of labels, order of lines,
-    /// or other patients that are left out. Keys of the configuration that differ are said on standard error.
+    /// or other patients that are left out. Keys of the configuration that differ are said on standard error; where they make
+    /// another score, the best one so far is forgotten.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
         if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
@@ -131,7 +132,8 @@ impl Meta {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
         }
         note_changes("", &self.config, &fresh.config);
-        Ok(Self { config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
+        let best = self.best.filter(|_| scores_alike(&self.config, &fresh.config));
+        Ok(Self { best, config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
     }
 
     /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
@@ -157,7 +159,8 @@ impl Meta {
         Err(CheckpointError::Reconstruction { path, found: self.reconstruction, whose, expected })
     }
 
-    /// Refuses weights that a run here has taught any of `patients`. Of weights from elsewhere nothing is known.
+    /// Refuses weights that a run here has taught any of `patients`, whose names alone count, whatever the data set. Of weights
+    /// from elsewhere nothing is known.
     pub fn expect_unseen(&self, dir: &Path, patients: &[String]) -> Result<(), CheckpointError> {
         let seen = patients.iter().find(|patient| self.step > 0 && !self.left_out.contains(patient));
         let refused = |patient: &String| CheckpointError::Seen { path: dir.to_owned(), patient: patient.clone() };
@@ -208,6 +211,15 @@ impl SegmenterSpec {
     }
 }
 
+/// Whether scores of runs with two configurations can be compared.
+fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
+    let same = |key: &&str| match (old.get(key), new.get(key)) {
+        (Some(old), Some(new)) => is_same(old, new),
+        (old, new) => old == new,
+    };
+    ["validate_lines", "lambda1", "lambda2"].iter().all(same)
+}
+
 /// Says on standard error which keys have another value in `new` than in `old`.
 fn note_changes(path: &str, old: &serde_json::Value, new: &serde_json::Value) {
     for (name, new) in new.as_object().into_iter().flatten() {
@@ -234,6 +246,21 @@ fn is_same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_best_score_is_forgotten_where_another_counts() {
+        let meta = |config| Meta { config, ..Meta::imported("slices".into(), [8, 8], "phantom".into()) };
+        let best = |change: fn(&mut serde_json::Value)| {
+            let config = json!({ "lambda1": 0.25, "lambda2": 1.0, "validate_lines": [6, 8], "updates": 4 });
+            let mut new = config.clone();
+            change(&mut new);
+            let old = Meta { best: Some(0.5), ..meta(config) };
+            old.resume(Path::new("run/last"), meta(new)).unwrap().best
+        };
+        assert_eq!(best(|config| config["updates"] = json!(8)), Some(0.5));
+        assert_eq!(best(|config| config["lambda1"] = json!(0.5)), None);
+        assert_eq!(best(|config| config["validate_lines"] = json!([6])), None);
+    }
 
     #[test]
     fn a_number_that_went_through_a_file_is_the_same() {
