@@ -37,7 +37,7 @@ impl Weights {
     /// `key` names both.
     pub fn check(&self, key: &'static str) -> Result<(), Refusal> {
         let (sound, sum) = (is_weight(self.lambda1) && is_weight(self.lambda2), self.lambda1 + self.lambda2);
-        expect(sound && is_weight(sum) && sum > 0.0, key, "0 or more, and one of them above 0")
+        expect(sound && is_weight(sum) && sum > 0.0, key, "0 or more with a finite sum, and one of them above 0")
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         ] {
             let (key, message) = Weights { lambda1, lambda2 }.check("lambda1, lambda2").unwrap_err();
             assert_eq!(key, "lambda1, lambda2", "{lambda1}, {lambda2}");
-            assert!(message.contains("0 or more, and one of them above 0"), "{message}");
+            assert!(message.contains("0 or more with a finite sum, and one of them above 0"), "{message}");
         }
     }
 }

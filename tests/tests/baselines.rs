@@ -127,12 +127,9 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     assert!(!Path::new(&job.path("eval")).exists());
 }
 
-/// Mean Dice over the volumes of `method`, as an evaluation of `budget` lines says.
-fn mean_dice(folder: &str, method: &str, budget: usize) -> f64 {
-    let results: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.to_owned() + "/results.json").unwrap()).unwrap();
-    let entries = results["entries"].as_array().unwrap();
-    let found = entries.iter().find(|entry| entry["method"] == method && entry["budget"] == budget);
+/// Mean Dice over the volumes of `method` in `results`.
+fn mean_dice(results: &serde_json::Value, method: &str) -> f64 {
+    let found = results["entries"].as_array().unwrap().iter().find(|entry| entry["method"] == method);
     found.unwrap()["mean_dice"]["mean"].as_f64().unwrap()
 }
 
@@ -143,28 +140,33 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
     let folders = ["1", "2"].map(|seed| {
         let out = job.path(seed);
         let usual = ["eval", "--reward", &reward, "--data", &data, "--budgets", "6", "--panels", "0", "--out", &out];
-        job.run(&[&usual[..], &["--seed", seed, "--baselines", "centre-out,random"]].concat()).succeeded();
+        job.run(&[&usual[..], &["--seed", seed, "--baselines", "centre-out,random,one-step-oracle"]].concat())
+            .succeeded();
         out
     });
-    let both = folders.join(",");
-    let [centre, random] = ["centre-out", "random"].map(|method| format!("{both}:{method}"));
-    let compared = job.run(&["compare", &centre, "--with", &random]).succeeded();
-    let row = compared.lines().last().unwrap();
-    for method in ["centre-out", "random"] {
-        let [first, second] = [0, 1].map(|place: usize| mean_dice(&folders[place], method, 6));
+    let results = folders.clone().map(|folder| json(&(folder + "/results.json")));
+    let [centre, random, oracle] = ["centre-out", "random", "one-step-oracle"].map(|method| {
+        let [first, second] = [0, 1].map(|place: usize| mean_dice(&results[place], method));
         assert_ne!(first, second, "{method}: phase and noise are others");
-        let mean = format!(" {:.4} ", (first + second) / 2.0);
-        assert!(row.contains(&mean), "{method}: the mean of both, {mean}, is missing: {row}");
+        (format!("{}:{method}", folders.join(",")), (first + second) / 2.0)
+    });
+    let compare = ["compare", &centre.0, "--with", &random.0];
+    let compared = job.run(&[&compare[..], &["--ceiling", &oracle.0]].concat()).succeeded();
+    let row = compared.lines().nth(2).unwrap();
+    for (name, mean) in [&centre, &random] {
+        assert!(row.contains(&format!(" {mean:.4} ")), "{name}: the mean of both, {mean:.4}, is missing: {row}");
     }
+    let share = 100.0 * (centre.1 - random.1) / (oracle.1 - random.1);
+    let last = compared.lines().last().unwrap();
+    assert!(last.contains(&format!(" {share:.0} % [")), "{share} % is missing: {last}");
+    let wrong_way = ["compare", &centre.0, "--with", &oracle.0, "--ceiling", &random.0];
+    assert!(job.run(&wrong_way).succeeded().trim_end().ends_with(" -"), "no share of a way down");
+    job.run(&[&compare[..], &["--ceiling", &random.0]].concat()).refused(&["--ceiling", "no budget in common"]);
 
-    // Policy and ceiling the same: all of the way.
-    let all = job.run(&["compare", &centre, "--with", &random, "--ceiling", &centre]).succeeded();
-    assert!(all.lines().last().unwrap().trim_end().ends_with("100 % [100, 100]"), "{all}");
-
-    let twice = format!("{},{}:random", folders[0], folders[0]);
-    job.run(&["compare", &twice, "--with", &centre]).refused(&["given twice", "once"]);
+    let twice = format!("{0},{0}/.:random", folders[0]);
+    job.run(&["compare", &twice, "--with", &centre.0]).refused(&["the same numbers", "--seed"]);
     let rows = fs::read_to_string(folders[1].clone() + "/results.csv").unwrap();
     let fewer: Vec<&str> = rows.lines().filter(|row| !row.contains(",ES,")).collect();
     fs::write(folders[1].clone() + "/results.csv", fewer.join("\n") + "\n").unwrap();
-    job.run(&["compare", &centre, "--with", &random]).refused(&["other volumes", "evaluate both alike"]);
+    job.run(&compare).refused(&["other volumes", "evaluate both alike"]);
 }

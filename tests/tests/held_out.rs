@@ -58,6 +58,9 @@ fn training_volumes_are_followed_by_a_segmenter_that_is_new_to_them() {
     train_policy(&job, "known", &["fold1", "fold2"], &["--resume"]).refused(&["known", "or with none"]);
     train_policy(&job, "new", &["fold2", "fold1"], &["--resume"]).succeeded();
 
+    train_policy(&job, "twice", &["fold1", "fold2", "fold1"], &[]).refused(&["more than one", "patient001"]);
+    train_reward(&job, "again", &["folds=2", "fold=1", "seed=9"], &[]).succeeded();
+    train_policy(&job, "new", &["again", "fold2"], &["--resume"]).refused(&["other held-out segmenters"]);
     train_policy(&job, "half", &["fold1"], &[]).refused(&["--held-out", "patient002", "every fold"]);
     train_policy(&job, "none", &["reward"], &[]).refused(&["reward", "leaves out no patient", "folds"]);
     job.train_policy(("reward", "slice"), &[], &["--held-out", &job.path("fold1")])

@@ -42,10 +42,10 @@ impl Default for Bootstrap {
     }
 }
 
-/// A mean with its bootstrap interval. Shown as `0.812 [0.790, 0.833]`; a precision, as in `{:.2}`, sets the digits.
+/// A mean, or a ratio of two, with its bootstrap interval. Shown as `0.812 [0.790, 0.833]`; a precision, as in `{:.2}`, sets the digits.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Estimate {
-    /// Mean over all values.
+    /// Mean over all values, or the ratio.
     pub mean: f64,
     /// Lower end of the interval.
     pub low: f64,
@@ -152,18 +152,21 @@ pub fn paired_difference<P: Ord + fmt::Display>(
 }
 
 /// How much of the way from `from` to `to` is gone by `first`: the mean over patients of `first - from` over that of
-/// `to - from`, each a patient's mean, with a bootstrap interval over the patients that have all three.
+/// `to - from`, each a patient's mean, with a bootstrap interval over the patients that have all three. `None` where the interval
+/// of `to - from` does not lie above 0: there is no way to share.
 pub fn share_of_the_way<P: Ord + fmt::Display>(
     first: &[Sample<P>],
     (from, to): (&[Sample<P>], &[Sample<P>]),
     bootstrap: &Bootstrap,
-) -> Result<Estimate, StatsError> {
+) -> Result<Option<Estimate>, StatsError> {
     let (first, from, to) = (by_patient(first)?, by_patient(from)?, by_patient(to)?);
     let way = |(patient, values): (&&P, &Vec<f64>)| {
         let start = mean(from.get(*patient)?)?;
         Some((mean(values)? - start, mean(to.get(*patient)?)? - start))
     };
-    bootstrap.ratio(&first.iter().filter_map(way).collect::<Vec<_>>())
+    let ways: Vec<_> = first.iter().filter_map(way).collect();
+    let whole: Vec<_> = ways.iter().map(|&(_, whole)| (whole, 1.0)).collect();
+    if bootstrap.ratio(&whole)?.low > 0.0 { Ok(Some(bootstrap.ratio(&ways)?)) } else { Ok(None) }
 }
 
 impl Bootstrap {
@@ -183,13 +186,13 @@ impl Bootstrap {
             let (over, under) = drawn.fold((0.0, 0.0), add);
             over / under
         };
-        let mut means: Vec<f64> = (0..self.resamples).map(|_| draw()).collect();
-        means.sort_by(f64::total_cmp);
+        let mut ratios: Vec<f64> = (0..self.resamples).map(|_| draw()).collect();
+        ratios.sort_by(f64::total_cmp);
         let tail = 50.0 * (1.0 - self.level);
         Ok(Estimate {
             mean: over / under,
-            low: percentile(&means, tail),
-            high: percentile(&means, 100.0 - tail),
+            low: percentile(&ratios, tail),
+            high: percentile(&ratios, 100.0 - tail),
             patients: clusters.len(),
             values: clusters.len(),
         })
@@ -277,10 +280,16 @@ mod tests {
     fn the_way_between_two_methods_is_shared_by_all_patients() {
         let [from, to] = [samples(&[(1, 0.5), (2, 0.5), (3, 0.0)]), samples(&[(1, 0.75), (2, 1.0), (4, 9.0)])];
         let half = samples(&[(1, 0.625), (2, 0.75), (3, 7.0), (4, 7.0)]);
-        let share = share_of_the_way(&half, (&from, &to), &Bootstrap::default()).unwrap();
+        let share = |first: &[Sample<u32>], from: &[Sample<u32>], to: &[Sample<u32>]| {
+            share_of_the_way(first, (from, to), &Bootstrap::default()).unwrap()
+        };
+        assert_eq!(share(&half, &to, &from), None, "the wrong way");
+        assert_eq!(share(&half, &from, &from), None, "no way at all");
+        let share_of = |first: &[Sample<u32>]| share(first, &from, &to).unwrap();
+        let share = share_of(&half);
         assert_eq!((share.mean, share.low, share.high, share.patients), (0.5, 0.5, 0.5, 2), "patients of all three");
         let one = samples(&[(1, 0.75), (2, 0.5)]);
-        let share = share_of_the_way(&one, (&from, &to), &Bootstrap::default()).unwrap();
+        let share = share_of(&one);
         assert!((share.mean - 1.0 / 3.0).abs() < 1e-12, "no mean of patients' shares: {share}");
         assert_eq!((share.low, share.high), (0.0, 1.0), "a resample is one patient twice, or both");
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kscout_core::capture::blob_crc;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -84,8 +85,9 @@ impl Learning<'_> {
         let provenance = Provenance {
             command: origin.command,
             segmenter: origin.segmenter.display().to_string(),
-            segmenter_crc: origin.segmenter_crc,
+            segmenter_crc: Some(origin.segmenter_crc),
             data: self.data.dir().display().to_string(),
+            data_crc: Some(blob_crc(&serde_json::to_vec(self.data.manifest()).expect("a manifest serialises"))),
             protocol: self.protocol.to_string(),
             reconstruction: self.judge.reconstruction().to_string(),
             seed: self.seed,

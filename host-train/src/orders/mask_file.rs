@@ -88,11 +88,14 @@ pub struct Provenance {
     pub command: String,
     /// The segmenter's checkpoint or file.
     pub segmenter: String,
-    /// Its CRC-32 as a blob; 0 in files of before.
+    /// Its CRC-32 as a blob; files of before lack it.
     #[serde(default)]
-    pub segmenter_crc: u32,
+    pub segmenter_crc: Option<u32>,
     /// The data set.
     pub data: String,
+    /// The CRC-32 of its manifest; files of before lack it.
+    #[serde(default)]
+    pub data_crc: Option<u32>,
     /// How slices were measured.
     pub protocol: String,
     /// How images were made of the lines.
@@ -110,10 +113,24 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Whether lines learned from one can be followed by lines learned from the other, wherever their files lie.
+    /// Whether lines learned from one can be followed by lines learned from the other: where checksums are known, the files
+    /// may have moved.
     pub fn continues(&self, other: &Self) -> bool {
-        let (command, segmenter, data) = (other.command.clone(), other.segmenter.clone(), other.data.clone());
-        Self { command, segmenter, data, ..self.clone() } == *other
+        let same = |paths: [&String; 2], crcs: [Option<u32>; 2]| match crcs {
+            [Some(own), Some(other)] => own == other,
+            _ => paths[0] == paths[1],
+        };
+        let places = Self {
+            command: other.command.clone(),
+            segmenter: other.segmenter.clone(),
+            segmenter_crc: other.segmenter_crc,
+            data: other.data.clone(),
+            data_crc: other.data_crc,
+            ..self.clone()
+        };
+        same([&self.segmenter, &other.segmenter], [self.segmenter_crc, other.segmenter_crc])
+            && same([&self.data, &other.data], [self.data_crc, other.data_crc])
+            && places == *other
     }
 }
 
@@ -198,8 +215,9 @@ mod tests {
         let provenance = Provenance {
             command: "kscout train mask".into(),
             segmenter: "runs/reward".into(),
-            segmenter_crc: 7,
+            segmenter_crc: Some(7),
             data: "data/phantom".into(),
+            data_crc: Some(9),
             protocol: "scanner".into(),
             reconstruction: "zero-filled".into(),
             seed: 7,
@@ -267,9 +285,31 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_on_under_another_command_and_nothing_else() {
-        let first = mask().provenance;
-        assert!(Provenance { command: "again".into(), ..first.clone() }.continues(&first));
-        assert!(!Provenance { seed: 8, ..first.clone() }.continues(&first));
+    fn lines_go_on_wherever_segmenter_and_data_lie_but_not_from_others() {
+        let goes_on = |change: &dyn Fn(&mut Provenance)| {
+            let mut other = mask().provenance;
+            change(&mut other);
+            other.continues(&mask().provenance)
+        };
+        assert!(goes_on(&|other| other.command = "again".into()));
+        assert!(goes_on(&|other| other.segmenter = "moved/reward".into()));
+        assert!(goes_on(&|other| other.data = "moved/phantom".into()));
+        assert!(!goes_on(&|other| other.segmenter_crc = Some(8)));
+        assert!(!goes_on(&|other| other.data_crc = Some(8)));
+        assert!(!goes_on(&|other| other.seed = 8));
+    }
+
+    #[test]
+    fn without_checksums_paths_count() {
+        let text = serde_json::to_string(&mask()).unwrap();
+        let before = text.replace("\"segmenter_crc\":7,", "").replace("\"data_crc\":9,", "");
+        let path = path("before");
+        fs::write(&path, before).unwrap();
+        let old = LearnedMask::read(&path).unwrap().provenance;
+        fs::remove_file(path).unwrap();
+        let new = mask().provenance;
+        assert!(new.continues(&old));
+        assert!(!Provenance { segmenter: "moved/reward".into(), ..new.clone() }.continues(&old));
+        assert!(!Provenance { data: "moved/phantom".into(), ..new }.continues(&old));
     }
 }

@@ -86,6 +86,9 @@ pub enum PolicyError {
     /// A training patient that no held-out segmenter is new to.
     #[error("--held-out: all of them have learned from {0}; give one segmenter of every fold")]
     AllHaveSeen(String),
+    /// A training patient that several held-out segmenters are new to.
+    #[error("--held-out: more than one leaves out {0}; give one segmenter of each fold")]
+    SeveralHaveNotSeen(String),
     /// Labels beside a segmenter.
     #[error("{0}: a segmenter judges by the masks; leave --labels out, or give a classifier")]
     NoUseForLabels(PathBuf),

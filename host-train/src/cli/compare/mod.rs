@@ -29,7 +29,8 @@ pub struct CompareArgs {
     /// What it is compared with, in the same form; may be given many times
     #[arg(long, value_name = "DIR[,DIR]:METHOD", required_unless_present = "stops")]
     with: Vec<Evaluated>,
-    /// Tell how much of the way from each --with to this method, such as an oracle, is gone by what is compared
+    /// Tell how much of the way from each --with to this method, such as an oracle, is gone by what is compared; `-` where this
+    /// method is not clearly above
     #[arg(long, value_name = "DIR[,DIR]:METHOD", requires = "with")]
     ceiling: Option<Evaluated>,
     /// Write the tables as Markdown too
@@ -131,24 +132,40 @@ fn ways(firsts: &[Read], seconds: &[&Read], ceiling: &Read) -> Result<Table, Fai
     let columns = [("lines", Align::Right), ("first", Align::Left), ("from", Align::Left), ("to", Align::Left)];
     let columns = columns.into_iter().chain([("share of the way", Align::Right)]);
     let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
+    let mut any = false;
     for second in seconds {
         for first in firsts {
             for (lines, own) in &first.scores {
                 let (Some(from), Some(to)) = (second.scores.get(lines), ceiling.scores.get(lines)) else { continue };
-                let ends = (from.samples.as_slice(), to.samples.as_slice());
-                let Estimate { mean, low, high, .. } = share_of_the_way(&own.samples, ends, &Bootstrap::default())?;
-                let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
-                table.push([
-                    lines.to_string(),
-                    first.name.clone(),
-                    second.name.clone(),
-                    ceiling.name.clone(),
-                    format!("{mean:.0} % [{low:.0}, {high:.0}]"),
-                ]);
+                let share = way((first, own), (second, from), (ceiling, to))?;
+                let names = [first, second, ceiling].map(|read| read.name.clone());
+                table.push([lines.to_string()].into_iter().chain(names).chain([share]));
+                any = true;
             }
         }
     }
-    Ok(table)
+    if any {
+        Ok(table)
+    } else {
+        Err(format!("--ceiling {}: no budget in common with what is compared", ceiling.name).into())
+    }
+}
+
+/// The share in words; none where the ceiling is not clearly above.
+fn way(
+    (first, own): (&Read, &Volumes),
+    (second, from): (&Read, &Volumes),
+    (ceiling, to): (&Read, &Volumes),
+) -> Result<String, Failure> {
+    let share = share_of_the_way(&own.samples, (&from.samples, &to.samples), &Bootstrap::default());
+    let of = |error| format!("{}, {} and {}: {error}", first.name, second.name, ceiling.name);
+    let Some(Estimate { mean, low, high, patients, .. }) = share.map_err(of)? else { return Ok("-".into()) };
+    if patients < own.dice.patients {
+        let (name, missing) = (&ceiling.name, own.dice.patients - patients);
+        eprintln!("note: {name}: {missing} patients of {} are not in all three, left out of the share", first.name);
+    }
+    let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
+    Ok(format!("{mean:.0} % [{low:.0}, {high:.0}]"))
 }
 
 /// Budgets that every method has, at least one.

@@ -23,7 +23,12 @@ impl FromStr for Evaluated {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.rsplit_once(':') {
             Some((dirs, method)) if !method.is_empty() && dirs.split(',').all(|dir| !dir.is_empty()) => {
-                Ok(Self { dirs: dirs.split(',').map(PathBuf::from).collect(), method: method.into() })
+                // A folder may have a comma in its name.
+                let one = Path::new(dirs).is_dir();
+                let mut dirs: Vec<PathBuf> =
+                    if one { vec![dirs.into()] } else { dirs.split(',').map(PathBuf::from).collect() };
+                dirs.sort();
+                Ok(Self { dirs, method: method.into() })
             }
             _ => Err(format!("`{text}` is no DIR:METHOD or DIR,DIR:METHOD, such as runs/eval:centre-out")),
         }
@@ -31,12 +36,13 @@ impl FromStr for Evaluated {
 }
 
 /// What is read of a row.
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 struct Row {
     method: String,
     lines_per_slice: usize,
     /// Of the whole volume.
     lines_measured: usize,
+    reconstruction: String,
     patient: String,
     phase: String,
     dice_rv: Option<f64>,
@@ -86,37 +92,40 @@ impl Evaluated {
         self.tail(usize::MAX)
     }
 
-    /// The name with no more than the last `parts` parts of each folder.
+    /// The name with no more than the last `parts` parts of the first folder, and how many more there are.
     fn tail(&self, parts: usize) -> String {
-        let shown = |dir: &PathBuf| {
-            let all: Vec<_> = dir.components().collect();
-            let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
-            shown.display().to_string()
-        };
-        format!("{}:{}", self.dirs.iter().map(shown).collect::<Vec<_>>().join(","), self.method)
+        let all: Vec<_> = self.dirs[0].components().collect();
+        let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
+        let more = self.dirs.len() - 1;
+        let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        format!("{}{others}:{}", shown.display(), self.method)
     }
 
-    /// The most parts that a folder has.
+    /// Parts of the first folder.
     fn parts(&self) -> usize {
-        self.dirs.iter().map(|dir| dir.components().count()).max().unwrap_or(0)
+        self.dirs[0].components().count()
     }
 
-    /// What the evaluations say of the method, which must be of the same volumes at the same budgets.
+    /// What the evaluations say of the method, which must be of the same volumes, images and budgets, but not the same numbers.
     fn all_rows(&self) -> Result<Vec<Row>, Failure> {
-        if let Some(place) = (1..self.dirs.len()).find(|&place| self.dirs[..place].contains(&self.dirs[place])) {
-            let (name, dir) = (self.name(), self.dirs[place].display());
-            return Err(format!("{name}: {dir} is given twice; name each evaluation once").into());
-        }
         let parts = self.dirs.iter().map(|dir| self.rows(dir)).collect::<Result<Vec<_>, _>>()?;
-        let volumes = |rows: &[Row]| -> BTreeSet<_> {
-            rows.iter().map(|row| (row.lines_per_slice, row.patient.clone(), row.phase.clone())).collect()
+        let what = |rows: &[Row]| -> BTreeSet<_> {
+            let of =
+                |row: &Row| (row.lines_per_slice, row.patient.clone(), row.phase.clone(), row.reconstruction.clone());
+            rows.iter().map(of).collect()
         };
-        for (dir, rows) in self.dirs.iter().zip(&parts) {
-            if volumes(rows) != volumes(&parts[0]) {
-                let (dir, first) = (dir.display(), self.dirs[0].display());
-                return Err(
-                    format!("{dir}: other volumes or numbers of lines than {first}; evaluate both alike").into()
-                );
+        for (place, rows) in parts.iter().enumerate() {
+            let dir = self.dirs[place].display();
+            if what(rows) != what(&parts[0]) {
+                let first = self.dirs[0].display();
+                return Err(format!(
+                    "{dir}: other volumes, numbers of lines or images than {first}; evaluate both alike, with another --seed each"
+                )
+                .into());
+            }
+            if let Some(same) = (0..place).find(|&earlier| parts[earlier] == *rows) {
+                let same = self.dirs[same].display();
+                return Err(format!("{dir}: the same numbers as {same}; evaluate with another --seed each").into());
             }
         }
         Ok(parts.into_iter().flatten().collect())
@@ -198,6 +207,7 @@ mod tests {
         assert_eq!(named, Evaluated { dirs: vec!["runs/eval".into()], method: "centre-out".into() });
         let named: Evaluated = "runs/1,runs/2:policy".parse().unwrap();
         assert_eq!(named, Evaluated { dirs: vec!["runs/1".into(), "runs/2".into()], method: "policy".into() });
+        assert_eq!("runs/2,runs/1:policy".parse(), Ok(named));
         for text in ["runs/eval", ":policy", "runs/eval:", "runs/eval,:policy"] {
             assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
         }
@@ -214,7 +224,7 @@ mod tests {
         let same_last = names(&["one/a/eval:p", "two/a/eval:p", "two/b/eval:p", "b/other:p"]).unwrap();
         assert_eq!(same_last, ["one/a/eval:p", "two/a/eval:p", "b/eval:p", "other:p"]);
         assert_eq!(names(&["eval:p", "old/eval:p", "/old/eval:p"]).unwrap(), ["eval:p", "old/eval:p", "/old/eval:p"]);
-        assert_eq!(names(&["a/1,a/2:p", "b/1,b/2:p"]).unwrap(), ["a/1,a/2:p", "b/1,b/2:p"]);
+        assert_eq!(names(&["a/1,a/2:p", "b/1,b/2:p"]).unwrap(), ["a/1 (and 1 more):p", "b/1 (and 1 more):p"]);
         let twice = names(&["runs/a:policy", "runs/a/:policy"]).unwrap_err().to_string();
         assert!(twice.contains("runs/a:policy: given twice"), "{twice}");
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use kscout_core::capture::blob_crc;
 use kscout_core::kspace::Reconstruction;
 use kscout_core::model::Model;
 
@@ -12,26 +13,27 @@ use crate::export::{self, ExportError};
 use crate::mri::Protocol;
 use crate::rl::train::{PolicyError, load_reward_segmenter};
 use crate::train::TrainError;
-use crate::train::checkpoint;
+use crate::train::checkpoint::{self, HeldOut};
 
 /// The segmenter that a policy is trained for, and those that stand in for it on hearts that it has learned from itself: what
 /// another line gains of a heart that a segmenter knows says little about a new one.
 pub struct Judges {
     /// The segmenter that the policy is for, as a blob.
     own: Vec<u8>,
-    held_out: Vec<HeldOut>,
+    held_out: Vec<Stranger>,
     /// How the images are made that all of them see.
     pub reconstruction: Reconstruction,
 }
 
-/// A segmenter that has not seen some patients.
-struct HeldOut {
-    left_out: Vec<String>,
+/// A segmenter to whom some patients are new.
+struct Stranger {
+    patients: Vec<String>,
     blob: Vec<u8>,
 }
 
 impl Judges {
-    /// The segmenter in the checkpoint `reward`, and those in `held_out`, which leave out every training patient between them.
+    /// The segmenter in the checkpoint `reward`, and those in `held_out`, each training patient is left out by one of
+    /// them.
     /// Without any, `reward` judges all.
     ///
     /// # Errors
@@ -43,30 +45,31 @@ impl Judges {
         device: &Device,
     ) -> Result<Self, PolicyError> {
         let folds: Vec<Vec<String>> = held_out.iter().map(|path| fold(path)).collect::<Result<_, _>>()?;
-        expect_all(&folds, &data.volumes(Split::Train))?;
+        expect_one_each(&folds, &data.volumes(Split::Train))?;
         let segmenter = |path: &Path| load_reward_segmenter(data, path, &config.protocol, device);
         let (graph, meta) = segmenter(reward)?;
         let reconstruction = meta.reconstruction;
         let blob = |graph| export::segmenter_in_memory(data, &graph, (protocol, reconstruction), config.seed);
         let own = blob(graph)?;
-        let held_out = held_out.iter().zip(folds).map(|(path, left_out)| {
+        let held_out = held_out.iter().zip(folds).map(|(path, patients)| {
             let (graph, meta) = segmenter(path)?;
             meta.expect_reconstruction(path, reconstruction, &format!("--reward {}", reward.display()))?;
-            Ok(HeldOut { left_out, blob: blob(graph)? })
+            Ok(Stranger { patients, blob: blob(graph)? })
         });
         Ok(Self { own, held_out: held_out.collect::<Result<_, PolicyError>>()?, reconstruction })
     }
 
-    /// The patients that each held-out segmenter is new to, in an order that does not depend on theirs.
-    pub fn folds(&self) -> Vec<Vec<String>> {
-        let mut folds: Vec<Vec<String>> = self.held_out.iter().map(|judge| judge.left_out.clone()).collect();
-        folds.sort();
-        folds
+    /// The held-out segmenters, in an order that does not depend on theirs.
+    pub fn held_out(&self) -> Vec<HeldOut> {
+        let of = |judge: &Stranger| HeldOut { left_out: judge.patients.clone(), crc: blob_crc(&judge.blob) };
+        let mut all: Vec<HeldOut> = self.held_out.iter().map(of).collect();
+        all.sort();
+        all
     }
 
-    /// The place of the first held-out segmenter that has not seen `patient`.
-    fn stranger_to(&self, patient: &str) -> Option<usize> {
-        self.held_out.iter().position(|judge| judge.left_out.iter().any(|left_out| left_out == patient))
+    /// The held-out segmenter that has not seen `patient`.
+    fn stranger_to(&self, patient: &str) -> Option<&Stranger> {
+        self.held_out.iter().find(|judge| judge.patients.iter().any(|name| name == patient))
     }
 
     /// The segmenter that the policy is for.
@@ -82,28 +85,33 @@ impl Judges {
     /// # Errors
     /// None that blobs from [`load`](Self::load) can have.
     pub fn of(&self, volumes: &[Volume<'_>]) -> Result<Vec<Model<'_>>, ExportError> {
-        let blob = |volume: &Volume<'_>| match self.stranger_to(volume.patient) {
-            Some(judge) => &self.held_out[judge].blob,
-            None => &self.own,
-        };
+        let blob = |volume: &Volume<'_>| self.stranger_to(volume.patient).map_or(&self.own, |judge| &judge.blob);
         volumes.iter().map(|volume| Ok(Model::new_checked(blob(volume))?)).collect()
     }
 }
 
 /// The patients that the segmenter in the checkpoint `path` has not seen, at least one.
 fn fold(path: &Path) -> Result<Vec<String>, PolicyError> {
-    let (_, meta) = checkpoint::read_meta(path).map_err(TrainError::from)?;
+    let (dir, meta) = checkpoint::read_meta(path).map_err(TrainError::from)?;
+    meta.segmenter(&dir).map_err(TrainError::from)?;
     if meta.left_out.is_empty() {
         return Err(PolicyError::NoFold(path.to_owned()));
     }
     Ok(meta.left_out)
 }
 
-/// Refuses folds, if there are any, that do not leave out every patient of `volumes` between them.
-fn expect_all(folds: &[Vec<String>], volumes: &[Volume<'_>]) -> Result<(), PolicyError> {
-    let unknown = |volume: &&Volume<'_>| !folds.iter().flatten().any(|left_out| left_out == volume.patient);
-    match volumes.iter().find(unknown) {
-        Some(volume) if !folds.is_empty() => Err(PolicyError::AllHaveSeen(volume.patient.to_owned())),
-        _ => Ok(()),
+/// Refuses folds, if there are any, of which not exactly one leaves out each patient of `volumes`.
+fn expect_one_each(folds: &[Vec<String>], volumes: &[Volume<'_>]) -> Result<(), PolicyError> {
+    if folds.is_empty() {
+        return Ok(());
     }
+    for volume in volumes {
+        let strangers = folds.iter().flatten().filter(|patient| *patient == volume.patient).count();
+        match strangers {
+            0 => return Err(PolicyError::AllHaveSeen(volume.patient.to_owned())),
+            1 => {}
+            _ => return Err(PolicyError::SeveralHaveNotSeen(volume.patient.to_owned())),
+        }
+    }
+    Ok(())
 }

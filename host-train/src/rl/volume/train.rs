@@ -29,7 +29,7 @@ use crate::progress;
 use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
 use crate::rl::train::PolicyError;
 use crate::train::TrainError;
-use crate::train::checkpoint::{self, Meta};
+use crate::train::checkpoint::{self, HeldOut, Meta};
 use crate::train::log::Log;
 use crate::train::schedule::cosine;
 use crate::volume::allocate::{Oracle, Reached, Uniform};
@@ -55,8 +55,8 @@ struct Trainer<'a> {
     device: Device,
     /// Lines of a slice in order; none: centre-out.
     line_order: Vec<u16>,
-    /// Patients that the held-out segmenters are new to, a list each.
-    held_out: Vec<Vec<String>>,
+    /// The segmenters that have followed the training volumes, if not `--reward`.
+    held_out: Vec<HeldOut>,
 }
 
 /// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
@@ -87,7 +87,7 @@ pub fn train_slice_policy(
     let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
     fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
-    let (reconstruction, held_out, device) = (judges.reconstruction, judges.folds(), device.clone());
+    let (reconstruction, held_out, device) = (judges.reconstruction, judges.held_out(), device.clone());
     Trainer { config, reconstruction, hearts, validation, out, device, line_order, held_out }.run(data, found)
 }
 

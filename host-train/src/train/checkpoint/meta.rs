@@ -28,9 +28,9 @@ pub struct Meta {
     /// Training patients that a segmenter has not seen, by name: its fold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// Of a slice policy whose training volumes were followed by held-out segmenters: the patients that each is new to.
+    /// Of a slice policy, the held-out segmenters that its training volumes were followed by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub held_out: Vec<Vec<String>>,
+    pub held_out: Vec<HeldOut>,
     /// How the images were made that it was trained on.
     #[serde(default, with = "crate::mri::reconstruction")]
     pub reconstruction: Reconstruction,
@@ -55,6 +55,15 @@ pub struct Meta {
     pub data: String,
     /// The configuration of the run.
     pub config: serde_json::Value,
+}
+
+/// A segmenter that has not seen some of the training patients.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// These patients, by name.
+    pub left_out: Vec<String>,
+    /// The CRC-32 of its blob.
+    pub crc: u32,
 }
 
 /// What a run's schedule, early stopping and averaging have to remember.
@@ -107,8 +116,8 @@ impl Meta {
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
     /// Refused is what would make another run of it: another network, image size, reconstruction, set of labels, order of lines,
-    /// or other patients that are left out. Keys of the configuration that differ are said on standard error; where they make
-    /// another score, the best one so far is forgotten.
+    /// held-out segmenters, or other patients that are left out. Keys of the configuration that differ are said on standard error;
+    /// where they make another score, the best one so far is forgotten.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
         if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
@@ -132,8 +141,14 @@ impl Meta {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
         }
         note_changes("", &self.config, &fresh.config);
-        let best = self.best.filter(|_| scores_alike(&self.config, &fresh.config));
-        Ok(Self { best, config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
+        let (mut best, mut progress) = (self.best, self.progress);
+        if !scores_alike(&self.config, &fresh.config) {
+            eprintln!("note: scores so far do not compare with those to come; the best one begins anew");
+            best = None;
+            progress.stopping = Patience::default();
+            progress.plateau.patience = Patience::default();
+        }
+        Ok(Self { best, progress, config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
     }
 
     /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
@@ -211,13 +226,16 @@ impl SegmenterSpec {
     }
 }
 
-/// Whether scores of runs with two configurations can be compared.
+/// Whether scores of runs with two configurations can be compared. Of the weights in a slice policy's score the ratio counts.
 fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
-    let same = |key: &&str| match (old.get(key), new.get(key)) {
-        (Some(old), Some(new)) => is_same(old, new),
-        (old, new) => old == new,
+    let same = |key: &&str| old.get(key) == new.get(key);
+    let reconstruction = |config: &serde_json::Value| {
+        let weight = |key: &str| config.get(key).and_then(|value| value.as_f64());
+        let (lambda1, lambda2) = (weight("lambda1").unwrap_or(0.0), weight("lambda2").unwrap_or(1.0));
+        lambda1 / (lambda1 + lambda2)
     };
-    ["validate_lines", "lambda1", "lambda2"].iter().all(same)
+    let ratios = [old, new].map(reconstruction);
+    ["protocol", "seed", "validate_lines"].iter().all(same) && (ratios[0] - ratios[1]).abs() < 1e-9
 }
 
 /// Says on standard error which keys have another value in `new` than in `old`.
@@ -250,16 +268,37 @@ mod tests {
     #[test]
     fn the_best_score_is_forgotten_where_another_counts() {
         let meta = |config| Meta { config, ..Meta::imported("slices".into(), [8, 8], "phantom".into()) };
-        let best = |change: fn(&mut serde_json::Value)| {
-            let config = json!({ "lambda1": 0.25, "lambda2": 1.0, "validate_lines": [6, 8], "updates": 4 });
+        let patience = Patience { best: Some(0.5), waited: 2 };
+        let progress = Progress { plateau: Plateau { patience, falls: 1 }, stopping: patience, averaged: 3 };
+        let resumed = |key: &str, value: serde_json::Value| {
+            let config =
+                json!({ "lambda1": 0.25, "lambda2": 1.0, "validate_lines": [6, 8], "seed": 1, "protocol": "igs" });
             let mut new = config.clone();
-            change(&mut new);
-            let old = Meta { best: Some(0.5), ..meta(config) };
-            old.resume(Path::new("run/last"), meta(new)).unwrap().best
+            new[key] = value;
+            let old = Meta { best: Some(0.5), progress, ..meta(config) };
+            old.resume(Path::new("run/last"), meta(new)).unwrap()
         };
-        assert_eq!(best(|config| config["updates"] = json!(8)), Some(0.5));
-        assert_eq!(best(|config| config["lambda1"] = json!(0.5)), None);
-        assert_eq!(best(|config| config["validate_lines"] = json!([6])), None);
+        let kept = resumed("updates", json!(8));
+        assert_eq!((kept.best, kept.progress), (Some(0.5), progress));
+        for (key, value) in [
+            ("lambda1", json!(0.5)),
+            ("lambda2", json!(0.5)),
+            ("validate_lines", json!([6])),
+            ("seed", json!(2)),
+            ("protocol", json!("scanner")),
+        ] {
+            let new = resumed(key, value);
+            let none = Patience::default();
+            let begun = Progress { plateau: Plateau { patience: none, falls: 1 }, stopping: none, averaged: 3 };
+            assert_eq!((new.best, new.progress), (None, begun), "{key}");
+        }
+    }
+
+    #[test]
+    fn of_the_weights_their_ratio_makes_the_score() {
+        assert!(scores_alike(&json!({ "lambda1": 1, "lambda2": 4 }), &json!({ "lambda1": 2.0, "lambda2": 8.0 })));
+        assert!(scores_alike(&json!({}), &json!({ "lambda1": 0.0, "lambda2": 0.5 })));
+        assert!(!scores_alike(&json!({}), &json!({ "lambda1": 1.0, "lambda2": 1.0 })));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use burn::tensor::Bytes;
 use crate::eval::atomic::{replace_folder, set_aside};
 pub use error::CheckpointError;
 use error::io_error;
-pub use meta::{Meta, Progress};
+pub use meta::{HeldOut, Meta, Progress};
 
 const WEIGHTS: &str = "weights.bpk";
 /// Beside the weights' average, the weights themselves, which training goes on with.
