@@ -190,6 +190,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
             let mut row: Vec<(String, Cell)> = vec![
                 ("method".into(), outcome.method.into()),
                 ("lines_per_slice".into(), outcome.budget.into()),
+                ("slices".into(), scans.len().into()),
                 ("lines_measured".into(), scans.iter().map(|scan| scan.lines.len()).sum::<usize>().into()),
                 ("reconstruction".into(), task.model.reconstruction().name().into()),
                 ("patient".into(), volume.patient.into()),

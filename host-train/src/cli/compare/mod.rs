@@ -19,7 +19,7 @@ use read::{Evaluated, Read, Volumes};
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes with another --seed each: phase and noise count less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes, with another --seed each or of files that were trained anew: the chance of phase, noise and training counts less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
@@ -218,16 +218,16 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
     Ok(table)
 }
 
-/// Refuses scans that ended before their budget: a volume's lines grow as its budget does.
+/// Refuses scans that ended before their budget.
 fn expect_whole_budgets(read: &Read) -> Result<(), Failure> {
-    let Some((first, fewest)) = read.scores.first_key_value() else { return Ok(()) };
     for (lines, volumes) in &read.scores {
-        let ended = |volume: &usize| volumes.measured[*volume] * first != fewest.measured[*volume] * lines;
-        if let Some([patient, phase]) = (0..volumes.names.len()).find(ended).map(|volume| &volumes.names[volume]) {
-            let name = &read.name;
+        let ended = volumes.measured.iter().position(|&[slices, measured]| measured < lines * slices);
+        if let Some(volume) = ended {
+            let (name, [patient, phase], [slices, measured]) =
+                (&read.name, &volumes.names[volume], volumes.measured[volume]);
             return Err(format!(
-                "--stops: {name}: the scan of {patient} {phase} ended before {first} or {lines} lines a slice; evaluate \
-                 without --least-gain"
+                "--stops: {name}: the scan of {patient} {phase} ended after {measured} of {} lines; evaluate without --least-gain",
+                lines * slices
             )
             .into());
         }

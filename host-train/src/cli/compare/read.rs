@@ -40,6 +40,7 @@ impl FromStr for Evaluated {
 struct Row {
     method: String,
     lines_per_slice: usize,
+    slices: usize,
     /// Of the whole volume.
     lines_measured: usize,
     reconstruction: String,
@@ -62,8 +63,8 @@ impl Row {
 pub struct Volumes {
     /// Patient and phase of each.
     pub names: Vec<[String; 2]>,
-    /// Lines measured of each.
-    pub measured: Vec<usize>,
+    /// Slices of each, and lines measured of all of them.
+    pub measured: Vec<[usize; 2]>,
     /// Mean Dice of the structures.
     pub samples: Vec<Sample<String>>,
     /// Its mean over the volumes.
@@ -78,7 +79,7 @@ impl Volumes {
         let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
         let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
-        let measured = rows.iter().map(|(row, _)| row.lines_measured).collect();
+        let measured = rows.iter().map(|(row, _)| [row.slices, row.lines_measured]).collect();
         let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
         Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }

@@ -41,7 +41,7 @@ pub struct ReproduceArgs {
     /// How images are made of the measured lines: zero-filled, homodyne or half-homodyne; a folder for each
     #[arg(long, value_name = "NAME", default_value = "zero-filled")]
     reconstruction: Reconstruction,
-    /// Seed of the first segmenter, which all others begin as; results depend on it about as much as on the policy's three seeds
+    /// Seed of the first segmenter, which all others begin as; the policies have three seeds each
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Where the configurations are
