@@ -161,7 +161,7 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
     assert!(last.contains(&format!(" {share:.0} % [")), "{share} % is missing: {last}");
     let wrong_way = ["compare", &centre.0, "--with", &oracle.0, "--ceiling", &random.0];
     assert!(job.run(&wrong_way).succeeded().trim_end().ends_with(" -"), "no share of a way down");
-    job.run(&[&compare[..], &["--ceiling", &random.0]].concat()).refused(&["--ceiling", "no budget in common"]);
+    job.run(&[&compare[..], &["--ceiling", &random.0]].concat()).refused(&["--ceiling", "only --with"]);
 
     let twice = format!("{0},{0}/.:random", folders[0]);
     job.run(&["compare", &twice, "--with", &centre.0]).refused(&["the same numbers", "--seed"]);

@@ -59,7 +59,11 @@ impl CompareArgs {
         }
         if let Some(ceiling) = &self.ceiling {
             let from = seconds.iter().zip(&self.with).filter(|(_, with)| *with != ceiling).map(|(read, _)| read);
-            tables.push(ways(firsts, &from.collect::<Vec<_>>(), &read::read(&[ceiling])?[0])?);
+            let from: Vec<&Read> = from.collect();
+            if from.is_empty() {
+                return Err("--ceiling: is the only --with; give one more, where the way begins".into());
+            }
+            tables.push(ways(firsts, &from, &read::read(&[ceiling])?[0])?);
         }
         if let Some(path) = &self.plot {
             save(path, &dice_plot(&all))?;
@@ -221,15 +225,18 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
 /// Refuses scans that ended before their budget.
 fn expect_whole_budgets(read: &Read) -> Result<(), Failure> {
     for (lines, volumes) in &read.scores {
-        let ended = volumes.measured.iter().position(|&[slices, measured]| measured < lines * slices);
-        if let Some(volume) = ended {
-            let (name, [patient, phase], [slices, measured]) =
-                (&read.name, &volumes.names[volume], volumes.measured[volume]);
-            return Err(format!(
-                "--stops: {name}: the scan of {patient} {phase} ended after {measured} of {} lines; evaluate without --least-gain",
-                lines * slices
-            )
-            .into());
+        for ([patient, phase], (slices, measured)) in volumes.names.iter().zip(&volumes.measured) {
+            let name = &read.name;
+            let slices =
+                slices.ok_or_else(|| format!("--stops: {name}: does not say how many slices; evaluate again"))?;
+            if *measured < lines * slices {
+                let budget = lines * slices;
+                return Err(format!(
+                    "--stops: {name}: the scan of {patient} {phase} ended after {measured} of {budget} lines, by --least-gain \
+                     or because its slices take no more; evaluate without, or with fewer lines"
+                )
+                .into());
+            }
         }
     }
     Ok(())

@@ -40,7 +40,8 @@ impl FromStr for Evaluated {
 struct Row {
     method: String,
     lines_per_slice: usize,
-    slices: usize,
+    /// Evaluations of before lack it.
+    slices: Option<usize>,
     /// Of the whole volume.
     lines_measured: usize,
     reconstruction: String,
@@ -63,8 +64,8 @@ impl Row {
 pub struct Volumes {
     /// Patient and phase of each.
     pub names: Vec<[String; 2]>,
-    /// Slices of each, and lines measured of all of them.
-    pub measured: Vec<[usize; 2]>,
+    /// Slices of each, where the evaluation says so, and lines measured of all of them.
+    pub measured: Vec<(Option<usize>, usize)>,
     /// Mean Dice of the structures.
     pub samples: Vec<Sample<String>>,
     /// Its mean over the volumes.
@@ -79,7 +80,7 @@ impl Volumes {
         let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
         let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
-        let measured = rows.iter().map(|(row, _)| [row.slices, row.lines_measured]).collect();
+        let measured = rows.iter().map(|(row, _)| (row.slices, row.lines_measured)).collect();
         let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
         Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }

@@ -41,9 +41,9 @@ pub struct ReproduceArgs {
     /// How images are made of the measured lines: zero-filled, homodyne or half-homodyne; a folder for each
     #[arg(long, value_name = "NAME", default_value = "zero-filled")]
     reconstruction: Reconstruction,
-    /// Seed of the first segmenter, which all others begin as; the policies have three seeds each
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Seed of the first segmenter, which all others begin as, instead of the configuration's; the policies have three seeds each
+    #[arg(long)]
+    seed: Option<u64>,
     /// Where the configurations are
     #[arg(long, value_name = "DIR", default_value = "configs")]
     configs: PathBuf,

@@ -43,8 +43,8 @@ pub struct Folders<'a> {
 pub struct Choice {
     /// How images are made of the measured lines.
     pub reconstruction: Reconstruction,
-    /// Of the first segmenter.
-    pub seed: u64,
+    /// Of the first segmenter, where it is not the configuration's.
+    pub seed: Option<u64>,
     /// Whether to learn next to nothing.
     pub quick: bool,
 }
@@ -117,7 +117,8 @@ impl<'a> Recipe<'a> {
 
     /// All steps, in order.
     pub fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![self.trained("reward", &format!("{} --set seed={}", self.reward, self.choice.seed))];
+        let seed = self.choice.seed.map(|seed| format!("--set seed={seed}")).unwrap_or_default();
+        let mut steps = vec![self.trained("reward", &format!("{} {seed}", self.reward))];
         let first = self.first();
         if first != "reward" {
             // The same weights, said to be for other images: a step at next to no learning rate.
