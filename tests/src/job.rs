@@ -1,5 +1,7 @@
 //! A folder of a test's own, in which the binary makes a phantom data set and trains on it.
 
+use std::fs;
+
 use crate::{Ran, run};
 
 /// The binary, and a folder that goes away with the test.
@@ -39,6 +41,18 @@ impl Job {
     /// Trains a policy for the segmenter in the folder `reward` into the folder `out`.
     pub fn train_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
         self.train(&["policy", "--reward", &self.path(reward)], out, keys, options)
+    }
+
+    /// Mean Dice over the volumes of `method` at `budget`, as the evaluation in the folder `out` says.
+    ///
+    /// # Panics
+    /// If it does not say.
+    pub fn mean_dice(&self, out: &str, method: &str, budget: usize) -> f64 {
+        let bytes = fs::read(self.path(out) + "/results.json").unwrap();
+        let results: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let of = |entry: &&serde_json::Value| entry["method"] == method && entry["budget"] == budget;
+        let entry = results["entries"].as_array().unwrap().iter().find(of).expect("an entry");
+        entry["mean_dice"]["mean"].as_f64().unwrap()
     }
 
     fn train(&self, what: &[&str], out: &str, keys: &[&str], options: &[&str]) -> Ran {

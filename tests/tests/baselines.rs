@@ -57,12 +57,7 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     for method in ["centre-out", "random-low-bias", "random"].iter().chain(&learned) {
         assert!(table.contains(method), "{method} is not in\n{table}");
     }
-    let results = json(&job.path("eval/results.json"));
-    let dice = |method: &str| {
-        let of = |entry: &&serde_json::Value| entry["method"] == method && entry["budget"] == 6;
-        let entry = results["entries"].as_array().unwrap().iter().find(of).expect("an entry");
-        entry["mean_dice"]["mean"].as_f64().unwrap()
-    };
+    let dice = |method: &str| job.mean_dice("eval", method, 6);
     assert!(dice("one-step-oracle") > dice("centre-out"), "{table}");
     assert!(dice("mask-oracle") > dice("random"), "{table}");
 
@@ -127,12 +122,6 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     assert!(!Path::new(&job.path("eval")).exists());
 }
 
-/// Mean Dice over the volumes of `method` in `results`.
-fn mean_dice(results: &serde_json::Value, method: &str) -> f64 {
-    let found = results["entries"].as_array().unwrap().iter().find(|entry| entry["method"] == method);
-    found.unwrap()["mean_dice"]["mean"].as_f64().unwrap()
-}
-
 #[test]
 fn evaluations_of_other_phase_and_noise_are_compared_together() {
     let job = job();
@@ -144,9 +133,8 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
             .succeeded();
         out
     });
-    let results = folders.clone().map(|folder| json(&(folder + "/results.json")));
     let [centre, random, oracle] = ["centre-out", "random", "one-step-oracle"].map(|method| {
-        let [first, second] = [0, 1].map(|place: usize| mean_dice(&results[place], method));
+        let [first, second] = ["1", "2"].map(|seed| job.mean_dice(seed, method, 6));
         assert_ne!(first, second, "{method}: phase and noise are others");
         (format!("{}:{method}", folders.join(",")), (first + second) / 2.0)
     });

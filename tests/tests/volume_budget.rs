@@ -96,10 +96,7 @@ fn a_slice_policy_goes_all_the_way() {
             assert!((lines - f64::from(budget)).abs() < 1e-9, "{method} spends the budget: {lines}");
         }
     }
-    let dice = |method| {
-        let of = |entry: &&serde_json::Value| entry["method"] == method && entry["budget"] == 7;
-        entries.iter().find(of).unwrap()["mean_dice"]["mean"].as_f64().unwrap()
-    };
+    let dice = |method| job.mean_dice("eval", method, 7);
     assert!(dice("allocation-oracle") > dice("centre-out"), "who knows the truth does better");
 
     let [ours, theirs] = ["policy", "centre-out"].map(|method| format!("{out}:{method}"));

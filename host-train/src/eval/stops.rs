@@ -23,7 +23,7 @@ const BISECTIONS: usize = 60;
 /// line (the Lagrangian bound: a mixture of both would reach it, whole volumes come close).
 pub fn fewest_lines(budgets: &[usize], curves: &[Vec<f64>]) -> f64 {
     let last = budgets.len() - 1;
-    let full = mean(curves, |curve| curve[last]);
+    let full = mean(curves.iter().map(|curve| curve[last]));
     let (mut cheap, mut dear) = (0.0, 1.0);
     for _ in 0..BISECTIONS {
         let price = (cheap + dear) / 2.0;
@@ -40,12 +40,15 @@ fn at_price(budgets: &[usize], curves: &[Vec<f64>], price: f64) -> Stop {
     let best = |curve: &[f64]| {
         (0..budgets.len()).fold(0, |best, place| if net(curve, place) > net(curve, best) { place } else { best })
     };
-    Stop { lines: mean(curves, |curve| budgets[best(curve)] as f64), dice: mean(curves, |curve| curve[best(curve)]) }
+    let ends: Vec<usize> = curves.iter().map(|curve| best(curve)).collect();
+    Stop {
+        lines: mean(ends.iter().map(|&end| budgets[end] as f64)),
+        dice: mean(ends.iter().zip(curves).map(|(&end, curve)| curve[end])),
+    }
 }
 
-fn mean(curves: &[Vec<f64>], value: impl Fn(&[f64]) -> f64) -> f64 {
-    let values: Vec<f64> = curves.iter().map(|curve| value(curve)).collect();
-    stats::mean(&values).unwrap_or(f64::NAN)
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    stats::mean(&values.collect::<Vec<_>>()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -58,12 +58,7 @@ impl CompareArgs {
             tables.push(differences(firsts, seconds)?);
         }
         if let Some(ceiling) = &self.ceiling {
-            let from = seconds.iter().zip(&self.with).filter(|(_, with)| *with != ceiling).map(|(read, _)| read);
-            let from: Vec<&Read> = from.collect();
-            if from.is_empty() {
-                return Err("--ceiling: is the only --with; give one more, where the way begins".into());
-            }
-            tables.push(ways(firsts, &from, &read::read(&[ceiling])?[0])?);
+            tables.push(self.ways_to(ceiling, firsts, seconds)?);
         }
         if let Some(path) = &self.plot {
             save(path, &dice_plot(&all))?;
@@ -80,6 +75,19 @@ impl CompareArgs {
         print!("{}", text.join("\n"));
         let markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
         self.out.as_deref().map_or(Ok(()), |path| write(path, &markdown.join("\n")))
+    }
+
+    /// How far `firsts` go from each of `seconds`, which are what `--with` names, to `ceiling`, which may be one of them.
+    fn ways_to(&self, ceiling: &Evaluated, firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
+        let (same, from): (Vec<_>, Vec<_>) = seconds.iter().zip(&self.with).partition(|(_, with)| *with == ceiling);
+        if from.is_empty() {
+            return Err("--ceiling: is the only --with; give one more, where the way begins".into());
+        }
+        let from: Vec<&Read> = from.into_iter().map(|(read, _)| read).collect();
+        match same.first() {
+            Some((read, _)) => ways(firsts, &from, read),
+            None => ways(firsts, &from, &read::read(&[ceiling])?[0]),
+        }
     }
 }
 

@@ -116,9 +116,10 @@ impl Evaluated {
                 |row: &Row| (row.lines_per_slice, row.patient.clone(), row.phase.clone(), row.reconstruction.clone());
             rows.iter().map(of).collect()
         };
+        let of_first = what(&parts[0]);
         for (place, rows) in parts.iter().enumerate() {
             let dir = self.dirs[place].display();
-            if what(rows) != what(&parts[0]) {
+            if what(rows) != of_first {
                 let first = self.dirs[0].display();
                 return Err(format!(
                     "{dir}: other volumes, numbers of lines or images than {first}; evaluate both alike, with another --seed each"

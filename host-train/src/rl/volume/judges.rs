@@ -32,9 +32,8 @@ struct Stranger {
 }
 
 impl Judges {
-    /// The segmenter in the checkpoint `reward`, and those in `held_out`, each training patient is left out by one of
-    /// them.
-    /// Without any, `reward` judges all.
+    /// The segmenter in the checkpoint `reward`, and those in `held_out`, one of which leaves out each training patient. Without
+    /// any, `reward` judges all.
     ///
     /// # Errors
     /// [`PolicyError`] says what does not fit, and where.

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kscout_core::kspace::Reconstruction;
 
-use super::META;
-use super::WEIGHTS;
+use super::{META, WEIGHTS};
 use crate::data::CLASSES;
 use crate::net::SegmenterSpec;
 

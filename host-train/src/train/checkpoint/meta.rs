@@ -10,6 +10,7 @@ use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
 use crate::train::patience::Patience;
 use crate::train::schedule::Plateau;
+use crate::worth::Weights;
 
 /// What a checkpoint holds, readable without loading it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -230,12 +231,12 @@ impl SegmenterSpec {
 fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
     let same = |key: &&str| old.get(key) == new.get(key);
     let reconstruction = |config: &serde_json::Value| {
-        let weight = |key: &str| config.get(key).and_then(|value| value.as_f64());
-        let (lambda1, lambda2) = (weight("lambda1").unwrap_or(0.0), weight("lambda2").unwrap_or(1.0));
-        lambda1 / (lambda1 + lambda2)
+        let weight = |key: &str, default| config.get(key).and_then(|value| value.as_f64()).unwrap_or(default);
+        let Weights { lambda1, lambda2 } = Weights::DICE;
+        Weights { lambda1: weight("lambda1", lambda1), lambda2: weight("lambda2", lambda2) }.normalised().lambda1
     };
-    let ratios = [old, new].map(reconstruction);
-    ["protocol", "seed", "validate_lines"].iter().all(same) && (ratios[0] - ratios[1]).abs() < 1e-9
+    let shares = [old, new].map(reconstruction);
+    ["protocol", "seed", "validate_lines"].iter().all(same) && (shares[0] - shares[1]).abs() < 1e-9
 }
 
 /// Says on standard error which keys have another value in `new` than in `old`.
