@@ -32,6 +32,8 @@ pub struct MeasuredVolume<'a> {
     pub patient: &'a str,
     /// The phase of the cycle: `ED` or `ES`.
     pub phase: String,
+    /// The seed that phase and noise of its slices come from.
+    pub seed: u64,
     /// Distance of neighbouring voxels along z, y and x in mm.
     pub spacing_mm: [f64; 3],
     /// Its slices, from base to apex.
@@ -45,6 +47,7 @@ impl<'a> MeasuredVolume<'a> {
             name: volume.name(),
             patient: volume.patient,
             phase: volume.phase.to_string(),
+            seed,
             spacing_mm: [2, 1, 0].map(|axis| f64::from(volume.spacing_mm[axis])),
             slices: volume.slices.par_iter().map(|slice| Measured::new(slice, protocol, seed)).collect(),
         }

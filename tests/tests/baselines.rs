@@ -1,5 +1,6 @@
 //! `kscout train mask` and `kscout eval --baselines`, through the binary, on a small phantom.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -25,6 +26,20 @@ fn eval(job: &Job, options: &[&str]) -> Ran {
     let [data, reward, out] = ["data", "reward", "eval"].map(|name| job.path(name));
     let usual = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0"];
     job.run(&[&usual[..], options].concat())
+}
+
+/// Exports the segmenter.
+fn export(job: &Job) -> String {
+    let [data, reward, file] = ["data", "reward", "base.kscout"].map(|name| job.path(name));
+    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    file
+}
+
+/// Evaluates three baselines at six lines into `folder`, on the exported segmenter.
+fn eval_into(job: &Job, folder: &str, options: &[&str]) -> Ran {
+    let [data, model, out] = ["data", "base.kscout", folder].map(|name| job.path(name));
+    let usual = ["eval", "--model", &model, "--data", &data, "--out", &out, "--budgets", "6", "--panels", "1"];
+    job.run(&[&usual[..], &["--baselines", "centre-out,random,one-step-oracle"], options].concat())
 }
 
 fn json(path: &str) -> serde_json::Value {
@@ -68,8 +83,7 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
 #[test]
 fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
     let job = job();
-    let (data, reward, file) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
-    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    let (data, file) = (job.path("data"), export(&job));
     let mask = job.path("mask.json");
     let learn = ["train", "mask", "--model", &file, "--data", &data, "--out", &mask, "--score", "soft-dice"];
     job.run(&[&learn[..], &["--budget", "3", "--volumes", "2", "--candidates", "6"]].concat()).succeeded();
@@ -125,13 +139,10 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
 #[test]
 fn evaluations_of_other_phase_and_noise_are_compared_together() {
     let job = job();
-    let (reward, data) = (job.path("reward"), job.path("data"));
+    export(&job);
     let folders = ["1", "2"].map(|seed| {
-        let out = job.path(seed);
-        let usual = ["eval", "--reward", &reward, "--data", &data, "--budgets", "6", "--panels", "0", "--out", &out];
-        job.run(&[&usual[..], &["--seed", seed, "--baselines", "centre-out,random,one-step-oracle"]].concat())
-            .succeeded();
-        out
+        eval_into(&job, seed, &["--seed", seed]).succeeded();
+        job.path(seed)
     });
     let [centre, random, oracle] = ["centre-out", "random", "one-step-oracle"].map(|method| {
         let [first, second] = ["1", "2"].map(|seed| job.mean_dice(seed, method, 6));
@@ -157,4 +168,42 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
     let fewer: Vec<&str> = rows.lines().filter(|row| !row.contains(",ES,")).collect();
     fs::write(folders[1].clone() + "/results.csv", fewer.join("\n") + "\n").unwrap();
     job.run(&compare).refused(&["other volumes", "evaluate both alike"]);
+}
+
+#[test]
+fn one_evaluation_of_two_draws_is_two_evaluations() {
+    let job = job();
+    export(&job);
+    eval_into(&job, "both", &["--draws", "2"]).succeeded();
+    let both = job.path("both");
+    let folders = ["1", "2"].map(|seed| {
+        eval_into(&job, seed, &["--seed", seed]).succeeded();
+        job.path(seed)
+    });
+    for method in ["centre-out", "random", "one-step-oracle"] {
+        let [first, second, mean] = ["1", "2", "both"].map(|folder| job.mean_dice(folder, method, 6));
+        assert!((mean - (first + second) / 2.0).abs() < 1e-12, "{method}: {mean} of {first} and {second}");
+    }
+    let read = |folder: &str, file: &str| fs::read_to_string(format!("{folder}/{file}")).unwrap();
+    for file in ["results.csv", "ejection.csv"] {
+        let rows = |folder| read(folder, file).lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(rows(&both), &rows(&folders[0]) | &rows(&folders[1]), "{file} has the rows of both");
+    }
+    for file in ["acdc/one-step-oracle_6.csv", "acdc/full_64.csv"] {
+        assert_eq!(read(&both, file), read(&folders[0], file), "{file} is of the first draw");
+    }
+    let panels = |folder: &String| {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("panel_")).collect::<Vec<_>>()
+    };
+    assert_eq!((panels(&both), panels(&both).len()), (panels(&folders[0]), 1), "a panel of the first draw");
+    assert!(read(&both, "report.md").contains("2 volumes in 2 draws of phase and noise"));
+
+    let [alone, pooled] = [both.clone(), folders.join(",")].map(|folders| format!("{folders}:centre-out"));
+    let compared = job.run(&["compare", &alone, "--with", &pooled]).succeeded();
+    assert!(compared.contains("+0.0000 [+0.0000, +0.0000]"), "{compared}");
+    let overlapping = format!("{both},{}:random", folders[1]);
+    job.run(&["compare", &overlapping, "--with", &pooled]).refused(&["the same numbers", "--seed"]);
+    eval_into(&job, "none", &["--draws", "0"]).refused(&["--draws 0"]);
+    eval_into(&job, "none", &["--draws", "2", "--protocol", "igs"]).refused(&["--draws", "igs", "no phase or noise"]);
 }

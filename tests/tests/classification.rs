@@ -179,6 +179,7 @@ fn a_policy_learns_from_a_classifier() {
     let patterns = Pattern::ALL.len();
     assert_eq!(rows.lines().count(), 1 + 1 + 1 + patterns, "a header, full sampling, the policy and the patterns");
     run(EXE, [&what[..], &reward[..2]].concat()).refused(&["--labels"]);
+    run(EXE, [&what[..], &reward, &["--draws", "2"]].concat()).refused(&["--draws", "classifier"]);
 
     job.segmenter("segmenter");
     let go_on = |reward: &[&str], set: &[&str]| job.policy("scout", &[reward, &["--resume"]].concat(), set);

@@ -43,6 +43,7 @@ fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], fil
     assert!(!table.contains("NaN"), "{table}");
     let report = fs::read_to_string(path("out/eval-policy-1/report.md")).unwrap();
     assert!(report.contains(&format!(" {reconstruction} images")), "{report}");
+    assert_eq!(report.contains(" in 2 draws of phase and noise"), protocol == "scanner", "{report}");
     for file in files {
         let written = Path::new(&out).join(file);
         assert!(fs::metadata(&written).is_ok_and(|found| found.len() > 100), "{}", written.display());

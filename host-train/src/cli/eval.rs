@@ -66,6 +66,10 @@ pub struct EvalArgs {
     /// Seed of phase, noise and random patterns.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Measure every volume N times, with phase and noise of seeds SEED, SEED + 1 and on: one draw says little of a difference
+    /// of a few thousandths. Tables and intervals are of all, panels and acdc/ of the first
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    draws: usize,
     #[command(flatten)]
     baselines: BaselineArgs,
     /// Evaluate N volumes alone, spread evenly over the split; without it all.
@@ -98,6 +102,16 @@ impl EvalArgs {
         }
         if self.limit_volumes == Some(0) {
             return Err("--limit-volumes 0: expected at least 1".into());
+        }
+        if self.draws == 0 {
+            return Err("--draws 0: expected at least 1".into());
+        }
+        if self.draws > 1 && !self.protocol.is_random() {
+            return Err(format!(
+                "--draws: the {} protocol has no phase or noise, so all would be alike",
+                self.protocol
+            )
+            .into());
         }
         self.baselines.check(data.width(), self.most_lines())?;
         match &self.model {
@@ -135,6 +149,9 @@ impl EvalArgs {
             (_, scout) => scout.as_ref().map(Method::FloatPolicy),
         };
         if is_classifier(reward)? {
+            if self.draws > 1 {
+                return Err("--draws: for segmenters, and --reward is a classifier".into());
+            }
             if let Some(name) = self.baselines.asks_segmenter() {
                 return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());
             }
@@ -178,12 +195,14 @@ impl EvalArgs {
         self.budgets.iter().max().copied().unwrap_or_default()
     }
 
-    /// What is evaluated.
+    /// What is evaluated, draw after draw.
     fn measure<'a>(&self, data: &'a Dataset) -> Vec<MeasuredVolume<'a>> {
         let volumes = data.volumes(self.split);
         let count = self.limit_volumes.map_or(volumes.len(), |limit| limit.min(volumes.len()));
-        let chosen = (0..count).map(|i| &volumes[i * volumes.len() / count]);
-        chosen.map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect()
+        let chosen: Vec<_> = (0..count).map(|i| &volumes[i * volumes.len() / count]).collect();
+        let seeds = (0..self.draws as u64).map(|draw| self.seed.wrapping_add(draw));
+        let draw = |seed| chosen.iter().map(move |volume| MeasuredVolume::new(volume, &self.protocol, seed));
+        seeds.flat_map(draw).collect()
     }
 
     /// What the policy is compared with.
@@ -263,6 +282,7 @@ impl EvalArgs {
             model,
             segmenter,
             volumes: &volumes,
+            draws: self.draws,
             methods: &methods,
             budgets: &self.budgets,
             panels: self.panels,
@@ -270,7 +290,7 @@ impl EvalArgs {
             title,
         };
         let results = evaluate(&task, &self.out)?;
-        println!("Mean 3-D Dice of {} volumes, lines a slice ({}):", results.volumes, title);
+        println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);
         print!("{}", summary(&results, &self.budgets).to_text());
         if self.least_gain > 0.0 {
             let early = results.entries.iter().filter(|entry| entry.method == "policy");

@@ -57,8 +57,10 @@ pub struct Task<'a> {
     pub model: &'a Model<'a>,
     /// Makes the segmentations.
     pub segmenter: &'a dyn Segment,
-    /// What is scanned.
+    /// What is scanned: all volumes in the first draw of phase and noise, then in the next.
     pub volumes: &'a [MeasuredVolume<'a>],
+    /// How many draws.
+    pub draws: usize,
     /// The policy, if any, and the patterns.
     pub methods: &'a [Method<'a>],
     /// Lines a slice.
@@ -111,14 +113,32 @@ pub struct Results {
     pub reconstruction: &'static str,
     /// Volumes evaluated.
     pub volumes: usize,
+    /// Draws of phase and noise that each was measured with.
+    pub draws: usize,
     /// One a method and budget; full sampling first.
     pub entries: Vec<Entry>,
+}
+
+impl Results {
+    /// `38 volumes`, or `38 volumes in 8 draws of phase and noise`.
+    pub fn evaluated(&self) -> String {
+        let draws = if self.draws > 1 { format!(" in {} draws of phase and noise", self.draws) } else { String::new() };
+        format!("{} volumes{draws}", self.volumes)
+    }
+}
+
+impl<'a> Task<'a> {
+    /// The volumes in the first draw of phase and noise.
+    fn first_draw(&self) -> &'a [MeasuredVolume<'a>] {
+        &self.volumes[..self.volumes.len() / self.draws]
+    }
 }
 
 /// One method at one budget, with everything.
 struct Outcome {
     method: &'static str,
     budget: usize,
+    /// Images and classes of the first draw alone: there may be many draws, and only the first is shown.
     scans: Vec<Vec<Scanned>>,
     scores: Vec<VolumeScores>,
 }
@@ -139,7 +159,8 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     bar.finish_and_clear();
     let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes)).collect::<Result<_, _>>()?;
     let reconstruction = task.model.reconstruction().name();
-    let results = Results { title: task.title.to_owned(), reconstruction, volumes: task.volumes.len(), entries };
+    let (volumes, draws) = (task.first_draw().len(), task.draws);
+    let results = Results { title: task.title.to_owned(), reconstruction, volumes, draws, entries };
 
     write_rows(task, &outcomes, out)?;
     write_ejection(task, &outcomes, out)?;
@@ -153,8 +174,11 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
 }
 
 fn outcome(task: &Task<'_>, method: Method<'_>, budget: usize, name: &'static str) -> Result<Outcome, ReportError> {
-    let scans = scan_volumes(task.model, task.segmenter, task.volumes, method, budget)?;
+    let mut scans = scan_volumes(task.model, task.segmenter, task.volumes, method, budget)?;
     let scores = score(task.volumes, &scans)?;
+    for scan in scans[task.first_draw().len()..].iter_mut().flatten() {
+        (scan.levels, scan.classes) = (Vec::new(), Vec::new());
+    }
     Ok(Outcome { method: name, budget, scans, scores })
 }
 
@@ -195,6 +219,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
                 ("reconstruction".into(), task.model.reconstruction().name().into()),
                 ("patient".into(), volume.patient.into()),
                 ("phase".into(), volume.phase.as_str().into()),
+                ("seed".into(), volume.seed.into()),
             ];
             for (name, s) in STRUCTURES.iter().zip(&scores.0) {
                 let measures = [("dice", s.dice), ("hd95_mm", s.hd95_mm), ("assd_mm", s.assd_mm)];
@@ -210,7 +235,7 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
             csv.push(row.iter().map(|(name, cell)| (name.as_str(), cell.clone())))?;
         }
         // The challenge's tables name volumes as files: `patient001_ED`.
-        let names: Vec<String> = task.volumes.iter().map(|volume| volume.name.replace('/', "_")).collect();
+        let names: Vec<String> = task.first_draw().iter().map(|volume| volume.name.replace('/', "_")).collect();
         let official = acdc_csv(names.iter().map(String::as_str).zip(&outcome.scores));
         let path = out.join("acdc").join(format!("{}_{}.csv", outcome.method, outcome.budget));
         official.write(&path).map_err(|source| ReportError::Io { path, source })?;
@@ -220,16 +245,19 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
 }
 
 /// Left ventricular volumes and ejection fractions of the patients that have both phases.
-fn write_ejection(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), ReportError> {
+fn write_ejection<'a>(task: &Task<'a>, outcomes: &[Outcome], out: &Path) -> Result<(), ReportError> {
     let mut csv = Csv::new();
     for outcome in outcomes {
         let of_phase = |phase: &'static str| {
             let volumes = task.volumes.iter().zip(&outcome.scores).filter(move |(volume, _)| volume.phase == phase);
-            volumes.map(|(volume, scores)| (volume.patient, *scores.of(Structure::Lv))).collect::<BTreeMap<_, _>>()
+            let lv = |(volume, scores): (&MeasuredVolume<'a>, &VolumeScores)| {
+                ((volume.patient, volume.seed), *scores.of(Structure::Lv))
+            };
+            volumes.map(lv).collect::<BTreeMap<_, _>>()
         };
         let systolic = of_phase("ES");
-        for (patient, diastole) in of_phase("ED") {
-            let Some(systole) = systolic.get(patient) else { continue };
+        for ((patient, seed), diastole) in of_phase("ED") {
+            let Some(systole) = systolic.get(&(patient, seed)) else { continue };
             let fraction =
                 |pick: fn(&StructureScores) -> f64| ejection_fraction_percent(pick(&diastole), pick(systole));
             csv.push([
@@ -237,6 +265,7 @@ fn write_ejection(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(
                 ("lines_per_slice", outcome.budget.into()),
                 ("reconstruction", task.model.reconstruction().name().into()),
                 ("patient", patient.into()),
+                ("seed", seed.into()),
                 ("edv_pred_ml", diastole.volume_pred_ml.into()),
                 ("edv_true_ml", diastole.volume_true_ml.into()),
                 ("esv_pred_ml", systole.volume_pred_ml.into()),
@@ -284,9 +313,9 @@ fn by_method(results: &Results) -> Vec<(&'static str, Vec<&Entry>)> {
 fn report(results: &Results, budgets: &[usize]) -> String {
     let mut text = format!("# {}\n\n", results.title);
     text += &format!(
-        "{} volumes; lines are of each slice, or of a slice on average where the slices of a volume share a budget. Mean over \
+        "{}; lines are of each slice, or of a slice on average where the slices of a volume share a budget. Mean over \
          volumes of the mean 3-D Dice of RV, MYO and LV:\n\n",
-        results.volumes
+        results.evaluated()
     );
     text += &summary(results, budgets).to_markdown();
     text += "\nEvery entry, with 95 % intervals (bootstrap over patients); the last column is the policy's Dice minus \
@@ -338,11 +367,12 @@ fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), R
 fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
     let budget = task.budgets.iter().min().copied().unwrap_or_default();
     let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
-    let count = task.panels.min(task.volumes.len());
+    let volumes = task.first_draw();
+    let count = task.panels.min(volumes.len());
     for panel in 0..count {
-        let volume = panel * task.volumes.len() / count;
-        let middle = task.volumes[volume].slices.len() / 2;
-        let measured = &task.volumes[volume].slices[middle];
+        let volume = panel * volumes.len() / count;
+        let middle = volumes[volume].slices.len() / 2;
+        let measured = &volumes[volume].slices[middle];
         let reference: Vec<f32> = measured.kspace.image().iter().map(|value| value.norm()).collect();
         let images: Vec<Vec<f32>> =
             shown.iter().map(|o| levels_to_real(&o.scans[volume][middle].levels).collect()).collect();
@@ -357,7 +387,7 @@ fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), 
                 PanelRow { label: &labels[i], lines: &scan.lines, image: &images[i], labels: &scan.classes }
             })
             .collect();
-        let title = format!("{}, {}", measured.slice.id, task.volumes[volume].phase);
+        let title = format!("{}, {}", measured.slice.id, volumes[volume].phase);
         let (height, width) = (measured.slice.height, measured.slice.width);
         let truth = &measured.slice.label;
         let input = PanelInput {

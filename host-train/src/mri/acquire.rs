@@ -33,6 +33,11 @@ impl Protocol {
     pub const fn igs() -> Self {
         Self { phase_amplitude: 0.0, noise_sigma: 0.0 }
     }
+
+    /// Whether another seed measures something else.
+    pub fn is_random(&self) -> bool {
+        self.phase_amplitude > 0.0 || self.noise_sigma > 0.0
+    }
 }
 
 impl fmt::Display for Protocol {

@@ -28,7 +28,7 @@ use kscout_core::scan::ScanError;
 use kscout_core::volume::VolumeError;
 
 use crate::data::SliceId;
-use crate::measure::MeasuredVolume;
+use crate::measure::{Measured, MeasuredVolume};
 
 pub use judge::{Judge, Score};
 pub use mask_file::LearnedMask;
@@ -126,7 +126,8 @@ impl LineOrder for Fixed {
 /// Only for orders whose lines for a small budget begin those for a large one, as all that choose greedily do.
 pub struct Planned {
     name: &'static str,
-    orders: HashMap<SliceId, Vec<u16>>,
+    /// By slice and the seed of its phase and noise.
+    orders: HashMap<(SliceId, u64), Vec<u16>>,
 }
 
 impl Planned {
@@ -142,8 +143,8 @@ impl Planned {
     ) -> Result<Self, OrderError> {
         let mut orders = HashMap::new();
         for volume in volumes {
-            let ids = volume.slices.iter().map(|slice| slice.slice.id.clone());
-            orders.extend(ids.zip(order.orders(volume, most)?));
+            let keys = volume.slices.iter().map(|slice| (slice.slice.id.clone(), slice.seed));
+            orders.extend(keys.zip(order.orders(volume, most)?));
             bar.inc(1);
         }
         Ok(Self { name: order.name(), orders })
@@ -156,11 +157,12 @@ impl LineOrder for Planned {
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
-        let of = |id: &SliceId| {
-            let unknown = || OrderError::NotPlanned { name: self.name, slice: id.clone() };
-            first(self.name, self.orders.get(id).ok_or_else(unknown)?, budget)
+        let of = |measured: &Measured<'_>| {
+            let (id, seed) = (measured.slice.id.clone(), measured.seed);
+            let unknown = || OrderError::NotPlanned { name: self.name, slice: measured.slice.id.clone() };
+            first(self.name, self.orders.get(&(id, seed)).ok_or_else(unknown)?, budget)
         };
-        volume.slices.iter().map(|slice| of(&slice.slice.id)).collect()
+        volume.slices.iter().map(of).collect()
     }
 }
 

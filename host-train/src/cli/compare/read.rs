@@ -47,6 +47,8 @@ struct Row {
     reconstruction: String,
     patient: String,
     phase: String,
+    /// Of phase and noise; evaluations of before lack it.
+    seed: Option<u64>,
     dice_rv: Option<f64>,
     dice_myo: Option<f64>,
     dice_lv: Option<f64>,
@@ -110,15 +112,18 @@ impl Evaluated {
 
     /// What the evaluations say of the method, which must be of the same volumes, images and budgets, but not the same numbers.
     fn all_rows(&self) -> Result<Vec<Row>, Failure> {
-        let parts = self.dirs.iter().map(|dir| self.rows(dir)).collect::<Result<Vec<_>, _>>()?;
+        let mut parts: Vec<(&Path, Vec<Row>)> = Vec::new();
+        for dir in &self.dirs {
+            parts.extend(draws(self.rows(dir)?).into_iter().map(|rows| (dir.as_path(), rows)));
+        }
         let what = |rows: &[Row]| -> BTreeSet<_> {
             let of =
                 |row: &Row| (row.lines_per_slice, row.patient.clone(), row.phase.clone(), row.reconstruction.clone());
             rows.iter().map(of).collect()
         };
-        let of_first = what(&parts[0]);
-        for (place, rows) in parts.iter().enumerate() {
-            let dir = self.dirs[place].display();
+        let of_first = what(&parts[0].1);
+        for (place, (dir, rows)) in parts.iter().enumerate() {
+            let dir = dir.display();
             if what(rows) != of_first {
                 let first = self.dirs[0].display();
                 return Err(format!(
@@ -126,12 +131,12 @@ impl Evaluated {
                 )
                 .into());
             }
-            if let Some(same) = (0..place).find(|&earlier| parts[earlier] == *rows) {
-                let same = self.dirs[same].display();
+            if let Some((same, _)) = parts[..place].iter().find(|(_, earlier)| earlier == rows) {
+                let same = same.display();
                 return Err(format!("{dir}: the same numbers as {same}; evaluate with another --seed each").into());
             }
         }
-        Ok(parts.into_iter().flatten().collect())
+        Ok(parts.into_iter().flat_map(|(_, rows)| rows).collect())
     }
 
     /// What the evaluation in `dir` says of the method.
@@ -157,6 +162,15 @@ impl Evaluated {
         let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
         scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()).into())
     }
+}
+
+/// The rows of each draw of phase and noise, without its seed: what differs is in the numbers, or it is no other draw.
+fn draws(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let mut draws: BTreeMap<Option<u64>, Vec<Row>> = BTreeMap::new();
+    for mut row in rows {
+        draws.entry(row.seed.take()).or_default().push(row);
+    }
+    draws.into_values().collect()
 }
 
 /// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that

@@ -57,6 +57,8 @@ pub struct Recipe<'a> {
     protocol: &'static str,
     /// Budgets of the tables.
     budgets: &'static str,
+    /// Draws of phase and noise that the tables are means of.
+    draws: usize,
     /// The first segmenter's configuration and keys; it learns on zero-filled images.
     reward: &'static str,
     /// The configuration of the segmenters that are tuned to a method's masks.
@@ -79,6 +81,7 @@ impl<'a> Recipe<'a> {
             choice,
             protocol: "",
             budgets: "6,8,12,16,24",
+            draws: if choice.quick { 2 } else { 8 },
             // Steps, not minutes: as many on any machine.
             reward: "--config CONFIGS/reward.toml --set steps=4800 --set max_minutes=0 --set validate_every=1600 \
                      --set masks.min_fraction=0.015 --set masks.favour_few=2.0 --set masks.centre=0.7",
@@ -101,6 +104,7 @@ impl<'a> Recipe<'a> {
             choice,
             protocol: "--protocol igs",
             budgets: "16,32",
+            draws: 1,
             reward: "--config CONFIGS/igs.toml",
             tune: "--config CONFIGS/igs-tune.toml",
             mask: if choice.quick {
@@ -235,8 +239,8 @@ impl<'a> Recipe<'a> {
     /// The scores of `baselines` and of the file's policy.
     fn evaluated(&self, name: &str, model: &str, baselines: &str) -> Step {
         let command = format!(
-            "eval --model OUT/{model}.kscout --data DATA --budgets {} --out OUT/eval-{name} {} {baselines}",
-            self.budgets, self.protocol
+            "eval --model OUT/{model}.kscout --data DATA --budgets {} --draws {} --out OUT/eval-{name} {} {baselines}",
+            self.budgets, self.draws, self.protocol
         );
         self.step(&format!("eval-{name}"), &command)
     }
