@@ -28,6 +28,15 @@ impl Job {
         self.folder.path().join(name).display().to_string()
     }
 
+    /// Writes `text` to the file `name` in the folder; returns its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
     /// Runs the binary.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         run(self.exe, arguments)
@@ -35,12 +44,13 @@ impl Job {
 
     /// Trains a segmenter into the folder `out`, with `keys` of its configuration set.
     pub fn train_reward(&self, out: &str, keys: &[&str], options: &[&str]) -> Ran {
-        self.train(&["reward"], out, keys, options)
+        self.train("reward", out, keys, options)
     }
 
     /// Trains a policy for the segmenter in the folder `reward` into the folder `out`.
     pub fn train_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
-        self.train(&["policy", "--reward", &self.path(reward)], out, keys, options)
+        let reward = self.path(reward);
+        self.train("policy", out, keys, &[&["--reward", &reward], options].concat())
     }
 
     /// Mean Dice over the volumes of `method` at `budget`, as the evaluation in the folder `out` says.
@@ -55,10 +65,11 @@ impl Job {
         entry["mean_dice"]["mean"].as_f64().unwrap()
     }
 
-    fn train(&self, what: &[&str], out: &str, keys: &[&str], options: &[&str]) -> Ran {
+    /// Trains `what`, as `kscout train` calls it, into the folder `out`, with `keys` of its configuration set.
+    pub fn train(&self, what: &str, out: &str, keys: &[&str], options: &[&str]) -> Ran {
         let [data, out] = ["data", out].map(|name| self.path(name));
         let keys = keys.iter().flat_map(|key| ["--set", key]);
-        let train = ["train"].into_iter().chain(what.iter().copied()).chain(["--data", &data, "--out", &out]);
+        let train = ["train", what, "--data", &data, "--out", &out].into_iter();
         let arguments: Vec<&str> = train.chain(keys).chain(options.iter().copied()).collect();
         self.run(&arguments)
     }

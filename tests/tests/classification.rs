@@ -7,86 +7,62 @@ use burn::tensor::Device;
 use kscout::train::classifier::load_classifier;
 use kscout_core::Complex32;
 use kscout_core::kspace::Pattern;
+use kscout_tests::job::Job;
 use kscout_tests::{Ran, run};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 
 /// Phantoms of 32 by 32 pixels in a folder of their own, and the patients' groups as labels.
-struct Job {
-    tmp: tempfile::TempDir,
+fn phantoms(patients: usize) -> Job {
+    let job = Job::new(EXE, patients, 1, 32);
+    let (data, labels) = (job.path("data"), job.path("labels.csv"));
+    job.run(&["data", "labels", &data, "--from", "group", "--out", &labels]).succeeded();
+    job
 }
 
-impl Job {
-    fn new(patients: &str) -> Self {
-        let job = Self { tmp: tempfile::tempdir().unwrap() };
-        let (data, labels) = (job.path("data"), job.path("labels.csv"));
-        run(EXE, ["data", "phantom", &data, "--patients", patients, "--size", "32"]).succeeded();
-        run(EXE, ["data", "labels", &data, "--from", "group", "--out", &labels]).succeeded();
-        job
-    }
-
-    /// The same pictures as PNG files without masks, imported. The phantoms stay in `phantoms`.
-    fn without_masks(patients: &str) -> Self {
-        let job = Self::new(patients);
-        fs::rename(job.path("data"), job.path("phantoms")).unwrap();
-        for entry in fs::read_dir(job.path("phantoms")).unwrap().map(Result::unwrap) {
-            if !entry.path().is_dir() {
-                continue;
-            }
-            let images = job.tmp.path().join("tree").join(entry.file_name()).join("images");
-            fs::create_dir_all(&images).unwrap();
-            for picture in fs::read_dir(entry.path().join("images")).unwrap().map(Result::unwrap) {
-                fs::copy(picture.path(), images.join(picture.file_name())).unwrap();
-            }
+/// The same pictures as PNG files without masks, imported. The phantoms stay in `phantoms`.
+fn without_masks(patients: usize) -> Job {
+    let job = phantoms(patients);
+    fs::rename(job.path("data"), job.path("phantoms")).unwrap();
+    for entry in fs::read_dir(job.path("phantoms")).unwrap().map(Result::unwrap) {
+        if !entry.path().is_dir() {
+            continue;
         }
-        let (tree, data) = (job.path("tree"), job.path("data"));
-        let said = run(EXE, ["data", "import", &tree, &data, "--format", "png", "--size", "32"]).succeeded();
-        assert!(said.contains("no masks"), "{said}");
-        job
+        let images = Path::new(&job.path("tree")).join(entry.file_name()).join("images");
+        fs::create_dir_all(&images).unwrap();
+        for picture in fs::read_dir(entry.path().join("images")).unwrap().map(Result::unwrap) {
+            fs::copy(picture.path(), images.join(picture.file_name())).unwrap();
+        }
     }
+    let (tree, data) = (job.path("tree"), job.path("data"));
+    let said = job.run(&["data", "import", &tree, &data, "--format", "png", "--size", "32"]).succeeded();
+    assert!(said.contains("no masks"), "{said}");
+    job
+}
 
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
+/// A classifier of `labels`, in the folder `out`.
+fn train_classifier(job: &Job, out: &str, labels: &str, keys: &[&str]) -> Ran {
+    let labels = job.path(labels);
+    let fixed = ["kind=classification", "batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
+    job.train_reward(out, &[&fixed, keys].concat(), &["--labels", &labels, "--resume"])
+}
 
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
+/// `labels.csv` without the patient that validates.
+fn labels_of_training(job: &Job) -> String {
+    let labels = fs::read_to_string(job.path("labels.csv")).unwrap();
+    let lines: Vec<&str> = labels.lines().filter(|line| !line.contains("005")).collect();
+    job.write("training.csv", &(lines.join("\n") + "\n"))
+}
 
-    fn train(&self, what: &str, out: &str, more: &[&str], set: &[&str]) -> Ran {
-        let (data, out) = (self.path("data"), self.path(out));
-        let mut args = vec!["train", what, "--data", &data, "--out", &out];
-        args.extend(more);
-        set.iter().for_each(|set| args.extend(["--set", set]));
-        run(EXE, args)
-    }
+fn train_segmenter(job: &Job, out: &str) {
+    job.train_reward(out, &["steps=2", "batch=2", "validate_lines=[32]"], &[]).succeeded();
+}
 
-    /// A classifier of `labels`, in the folder `out`.
-    fn classifier(&self, out: &str, labels: &str, set: &[&str]) -> Ran {
-        let labels = self.path(labels);
-        let fixed = ["kind=classification", "batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
-        self.train("reward", out, &["--labels", &labels, "--resume"], &[&fixed, set].concat())
-    }
-
-    /// `labels.csv` without the patient that validates.
-    fn labels_of_training(&self) -> String {
-        let labels = fs::read_to_string(self.path("labels.csv")).unwrap();
-        let lines: Vec<&str> = labels.lines().filter(|line| !line.contains("005")).collect();
-        self.write("training.csv", &(lines.join("\n") + "\n"))
-    }
-
-    fn segmenter(&self, out: &str) {
-        let set = ["steps=2", "batch=2", "validate_lines=[32]"];
-        self.train("reward", out, &[], &set).succeeded();
-    }
-
-    /// A policy that learns next to nothing.
-    fn policy(&self, out: &str, more: &[&str], set: &[&str]) -> Ran {
-        let fixed = ["updates=1", "episodes=2", "min_budget=3", "max_budget=4", "epochs=1", "validate_lines=[3]"];
-        self.train("policy", out, more, &[&fixed, set].concat())
-    }
+/// A policy that learns next to nothing, in the folder `out`.
+fn train_policy(job: &Job, out: &str, options: &[&str], keys: &[&str]) -> Ran {
+    let fixed = ["updates=1", "episodes=2", "min_budget=3", "max_budget=4", "epochs=1", "validate_lines=[3]"];
+    job.train("policy", out, &[&fixed, keys].concat(), options)
 }
 
 fn checkpoint(folder: &str) -> Value {
@@ -102,7 +78,7 @@ fn log(folder: &str) -> (String, Vec<String>) {
 
 #[test]
 fn the_groups_of_a_data_set_become_binary_labels() {
-    let job = Job::new("5");
+    let job = phantoms(5);
     let text = fs::read_to_string(job.path("labels.csv")).unwrap();
     assert_eq!(text.lines().next(), Some("patient,DCM,HCM,MINF,NOR,RV"));
     assert_eq!(text.lines().count(), 6);
@@ -114,7 +90,7 @@ fn the_groups_of_a_data_set_become_binary_labels() {
 
 #[test]
 fn a_classifier_learns_what_can_be_seen() {
-    let job = Job::new("10");
+    let job = phantoms(10);
     // Whether a slice is near the base, where the heart is wide, or near the apex.
     let manifest: Value = serde_json::from_str(&fs::read_to_string(job.path("data/manifest.json")).unwrap()).unwrap();
     let slices = manifest["slices"].as_array().unwrap();
@@ -127,7 +103,8 @@ fn a_classifier_learns_what_can_be_seen() {
     job.write("ends.csv", &format!("patient,slice,high\n{rows}"));
     let plain = ["rotate", "scale", "shift", "gamma"].map(|kind| format!("augment.{kind}.probability=0"));
     let easy = [&["masks.full=1"][..], &plain.each_ref().map(String::as_str)].concat();
-    job.classifier("classifier", "ends.csv", &[&easy[..], &["steps=60", "learning_rate=1e-3"]].concat()).succeeded();
+    train_classifier(&job, "classifier", "ends.csv", &[&easy[..], &["steps=60", "learning_rate=1e-3"]].concat())
+        .succeeded();
     let (header, last) = log(&job.path("classifier"));
     assert_eq!(header, "step,seconds,loss,auc_high_32,log_p_32,auc_high_6,log_p_6");
     let [loss, auc] = [2, 3].map(|column| last[column].parse::<f64>().unwrap());
@@ -138,30 +115,30 @@ fn a_classifier_learns_what_can_be_seen() {
 
 #[test]
 fn a_classifier_that_was_stopped_goes_on_as_if_it_had_not() {
-    let job = Job::new("5");
+    let job = phantoms(5);
     let set = ["steps=4", "labels=[\"NOR\",\"RV\"]"];
-    job.classifier("whole", "labels.csv", &set).succeeded();
-    job.classifier("parts", "labels.csv", &[&set[..], &["stop_at=2"]].concat()).succeeded();
-    job.classifier("parts", "labels.csv", &set).succeeded();
+    train_classifier(&job, "whole", "labels.csv", &set).succeeded();
+    train_classifier(&job, "parts", "labels.csv", &[&set[..], &["stop_at=2"]].concat()).succeeded();
+    train_classifier(&job, "parts", "labels.csv", &set).succeeded();
     let ((header, whole), (_, parts)) = (log(&job.path("whole")), log(&job.path("parts")));
     // The loss is a mean since the last validation, of which the stopped run had one more.
     let scores = header.split(',').position(|name| name == "auc_NOR_32").unwrap();
     assert_eq!(whole[scores..], parts[scores..]);
-    let other = job.classifier("whole", "labels.csv", &["steps=8", "labels=[\"DCM\"]"]);
+    let other = train_classifier(&job, "whole", "labels.csv", &["steps=8", "labels=[\"DCM\"]"]);
     other.refused(&["learned from the labels NOR, RV", "DCM", "--out"]);
     let more = [&set[..], &["steps=8", "validate_lines=[32]"]].concat();
-    job.classifier("whole", "labels.csv", &more).refused(&["log.csv", "auc_NOR_6", "validate_lines"]);
+    train_classifier(&job, "whole", "labels.csv", &more).refused(&["log.csv", "auc_NOR_6", "validate_lines"]);
 }
 
 #[test]
 fn a_policy_learns_from_a_classifier() {
-    let job = Job::new("5");
-    job.classifier("classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
+    let job = phantoms(5);
+    train_classifier(&job, "classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
     let (classifier, labels) = (job.path("classifier"), job.path("labels.csv"));
     let reward = ["--reward", &classifier, "--labels", &labels];
     for network in ["scout", "asmr"] {
         let set = [&format!("network={network}"), "reward.delay_step=2", "reward.scale=1"];
-        job.policy(network, &reward, &set).succeeded();
+        train_policy(&job, network, &reward, &set).succeeded();
         let (header, last) = log(&job.path(network));
         assert_eq!(header, "update,seconds,worth,entropy,kl,value_loss,auc_3,log_p_3");
         let log_p: f64 = last[7].parse().unwrap();
@@ -181,31 +158,33 @@ fn a_policy_learns_from_a_classifier() {
     run(EXE, [&what[..], &reward[..2]].concat()).refused(&["--labels"]);
     run(EXE, [&what[..], &reward, &["--draws", "2"]].concat()).refused(&["--draws", "classifier"]);
 
-    job.segmenter("segmenter");
-    let go_on = |reward: &[&str], set: &[&str]| job.policy("scout", &[reward, &["--resume"]].concat(), set);
+    train_segmenter(&job, "segmenter");
+    let go_on = |reward: &[&str], set: &[&str]| train_policy(&job, "scout", &[reward, &["--resume"]].concat(), set);
     go_on(&["--reward", &job.path("segmenter")], &[]).refused(&["learned from the labels NOR", "masks", "--out"]);
     go_on(&reward, &["reward.delay_step=2", "validate_lines=[4]"]).refused(&["log.csv", "auc_3", "validate_lines"]);
 
-    job.policy("other", &reward, &["reward.delay_step=4"]).refused(&["reward.delay_step", "max_budget = 4"]);
-    job.policy("other", &["--reward", &classifier], &[]).refused(&["--labels"]);
+    train_policy(&job, "other", &reward, &["reward.delay_step=4"]).refused(&["reward.delay_step", "max_budget = 4"]);
+    train_policy(&job, "other", &["--reward", &classifier], &[]).refused(&["--labels"]);
     let renamed = job.write("renamed.csv", "patient,normal\nphantom001,1\n");
-    job.policy("other", &["--reward", &classifier, "--labels", &renamed], &[]).refused(&["no column `NOR`", "normal"]);
+    train_policy(&job, "other", &["--reward", &classifier, "--labels", &renamed], &[])
+        .refused(&["no column `NOR`", "normal"]);
     let others = job.write("others.csv", "patient,NOR\nsomebody,1\n");
-    let unknown = job.policy("other", &["--reward", &classifier, "--labels", &others], &["reward.delay_step=2"]);
+    let unknown =
+        train_policy(&job, "other", &["--reward", &classifier, "--labels", &others], &["reward.delay_step=2"]);
     unknown.refused(&["others.csv", "train patients", &data, "named as in the data set"]);
     assert!(!Path::new(&job.path("other")).exists(), "nothing is left of what was refused");
 }
 
 #[test]
 fn data_with_diagnoses_instead_of_masks_train_a_classifier_and_a_policy() {
-    let job = Job::without_masks("5");
+    let job = without_masks(5);
     let (data, labels, classifier) = (job.path("data"), job.path("labels.csv"), job.path("classifier"));
     let info = run(EXE, ["data", "info", &data]).succeeded();
     assert!(info.contains("no masks") && info.contains("no problems found"), "{info}");
     assert!(!Path::new(&(data.clone() + "/patient001/labels")).exists());
-    job.classifier("classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
+    train_classifier(&job, "classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
     let reward = ["--reward", &classifier, "--labels", &labels];
-    job.policy("policy", &reward, &["reward.delay_step=2"]).succeeded();
+    train_policy(&job, "policy", &reward, &["reward.delay_step=2"]).succeeded();
     let (policy, eval) = (job.path("policy"), job.path("eval"));
     let what = ["eval", "--policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
     let table = run(EXE, [&what[..], &reward].concat()).succeeded();
@@ -214,7 +193,7 @@ fn data_with_diagnoses_instead_of_masks_train_a_classifier_and_a_policy() {
 
 #[test]
 fn what_needs_masks_is_refused_without_them() {
-    let job = Job::without_masks("5");
+    let job = without_masks(5);
     let (data, phantoms, segmenter) = (job.path("data"), job.path("phantoms"), job.path("segmenter"));
     let (blob, out) = (job.path("heart.kscout"), job.path("out"));
     let train = ["train", "reward", "--data", &phantoms, "--out", &segmenter];
@@ -223,8 +202,8 @@ fn what_needs_masks_is_refused_without_them() {
     run(EXE, ["export", "--reward", &segmenter, "--data", &data, "--out", &blob]).succeeded();
 
     let no_masks = [&data, "has no masks", "labels/ folders", "classifier"];
-    job.train("reward", "out", &[], &[]).refused(&no_masks);
-    job.policy("out", &["--reward", &segmenter], &[]).refused(&no_masks);
+    job.train_reward("out", &[], &[]).refused(&no_masks);
+    train_policy(&job, "out", &["--reward", &segmenter], &[]).refused(&no_masks);
     for model in [["--reward", &segmenter], ["--model", &blob]] {
         run(EXE, [&["eval", "--data", &data, "--out", &out][..], &model].concat()).refused(&no_masks);
     }
@@ -237,15 +216,15 @@ fn what_needs_masks_is_refused_without_them() {
 
 #[test]
 fn without_labels_of_the_validation_patients_there_is_no_score() {
-    let job = Job::new("5");
-    let (data, labels, eval) = (job.path("data"), job.labels_of_training(), job.path("eval"));
+    let job = phantoms(5);
+    let (data, labels, eval) = (job.path("data"), labels_of_training(&job), job.path("eval"));
     let set = ["steps=3", "labels=[\"NOR\"]"];
-    job.classifier("unscored", "training.csv", &set).succeeded();
+    train_classifier(&job, "unscored", "training.csv", &set).succeeded();
     assert_eq!(log(&job.path("unscored")).0, "step,seconds,loss");
     assert!(checkpoint(&job.path("unscored/last"))["score"].is_null());
 
     // Nor does it matter to the weights and statistics that are saved.
-    job.classifier("scored", "labels.csv", &set).succeeded();
+    train_classifier(&job, "scored", "labels.csv", &set).succeeded();
     let image: Vec<Complex32> = (0..32 * 32).map(|i| Complex32::new((i % 7) as f32, (i % 5) as f32)).collect();
     let opinion = |name: &str| {
         let (diagnoser, _) = load_classifier(Path::new(&job.path(name)), &Device::flex()).unwrap();
@@ -254,7 +233,7 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
     assert_eq!(opinion("unscored"), opinion("scored"));
 
     let reward = ["--reward", &job.path("unscored"), "--labels", &labels];
-    job.policy("policy", &reward, &["reward.delay_step=2"]).succeeded();
+    train_policy(&job, "policy", &reward, &["reward.delay_step=2"]).succeeded();
     assert_eq!(log(&job.path("policy")).0, "update,seconds,worth,entropy,kl,value_loss");
     assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
     let what = ["eval", "--data", &data, "--out", &eval, "--budgets", "3"];
@@ -264,18 +243,18 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
 
 #[test]
 fn a_policy_that_validates_at_no_number_of_lines_has_no_score() {
-    let job = Job::new("5");
-    job.segmenter("segmenter");
-    job.policy("policy", &["--reward", &job.path("segmenter")], &["validate_lines=[]"]).succeeded();
+    let job = phantoms(5);
+    train_segmenter(&job, "segmenter");
+    train_policy(&job, "policy", &["--reward", &job.path("segmenter")], &["validate_lines=[]"]).succeeded();
     assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
 }
 
 #[test]
 fn asmrs_policy_is_for_the_host_alone() {
-    let job = Job::new("5");
-    job.segmenter("segmenter");
+    let job = phantoms(5);
+    train_segmenter(&job, "segmenter");
     let (data, segmenter, policy) = (job.path("data"), job.path("segmenter"), job.path("policy"));
-    job.policy("policy", &["--reward", &segmenter], &["network=asmr"]).succeeded();
+    train_policy(&job, "policy", &["--reward", &segmenter], &["network=asmr"]).succeeded();
     assert!(log(&job.path("policy")).0.ends_with("dice_3"));
 
     let (eval, networks) = (job.path("eval"), ["--reward", &segmenter, "--policy", &policy, "--data", &data]);
@@ -293,13 +272,13 @@ fn asmrs_policy_is_for_the_host_alone() {
 
 #[test]
 fn a_training_of_asmrs_policy_that_was_stopped_goes_on_as_if_it_had_not() {
-    let job = Job::new("5");
-    job.segmenter("segmenter");
+    let job = phantoms(5);
+    train_segmenter(&job, "segmenter");
     let reward = ["--reward", &job.path("segmenter"), "--resume"];
     let set = ["network=asmr", "updates=2", "validate_every=1"];
-    job.policy("whole", &reward, &set).succeeded();
-    job.policy("parts", &reward, &[&set[..], &["stop_at=1"]].concat()).succeeded();
-    job.policy("parts", &reward, &set).succeeded();
+    train_policy(&job, "whole", &reward, &set).succeeded();
+    train_policy(&job, "parts", &reward, &[&set[..], &["stop_at=1"]].concat()).succeeded();
+    train_policy(&job, "parts", &reward, &set).succeeded();
     let (whole, parts) = (log(&job.path("whole")).1, log(&job.path("parts")).1);
     // All but the seconds, which come second.
     assert_eq!((&whole[0], &whole[2..]), (&parts[0], &parts[2..]));
@@ -307,7 +286,7 @@ fn a_training_of_asmrs_policy_that_was_stopped_goes_on_as_if_it_had_not() {
 
 #[test]
 fn asmrs_policy_counts_to_59_lines() {
-    let job = Job::new("5");
+    let job = phantoms(5);
     let (wide, segmenter) = (job.path("wide"), job.path("segmenter"));
     run(EXE, ["data", "phantom", &wide, "--patients", "5", "--size", "64"]).succeeded();
     for set in ["max_budget=60", "validate_lines=[60]"] {
@@ -322,20 +301,24 @@ fn asmrs_policy_counts_to_59_lines() {
 
 #[test]
 fn what_a_classifier_cannot_use_is_refused() {
-    let job = Job::new("5");
+    let job = phantoms(5);
     let data = job.path("data");
     let kind = "kind=classification";
-    job.train("reward", "out", &[], &[kind]).refused(&["--labels", "kscout data labels"]);
-    job.train("reward", "out", &["--labels", &job.path("labels.csv")], &[]).refused(&["kind = \"classification\""]);
-    job.train("reward", "out", &["--labels", &job.path("labels.csv")], &["kind=regression"]).refused(&["kind"]);
+    job.train_reward("out", &[kind], &[]).refused(&["--labels", "kscout data labels"]);
+    job.train_reward("out", &[], &["--labels", &job.path("labels.csv")]).refused(&["kind = \"classification\""]);
+    job.train_reward("out", &["kind=regression"], &["--labels", &job.path("labels.csv")]).refused(&["kind"]);
     job.write("bad.csv", "patient,ill\nphantom001,1\nphantom002,perhaps\n");
-    job.classifier("out", "bad.csv", &[]).refused(&["bad.csv, line 3", "`perhaps`", "expected 0, 1 or nothing"]);
+    train_classifier(&job, "out", "bad.csv", &[]).refused(&[
+        "bad.csv, line 3",
+        "`perhaps`",
+        "expected 0, 1 or nothing",
+    ]);
     job.write("others.csv", "patient,ill\nsomebody,1\n");
-    job.classifier("out", "others.csv", &[]).refused(&["others.csv", &data, "named as in the data set"]);
-    job.classifier("out", "labels.csv", &["labels=[\"ill\"]"]).refused(&["no column `ill`", "DCM"]);
-    job.classifier("out", "labels.csv", &["labels=[\"NOR\",\"NOR\"]"]).refused(&["NOR, NOR", "named once"]);
-    job.classifier("out", "labels.csv", &["learning_rate=0"]).refused(&["`learning_rate`", "above 0"]);
-    job.classifier("out", "labels.csv", &["weight_decay=-1"]).refused(&["`weight_decay`", "0 or more"]);
-    job.classifier("out", "labels.csv", &["validate_lines=[64]"]).refused(&["validate_lines", "32"]);
+    train_classifier(&job, "out", "others.csv", &[]).refused(&["others.csv", &data, "named as in the data set"]);
+    train_classifier(&job, "out", "labels.csv", &["labels=[\"ill\"]"]).refused(&["no column `ill`", "DCM"]);
+    train_classifier(&job, "out", "labels.csv", &["labels=[\"NOR\",\"NOR\"]"]).refused(&["NOR, NOR", "named once"]);
+    train_classifier(&job, "out", "labels.csv", &["learning_rate=0"]).refused(&["`learning_rate`", "above 0"]);
+    train_classifier(&job, "out", "labels.csv", &["weight_decay=-1"]).refused(&["`weight_decay`", "0 or more"]);
+    train_classifier(&job, "out", "labels.csv", &["validate_lines=[64]"]).refused(&["validate_lines", "32"]);
     assert!(!Path::new(&job.path("out")).exists(), "nothing is left of what was refused");
 }

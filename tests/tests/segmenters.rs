@@ -4,53 +4,33 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use kscout::train::reward::load_segmenter;
-use kscout_tests::{Ran, run};
+use kscout_tests::Ran;
+use kscout_tests::job::Job;
 use serde_json::Value;
 
-fn kscout(args: &[&str]) -> Ran {
-    run(env!("CARGO_BIN_EXE_kscout-under-test"), args)
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+fn phantoms() -> Job {
+    Job::new(EXE, 5, 3, 32)
 }
 
-/// A phantom data set in a folder of its own, for trainings and exports beside it.
-struct Bench {
-    tmp: tempfile::TempDir,
+/// Trains `network` into a folder of its name.
+fn train(job: &Job, network: &str, steps: &str) -> Ran {
+    let chosen = [format!("network={network}"), format!("steps={steps}")];
+    let fixed = ["network_width=4", "batch=4", "learning_rate=1e-2", "warmup=2", "validate_lines=[32]"];
+    job.train_reward(network, &[&chosen.each_ref().map(String::as_str)[..], &fixed].concat(), &[])
 }
 
-impl Bench {
-    fn new() -> Self {
-        let bench = Self { tmp: tempfile::tempdir().unwrap() };
-        let data = bench.path("data");
-        kscout(&["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", "32"]).succeeded();
-        bench
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.tmp.path().join(name).display().to_string()
-    }
-
-    fn train(&self, network: &str, steps: &str) -> Ran {
-        let (data, out) = (self.path("data"), self.path(network));
-        let (network, steps) = (format!("network={network}"), format!("steps={steps}"));
-        let mut args = vec!["train", "reward", "--data", &data, "--out", &out];
-        let fixed = ["network_width=4", "batch=4", "learning_rate=1e-2", "warmup=2", "validate_lines=[32]"];
-        for set in [network.as_str(), &steps].into_iter().chain(fixed) {
-            args.extend(["--set", set]);
-        }
-        kscout(&args)
-    }
-
-    /// Exports and verifies; returns what `inspect` and `verify` say.
-    fn through_int8(&self, network: &str, prune: &[&str]) -> (Value, Value) {
-        let (data, reward) = (self.path("data"), self.path(network));
-        let blob = self.path(&format!("{network}{}.kscout", prune.concat()));
-        kscout(&[&["export", "--reward", &reward, "--data", &data, "--out", &blob], prune].concat()).succeeded();
-        let verify =
-            ["verify", &blob, "--reward", &reward, "--data", &data, "--budgets", "8", "--limit", "4", "--json"];
-        let verified = kscout(&[&verify[..], &["--tolerance", "1"], prune].concat()).succeeded();
-        let inspected = kscout(&["inspect", &blob, "--json"]).succeeded();
-        let json = |text: String| serde_json::from_str(&text).expect("--json prints JSON");
-        (json(inspected), json(verified))
-    }
+/// Exports and verifies; returns what `inspect` and `verify` say.
+fn through_int8(job: &Job, network: &str, prune: &[&str]) -> (Value, Value) {
+    let (data, reward) = (job.path("data"), job.path(network));
+    let blob = job.path(&format!("{network}{}.kscout", prune.concat()));
+    job.run(&[&["export", "--reward", &reward, "--data", &data, "--out", &blob], prune].concat()).succeeded();
+    let verify = ["verify", &blob, "--reward", &reward, "--data", &data, "--budgets", "8", "--limit", "4", "--json"];
+    let verified = job.run(&[&verify[..], &["--tolerance", "1"], prune].concat()).succeeded();
+    let inspected = job.run(&["inspect", &blob, "--json"]).succeeded();
+    let json = |text: String| serde_json::from_str(&text).expect("--json prints JSON");
+    (json(inspected), json(verified))
 }
 
 /// Fast and naive kernels agree to the bit, and int8 finds what real numbers find, which is more than the background.
@@ -67,10 +47,10 @@ fn expect_agreement(what: &str, verified: &Value) {
 
 #[test]
 fn every_segmenter_trains_exports_and_agrees_with_its_file() {
-    let bench = Bench::new();
+    let job = phantoms();
     for network in ["unet", "unet-bilinear", "unetpp", "unext", "unext-s"] {
-        bench.train(network, "60").succeeded();
-        let (inspected, verified) = bench.through_int8(network, &[]);
+        train(&job, network, "60").succeeded();
+        let (inspected, verified) = through_int8(&job, network, &[]);
         expect_agreement(network, &verified);
         assert!(inspected["provenance"].as_str().unwrap().contains(network), "{inspected}");
     }
@@ -78,11 +58,11 @@ fn every_segmenter_trains_exports_and_agrees_with_its_file() {
 
 #[test]
 fn a_pruned_file_is_smaller_and_agrees_with_its_head() {
-    let bench = Bench::new();
-    bench.train("unetpp", "60").succeeded();
+    let job = phantoms();
+    train(&job, "unetpp", "60").succeeded();
     let mut before = 0;
     for level in ["1", "2", "3", "4"] {
-        let (inspected, verified) = bench.through_int8("unetpp", &["--prune", level]);
+        let (inspected, verified) = through_int8(&job, "unetpp", &["--prune", level]);
         expect_agreement(&format!("level {level}"), &verified);
         assert!(inspected["provenance"].as_str().unwrap().contains(&format!("pruned to head {level}")), "{inspected}");
         let macs = inspected["graphs"][0]["macs"].as_u64().unwrap();
@@ -93,15 +73,15 @@ fn a_pruned_file_is_smaller_and_agrees_with_its_head() {
 
 #[test]
 fn a_network_that_cannot_be_pruned_so_is_refused() {
-    let bench = Bench::new();
-    bench.train("unetpp", "1").succeeded();
-    bench.train("unext-s", "1").succeeded();
-    let (data, blob) = (bench.path("data"), bench.path("x.kscout"));
+    let job = phantoms();
+    train(&job, "unetpp", "1").succeeded();
+    train(&job, "unext-s", "1").succeeded();
+    let (data, blob) = (job.path("data"), job.path("x.kscout"));
     for (network, level, words) in [("unetpp", "5", ["--prune 5", "1 to 4"]), ("unext-s", "1", ["one head", "unetpp"])]
     {
-        let reward = bench.path(network);
+        let reward = job.path(network);
         let export = ["export", "--reward", &reward, "--prune", level, "--data", &data, "--out", &blob];
-        kscout(&export).refused(&words);
+        job.run(&export).refused(&words);
         assert!(!std::path::Path::new(&blob).exists());
     }
 }
@@ -119,14 +99,14 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn a_training_begins_with_the_weights_it_is_given() {
-    let bench = Bench::new();
-    bench.train("unetpp", "4").succeeded();
-    let (data, init, out) = (bench.path("data"), bench.path("unetpp"), bench.path("tuned"));
-    let fresh = bench.path("fresh");
+    let job = phantoms();
+    train(&job, "unetpp", "4").succeeded();
+    let (data, init, out) = (job.path("data"), job.path("unetpp"), job.path("tuned"));
+    let fresh = job.path("fresh");
     let train = |out: &str, extra: &[&str], set: &[&str]| {
         let set = set.iter().flat_map(|set| ["--set", set]);
         let train = ["train", "reward", "--data", &data, "--out", out];
-        kscout(&train.into_iter().chain(extra.iter().copied()).chain(set).collect::<Vec<_>>())
+        job.run(&train.into_iter().chain(extra.iter().copied()).chain(set).collect::<Vec<_>>())
     };
     let with = |set: &[&str]| train(&out, &["--init", &init], set);
     // A step too small to change anything, on a network without running statistics.
@@ -145,50 +125,50 @@ fn a_training_begins_with_the_weights_it_is_given() {
 
 #[test]
 fn a_checkpoint_takes_no_run_into_its_folder() {
-    let bench = Bench::new();
-    bench.train("unext-s", "1").succeeded();
-    let (data, checkpoint) = (bench.path("data"), bench.path("unext-s/last"));
+    let job = phantoms();
+    train(&job, "unext-s", "1").succeeded();
+    let (data, checkpoint) = (job.path("data"), job.path("unext-s/last"));
     let train = ["train", "reward", "--data", &data, "--init", &checkpoint, "--out", &checkpoint];
     let set = ["--set", "network_width=4", "--set", "validate_lines=[32]"];
-    kscout(&[&train[..], &set].concat()).refused(&["unext-s/last", "choose another --out"]);
+    job.run(&[&train[..], &set].concat()).refused(&["unext-s/last", "choose another --out"]);
 }
 
 #[test]
 fn a_head_that_has_not_learned_is_not_exported() {
-    let bench = Bench::new();
-    let (data, out, blob) = (bench.path("data"), bench.path("alone"), bench.path("x.kscout"));
+    let job = phantoms();
+    let (data, out, blob) = (job.path("data"), job.path("alone"), job.path("x.kscout"));
     let train = ["train", "reward", "--data", &data, "--out", &out];
     let set =
         ["network=unetpp", "network_width=2", "deep_supervision=false", "steps=1", "batch=2", "validate_lines=[8]"];
-    kscout(&train.into_iter().chain(set.iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()).succeeded();
+    job.run(&train.into_iter().chain(set.iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()).succeeded();
     let export = ["export", "--reward", &out, "--data", &data, "--out", &blob];
-    kscout(&[&export[..], &["--prune", "2"]].concat()).refused(&["--prune 2", "deep_supervision"]);
-    kscout(&[&export[..], &["--prune", "4"]].concat()).succeeded();
+    job.run(&[&export[..], &["--prune", "2"]].concat()).refused(&["--prune 2", "deep_supervision"]);
+    job.run(&[&export[..], &["--prune", "4"]].concat()).succeeded();
 }
 
 #[test]
 fn a_file_that_was_made_of_another_network_is_not_verified() {
-    let bench = Bench::new();
-    bench.train("unetpp", "1").succeeded();
-    bench.through_int8("unetpp", &["--prune", "2"]);
-    let (data, reward, blob) = (bench.path("data"), bench.path("unetpp"), bench.path("unetpp--prune2.kscout"));
-    kscout(&["verify", &blob, "--reward", &reward, "--data", &data]).refused(&["--reward", "--prune"]);
+    let job = phantoms();
+    train(&job, "unetpp", "1").succeeded();
+    through_int8(&job, "unetpp", &["--prune", "2"]);
+    let (data, reward, blob) = (job.path("data"), job.path("unetpp"), job.path("unetpp--prune2.kscout"));
+    job.run(&["verify", &blob, "--reward", &reward, "--data", &data]).refused(&["--reward", "--prune"]);
 }
 
 #[test]
 fn a_network_that_is_not_known_is_refused_with_those_that_are() {
-    let bench = Bench::new();
-    bench.train("unet3", "1").refused(&["unet3", "unet-bilinear", "network"]);
+    let job = phantoms();
+    train(&job, "unet3", "1").refused(&["unet3", "unet-bilinear", "network"]);
 }
 
 #[test]
 fn bench_gives_the_times_of_a_segmentation_and_of_each_operator() {
-    let bench = Bench::new();
-    bench.train("unext-s", "1").succeeded();
-    bench.through_int8("unext-s", &[]);
+    let job = phantoms();
+    train(&job, "unext-s", "1").succeeded();
+    through_int8(&job, "unext-s", &[]);
     for threads in ["1", "2"] {
-        let arguments = ["bench", &bench.path("unext-s.kscout"), "--runs", "3", "--threads", threads, "--json"];
-        let times: Value = serde_json::from_str(&kscout(&arguments).succeeded()).unwrap();
+        let arguments = ["bench", &job.path("unext-s.kscout"), "--runs", "3", "--threads", threads, "--json"];
+        let times: Value = serde_json::from_str(&job.run(&arguments).succeeded()).unwrap();
         assert!(times["decision"].is_null(), "there is no policy: {times}");
         assert_eq!(times["graphs"][0]["graph"], "segmenter", "{times}");
         assert_eq!(times["graphs"][0]["operators"][0]["operator"], "Conv2d", "{times}");
@@ -198,5 +178,5 @@ fn bench_gives_the_times_of_a_segmentation_and_of_each_operator() {
             assert!(time["portable_ms"].as_f64().unwrap() > 0.0, "{time}");
         }
     }
-    kscout(&["bench", &bench.path("unext-s.kscout"), "--threads", "0"]).refused(&["--threads", "1..=256"]);
+    job.run(&["bench", &job.path("unext-s.kscout"), "--threads", "0"]).refused(&["--threads", "1..=256"]);
 }
