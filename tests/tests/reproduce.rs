@@ -31,14 +31,18 @@ fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], fil
             let row = |row: &&Vec<&str>| row.len() == columns && row[0] == *budget && row[place].ends_with(method);
             rows.iter().filter(row).count()
         };
-        for method in [":centre-out", ":by-position", ":learned-mask"] {
+        for method in [":centre-out", ":by-position", ":learned-mask", ":partial-fourier"] {
             assert_eq!(
                 [of(8, 3, method), of(5, 2, method)],
                 [3, 3],
                 "{method} at {budget} lines, three seeds: {table}"
             );
         }
-        assert_eq!([of(8, 3, ":allocation-oracle"), of(5, 3, ":allocation-oracle")], [3, 9], "{budget} lines: {table}");
+        assert_eq!(
+            [of(8, 3, ":allocation-oracle"), of(5, 3, ":allocation-oracle")],
+            [3, 12],
+            "{budget} lines: {table}"
+        );
     }
     assert!(!table.contains("NaN"), "{table}");
     let report = fs::read_to_string(path("out/eval-policy-1/report.md")).unwrap();

@@ -104,8 +104,15 @@ fn a_slice_policy_goes_all_the_way() {
     let compare = ["compare", &ours, "--with", &theirs, "--out", &table, "--plot", &plot, "--trade", &trade];
     let compared = job.run(&compare).succeeded();
     let rows = |name: &str| compared.lines().filter(|row| row.contains(name)).count();
-    assert_eq!(rows("eval:centre-out"), 4, "one a budget in each table: {compared}");
-    assert_eq!(rows("eval:policy"), 4, "{compared}");
+    assert_eq!(
+        rows("eval:centre-out"),
+        1 + 4,
+        "one in the table of Dice, one a budget in each other table: {compared}"
+    );
+    assert_eq!(rows("eval:policy"), 1 + 4, "{compared}");
+    let dice: Vec<String> = [5, 7].map(|budget| format!("{:.4}", job.mean_dice("eval", "policy", budget))).into();
+    let first: Vec<&str> = compared.lines().nth(2).unwrap().split_whitespace().collect();
+    assert!(first[0].ends_with("eval:policy") && first[1..] == dice, "Dice at 5 and 7 lines, {dice:?}: {compared}");
     let ssim = mean_ssim(&job.path("eval/results.csv"), "policy", "7");
     let row = compared.lines().rev().find(|row| row.trim().starts_with("7 ") && row.contains("eval:policy")).unwrap();
     assert!(row.contains(&format!("{ssim:.4}")), "{ssim} is not in {row}");

@@ -55,6 +55,7 @@ impl CompareArgs {
         let (firsts, seconds) = all.split_at(self.first.len());
         let mut tables = Vec::new();
         if !seconds.is_empty() {
+            tables.push(dice_by_lines(&all));
             tables.push(differences(firsts, seconds)?);
         }
         if let Some(ceiling) = &self.ceiling {
@@ -89,6 +90,18 @@ impl CompareArgs {
             None => ways(firsts, &from, &read::read(&[ceiling])?[0]),
         }
     }
+}
+
+/// Mean Dice of every method, a column a number of lines.
+fn dice_by_lines(all: &[Read]) -> Table {
+    let budgets: BTreeSet<usize> = all.iter().flat_map(|read| read.scores.keys().copied()).collect();
+    let head = budgets.iter().map(|lines| (format!("{lines} lines"), Align::Right));
+    let mut table = Table::new(std::iter::once(("Dice".to_owned(), Align::Left)).chain(head));
+    for read in all {
+        let dice = |lines| read.scores.get(lines).map_or(String::new(), |found| format!("{:.4}", found.dice.mean));
+        table.push(std::iter::once(read.name.clone()).chain(budgets.iter().map(dice)));
+    }
+    table
 }
 
 /// Each of `firsts` against each of `seconds`, at the budgets that both have.

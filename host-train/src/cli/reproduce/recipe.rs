@@ -150,7 +150,9 @@ impl<'a> Recipe<'a> {
         steps.extend(self.tuned("policy", "first", ""));
         steps.push(self.policy("slices-position", "tuned-position", "--set updates=0 --set warm_steps=0"));
         steps.push(self.evaluated("centre", "tuned-centre", "--baselines centre-out,allocation-oracle"));
-        steps.push(self.evaluated("mask", "tuned-mask", "--baselines learned-mask --mask OUT/mask.json"));
+        // A learned mask is much like partial Fourier, so that one segmenter serves both.
+        let fixed = "--baselines learned-mask,partial-fourier --mask OUT/mask.json";
+        steps.push(self.evaluated("mask", "tuned-mask", fixed));
         let positions = "--baselines by-position --positions OUT/slices-position/positions.json";
         steps.push(self.evaluated("position", "tuned-position", positions));
         for seed in SEEDS {
@@ -259,7 +261,8 @@ impl<'a> Recipe<'a> {
     fn compared(&self) -> Step {
         let seeds: String = SEEDS.map(|seed| format!(" OUT/eval-policy-{seed}:policy")).concat();
         let with = "--with OUT/eval-centre:centre-out --with OUT/eval-position:by-position \
-                    --with OUT/eval-mask:learned-mask --with OUT/eval-centre:allocation-oracle \
+                    --with OUT/eval-mask:learned-mask --with OUT/eval-mask:partial-fourier \
+                    --with OUT/eval-centre:allocation-oracle \
                     --ceiling OUT/eval-centre:allocation-oracle";
         self.step("compare", &format!("compare{seeds} {with} --out OUT/compare.md --plot OUT/compare.png"))
     }
