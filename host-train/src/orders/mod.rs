@@ -158,9 +158,10 @@ impl LineOrder for Planned {
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let of = |measured: &Measured<'_>| {
-            let (id, seed) = (measured.slice.id.clone(), measured.seed);
-            let unknown = || OrderError::NotPlanned { name: self.name, slice: measured.slice.id.clone() };
-            first(self.name, self.orders.get(&(id, seed)).ok_or_else(unknown)?, budget)
+            let key = (measured.slice.id.clone(), measured.seed);
+            let planned = self.orders.get(&key);
+            let unknown = || OrderError::NotPlanned { name: self.name, slice: key.0.clone() };
+            first(self.name, planned.ok_or_else(unknown)?, budget)
         };
         volume.slices.iter().map(of).collect()
     }
