@@ -92,6 +92,16 @@ fn embedded() -> Result<String> {
     };
     let (blob, scan) = (absolute("KSCOUT_BLOB", &blob)?, absolute("KSCOUT_SCAN", &scan)?);
     let arena = arena_bytes(&blob, &scan)?;
+    let ram = ram_kib()? as usize * 1024;
+    if arena > ram {
+        return Err(format!(
+            "KSCOUT_SCAN {}: the scan needs {arena} bytes of arena, and there are {} KiB of RAM for it and the stack; give it a \
+             smaller budget or model, or more memory with KSCOUT_RAM_KIB (the emulated boards have 4096)",
+            scan.display(),
+            ram / 1024
+        )
+        .into());
+    }
     Ok(format!(
         "/// Bytes that the scan asks for.\npub const ARENA_BYTES: usize = {arena};\n\
          static BLOB: &Aligned<[u8]> = &Aligned(*include_bytes!({blob:?}));\n\

@@ -43,6 +43,19 @@ pub fn run<S: AsRef<OsStr>>(exe: &str, args: impl IntoIterator<Item = S>) -> Ran
 /// # Panics
 /// If it cannot be started; where `KSCOUT_FIRMWARE` is `required`, also instead of an error.
 pub fn run_script(script: &str, arguments: &[&str], target: &Path) -> Result<Output, String> {
+    run_script_with(script, arguments, target, &[])
+}
+
+/// [`run_script`] with these variables in its environment.
+///
+/// # Errors
+/// As of [`run_script`].
+pub fn run_script_with(
+    script: &str,
+    arguments: &[&str],
+    target: &Path,
+    variables: &[(&str, &str)],
+) -> Result<Output, String> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script);
@@ -50,6 +63,7 @@ pub fn run_script(script: &str, arguments: &[&str], target: &Path) -> Result<Out
         .arg(script)
         .args(arguments)
         .env("CARGO_TARGET_DIR", target)
+        .envs(variables.iter().copied())
         .output()
         .expect("bash runs the script");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -12,7 +12,7 @@ use kscout::export::{Observation, quantised};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::kernels::{Layout, Native};
 use kscout_core::model::GraphKind;
-use kscout_tests::run_script;
+use kscout_tests::run_script_with;
 use kscout_tests::small_model::{HostScan, Random, SIDE, header, policy, random_blob};
 use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
 
@@ -155,6 +155,20 @@ fn a_scan_with_another_digest_fails() {
 }
 
 #[test]
+fn a_scan_that_needs_more_memory_than_there_is_says_how_much() {
+    let blob = random_volume_blob(Layout::Portable);
+    let [model, volume] = HostVolumeScan::new(&blob, Native::default(), 0.0).write(&temporary(), "large", &blob);
+    let Some(output) = run_with(&["selftest", &model, &volume], &[("KSCOUT_RAM_KIB", "16")]) else {
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{errors}");
+    for expected in [&volume, "bytes of arena", "16 KiB of RAM", "KSCOUT_RAM_KIB"] {
+        assert!(errors.contains(expected), "expected {expected:?} in\n{errors}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
     for (arguments, reason) in [
         (&["selftest", "no.kscout", "no.kscan"][..], "no model at no.kscout"),
@@ -180,7 +194,12 @@ fn no_panic_can_be_reached_from_the_scan_loop() {
 
 /// Runs `run.sh`; `None` if this machine lacks what it needs.
 fn run(arguments: &[&str]) -> Option<Output> {
-    match run_script("firmware-demo/run.sh", arguments, &temporary().join("target")) {
+    run_with(arguments, &[])
+}
+
+/// [`run`] with these variables in the environment.
+fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Option<Output> {
+    match run_script_with("firmware-demo/run.sh", arguments, &temporary().join("target"), variables) {
         Ok(output) => Some(output),
         Err(reason) => {
             eprintln!("skipped: {reason}");
