@@ -1,6 +1,6 @@
 //! `kscout train mask` and `kscout eval --baselines`, through the binary, on a small phantom.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn export(job: &Job) -> String {
 /// Evaluates three baselines at six lines into `folder`, on the exported segmenter.
 fn eval_into(job: &Job, folder: &str, options: &[&str]) -> Ran {
     let [data, model, out] = ["data", "base.kscout", folder].map(|name| job.path(name));
-    let usual = ["eval", "--model", &model, "--data", &data, "--out", &out, "--budgets", "6", "--panels", "1"];
+    let usual = ["eval", "--model", &model, "--data", &data, "--out", &out, "--budgets", "6", "--panels", "2"];
     job.run(&[&usual[..], &["--baselines", "centre-out,random,one-step-oracle"], options].concat())
 }
 
@@ -158,6 +158,8 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
     let share = 100.0 * (centre.1 - random.1) / (oracle.1 - random.1);
     let last = compared.lines().last().unwrap();
     assert!(last.contains(&format!(" {share:.0} % [")), "{share} % is missing: {last}");
+    let dice = compared.lines().find(|row| row.contains(":one-step-oracle ")).unwrap();
+    assert!(dice.ends_with(&format!(" {:.4}", oracle.1)), "the ceiling is in the table of Dice: {dice}");
     let wrong_way = ["compare", &centre.0, "--with", &oracle.0, "--ceiling", &random.0];
     assert!(job.run(&wrong_way).succeeded().trim_end().ends_with(" -"), "no share of a way down");
     job.run(&[&compare[..], &["--ceiling", &random.0]].concat()).refused(&["--ceiling", "only --with"]);
@@ -192,18 +194,37 @@ fn one_evaluation_of_two_draws_is_two_evaluations() {
     for file in ["acdc/one-step-oracle_6.csv", "acdc/full_64.csv"] {
         assert_eq!(read(&both, file), read(&folders[0], file), "{file} is of the first draw");
     }
-    let panels = |folder: &String| {
+    let panels = |folder: &str| -> BTreeMap<String, Vec<u8>> {
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with("panel_")).collect::<Vec<_>>()
+        let panels = names.filter(|name| name.starts_with("panel_"));
+        panels.map(|name| (name.clone(), fs::read(format!("{folder}/{name}")).unwrap())).collect()
     };
-    assert_eq!((panels(&both), panels(&both).len()), (panels(&folders[0]), 1), "a panel of the first draw");
+    assert!(panels(&both).len() == 2 && panels(&both) == panels(&folders[0]), "panels are of the first draw");
     assert!(read(&both, "report.md").contains("2 volumes in 2 draws of phase and noise"));
 
     let [alone, pooled] = [both.clone(), folders.join(",")].map(|folders| format!("{folders}:centre-out"));
     let compared = job.run(&["compare", &alone, "--with", &pooled]).succeeded();
     assert!(compared.contains("+0.0000 [+0.0000, +0.0000]"), "{compared}");
-    let overlapping = format!("{both},{}:random", folders[1]);
-    job.run(&["compare", &overlapping, "--with", &pooled]).refused(&["the same numbers", "--seed"]);
+    let uneven = format!("{both},{}:random", folders[1]);
+    job.run(&["compare", &uneven, "--with", &pooled]).refused(&["--draws 1", "--draws 2", "use the same for both"]);
+    eval_into(&job, "next", &["--draws", "2", "--seed", "2"]).succeeded();
+    let overlapping = format!("{both},{}:random", job.path("next"));
+    job.run(&["compare", &overlapping, "--with", &pooled]).refused(&["with seed 2: the same numbers as", "--seed 9"]);
+    let one = format!("{}:centre-out", folders[0]);
+    let noted = job.run(&["compare", &alone, "--with", &one]);
+    assert!(noted.stderr.contains("a mean of 2 draws of phase and noise, "), "{}", noted.stderr);
+
+    // Evaluations of before do not say their seed.
+    for folder in &folders {
+        let rows = read(folder, "results.csv");
+        let column = rows.lines().next().unwrap().split(',').position(|name| name == "seed").unwrap();
+        let without = |row: &str| {
+            let cells = row.split(',').enumerate().filter(|(place, _)| *place != column);
+            cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",") + "\n"
+        };
+        fs::write(format!("{folder}/results.csv"), rows.lines().map(without).collect::<String>()).unwrap();
+    }
+    assert_eq!(job.run(&["compare", &alone, "--with", &pooled]).succeeded(), compared, "they can still be read");
     eval_into(&job, "none", &["--draws", "0"]).refused(&["--draws 0"]);
     eval_into(&job, "none", &["--draws", "2", "--protocol", "igs"]).refused(&["--draws", "igs", "no phase or noise"]);
 }

@@ -99,6 +99,20 @@ fn a_slice_policy_goes_all_the_way() {
     let dice = |method| job.mean_dice("eval", method, 7);
     assert!(dice("allocation-oracle") > dice("centre-out"), "who knows the truth does better");
 
+    expect_comparisons(&job);
+
+    let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out];
+    let by_position = ["--baselines", "by-position", "--positions", &positions];
+    job.run(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
+
+    let stopped = job.run(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
+    assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
+    job.run(&["compare", &format!("{out}:policy"), "--stops"]).refused(&["--stops", "ended after", "--least-gain"]);
+}
+
+/// `kscout compare` of the evaluation at 5 and 7 lines in the folder `eval`: tables, pictures, refusals.
+fn expect_comparisons(job: &Job) {
+    let out = job.path("eval");
     let [ours, theirs] = ["policy", "centre-out"].map(|method| format!("{out}:{method}"));
     let [table, plot, trade] = ["compare.md", "compare.png", "trade.png"].map(|name| job.path(name));
     let compare = ["compare", &ours, "--with", &theirs, "--out", &table, "--plot", &plot, "--trade", &trade];
@@ -128,14 +142,6 @@ fn a_slice_policy_goes_all_the_way() {
     let first: Vec<&str> = stops.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!((first[0], &first[3..]), ("5", &["5.0", "0", "%"][..]), "nowhere to stop before the fewest: {stops}");
     job.run(&["compare", &ours]).refused(&["--with"]);
-
-    let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out];
-    let by_position = ["--baselines", "by-position", "--positions", &positions];
-    job.run(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
-
-    let stopped = job.run(&[&usual[..], &["--baselines", "centre-out", "--least-gain", "1000"]].concat()).succeeded();
-    assert!(stopped.contains("Lines that the policy measured, a slice: 2.00 of 5, 2.00 of 7"), "{stopped}");
-    job.run(&["compare", &ours, "--stops"]).refused(&["--stops", "ended after", "--least-gain"]);
 }
 
 #[test]

@@ -67,7 +67,8 @@ pub struct EvalArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Measure every volume N times, with phase and noise of seeds SEED, SEED + 1 and on: one draw says little of a difference
-    /// of a few thousandths. Tables and intervals are of all, panels and acdc/ of the first
+    /// of a few thousandths. Tables and intervals are of all, panels and acdc/ of the first.
+    /// Takes memory for the k-space of all
     #[arg(long, value_name = "N", default_value_t = 1)]
     draws: usize,
     #[command(flatten)]
@@ -107,9 +108,9 @@ impl EvalArgs {
             return Err("--draws 0: expected at least 1".into());
         }
         if self.draws > 1 && !self.protocol.is_random() {
+            let (draws, protocol) = (self.draws, self.protocol);
             return Err(format!(
-                "--draws: the {} protocol has no phase or noise, so all would be alike",
-                self.protocol
+                "--draws {draws}: the {protocol} protocol has no phase or noise to draw anew; leave --draws out"
             )
             .into());
         }
@@ -150,7 +151,11 @@ impl EvalArgs {
         };
         if is_classifier(reward)? {
             if self.draws > 1 {
-                return Err("--draws: for segmenters, and --reward is a classifier".into());
+                let draws = self.draws;
+                return Err(format!(
+                    "--draws {draws}: --reward is a classifier, which is evaluated once; leave --draws out"
+                )
+                .into());
             }
             if let Some(name) = self.baselines.asks_segmenter() {
                 return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());

@@ -59,7 +59,7 @@ pub struct Task<'a> {
     pub segmenter: &'a dyn Segment,
     /// What is scanned: all volumes in the first draw of phase and noise, then in the next.
     pub volumes: &'a [MeasuredVolume<'a>],
-    /// How many draws.
+    /// How many draws, at least 1.
     pub draws: usize,
     /// The policy, if any, and the patterns.
     pub methods: &'a [Method<'a>],
@@ -174,12 +174,16 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
 }
 
 fn outcome(task: &Task<'_>, method: Method<'_>, budget: usize, name: &'static str) -> Result<Outcome, ReportError> {
-    let mut scans = scan_volumes(task.model, task.segmenter, task.volumes, method, budget)?;
-    let scores = score(task.volumes, &scans)?;
-    for scan in scans[task.first_draw().len()..].iter_mut().flatten() {
-        (scan.levels, scan.classes) = (Vec::new(), Vec::new());
+    let mut outcome = Outcome { method: name, budget, scans: Vec::new(), scores: Vec::new() };
+    for draw in task.volumes.chunks(task.first_draw().len().max(1)) {
+        let mut scans = scan_volumes(task.model, task.segmenter, draw, method, budget)?;
+        outcome.scores.extend(score(draw, &scans)?);
+        if !outcome.scans.is_empty() {
+            scans.iter_mut().flatten().for_each(|scan| (scan.levels, scan.classes) = Default::default());
+        }
+        outcome.scans.extend(scans);
     }
-    Ok(Outcome { method: name, budget, scans, scores })
+    Ok(outcome)
 }
 
 fn samples<'a>(task: &Task<'a>, outcome: &Outcome) -> Vec<Sample<&'a str>> {

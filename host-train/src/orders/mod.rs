@@ -195,6 +195,13 @@ mod tests {
             planned.orders(&volumes[0], 13).unwrap_err().to_string(),
             "random orders 12 lines, 13 were asked for"
         );
+        let draws: Vec<_> =
+            [1, 2].iter().flat_map(|&seed| measure(&data, Split::Train, &Protocol::scanner(), seed)).collect();
+        let planned = Planned::new(&Pattern::Random, &draws, 4, &ProgressBar::hidden()).unwrap();
+        for volume in &draws {
+            let [found, expected] = [&planned as &dyn LineOrder, &Pattern::Random].map(|order| order.orders(volume, 4));
+            assert_eq!(found.unwrap(), expected.unwrap(), "seed {}", volume.seed);
+        }
         let other = Planned::new(&Pattern::Random, &volumes[..1], 4, &ProgressBar::hidden()).unwrap();
         let error = other.orders(&volumes[1], 4).unwrap_err().to_string();
         assert!(error.starts_with("random was not worked out for slice patient001/"), "{error}");

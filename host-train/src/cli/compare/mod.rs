@@ -19,7 +19,7 @@ use read::{Evaluated, Read, Volumes};
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes, with another --seed each or of files that were trained anew: the chance of phase, noise and training counts less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes, with other seeds or of files that were trained anew, and an evaluation with --draws N is as many: the chance of phase, noise and training counts less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
@@ -51,44 +51,40 @@ pub struct CompareArgs {
 impl CompareArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
-        let all = read::read(&self.first.iter().chain(&self.with).collect::<Vec<_>>())?;
+        let mut named: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
+        let compared = named.len();
+        named.extend(self.ceiling.as_ref().filter(|ceiling| !named.contains(ceiling)));
+        let read = read::read(&named)?;
+        let all = &read[..compared];
         let (firsts, seconds) = all.split_at(self.first.len());
         let mut tables = Vec::new();
         if !seconds.is_empty() {
-            tables.push(dice_by_lines(&all));
+            tables.push(dice_by_lines(&read));
             tables.push(differences(firsts, seconds)?);
         }
-        if let Some(ceiling) = &self.ceiling {
-            tables.push(self.ways_to(ceiling, firsts, seconds)?);
+        if let Some(to) = named.iter().position(|name| Some(*name) == self.ceiling.as_ref()) {
+            let from: Vec<&Read> =
+                (firsts.len()..compared).filter(|&with| with != to).map(|with| &read[with]).collect();
+            if from.is_empty() {
+                return Err("--ceiling: is the only --with; give one more, where the way begins".into());
+            }
+            tables.push(ways(firsts, &from, &read[to])?);
         }
         if let Some(path) = &self.plot {
-            save(path, &dice_plot(&all))?;
+            save(path, &dice_plot(all))?;
         }
         if let Some(path) = &self.trade {
-            let shared = common(&all)?;
-            tables.push(both_scores(&all, &shared));
-            save(path, &traded(&all, &shared))?;
+            let shared = common(all)?;
+            tables.push(both_scores(all, &shared));
+            save(path, &traded(all, &shared))?;
         }
         if self.stops {
-            tables.push(earliest(&all)?);
+            tables.push(earliest(all)?);
         }
         let text: Vec<String> = tables.iter().map(Table::to_text).collect();
         print!("{}", text.join("\n"));
         let markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
         self.out.as_deref().map_or(Ok(()), |path| write(path, &markdown.join("\n")))
-    }
-
-    /// How far `firsts` go from each of `seconds`, which are what `--with` names, to `ceiling`, which may be one of them.
-    fn ways_to(&self, ceiling: &Evaluated, firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
-        let (same, from): (Vec<_>, Vec<_>) = seconds.iter().zip(&self.with).partition(|(_, with)| *with == ceiling);
-        if from.is_empty() {
-            return Err("--ceiling: is the only --with; give one more, where the way begins".into());
-        }
-        let from: Vec<&Read> = from.into_iter().map(|(read, _)| read).collect();
-        match same.first() {
-            Some((read, _)) => ways(firsts, &from, read),
-            None => ways(firsts, &from, &read::read(&[ceiling])?[0]),
-        }
     }
 }
 
@@ -115,6 +111,10 @@ fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
     let mut any = false;
     for second in seconds {
         for first in firsts {
+            if first.draws != second.draws {
+                let (first, second, [own, other]) = (&first.name, &second.name, [first.draws, second.draws]);
+                eprintln!("note: {first} is a mean of {own} draws of phase and noise, {second} of {other}");
+            }
             for (lines, own) in &first.scores {
                 let Some(other) = second.scores.get(lines) else { continue };
                 table.push(difference(*lines, (first, own), (second, other))?);

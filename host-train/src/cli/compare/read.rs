@@ -1,6 +1,7 @@
 //! Evaluations as `kscout eval` left them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -110,33 +111,40 @@ impl Evaluated {
         self.dirs[0].components().count()
     }
 
-    /// What the evaluations say of the method, which must be of the same volumes, images and budgets, but not the same numbers.
-    fn all_rows(&self) -> Result<Vec<Row>, Failure> {
-        let mut parts: Vec<(&Path, Vec<Row>)> = Vec::new();
-        for dir in &self.dirs {
-            parts.extend(draws(self.rows(dir)?).into_iter().map(|rows| (dir.as_path(), rows)));
-        }
-        let what = |rows: &[Row]| -> BTreeSet<_> {
-            let of =
-                |row: &Row| (row.lines_per_slice, row.patient.clone(), row.phase.clone(), row.reconstruction.clone());
-            rows.iter().map(of).collect()
-        };
-        let of_first = what(&parts[0].1);
-        for (place, (dir, rows)) in parts.iter().enumerate() {
-            let dir = dir.display();
-            if what(rows) != of_first {
-                let first = self.dirs[0].display();
+    /// What the evaluations say of the method, a draw of phase and noise each: of the same volumes, images and budgets, but not
+    /// the same numbers.
+    fn draws(&self) -> Result<Vec<Draw<'_>>, Failure> {
+        let mut draws: Vec<Draw<'_>> = Vec::new();
+        let first = self.dirs[0].display();
+        for (folder, dir) in self.dirs.iter().enumerate() {
+            draws.extend(Draw::each((folder, dir), self.rows(dir)?));
+            let count = |folder: usize| draws.iter().filter(|draw| draw.folder == folder).count();
+            let [own, others] = [count(folder), count(0)];
+            if own != others {
+                let dir = dir.display();
                 return Err(format!(
-                    "{dir}: other volumes, numbers of lines or images than {first}; evaluate both alike, with another --seed each"
+                    "{dir}: evaluated with --draws {own}, and {first} with --draws {others}; use the same for both"
                 )
                 .into());
             }
-            if let Some((same, _)) = parts[..place].iter().find(|(_, earlier)| earlier == rows) {
-                let same = same.display();
-                return Err(format!("{dir}: the same numbers as {same}; evaluate with another --seed each").into());
+        }
+        let of_first = draws[0].what();
+        for (place, draw) in draws.iter().enumerate() {
+            if draw.what() != of_first {
+                return Err(format!(
+                    "{draw}: other volumes, numbers of lines or images than {first}; evaluate both alike, with other seeds"
+                )
+                .into());
+            }
+            let same = draws[..place].iter().find(|earlier| earlier.folder != draw.folder && earlier.rows == draw.rows);
+            if let Some(same) = same {
+                return Err(format!(
+                    "{draw}: the same numbers as {same}; evaluate with seeds that do not meet, such as --seed 9 after --draws 8"
+                )
+                .into());
             }
         }
-        Ok(parts.into_iter().flat_map(|(_, rows)| rows).collect())
+        Ok(draws)
     }
 
     /// What the evaluation in `dir` says of the method.
@@ -152,25 +160,52 @@ impl Evaluated {
         Ok(rows)
     }
 
-    fn scores(&self) -> Result<Scores, Failure> {
-        let rows = self.all_rows()?;
+    /// Volumes by budget, and the number of draws.
+    fn scores(&self) -> Result<(Scores, usize), Failure> {
+        let draws = self.draws()?;
         let mut budgets: BTreeMap<usize, Vec<(&Row, f64)>> = BTreeMap::new();
-        for row in &rows {
+        for row in draws.iter().flat_map(|draw| &draw.rows) {
             let Some(dice) = row.mean_dice() else { continue };
             budgets.entry(row.lines_per_slice).or_default().push((row, dice));
         }
         let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
-        scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()).into())
+        let scores = scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()))?;
+        Ok((scores, draws.len()))
     }
 }
 
-/// The rows of each draw of phase and noise, without its seed: what differs is in the numbers, or it is no other draw.
-fn draws(rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let mut draws: BTreeMap<Option<u64>, Vec<Row>> = BTreeMap::new();
-    for mut row in rows {
-        draws.entry(row.seed.take()).or_default().push(row);
+/// What an evaluation says of a method, with phase and noise of one seed.
+struct Draw<'a> {
+    /// Which of the folders, and its path.
+    folder: usize,
+    dir: &'a Path,
+    /// Evaluations of before do not say.
+    seed: Option<u64>,
+    /// Without the seed: other seeds do not make the same numbers others.
+    rows: Vec<Row>,
+}
+
+impl<'a> Draw<'a> {
+    /// Each of an evaluation.
+    fn each((folder, dir): (usize, &'a Path), rows: Vec<Row>) -> impl Iterator<Item = Self> {
+        let mut draws: BTreeMap<Option<u64>, Vec<Row>> = BTreeMap::new();
+        for mut row in rows {
+            draws.entry(row.seed.take()).or_default().push(row);
+        }
+        draws.into_iter().map(move |(seed, rows)| Self { folder, dir, seed, rows })
     }
-    draws.into_values().collect()
+
+    /// What was evaluated: volumes, numbers of lines, images.
+    fn what(&self) -> BTreeSet<(usize, &str, &str, &str)> {
+        self.rows.iter().map(|row| (row.lines_per_slice, &*row.patient, &*row.phase, &*row.reconstruction)).collect()
+    }
+}
+
+impl fmt::Display for Draw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seed = self.seed.map_or(String::new(), |seed| format!(" with seed {seed}"));
+        write!(f, "{}{seed}", self.dir.display())
+    }
 }
 
 /// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that
@@ -201,6 +236,8 @@ pub struct Read {
     pub short: String,
     /// The scores.
     pub scores: Scores,
+    /// Draws of phase and noise in all evaluations together.
+    pub draws: usize,
 }
 
 /// Reads the evaluations of `methods`.
@@ -209,7 +246,8 @@ pub struct Read {
 /// In words: a method that is given twice, or whose evaluations cannot be read or do not go together.
 pub fn read(methods: &[&Evaluated]) -> Result<Vec<Read>, Failure> {
     let one = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
-        Ok(Read { name: method.name(), short, scores: method.scores()? })
+        let (scores, draws) = method.scores()?;
+        Ok(Read { name: method.name(), short, scores, draws })
     };
     methods.iter().zip(short_names(methods)?).map(one).collect()
 }
