@@ -31,8 +31,9 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-link-search={}", out.display());
-    fs::write(out.join("memory.x"), Board::of_core()?.memory_map(ram_kib()?))?;
-    fs::write(out.join("embedded.rs"), embedded()?)?;
+    let ram_kib = ram_kib()?;
+    fs::write(out.join("memory.x"), Board::of_core()?.memory_map(ram_kib))?;
+    fs::write(out.join("embedded.rs"), embedded(ram_kib)?)?;
     Ok(())
 }
 
@@ -86,8 +87,8 @@ impl Board {
     }
 }
 
-/// Source of the constants that `src/bin/selftest/embedded.rs` includes.
-fn embedded() -> Result<String> {
+/// Source of the constants that `src/bin/selftest/embedded.rs` includes. Refuses a scan that needs more than `ram_kib`.
+fn embedded(ram_kib: u32) -> Result<String> {
     let (Some(blob), Some(scan)) = (input("KSCOUT_BLOB"), input("KSCOUT_SCAN")) else {
         return Ok("compile_error!(\"set KSCOUT_BLOB and KSCOUT_SCAN to an exported model and a captured scan, \
                    or use run.sh selftest BLOB SCAN\");\n"
@@ -95,10 +96,9 @@ fn embedded() -> Result<String> {
     };
     let (blob, scan) = (absolute("KSCOUT_BLOB", &blob)?, absolute("KSCOUT_SCAN", &scan)?);
     let arena = arena_bytes(&blob, &scan)?;
-    let ram = ram_kib()?;
-    if arena + STACK_BYTES > ram as usize * 1024 {
+    if arena + STACK_BYTES > ram_kib as usize * 1024 {
         return Err(format!(
-            "KSCOUT_SCAN {}: the scan needs {arena} bytes of arena and {STACK_BYTES} of stack, and there are {ram} KiB of RAM; take \
+            "KSCOUT_SCAN {}: the scan needs {arena} bytes of arena and {STACK_BYTES} of stack, and there are {ram_kib} KiB of RAM; take \
              a smaller model, or a smaller budget if it is of a volume, or set KSCOUT_RAM_KIB (the emulated boards have 4096)",
             scan.display(),
         )

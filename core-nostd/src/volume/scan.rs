@@ -20,7 +20,7 @@ pub const MOST_SLICES: usize = 32;
 pub const FIRST_LINES: usize = 2;
 
 /// The most opinions that a slice policy gives. They are added up, so that many opinions in int8 tell more apart than one.
-pub const MOST_OPINIONS: usize = 16;
+pub const MOST_OPINIONS: usize = 64;
 
 /// Unit of the gains that the slice policy's logits are logarithms of: this part of the Dice of an average slice.
 pub const GAIN_UNIT: f32 = 0.01;

@@ -108,11 +108,9 @@ impl EvalArgs {
             return Err("--draws 0: expected at least 1".into());
         }
         if self.draws > 1 && !self.protocol.is_random() {
-            let (draws, protocol) = (self.draws, self.protocol);
-            return Err(format!(
-                "--draws {draws}: the {protocol} protocol has no phase or noise to draw anew; leave --draws out"
-            )
-            .into());
+            let Self { draws, protocol, .. } = &self;
+            let why = format!("the {protocol} protocol has no phase or noise to draw anew");
+            return Err(format!("--draws {draws}: {why}; leave --draws out").into());
         }
         self.baselines.check(data.width(), self.most_lines())?;
         match &self.model {
@@ -151,11 +149,8 @@ impl EvalArgs {
         };
         if is_classifier(reward)? {
             if self.draws > 1 {
-                let draws = self.draws;
-                return Err(format!(
-                    "--draws {draws}: --reward is a classifier, which is evaluated once; leave --draws out"
-                )
-                .into());
+                let why = "--reward is a classifier, which is evaluated once";
+                return Err(format!("--draws {}: {why}; leave --draws out", self.draws).into());
             }
             if let Some(name) = self.baselines.asks_segmenter() {
                 return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());

@@ -12,7 +12,7 @@ use super::export::expect_size;
 use crate::data::Dataset;
 use crate::export::{BlobFile, segmenter_in_memory};
 use crate::mri::Protocol;
-use crate::orders::learn::{Learning, Origin};
+use crate::orders::learn::{Change, Learning, Origin};
 use crate::orders::mask_file::Provenance;
 use crate::orders::{Judge, LearnedMask, Score};
 use crate::progress;
@@ -45,6 +45,10 @@ pub struct MaskArgs {
     /// Select among the N lines nearest to the centre, for speed; without it among all
     #[arg(long, value_name = "N")]
     candidates: Option<usize>,
+    /// Then move single lines to other places of the order while the mean score over all numbers of lines grows: forward
+    /// selection takes what is best for the next line alone
+    #[arg(long)]
+    reorder: bool,
     /// What is made as large as can be: `dice` (mean 3-D Dice of the volumes), `soft-dice` (the same of probabilities) or
     /// `cross-entropy`
     #[arg(long, default_value_t = Score::Dice)]
@@ -78,14 +82,20 @@ impl MaskArgs {
             volumes: self.volumes,
             nearest: self.candidates.unwrap_or(data.width()),
             budget: self.budget,
+            reorder: self.reorder,
         };
         let command = std::env::args().collect::<Vec<_>>().join(" ");
         let bar = progress::bar(self.budget as u64, 0, "lines");
-        let say = |mask: &LearnedMask| {
-            bar.set_position(mask.lines.len() as u64);
-            if let (Some(line), Some(score)) = (mask.lines.last(), mask.scores.last()) {
-                bar.suspend(|| println!("{:3} lines: {line:3} joins, {} {score:.4}", mask.lines.len(), self.score));
-            }
+        let say = |change: Change, mask: &LearnedMask| {
+            let (many, score) = (mask.lines.len(), self.score);
+            bar.set_position(many as u64);
+            let mean = mask.scores.iter().sum::<f64>() / many.max(1) as f64;
+            bar.suspend(|| match (change, mask.lines.last(), mask.scores.last()) {
+                (Change::Joined, Some(line), Some(last)) => {
+                    println!("{many:3} lines: {line:3} joins, {score} {last:.4}")
+                }
+                _ => println!("{many:3} lines in a better order, mean {score} {mean:.5}: {:?}", mask.lines),
+            });
         };
         let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
         let mask = learning.run(origin, &self.out, self.resume, say)?;

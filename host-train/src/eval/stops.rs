@@ -1,5 +1,6 @@
 //! How early scans could end at no loss of Dice, if it were known beforehand what every line brings: the most that any rule for
-//! ending a volume's scan can save.
+//! ending a volume's scan can save ([`fewest_lines`]). Such foresight knows the chances of a single scan too. What a rule could save
+//! that knows each heart, but not the phase and noise to come, is less ([`fewest_lines_of_hearts`]).
 
 use super::stats;
 
@@ -14,6 +15,11 @@ struct Stop {
 
 /// Bisections of what a line is worth.
 const BISECTIONS: usize = 60;
+/// What a line is said to be worth where that cannot be found by bisection: from a price at which it is as good as free to one that
+/// no line is worth, in steps of a twentieth.
+const LEAST_PRICE: f64 = 1e-9;
+const PRICE_STEP: f64 = 1.05;
+const PRICES: std::ops::Range<i32> = 0..425;
 
 /// Mean lines a slice below which no choice of where each volume's scan ends keeps the mean Dice that all lines give. `curves`
 /// has a row a volume, its Dice at each of the ascending `budgets`; there is at least one of each.
@@ -34,17 +40,49 @@ pub fn fewest_lines(budgets: &[usize], curves: &[Vec<f64>]) -> f64 {
     lost.lines + share * (kept.lines - lost.lines)
 }
 
+/// Mean lines a slice with which scans keep the mean Dice that all lines give, if each ends where it is best, at one price of a line
+/// for all, for the *other* draws of phase and noise of the same heart. `hearts` has a row a volume, of a curve a draw, as in
+/// [`fewest_lines`]; `None` where a volume has fewer than two draws.
+///
+/// Unlike that bound it can come out at all lines: an end that was best in other draws need not be in this one.
+pub fn fewest_lines_of_hearts(budgets: &[usize], hearts: &[Vec<Vec<f64>>]) -> Option<f64> {
+    let mut own = Vec::new();
+    let mut known = Vec::new();
+    for draws in hearts {
+        let others = draws.len().checked_sub(1).filter(|&others| others > 0)? as f64;
+        let sums: Vec<f64> = (0..budgets.len()).map(|place| draws.iter().map(|curve| curve[place]).sum()).collect();
+        known.extend(draws.iter().map(|curve| sums.iter().zip(curve).map(|(sum, own)| (sum - own) / others).collect()));
+        own.extend(draws.iter().cloned());
+    }
+    let last = budgets.len() - 1;
+    let full = mean(own.iter().map(|curve| curve[last]));
+    let stop = |price: f64| Stop::of(budgets, &own, &ends(budgets, &known, price));
+    let stops = PRICES.map(|step| stop(LEAST_PRICE * PRICE_STEP.powi(step)));
+    let kept = stops.filter(|stop| stop.dice >= full).map(|stop| stop.lines);
+    Some(kept.fold(budgets[last] as f64, f64::min))
+}
+
+impl Stop {
+    /// Of scans that end at these places of `budgets`.
+    fn of(budgets: &[usize], curves: &[Vec<f64>], ends: &[usize]) -> Self {
+        Self {
+            lines: mean(ends.iter().map(|&end| budgets[end] as f64)),
+            dice: mean(ends.iter().zip(curves).map(|(&end, curve)| curve[end])),
+        }
+    }
+}
+
 fn at_price(budgets: &[usize], curves: &[Vec<f64>], price: f64) -> Stop {
+    Stop::of(budgets, curves, &ends(budgets, curves, price))
+}
+
+/// Where each curve less `price` a line is largest. Of places that are worth the same, the first: fewer lines.
+fn ends(budgets: &[usize], curves: &[Vec<f64>], price: f64) -> Vec<usize> {
     let net = |curve: &[f64], place: usize| curve[place] - price * budgets[place] as f64;
-    // Of places that are worth the same, the first: fewer lines.
-    let best = |curve: &[f64]| {
+    let best = |curve: &Vec<f64>| {
         (0..budgets.len()).fold(0, |best, place| if net(curve, place) > net(curve, best) { place } else { best })
     };
-    let ends: Vec<usize> = curves.iter().map(|curve| best(curve)).collect();
-    Stop {
-        lines: mean(ends.iter().map(|&end| budgets[end] as f64)),
-        dice: mean(ends.iter().zip(curves).map(|(&end, curve)| curve[end])),
-    }
+    curves.iter().map(best).collect()
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -67,6 +105,23 @@ mod tests {
         // Its last two lines cost the first volume .25, which the second may lose: 6 lines each.
         let curves = [vec![0.25, 0.75, 0.5], vec![0.25, 0.5, 0.75]];
         assert!((fewest_lines(&[4, 6, 8], &curves) - 6.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_holds_in_every_draw_is_saved_and_luck_is_not() {
+        // The first heart is done after 4 lines in all draws.
+        let steady = vec![vec![0.75, 0.75, 0.75]; 3];
+        let gains = vec![vec![0.25, 0.5, 0.75]; 3];
+        assert_eq!(fewest_lines_of_hearts(&[4, 6, 8], &[steady, gains]), Some(6.0));
+        // Each draw is done early by luck, and where it is lucky the other is not.
+        let lucky = vec![vec![0.75, 0.25, 0.7], vec![0.25, 0.75, 0.7]];
+        assert!(fewest_lines(&[4, 6, 8], &lucky) < 6.0);
+        assert_eq!(fewest_lines_of_hearts(&[4, 6, 8], &[lucky]), Some(8.0));
+    }
+
+    #[test]
+    fn one_draw_tells_nothing_of_another() {
+        assert_eq!(fewest_lines_of_hearts(&[4, 6], &[vec![vec![0.5, 0.75]; 2], vec![vec![0.5, 0.75]]]), None);
     }
 
     #[test]

@@ -21,9 +21,9 @@ use crate::net::{FloatGraph, Scout, SlicePolicy};
 /// -5), and int8 spends its steps on the others.
 const LEAST_OPINION: f32 = -6.0;
 
-/// How often the results of a slice policy's layers are read. The first layer's rounding costs the most decisions; the last
-/// layer is read as often as the core takes opinions.
-const READINGS: [usize; 3] = [2, 1, 4];
+/// How often the results of a slice policy's layers are read. Of nine policies the one that int8 changed most then chose 95.4 % of
+/// its slices as in real numbers at 16 lines (94.2 with 2, 1, 4), for 77,184 multiply-accumulates a slice (46,976).
+const READINGS: [usize; 3] = [2, 3, 16];
 const _: () = assert!(MEMBERS * READINGS[2] <= MOST_OPINIONS);
 
 /// Why networks could not be exported.

@@ -5,7 +5,7 @@
 //! candidates it ranks by the gradient of the loss; here a segmentation is cheap enough to try them all.
 
 use super::OrderError;
-use super::judge::{Judge, Tally};
+use super::judge::{Judge, Score, Tally};
 use super::tries::{Growing, candidates, tally_each};
 use crate::measure::Measured;
 
@@ -43,7 +43,10 @@ impl Forward<'_> {
         while lines.len() < self.budget {
             let left: Vec<u16> = candidates.iter().copied().filter(|line| !lines.contains(line)).collect();
             let tallies = tally_each(self.judge, &mut slices, &left);
-            let score = |line: usize| self.score(&tallies, &sizes, line);
+            let score = |line: usize| {
+                let with_line = tallies.iter().filter_map(|of_slice| of_slice[line]);
+                mean_score(self.judge.score(), with_line, &sizes)
+            };
             let Some((best, score)) = first_best((0..left.len()).map(score)) else { break };
             slices.iter_mut().for_each(|slice| slice.grow(left[best]));
             lines.push(left[best]);
@@ -51,14 +54,13 @@ impl Forward<'_> {
         }
         Ok(lines)
     }
+}
 
-    /// The mean over the pools of the score with a line.
-    fn score(&self, tallies: &[Vec<Option<Tally>>], sizes: &[usize], line: usize) -> f64 {
-        let mut slices = tallies.iter().filter_map(|of_slice| of_slice[line]);
-        let pooled = sizes.iter().map(|&size| slices.by_ref().take(size).sum::<Tally>());
-        let scores: Vec<f64> = pooled.filter_map(|tally| self.judge.score().of(&tally)).collect();
-        scores.iter().sum::<f64>() / scores.len().max(1) as f64
-    }
+/// The mean over pools of `sizes` slices of the score of each pool's tallies.
+pub(super) fn mean_score(score: Score, mut tallies: impl Iterator<Item = Tally>, sizes: &[usize]) -> f64 {
+    let pooled = sizes.iter().map(|&size| tallies.by_ref().take(size).sum::<Tally>());
+    let scores: Vec<f64> = pooled.filter_map(|tally| score.of(&tally)).collect();
+    scores.iter().sum::<f64>() / scores.len().max(1) as f64
 }
 
 /// The first of the largest scores, and its place.
@@ -69,8 +71,8 @@ pub(super) fn first_best(scores: impl Iterator<Item = f64>) -> Option<(usize, f6
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fixed;
     use super::super::threshold::{Threshold, phantoms};
-    use super::super::{Fixed, Score};
     use super::*;
     use crate::data::Split;
     use crate::eval::run::{Method, mean_dice, scan_volumes, score};

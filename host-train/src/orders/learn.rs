@@ -11,6 +11,7 @@ use super::OrderError;
 use super::forward::Forward;
 use super::judge::Judge;
 use super::mask_file::{LearnedMask, MaskFileError, Provenance};
+use super::reorder::Reordering;
 use crate::data::{Dataset, Split, Volume};
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
@@ -51,6 +52,17 @@ pub struct Learning<'a> {
     pub nearest: usize,
     /// Lines to learn.
     pub budget: usize,
+    /// Whether lines are moved within the order afterwards: see [`reorder`](mod@super::reorder).
+    pub reorder: bool,
+}
+
+/// What a mask was changed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Its last line joined.
+    Joined,
+    /// Lines were moved.
+    Reordered,
 }
 
 /// Where a mask comes from, for people who read its file, and for a run that goes on with it.
@@ -64,8 +76,8 @@ pub struct Origin<'a> {
 }
 
 impl Learning<'_> {
-    /// Learns the mask and writes it to `out` after every line, so that a run that was stopped goes on with `resume`. `each` is
-    /// told the number of slices and of lines so far, the line and its score.
+    /// Learns the mask and writes it to `out` after every line and every round of moves, so that a run that was stopped goes on
+    /// with `resume`. `each` is told what changed, and the mask after it.
     ///
     /// The score is the mean over whole training volumes, which is what evaluation reports: see [`judge`](super::judge).
     ///
@@ -76,7 +88,7 @@ impl Learning<'_> {
         origin: Origin<'_>,
         out: &Path,
         resume: bool,
-        mut each: impl FnMut(&LearnedMask),
+        mut each: impl FnMut(Change, &LearnedMask),
     ) -> Result<LearnedMask, LearnError> {
         let chosen = self.choose();
         if chosen.is_empty() {
@@ -93,6 +105,7 @@ impl Learning<'_> {
             seed: self.seed,
             score: self.judge.score(),
             nearest: self.nearest,
+            reordered: self.reorder,
             volumes: chosen.iter().map(Volume::name).collect(),
             slices: chosen.iter().map(|volume| volume.slices.len()).sum(),
         };
@@ -105,13 +118,23 @@ impl Learning<'_> {
         let mut written = Ok(());
         forward.select(&pools, |line, score| {
             mask.lines.push(line);
-            // Six digits are read back as they are written.
-            mask.scores.push((score * 1e6).round() / 1e6);
+            mask.scores.push(six_digits(score));
             if written.is_ok() {
                 written = mask.write(out);
             }
-            each(&mask);
+            each(Change::Joined, &mask);
         })?;
+        if self.reorder {
+            let mut lines = mask.lines.clone();
+            Reordering::new(self.judge, &pools).improve(&mut lines, |lines, scores| {
+                mask.lines = lines.to_vec();
+                mask.scores = scores.into_iter().map(six_digits).collect();
+                if written.is_ok() {
+                    written = mask.write(out);
+                }
+                each(Change::Reordered, &mask);
+            })?;
+        }
         written?;
         Ok(mask)
     }
@@ -126,6 +149,11 @@ impl Learning<'_> {
         volumes.retain(|_| place.next().is_some_and(|place| drawn.contains(&place)));
         volumes
     }
+}
+
+/// What is read back as it is written.
+fn six_digits(score: f64) -> f64 {
+    (score * 1e6).round() / 1e6
 }
 
 /// The mask to go on with: `new`, or what lies at `out`.
@@ -155,23 +183,58 @@ mod tests {
         let model = segmenter.model();
         let judge = Judge::new(&model, Score::Dice).unwrap();
         let folder = std::env::temp_dir().join(format!("kscout-learn-{}", std::process::id()));
-        let learn = |out: &str, budget, (seed, segmenter_crc), resume| {
+        let learn = |out: &str, (budget, reorder), (seed, segmenter_crc), resume| {
             let protocol = Protocol::scanner();
-            let learning = Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget };
+            let learning =
+                Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget, reorder };
             let path = format!("threshold {budget}");
             let origin = Origin { command: format!("learn {budget}"), segmenter: Path::new(&path), segmenter_crc };
-            learning.run(origin, &folder.join(out), resume, |_| ())
+            learning.run(origin, &folder.join(out), resume, |_, _| ())
         };
-        let whole = learn("whole", 5, (1, 7), false).unwrap();
+        let whole = learn("whole", (5, false), (1, 7), false).unwrap();
         assert_eq!(whole.provenance.volumes.len(), 3);
-        learn("parts", 2, (1, 7), false).unwrap();
-        let parts = learn("parts", 5, (1, 7), true).unwrap();
+        learn("parts", (2, false), (1, 7), false).unwrap();
+        let parts = learn("parts", (5, false), (1, 7), true).unwrap();
         assert_eq!((&parts.lines, &parts.scores), (&whole.lines, &whole.scores));
         assert_eq!(LearnedMask::read(&folder.join("parts")).unwrap(), parts);
-        assert!(matches!(learn("parts", 6, (1, 7), false), Err(LearnError::Exists(_))));
-        assert!(matches!(learn("parts", 6, (2, 7), true), Err(LearnError::Other(_))), "another seed");
-        assert!(matches!(learn("parts", 6, (1, 8), true), Err(LearnError::Other(_))), "another segmenter");
-        assert_eq!(learn("other", 1, (2, 7), true).unwrap().lines.len(), 1, "--resume without a file begins");
+        assert!(matches!(learn("parts", (6, false), (1, 7), false), Err(LearnError::Exists(_))));
+        assert!(matches!(learn("parts", (6, false), (2, 7), true), Err(LearnError::Other(_))), "another seed");
+        assert!(matches!(learn("parts", (6, false), (1, 8), true), Err(LearnError::Other(_))), "another segmenter");
+        assert!(matches!(learn("parts", (6, true), (1, 7), true), Err(LearnError::Other(_))), "another way");
+        assert_eq!(learn("other", (1, false), (2, 7), true).unwrap().lines.len(), 1, "--resume without a file begins");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_mask_that_was_stopped_among_its_moves_ends_in_the_same_order() {
+        let (segmenter, data) = (Threshold::new(64), phantoms(2));
+        let model = segmenter.model();
+        let judge = Judge::new(&model, Score::Dice).unwrap();
+        let folder = std::env::temp_dir().join(format!("kscout-reorder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let learn = |out: &str, reorder| {
+            let (protocol, out) = (Protocol::scanner(), folder.join(out));
+            let learning =
+                Learning { data: &data, judge: &judge, protocol, seed: 1, volumes: 2, nearest: 16, budget: 6, reorder };
+            let origin = Origin { command: "learn".into(), segmenter: Path::new("threshold"), segmenter_crc: 7 };
+            let mut told = Vec::new();
+            let mask = learning.run(origin, &out, true, |change, mask| told.push((change, mask.clone()))).unwrap();
+            assert_eq!(LearnedMask::read(&out).unwrap(), mask);
+            (mask, told)
+        };
+        let (forward, told) = learn("forward", false);
+        assert!(told.len() == 6 && told.iter().all(|(change, _)| *change == Change::Joined), "{told:?}");
+        // An order that moves can better.
+        let mut poor = forward;
+        poor.lines.reverse();
+        poor.provenance.reordered = true;
+        poor.write(&folder.join("whole")).unwrap();
+        let (whole, told) = learn("whole", true);
+        assert!(!told.is_empty() && told.iter().all(|(change, _)| *change == Change::Reordered), "{told:?}");
+        assert_ne!(whole.lines, poor.lines);
+        told[0].1.write(&folder.join("parts")).unwrap();
+        assert_eq!(learn("parts", true).0, whole);
+        assert_eq!(learn("parts", true), (whole, vec![]), "what is done is left alone");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

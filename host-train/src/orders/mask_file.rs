@@ -106,6 +106,9 @@ pub struct Provenance {
     pub score: Score,
     /// Lines were selected among so many nearest to the centre.
     pub nearest: usize,
+    /// Whether lines were moved within the order afterwards.
+    #[serde(default)]
+    pub reordered: bool,
     /// The training volumes, such as `patient001/ED`.
     pub volumes: Vec<String>,
     /// Their slices.
@@ -223,6 +226,7 @@ mod tests {
             seed: 7,
             score: Score::SoftDice,
             nearest: 48,
+            reordered: false,
             volumes: vec!["patient001/ED".into()],
             slices: 9,
         };
@@ -297,6 +301,7 @@ mod tests {
         assert!(!goes_on(&|other| other.segmenter_crc = Some(8)));
         assert!(!goes_on(&|other| other.data_crc = Some(8)));
         assert!(!goes_on(&|other| other.seed = 8));
+        assert!(!goes_on(&|other| other.reordered = true));
     }
 
     #[test]

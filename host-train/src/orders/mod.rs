@@ -3,8 +3,8 @@
 //! * [`LineOrder`]: lines of every slice of a volume. The core's patterns are such orders; so is one list of lines for all
 //!   ([`Fixed`]), and what was worked out ahead ([`Planned`]).
 //! * [`judge`](mod@judge): what a segmentation with some lines is worth. [`tries`](mod@tries): with each line more.
-//! * [`forward`](mod@forward): one mask for many slices, by greedy forward selection. [`learn`](mod@learn) runs it on training
-//!   volumes, [`mask_file`] keeps the result.
+//! * [`forward`](mod@forward): one mask for many slices, by greedy forward selection; [`reorder`](mod@reorder): its lines in a
+//!   better order. [`learn`](mod@learn) runs both on training volumes, [`mask_file`] keeps the result.
 //! * [`shared`]: lines of volumes whose slices share a budget.
 //! * [`neighbour`]: the mask of the most alike training slice. [`oracle`]: the best next line, the truth known.
 
@@ -14,6 +14,7 @@ pub mod learn;
 pub mod mask_file;
 pub mod neighbour;
 pub mod oracle;
+pub mod reorder;
 pub mod shared;
 #[cfg(test)]
 mod threshold;

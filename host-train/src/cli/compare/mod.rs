@@ -2,7 +2,7 @@
 
 mod read;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,7 +12,7 @@ use super::Failure;
 use crate::eval::canvas::write_png;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
-use crate::eval::stops::fewest_lines;
+use crate::eval::stops::{fewest_lines, fewest_lines_of_hearts};
 use crate::eval::table::{Align, Table};
 use read::{Evaluated, Read, Volumes};
 
@@ -43,7 +43,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
     /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
-    /// should end, at one of the numbers of lines that were evaluated; of evaluations without --least-gain
+    /// should end, at one of the numbers of lines that were evaluated; with several draws also if only that of the same volume's
+    /// other draws were known. Of evaluations without --least-gain
     #[arg(long)]
     stops: bool,
 }
@@ -218,7 +219,7 @@ fn both_scores(all: &[Read], budgets: &[usize]) -> Table {
 
 /// How early scans could end at no loss.
 fn earliest(all: &[Read]) -> Result<Table, Failure> {
-    let columns = ["lines", "method", "Dice", "fewest lines", "saved"];
+    let columns = ["lines", "method", "Dice", "fewest lines", "saved", "other draws known", "saved"];
     let align = |(place, title)| (String::from(title), if place == 1 { Align::Left } else { Align::Right });
     let mut table = Table::new(columns.into_iter().enumerate().map(align));
     for read in all {
@@ -229,15 +230,20 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
         }
         expect_whole_budgets(read)?;
         for (place, lines) in budgets.iter().enumerate() {
+            let budgets = &budgets[..=place];
             let curve = |volume: usize| volumes[..=place].iter().map(|scored| scored.samples[volume].value).collect();
-            let fewest = fewest_lines(&budgets[..=place], &(0..volumes[0].names.len()).map(curve).collect::<Vec<_>>());
-            table.push([
-                lines.to_string(),
-                read.name.clone(),
-                format!("{:.4}", read.scores[lines].dice.mean),
-                format!("{fewest:.1}"),
-                format!("{:.0} %", 100.0 * (1.0 - fewest / *lines as f64)),
-            ]);
+            let curves: Vec<Vec<f64>> = (0..volumes[0].names.len()).map(curve).collect();
+            let mut hearts: BTreeMap<&[String; 2], Vec<Vec<f64>>> = BTreeMap::new();
+            for (name, curve) in volumes[0].names.iter().zip(&curves) {
+                hearts.entry(name).or_default().push(curve.clone());
+            }
+            let hearts: Vec<_> = hearts.into_values().collect();
+            let saved = |fewest: f64| format!("{:.0} %", 100.0 * (1.0 - fewest / *lines as f64));
+            let both = |fewest: f64| [format!("{fewest:.1}"), saved(fewest)];
+            let row = [lines.to_string(), read.name.clone(), format!("{:.4}", read.scores[lines].dice.mean)];
+            let foreseen = both(fewest_lines(budgets, &curves));
+            let of_hearts = fewest_lines_of_hearts(budgets, &hearts).map_or_else(Default::default, both);
+            table.push(row.into_iter().chain(foreseen).chain(of_hearts));
         }
     }
     Ok(table)

@@ -118,8 +118,7 @@ impl Evaluated {
         let first = self.dirs[0].display();
         for (folder, dir) in self.dirs.iter().enumerate() {
             draws.extend(Draw::each((folder, dir), self.rows(dir)?));
-            let count = |folder: usize| draws.iter().filter(|draw| draw.folder == folder).count();
-            let [own, others] = [count(folder), count(0)];
+            let [own, others] = [folder, 0].map(|place| draws.iter().filter(|draw| draw.folder == place).count());
             if own != others {
                 let dir = dir.display();
                 return Err(format!(

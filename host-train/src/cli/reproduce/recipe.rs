@@ -87,9 +87,9 @@ impl<'a> Recipe<'a> {
                      --set masks.min_fraction=0.015 --set masks.favour_few=2.0 --set masks.centre=0.7",
             tune: "--config CONFIGS/tune.toml",
             mask: if choice.quick {
-                "--volumes 1 --candidates 24 --budget 24"
+                "--volumes 1 --candidates 24 --budget 24 --reorder"
             } else {
-                "--volumes 60 --candidates 64 --budget 24"
+                "--volumes 60 --candidates 64 --budget 24 --reorder"
             },
             given: "6,8,12,16",
             slices: "",
