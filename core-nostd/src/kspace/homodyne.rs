@@ -120,6 +120,30 @@ impl<'a> Homodyne<'a> {
         self.fill_in(kernels, image, filled);
         quantise_magnitude_with(kernels, filled, width, out)
     }
+
+    /// [`quantise`](Self::quantise) without memory for the reconstructed image, which takes the place of the image of paired lines:
+    /// for the last look, or until the lines are pushed again. `row` is scratch for W values.
+    ///
+    /// # Errors
+    /// [`ReconError`] if a length does not fit; nothing has changed.
+    pub fn quantise_last<K: Kernels + ?Sized>(
+        self,
+        kernels: &K,
+        image: &[Complex32],
+        row: &mut [Complex32],
+        out: &mut [i8],
+    ) -> Result<(), ReconError> {
+        let width = row.len();
+        if width == 0 {
+            return Err(ReconError::Width { width });
+        }
+        expect_length("the image of paired lines", self.paired.len(), image.len())?;
+        for (image, paired) in image.chunks(width).zip(self.paired.chunks_mut(width)) {
+            row.iter_mut().zip(&*paired).for_each(|(kept, pixel)| *kept = *pixel);
+            kernels.homodyne(image, row, self.weight, paired);
+        }
+        quantise_magnitude_with(kernels, self.paired, width, out)
+    }
 }
 
 /// Columns whose terms are summed side by side, so that vectors can.

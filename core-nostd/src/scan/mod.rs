@@ -28,6 +28,7 @@
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod memory;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -35,96 +36,18 @@ mod tests;
 use core::fmt;
 use core::ops::Range;
 
+use self::memory::{Memory, signed};
 use crate::Complex32;
-use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::fft::is_fft_length;
-use crate::kspace::{
-    Homodyne, LineSet, Reconstruction, Twiddles, grow_image_with, ifft_centred, quantise_magnitude_with,
-};
+use crate::kspace::{LineSet, Reconstruction};
 use crate::model::{Graph, Model, run};
 
 pub use error::ScanError;
+pub(crate) use memory::{Second, arena_bytes_of, arena_bytes_of_with};
+pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};
 pub(crate) use rules::{Fnv1a, share};
 pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
-
-/// Bytes of arena that a scan with `model` needs.
-pub fn arena_bytes(model: &Model<'_>) -> usize {
-    let graph_bytes = model.graphs().map(|graph| graph.arena_bytes()).max().unwrap_or(0);
-    arena_bytes_for(model.height(), model.width(), model.reconstruction(), graph_bytes)
-}
-
-/// Bytes of arena that a scan with `model` would have with these kernels: at least [`arena_bytes`]. With less the scan runs
-/// too, but some sets then leave convolutions to slower kernels.
-pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> usize {
-    let graph_bytes = model.graphs().map(|graph| graph.arena_bytes_with(kernels)).max().unwrap_or(0);
-    arena_bytes_for(model.height(), model.width(), model.reconstruction(), graph_bytes)
-}
-
-/// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
-/// Homodyne reconstruction takes an image more, and lends one from the graphs.
-///
-/// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
-pub const fn arena_bytes_for(height: usize, width: usize, reconstruction: Reconstruction, graph_bytes: usize) -> usize {
-    let pixels = height.saturating_mul(width);
-    // The image of paired lines and a line; and the reconstructed image, while nothing of the networks is held.
-    let (homodyne, lent) = if reconstruction.is_symmetric() {
-        let pixels = carved_bytes::<Complex32>(pixels);
-        (pixels.saturating_add(carved_bytes::<Complex32>(height)), pixels)
-    } else {
-        (0, 0)
-    };
-    let graph_bytes = if graph_bytes < lent { lent } else { graph_bytes };
-    carved_bytes::<Complex32>(pixels)
-        .saturating_add(carved_bytes::<Complex32>(height))
-        .saturating_add(carved_bytes::<Complex32>(width).saturating_mul(2))
-        .saturating_add(carved_bytes::<u8>(pixels).saturating_mul(2))
-        .saturating_add(carved_bytes::<u8>(width.saturating_add(STATE_EXTRAS)))
-        .saturating_add(carved_bytes::<u16>(width))
-        .saturating_add(homodyne)
-        .saturating_add(carved_bytes::<u8>(graph_bytes))
-}
-
-/// The caller's arena, cut up.
-struct Memory<'a> {
-    image: &'a mut [Complex32],
-    profile: &'a mut [Complex32],
-    twiddles: Twiddles<'a>,
-    ramp: &'a mut [Complex32],
-    homodyne: Option<Homodyne<'a>>,
-    quantised: &'a mut [i8],
-    classes: &'a mut [u8],
-    state: &'a mut [i8],
-    lines: &'a mut [u16],
-    graph: &'a mut [u8],
-}
-
-impl<'a> Memory<'a> {
-    fn carve(arena: &'a mut [u8], model: &Model<'_>) -> Result<Self, ScanError> {
-        let (height, width, reconstruction) = (model.height(), model.width(), model.reconstruction());
-        let (needed, got) = (arena_bytes(model), arena.len());
-        if got < needed {
-            return Err(ArenaError::TooSmall { needed, got }.into());
-        }
-        let mut carver = Carver::new(arena)?;
-        Ok(Self {
-            image: carver.take(height * width)?,
-            profile: carver.take(height)?,
-            twiddles: Twiddles::fill(carver.take(width)?).map_err(|_| ScanError::Size { height, width })?,
-            ramp: carver.take(width)?,
-            homodyne: if reconstruction.is_symmetric() {
-                Some(Homodyne::new(reconstruction, carver.take(height * width)?, carver.take(height)?))
-            } else {
-                None
-            },
-            quantised: carver.take(height * width)?,
-            classes: carver.take(height * width)?,
-            state: carver.take(width + STATE_EXTRAS)?,
-            lines: carver.take(width)?,
-            graph: carver.rest(),
-        })
-    }
-}
 
 /// What the arena of the graphs holds: where the output of the network lies that ran last.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,6 +71,8 @@ pub struct Scan<'m, 'a, K = Native> {
     mask: LineSet,
     budget: usize,
     image_is_current: bool,
+    /// The networks have used up the image of paired lines that they lent.
+    used_up: bool,
     held: Held,
     fault: Option<ScanError>,
 }
@@ -169,6 +94,17 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// # Errors
     /// As [`Scan::new`].
     pub fn with_kernels(model: &Model<'m>, arena: &'a mut [u8], kernels: K) -> Result<Self, ScanError> {
+        Self::carved(model, arena, kernels, Second::Kept)
+    }
+
+    /// [`with_kernels`](Self::with_kernels), with the image of paired lines in memory of its own or lent: then no line can be added
+    /// once the networks have run ([`can_grow`](Self::can_grow)), and there is nothing to [`reconstruct`](Self::reconstruct).
+    pub(crate) fn carved(
+        model: &Model<'m>,
+        arena: &'a mut [u8],
+        kernels: K,
+        second: Second,
+    ) -> Result<Self, ScanError> {
         let (height, width) = (model.height(), model.width());
         let size = ScanError::Size { height, width };
         if !is_fft_length(height) {
@@ -181,10 +117,11 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             class_count: model.classes(),
             reconstruction: model.reconstruction(),
             kernels,
-            memory: Memory::carve(arena, model)?,
+            memory: Memory::carve(arena, model, second)?,
             mask,
             budget: 0,
             image_is_current: false,
+            used_up: false,
             held: Held::Nothing,
             fault: None,
         };
@@ -207,12 +144,10 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     }
 
     fn forget(&mut self) {
-        self.memory.image.fill(Complex32::new(0.0, 0.0));
-        if let Some(homodyne) = &mut self.memory.homodyne {
-            homodyne.clear();
-        }
+        self.memory.clear();
         self.mask.clear();
         self.image_is_current = false;
+        self.used_up = false;
         self.held = Held::Nothing;
         self.fault = None;
     }
@@ -253,23 +188,11 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// [`NotFinite`](ScanError::NotFinite); the scan stays as it was.
     pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
         self.check_line(line, samples)?;
-        let memory = &mut self.memory;
-        let (height, width) = (memory.profile.len(), self.mask.width());
+        let (height, width) = (self.memory.profile.len(), self.mask.width());
         // The sizes were checked when the scan was made, so none of these can fail.
         let size = ScanError::Size { height, width };
-        for (value, sample) in memory.profile.iter_mut().zip(samples) {
-            *value = *sample;
-        }
-        ifft_centred(memory.profile).map_err(|_| size)?;
-        let (profile, twiddles) = (&*memory.profile, &memory.twiddles);
-        if let Some(homodyne) = &mut memory.homodyne {
-            let (image, measured) = (&*memory.image, &self.mask);
-            homodyne
-                .push_line(&self.kernels, image, measured, (line, profile), twiddles, memory.ramp)
-                .map_err(|_| size)?;
-        }
-        grow_image_with(&self.kernels, memory.image, profile, line, twiddles, memory.ramp).map_err(|_| size)?;
-        if let Some(slot) = memory.lines.get_mut(self.mask.len()) {
+        self.memory.grow(&self.kernels, &self.mask, (line, samples)).map_err(|_| size)?;
+        if let Some(slot) = self.memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
         }
         self.mask.insert(line).map_err(|_| size)?;
@@ -283,7 +206,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     fn check_line(&self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
         let (needed, got) = (self.memory.profile.len(), samples.len());
         let width = self.mask.width();
-        if self.budget == 0 {
+        if self.budget == 0 || self.used_up {
             return Err(ScanError::NotStarted);
         }
         if line >= width {
@@ -339,6 +262,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// The sum of the values that `graph` gives for `input`. What the networks have said of the scan is forgotten.
     pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i16, ScanError> {
         self.held = Held::Nothing;
+        self.used_up |= self.memory.lends();
         let output = run_graph(graph, &self.kernels, &[input], self.memory.graph)?;
         let values = signed(self.memory.graph, &output).iter().map(|&value| i16::from(value));
         Ok(values.fold(0, i16::saturating_add))
@@ -379,29 +303,27 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
     /// `out` holds. Zero-filled it is the [`complex_image`](Self::complex_image), else see [`Homodyne::fill_in`].
     pub fn reconstruct(&self, out: &mut [Complex32]) {
-        let image = &*self.memory.image;
-        match &self.memory.homodyne {
-            Some(homodyne) => homodyne.fill_in(&self.kernels, image, out),
-            None => out.iter_mut().zip(image).for_each(|(out, pixel)| *out = *pixel),
-        }
+        self.memory.reconstruct(&self.kernels, out);
     }
 
     fn refresh_image(&mut self) {
         if !self.image_is_current {
-            // The lengths were checked when the scan was made, so this cannot fail.
-            let memory = &mut self.memory;
-            let (image, width) = (&*memory.image, self.mask.width());
-            let _ = match &memory.homodyne {
-                Some(homodyne) => {
-                    // While the image is out of date nothing of the networks is held, so their arena is free.
-                    let room = memory.graph.get_mut(..size_of_val(image)).unwrap_or_default();
-                    let filled = bytemuck::try_cast_slice_mut(room).unwrap_or_default();
-                    homodyne.quantise(&self.kernels, (image, width), filled, memory.quantised)
-                }
-                None => quantise_magnitude_with(&self.kernels, image, width, memory.quantised),
-            };
+            // The lengths were checked when the scan was made, so this cannot fail. While the image is out of date nothing of the
+            // networks is held, so their memory is free.
+            let _ = self.memory.quantise(&self.kernels);
             self.image_is_current = true;
+            self.used_up = self.memory.lends();
         }
+    }
+
+    /// Whether a line can be added to the image: not if the networks have used up what they lent.
+    pub(crate) fn can_grow(&self) -> bool {
+        !self.used_up
+    }
+
+    /// Whether the networks can look at the image of all lines so far.
+    pub(crate) fn can_look(&self) -> bool {
+        self.image_is_current || !self.used_up
     }
 }
 
@@ -484,8 +406,4 @@ fn run_graph<K: Kernels>(
     let output = run(graph, kernels, inputs, arena)?;
     let at = (output.as_ptr() as usize).saturating_sub(start);
     Ok(at..at + output.len())
-}
-
-fn signed<'b>(bytes: &'b [u8], range: &Range<usize>) -> &'b [i8] {
-    bytemuck::try_cast_slice(bytes.get(range.clone()).unwrap_or_default()).unwrap_or_default()
 }

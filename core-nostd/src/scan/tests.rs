@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::fixture::{HEIGHT, Linear, WIDTH, blob, policy, segmenter};
 use super::*;
-use crate::arena::StaticArena;
+use crate::arena::{ArenaError, StaticArena};
 use crate::kernels::Reference;
 use crate::kspace::{Pattern, SplitMix64, fft_centred, quantise_magnitude};
 

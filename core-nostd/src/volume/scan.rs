@@ -11,7 +11,7 @@ use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::Pattern;
 use crate::model::{Graph, Model};
-use crate::scan::{Fnv1a, Scan, ScanError, arena_bytes, arena_bytes_with};
+use crate::scan::{Fnv1a, Scan, ScanError, Second, arena_bytes_of, arena_bytes_of_with};
 
 /// The most slices of a volume.
 pub const MOST_SLICES: usize = 32;
@@ -98,9 +98,10 @@ impl From<ArenaError> for VolumeError {
 }
 
 /// Bytes of arena that a scan of a volume of `slices` slices and `budget` lines needs: a slice's scan, and beside it the
-/// samples of all lines (8 bytes each) and the classes of all slices (2 bits a pixel).
+/// samples of all lines (8 bytes each) and the classes of all slices (2 bits a pixel). Homodyne reconstruction takes no image
+/// more here: the networks' memory lends it.
 pub fn volume_arena_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
-    kept_bytes(model, slices, budget).saturating_add(arena_bytes(model))
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of(model, Second::Lent))
 }
 
 /// [`volume_arena_bytes`] with what these kernels make use of.
@@ -110,7 +111,7 @@ pub fn volume_arena_bytes_with<K: Kernels + ?Sized>(
     budget: usize,
     kernels: &K,
 ) -> usize {
-    kept_bytes(model, slices, budget).saturating_add(arena_bytes_with(model, kernels))
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of_with(model, Second::Lent, kernels))
 }
 
 fn kept_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
@@ -147,7 +148,8 @@ fn filled<T: Clone, const N: usize>(count: usize, value: T) -> Vec<T, N> {
 /// The scan of a volume.
 ///
 /// One image is in memory at a time. Of the slices at rest their lines are kept, and the image is grown again from them when
-/// the slice is visited: one complex multiply-add a pixel and line.
+/// the slice is visited: one complex multiply-add a pixel and line. By conjugate symmetry up to 2.5 of them, and then an image takes
+/// no line once it has been segmented, so that a slice's next line always asks for its image to be grown again.
 pub struct VolumeScan<'m, 'a, K = Native> {
     scan: Scan<'m, 'a, K>,
     policy: Option<Graph<'m>>,
@@ -218,7 +220,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         let places = carver.take(budget * 2)?;
         let maps: &mut [u8] = carver.take(slices * map_bytes(model))?;
         maps.fill(0);
-        let scan = Scan::with_kernels(model, carver.rest(), kernels)?;
+        let scan = Scan::carved(model, carver.rest(), kernels, Second::Lent)?;
         Ok(Self {
             scan,
             policy: model.slice_policy(),
@@ -313,7 +315,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     /// # Errors
     /// [`VolumeError::Slice`], or why the slice could not be segmented.
     pub fn segment(&mut self, slice: usize) -> Result<&[u8], VolumeError> {
-        self.visit(slice)?;
+        if self.visited != Some(slice) || !self.scan.can_look() {
+            self.visit(slice)?;
+        }
         Ok(self.scan.segment()?)
     }
 
@@ -351,7 +355,8 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     }
 
     /// The scan of the slice that was visited last.
-    pub fn slice_scan(&self) -> &Scan<'m, 'a, K> {
+    #[cfg(test)]
+    pub(super) fn slice_scan(&self) -> &Scan<'m, 'a, K> {
         &self.scan
     }
 
@@ -360,14 +365,15 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         &self.logits
     }
 
-    /// Grows the image of a slice from its lines, unless it is in memory. [`push_line`](Self::push_line) and
-    /// [`segment`](Self::segment) begin with it; who calls it while the slice's next line is being measured has less to wait for.
+    /// Grows the image of a slice from its lines, unless it is in memory and can take another. [`push_line`](Self::push_line)
+    /// begins with it, and [`segment`](Self::segment) if need be; who calls it while the slice's next line is being measured has
+    /// less to wait for.
     ///
     /// # Errors
     /// [`VolumeError::Slice`], or why the image could not be grown.
     pub fn visit(&mut self, slice: usize) -> Result<(), VolumeError> {
         self.check_slice(slice)?;
-        if self.visited == Some(slice) {
+        if self.visited == Some(slice) && self.scan.can_grow() {
             return Ok(());
         }
         self.visited = None;

@@ -4,12 +4,12 @@ use super::scan::MOST_SLICES;
 use super::*;
 use crate::Complex32;
 use crate::arena::{ArenaError, StaticArena};
-use crate::kspace::{SplitMix64, fft_centred};
+use crate::kspace::{Pattern, SplitMix64, fft_centred};
 use crate::model::{Location, Model, Problem, Reconstruction};
 use crate::scan::fixture::{
     HEIGHT, VIEW_LINES, VIEW_LV_AREA, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
 };
-use crate::scan::{Scan, ScanError, digest};
+use crate::scan::{Scan, ScanError, arena_bytes, digest};
 
 const ROOM: usize = 160 * 1024;
 const SLICES: usize = 3;
@@ -40,12 +40,19 @@ fn model_bytes() -> Vec<u8> {
     blob(&[segmenter(), slice_policy()], Reconstruction::ZeroFilled)
 }
 
-/// Calls `test` with a scan of `budget` lines in an arena that holds rubbish.
+/// A model for each reconstruction, whose lines have measured mirrors and others.
+fn every_model() -> [Vec<u8>; 3] {
+    let order = Pattern::PartialFourier { centre_fraction: 0.5 }.lines(WIDTH, WIDTH, 0).unwrap();
+    Reconstruction::ALL.map(|reconstruction| ordered_blob(&[segmenter(), slice_policy()], reconstruction, &order))
+}
+
+/// Calls `test` with a scan of `budget` lines in an arena that holds rubbish, and not a byte too much.
 fn with_scan(bytes: &[u8], budget: usize, test: impl FnOnce(&mut VolumeScan<'_, '_>)) {
     let model = Model::new_checked(bytes).unwrap();
     let mut arena = StaticArena::<ROOM>::new();
     arena.as_mut_slice().fill(0xAA);
-    test(&mut VolumeScan::new(&model, arena.as_mut_slice(), SLICES, budget).unwrap());
+    let needed = volume_arena_bytes(&model, SLICES, budget);
+    test(&mut VolumeScan::new(&model, &mut arena.as_mut_slice()[..needed], SLICES, budget).unwrap());
 }
 
 /// Scans to the end; slices and lines in the order in which they came.
@@ -94,21 +101,23 @@ fn after_the_first_lines_the_largest_logit_decides() {
 
 #[test]
 fn a_slice_that_is_visited_again_is_as_if_it_had_been_scanned_alone() {
-    let bytes = model_bytes();
-    let model = Model::new_checked(&bytes).unwrap();
-    with_scan(&bytes, 18, |scan| {
-        let places = run(scan);
-        let mut arena = StaticArena::<ROOM>::new();
-        for (slice, lines) in volume().iter().enumerate() {
-            let mut alone = Scan::new(&model, arena.as_mut_slice()).unwrap();
-            alone.start(WIDTH).unwrap();
-            for &(_, line) in places.iter().filter(|(of, _)| *of == slice) {
-                alone.push_line(line, &lines[line]).unwrap();
+    for bytes in every_model() {
+        let model = Model::new_checked(&bytes).unwrap();
+        with_scan(&bytes, 18, |scan| {
+            let places = run(scan);
+            let mut arena = StaticArena::<ROOM>::new();
+            for (slice, lines) in volume().iter().enumerate() {
+                let mut alone = Scan::new(&model, arena.as_mut_slice()).unwrap();
+                alone.start(WIDTH).unwrap();
+                for &(_, line) in places.iter().filter(|(of, _)| *of == slice) {
+                    alone.push_line(line, &lines[line]).unwrap();
+                }
+                assert_eq!(scan.segment(slice).unwrap(), alone.segment().unwrap(), "slice {slice}");
+                assert_eq!(scan.slice_scan().digest(), alone.digest());
+                assert!(alone.lines().len() > 2, "more lines than are measured before anything is known");
             }
-            assert_eq!(scan.segment(slice).unwrap(), alone.segment().unwrap(), "slice {slice}");
-            assert_eq!(scan.slice_scan().digest(), alone.digest());
-        }
-    });
+        });
+    }
 }
 
 /// What [`VolumeScan::digest`] says that it is of, put together from a scan to its end.
@@ -149,22 +158,43 @@ fn the_digest_is_of_decisions_lines_and_what_came_of_them() {
 #[test]
 fn asking_twice_or_looking_at_slices_leaves_the_digest_as_it_is() {
     let volume = volume();
-    let digest = |asks: usize| {
+    let digest = |bytes: &[u8], asks: usize| {
         let mut digest = None;
-        with_scan(&model_bytes(), 14, |scan| {
+        with_scan(bytes, 14, |scan| {
             while let Some((slice, line)) = scan.propose().unwrap() {
                 for ask in 0..asks {
                     scan.segment(ask % SLICES).unwrap();
                     scan.visit((ask + 1) % SLICES).unwrap();
                     assert_eq!(scan.propose(), Ok(Some((slice, line))));
+                    scan.segment((ask + 1) % SLICES).unwrap();
                 }
+                scan.visit(slice).unwrap();
                 scan.push_line(slice, &volume[slice][line]).unwrap();
             }
             digest = Some(scan.digest().unwrap());
         });
         digest
     };
-    assert_eq!(digest(0), digest(4));
+    let digests = every_model().map(|bytes| {
+        let once = digest(&bytes, 0);
+        assert_eq!(once, digest(&bytes, 4));
+        once
+    });
+    assert!(digests[0] != digests[1] && digests[1] != digests[2], "symmetry counts");
+}
+
+#[test]
+fn symmetry_takes_a_line_more_memory_and_no_image() {
+    let [zero_filled, homodyne, half] = every_model().map(|bytes| {
+        let model = Model::new_checked(&bytes).unwrap();
+        (volume_arena_bytes(&model, SLICES, 14), arena_bytes(&model))
+    });
+    let image = size_of::<Complex32>() * HEIGHT * WIDTH;
+    assert_eq!(homodyne, half);
+    assert!(homodyne.1 >= zero_filled.1 + image, "a slice alone");
+    let graph = |bytes: &[u8]| Model::new_checked(bytes).unwrap().segmenter().unwrap().arena_bytes();
+    let lent = image.saturating_sub(graph(&every_model()[0]));
+    assert_eq!(homodyne.0, zero_filled.0 + lent + size_of::<Complex32>() * HEIGHT);
 }
 
 #[test]
