@@ -58,6 +58,19 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     let resumed = learn_mask(&job, &[&again[..], &["--resume"]].concat()).succeeded();
     assert!(resumed.contains("6 lines") && !resumed.contains("  4 lines: "), "only two lines are new: {resumed}");
     learn_mask(&job, &[&again[..], &["--resume", "--seed", "2"]].concat()).refused(&["mask.json", "another"]);
+    learn_mask(&job, &[&again[..], &["--resume", "--reorder"]].concat()).refused(&["mask.json", "another"]);
+    let moved = job.path("moved.json");
+    let reorder = ["--out", &moved, "--budget", "6", "--volumes", "3", "--candidates", "12", "--reorder", "--resume"];
+    learn_mask(&job, &reorder).succeeded();
+    let again = learn_mask(&job, &reorder).succeeded();
+    assert!(!again.contains("joins") && !again.contains("better order"), "nothing is left to do: {again}");
+    let [greedy, moved] = [&mask, &moved].map(|path| json(path));
+    assert_eq!([&greedy, &moved].map(|mask| mask["provenance"]["reordered"] == true), [false, true]);
+    let mean = |mask: &serde_json::Value| {
+        let scores: Vec<f64> = mask["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+        scores.iter().sum::<f64>() / scores.len() as f64
+    };
+    assert!(mean(&moved) >= mean(&greedy), "{moved} {greedy}");
 
     let told = json(&mask);
     let lines: Vec<u64> = told["lines"].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect();
@@ -191,6 +204,13 @@ fn one_evaluation_of_two_draws_is_two_evaluations() {
         let rows = |folder| read(folder, file).lines().map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(rows(&both), &rows(&folders[0]) | &rows(&folders[1]), "{file} has the rows of both");
     }
+    let stops = |folder: &str| {
+        let stops = job.run(&["compare", &format!("{folder}:centre-out"), "--stops"]).succeeded();
+        assert!(stops.lines().next().unwrap().contains("other draws known"), "{stops}");
+        stops.lines().nth(2).unwrap().split_whitespace().skip(3).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(stops(&both), "6.0 0 % 6.0 0 %", "no fewer lines were evaluated");
+    assert_eq!(stops(&folders[0]), "6.0 0 %", "one draw tells nothing of another");
     for file in ["acdc/one-step-oracle_6.csv", "acdc/full_64.csv"] {
         assert_eq!(read(&both, file), read(&folders[0], file), "{file} is of the first draw");
     }
