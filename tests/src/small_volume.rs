@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use kscout::export::blob_writer::{GraphSpec, TensorSpec, write_graphs};
+use kscout::export::blob_writer::{GraphSpec, HeaderSpec, TensorSpec, write_graphs};
 use kscout::segment::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
 use kscout_core::kernels::{Kernels, Layout, Shape};
-use kscout_core::model::{GraphKind, Model};
+use kscout_core::model::{GraphKind, Model, Reconstruction};
 use kscout_core::volume::{VIEW, VolumeScan, volume_arena_bytes_with};
 
 use crate::small_model::{Net, Random, SIDE, header, segmenter, write_files};
@@ -16,7 +16,7 @@ use crate::small_model::{Net, Random, SIDE, header, segmenter, write_files};
 pub const SLICES: usize = 4;
 /// Lines that the scan may measure, of all slices together.
 pub const BUDGET: usize = 24;
-/// A least gain with which the scan ends before its budget is spent.
+/// A least gain with which the scan ends before its budget is spent, with half-homodyne images.
 pub const EARLY: f32 = 0.00105;
 
 /// A scan of a volume on the host.
@@ -79,7 +79,7 @@ fn kspace(random: &mut Random, wide: f32) -> Vec<Complex32> {
 }
 
 /// The small segmenter with a slice policy, and an order of lines of its own. Whatever the layout, the scan is the same.
-pub fn random_volume_blob(layout: Layout) -> Vec<u8> {
+pub fn random_volume_blob(layout: Layout, reconstruction: Reconstruction) -> Vec<u8> {
     // The middle two lines, then every other one around them, then those between.
     let middle = SIDE as u16 / 2;
     let around = [0, 1].into_iter().flat_map(|odd| (middle / 2 + odd..3 * middle / 2).step_by(2));
@@ -88,7 +88,7 @@ pub fn random_volume_blob(layout: Layout) -> Vec<u8> {
     let random = &mut Random(1);
     let (segmenter, policy) = (segmenter(random), slice_policy(random));
     let graphs = [(GraphKind::Segmenter, &segmenter), (GraphKind::SlicePolicy, &policy)];
-    write_graphs(&header(layout), &graphs, &order).unwrap()
+    write_graphs(&HeaderSpec { reconstruction, ..header(layout) }, &graphs, &order).unwrap()
 }
 
 /// A slice policy of four opinions.
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_slices_get_lines_of_their_own_number_and_the_scan_can_stop_early() {
-        let blob = random_volume_blob(Layout::Portable);
+        let blob = random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled);
         let scan = HostVolumeScan::new(&blob, Portable, 0.0);
         let lines = scan.lines();
         assert_eq!(lines.iter().sum::<usize>(), BUDGET);
@@ -119,6 +119,7 @@ mod tests {
         let moves = scan.places.windows(2).filter(|pair| pair[0][0] != pair[1][0]).count();
         assert!(moves > SLICES + 2, "slices are visited again: {:?}", scan.places);
 
+        let blob = random_volume_blob(Layout::Portable, Reconstruction::HalfHomodyne);
         let stopped = HostVolumeScan::new(&blob, Portable, EARLY);
         assert!(SLICES * FIRST_LINES < stopped.places.len() && stopped.places.len() < BUDGET, "{:?}", stopped.places);
     }

@@ -11,7 +11,7 @@ use kscout::export::blob_writer::write_blob;
 use kscout::export::{Observation, quantised};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::kernels::{Layout, Native};
-use kscout_core::model::GraphKind;
+use kscout_core::model::{GraphKind, Reconstruction};
 use kscout_tests::run_script_with;
 use kscout_tests::small_model::{HostScan, Random, SIDE, header, policy, random_blob};
 use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
@@ -36,9 +36,16 @@ fn a_pruned_unetpp_on_the_emulated_microcontroller_has_the_hosts_digest() {
 
 #[test]
 fn a_scan_of_a_volume_on_every_emulated_microcontroller_has_the_hosts_digest() {
-    let blob = random_volume_blob(Layout::Portable);
+    for reconstruction in [Reconstruction::ZeroFilled, Reconstruction::HalfHomodyne] {
+        repeats_a_volume(reconstruction);
+    }
+}
+
+/// Every core repeats the scan of a volume with images made so.
+fn repeats_a_volume(reconstruction: Reconstruction) {
+    let blob = random_volume_blob(Layout::Portable, reconstruction);
     let host = HostVolumeScan::new(&blob, Native::default(), 0.0);
-    let [model, volume] = host.write(&temporary(), "volume", &blob);
+    let [model, volume] = host.write(&temporary(), reconstruction.name(), &blob);
     let chosen: Vec<String> = host.places.iter().map(|[slice, line]| format!("{slice}:{line}")).collect();
     let chosen = format!("slices:lines {}\n", chosen.join(" "));
     let stages = ["first lines", "decision", "a view", "a look", "image again", "line taken in", "step"];
@@ -54,7 +61,7 @@ fn a_scan_of_a_volume_on_every_emulated_microcontroller_has_the_hosts_digest() {
 
 #[test]
 fn a_scan_of_a_volume_stops_where_the_hosts_did() {
-    let blob = random_volume_blob(Layout::Portable);
+    let blob = random_volume_blob(Layout::Portable, Reconstruction::HalfHomodyne);
     let host = HostVolumeScan::new(&blob, Native::default(), EARLY);
     let [model, volume] = host.write(&temporary(), "early", &blob);
     passes(CORES[0], &model, &volume, host.digest);
@@ -62,7 +69,7 @@ fn a_scan_of_a_volume_stops_where_the_hosts_did() {
 
 #[test]
 fn a_scan_that_measures_other_lines_than_the_hosts_fails() {
-    let blob = random_volume_blob(Layout::Portable);
+    let blob = random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled);
     let mut host = HostVolumeScan::new(&blob, Native::default(), 0.0);
     // Another line of the slice that was measured last.
     host.places.last_mut().unwrap()[1] = 0;
@@ -156,7 +163,7 @@ fn a_scan_with_another_digest_fails() {
 
 #[test]
 fn a_scan_that_needs_more_memory_than_there_is_says_how_much() {
-    let blob = random_volume_blob(Layout::Portable);
+    let blob = random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled);
     let [model, volume] = HostVolumeScan::new(&blob, Native::default(), 0.0).write(&temporary(), "large", &blob);
     let Some(output) = run_with(&["selftest", &model, &volume], &[("KSCOUT_RAM_KIB", "16")]) else {
         return;

@@ -10,9 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use kscout_core::kernels::{Layout, Portable};
+use kscout_core::model::Reconstruction;
 use kscout_tests::run_script;
 use kscout_tests::small_model::{HostScan, random_blob};
 use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
+
+/// Images and least gains of the volumes that every target scans.
+const VOLUMES: [(Reconstruction, f32); 2] = [(Reconstruction::ZeroFilled, 0.0), (Reconstruction::HalfHomodyne, EARLY)];
 
 /// Prints a line past the test harness, which would show it only with `--nocapture`.
 macro_rules! say {
@@ -40,8 +44,8 @@ fn web_assembly_agrees_and_has_the_hosts_digest() {
     agrees_with_the_host("wasm32", "node", Layout::X86_64, &["portable"]);
 }
 
-/// The target runs these kernel sets, on weights in the portable layout and in another one: a slice, a volume, and a volume whose
-/// scan stops early.
+/// The target runs these kernel sets, on weights in the portable layout and in another one: a slice, a volume, and a volume of
+/// half-homodyne images whose scan stops early.
 fn agrees_with_the_host(target: &str, emulator: &str, other: Layout, sets: &[&str]) {
     let scans = scan_files(target, [Layout::Portable, other]);
     let files = scans.iter().flat_map(|(files, _)| files).map(String::as_str);
@@ -97,7 +101,7 @@ fn another_digest_is_seen_on_every_target() {
     let mut host = HostScan::new(&blob, Portable);
     host.digest ^= 1;
     let slice = host.write(&temporary("targets"), "other", &blob);
-    let blob = random_volume_blob(Layout::Portable);
+    let blob = random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled);
     let mut host = HostVolumeScan::new(&blob, Portable, 0.0);
     host.digest ^= 1;
     let volume = host.write(&temporary("targets"), "other-volume", &blob);
@@ -137,8 +141,9 @@ fn every_kernel_set_of_x86_64_has_one_digest() {
     use kscout_core::kernels::{Kernels, Level, X86};
 
     let digests = |layout, set: &dyn Kernels| {
-        let volume = random_volume_blob(layout);
-        let of_volume = [0.0, EARLY].map(|least_gain| HostVolumeScan::new(&volume, set, least_gain).digest);
+        let of_volume = VOLUMES.map(|(reconstruction, least_gain)| {
+            HostVolumeScan::new(&random_volume_blob(layout, reconstruction), set, least_gain).digest
+        });
         (HostScan::new(&random_blob(layout), set).digest, of_volume)
     };
     let expected = digests(Layout::Portable, &Portable);
@@ -161,7 +166,7 @@ fn every_kernel_set_of_x86_64_has_one_digest() {
 }
 
 /// Writes the small models in these layouts, each with its scans on the host: a slice in each layout, then a volume in each, then
-/// one whose scan stops early. Paths in the order of run.sh, and the digest.
+/// one of half-homodyne images whose scan stops early. Paths in the order of run.sh, and the digest.
 fn scan_files(name: &str, layouts: [Layout; 2]) -> Vec<([String; 2], u64)> {
     let folder = temporary("targets");
     let slices = layouts.map(|layout| {
@@ -169,11 +174,11 @@ fn scan_files(name: &str, layouts: [Layout; 2]) -> Vec<([String; 2], u64)> {
         let host = HostScan::new(&blob, Portable);
         (host.write(&folder, &format!("{name}-{}", layout.name()), &blob), host.digest)
     });
-    let [all, early] = [("volume", 0.0), ("early", EARLY)].map(|(kind, least_gain)| {
+    let [all, early] = VOLUMES.map(|(reconstruction, least_gain)| {
         layouts.map(|layout| {
-            let blob = random_volume_blob(layout);
+            let blob = random_volume_blob(layout, reconstruction);
             let host = HostVolumeScan::new(&blob, Portable, least_gain);
-            (host.write(&folder, &format!("{name}-{kind}-{}", layout.name()), &blob), host.digest)
+            (host.write(&folder, &format!("{name}-{reconstruction}-{}", layout.name()), &blob), host.digest)
         })
     });
     for [(_, a), (_, b)] in [&slices, &all, &early] {

@@ -6,7 +6,7 @@ use kscout::segment::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::VolumeCapture;
 use kscout_core::kernels::{Layout, Portable};
-use kscout_core::model::Model;
+use kscout_core::model::{Model, Reconstruction};
 use kscout_core::volume::{FIRST_LINES, VolumeScan, volume_arena_bytes};
 use kscout_tests::Ran;
 use kscout_tests::job::Job;
@@ -16,7 +16,7 @@ use kscout_tests::small_volume::{EARLY, random_volume_blob};
 /// Phantom data, a model with a slice policy and one without, in a folder of their own.
 fn job() -> Job {
     let job = Job::new(env!("CARGO_BIN_EXE_kscout-under-test"), 2, 4, SIDE);
-    fs::write(job.path("volume.kscout"), random_volume_blob(Layout::Portable)).unwrap();
+    fs::write(job.path("volume.kscout"), random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled)).unwrap();
     fs::write(job.path("slice.kscout"), random_blob(Layout::Portable)).unwrap();
     job
 }
@@ -62,7 +62,7 @@ fn a_scan_of_a_volume_can_be_repeated_from_its_capture() {
     let slices: Vec<String> = capture.places().map(|(slice, _)| slice.to_string()).collect();
     assert_eq!(said(&first, "slices"), slices.join(" "));
     assert_eq!(first.lines().filter(|line| line.starts_with("lines")).count(), capture.slices());
-    assert_eq!(repeated(&random_volume_blob(Layout::Portable), &capture), capture.digest());
+    assert_eq!(repeated(&random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled), &capture), capture.digest());
 
     let second = scan(&job, "volume.kscout", "patient001/ED", &options).succeeded();
     assert_eq!(first, second, "the same scan twice");
@@ -79,7 +79,7 @@ fn a_scan_that_stops_early_is_captured_as_it_was() {
     let bytes = fs::read(&file).unwrap();
     let capture = VolumeCapture::new_checked(&bytes).unwrap();
     assert_eq!(capture.places().len(), FIRST_LINES * capture.slices(), "so much is expected of no line");
-    assert_eq!(repeated(&random_volume_blob(Layout::Portable), &capture), capture.digest());
+    assert_eq!(repeated(&random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled), &capture), capture.digest());
 }
 
 #[test]

@@ -18,7 +18,8 @@
 //!
 //! # Cost
 //! Beside the image it takes memory for another, and one more line; and for a third while it is looked at, which a scan lends
-//! from the networks' arena. In multiples of `H * W` complex multiply-adds, a line
+//! from the networks' arena. Who can push the lines again does without the third ([`Homodyne::quantise_in_place`]), and a volume's
+//! scan without the second too, which the networks lend. In multiples of `H * W` complex multiply-adds, a line
 //! without a measured mirror costs 1, as in zero filling; DC 2; a line that completes a pair 4, for both lines join `S` and
 //! the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square root and two
 //! divisions a pixel more.
@@ -52,7 +53,8 @@ pub struct Homodyne<'a> {
 }
 
 impl<'a> Homodyne<'a> {
-    /// Takes over memory for an image, `[y][x]`, and for the H values of a line. [`clear`](Self::clear) comes next.
+    /// Takes over memory for an image, `[y][x]`, and for the H values of a line. [`clear`](Self::clear) comes next, unless the image is
+    /// one that has been grown before.
     pub fn new(reconstruction: Reconstruction, paired: &'a mut [Complex32], profile: &'a mut [Complex32]) -> Self {
         Self { paired, profile, weight: reconstruction.weight() }
     }
@@ -122,11 +124,11 @@ impl<'a> Homodyne<'a> {
     }
 
     /// [`quantise`](Self::quantise) without memory for the reconstructed image, which takes the place of the image of paired lines:
-    /// for the last look, or until the lines are pushed again. `row` is scratch for W values.
+    /// before another line, clear that and push all lines again. `row` is scratch for W values.
     ///
     /// # Errors
     /// [`ReconError`] if a length does not fit; nothing has changed.
-    pub fn quantise_last<K: Kernels + ?Sized>(
+    pub fn quantise_in_place<K: Kernels + ?Sized>(
         self,
         kernels: &K,
         image: &[Complex32],
@@ -138,6 +140,8 @@ impl<'a> Homodyne<'a> {
             return Err(ReconError::Width { width });
         }
         expect_length("the image of paired lines", self.paired.len(), image.len())?;
+        expect_length("the image", image.len(), image.len() - image.chunks_exact(width).remainder().len())?;
+        expect_length("the quantised image", out.len(), image.len())?;
         for (image, paired) in image.chunks(width).zip(self.paired.chunks_mut(width)) {
             row.iter_mut().zip(&*paired).for_each(|(kept, pixel)| *kept = *pixel);
             kernels.homodyne(image, row, self.weight, paired);
@@ -354,7 +358,34 @@ mod tests {
         assert_eq!(quantise(256, 16, 255, 256), length("the reconstructed image", 256, 255));
         assert_eq!(quantise(256, 0, 256, 256), ReconError::Width { width: 0 });
         assert_eq!(quantise(256, 16, 256, 255), length("the quantised image", 256, 255));
-        assert_eq!(paired, [ZERO; 256]);
+        paired.fill(Complex32::new(1.0, 2.0));
+        let mut in_place = |pixels: usize, width: usize, out: usize| {
+            let homodyne = Homodyne::new(Reconstruction::Homodyne, &mut paired, &mut spare);
+            let (image, mut row, mut levels) = (&image[..pixels], [ZERO; 17], [0; 256]);
+            homodyne.quantise_in_place(&kernels, image, &mut row[..width], &mut levels[..out]).unwrap_err()
+        };
+        assert_eq!(in_place(255, 16, 255), length("the image of paired lines", 255, 256));
+        assert_eq!(in_place(256, 0, 256), ReconError::Width { width: 0 });
+        assert_eq!(in_place(256, 17, 256), length("the image", 255, 256));
+        assert_eq!(in_place(256, 16, 255), length("the quantised image", 256, 255));
+        assert_eq!(paired, [Complex32::new(1.0, 2.0); 256], "as it was");
+    }
+
+    #[test]
+    fn in_place_the_quantised_image_is_the_same() {
+        let mut rng = SplitMix64::new(3);
+        let mut noise = || Complex32::new(rng.unit_f32() - 0.5, rng.unit_f32() - 0.5);
+        let (image, paired) = ([(); 12 * 20].map(|()| noise()), [(); 12 * 20].map(|()| noise()));
+        let (mut spare, mut row, mut filled) = ([ZERO; 12], [ZERO; 20], [ZERO; 12 * 20]);
+        for reconstruction in Reconstruction::ALL {
+            let (mut own, mut lent) = (paired, paired);
+            let [mut expected, mut found] = [[0; 12 * 20]; 2];
+            let homodyne = Homodyne::new(reconstruction, &mut own, &mut spare);
+            homodyne.quantise(&Native::default(), (&image, 20), &mut filled, &mut expected).unwrap();
+            let homodyne = Homodyne::new(reconstruction, &mut lent, &mut spare);
+            homodyne.quantise_in_place(&Native::default(), &image, &mut row, &mut found).unwrap();
+            assert_eq!(found, expected, "{reconstruction}");
+        }
     }
 
     proptest! {

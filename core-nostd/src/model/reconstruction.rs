@@ -45,7 +45,7 @@ impl Reconstruction {
         }
     }
 
-    /// Whether mirror images of lines count at all, for which a scan keeps a second image.
+    /// Whether mirror images of lines count at all, for which a scan grows a second image.
     pub const fn is_symmetric(self) -> bool {
         !matches!(self, Self::ZeroFilled)
     }

@@ -2,7 +2,7 @@
 //!
 //! Conjugate symmetry needs a second image, that of the paired lines. A scan of one slice has memory for it. A scan of a volume
 //! keeps the lines that it has measured, and can grow an image again; there the networks' memory *lends* the second image,
-//! which is lost as soon as the networks look at what came of it.
+//! which is used up when the image is quantised for them.
 
 use core::ops::Range;
 
@@ -19,24 +19,24 @@ use crate::model::Model;
 
 const ZERO: Complex32 = Complex32::new(0.0, 0.0);
 
-/// Where the image of paired lines lies.
+/// Where the image of paired lines lies, which conjugate symmetry needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Second {
+pub(crate) enum PairedImage {
     /// In memory of its own.
-    Kept,
+    Own,
     /// In that of the networks.
     Lent,
 }
 
 /// Bytes of arena that a scan with `model` needs.
 pub fn arena_bytes(model: &Model<'_>) -> usize {
-    arena_bytes_of(model, Second::Kept)
+    arena_bytes_of(model, PairedImage::Own)
 }
 
 /// Bytes of arena that a scan with `model` would have with these kernels: at least [`arena_bytes`]. With less the scan runs
 /// too, but some sets then leave convolutions to slower kernels.
 pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> usize {
-    arena_bytes_of_with(model, Second::Kept, kernels)
+    arena_bytes_of_with(model, PairedImage::Own, kernels)
 }
 
 /// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
@@ -44,32 +44,32 @@ pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> 
 ///
 /// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
 pub const fn arena_bytes_for(height: usize, width: usize, reconstruction: Reconstruction, graph_bytes: usize) -> usize {
-    bytes_for(height, width, (reconstruction, Second::Kept), graph_bytes)
+    bytes_for(height, width, (reconstruction, PairedImage::Own), graph_bytes)
 }
 
-pub(crate) fn arena_bytes_of(model: &Model<'_>, second: Second) -> usize {
+pub(crate) fn arena_bytes_of(model: &Model<'_>, paired: PairedImage) -> usize {
     let graph_bytes = model.graphs().map(|graph| graph.arena_bytes()).max().unwrap_or(0);
-    bytes_for(model.height(), model.width(), (model.reconstruction(), second), graph_bytes)
+    bytes_for(model.height(), model.width(), (model.reconstruction(), paired), graph_bytes)
 }
 
-pub(crate) fn arena_bytes_of_with<K: Kernels + ?Sized>(model: &Model<'_>, second: Second, kernels: &K) -> usize {
+pub(crate) fn arena_bytes_of_with<K: Kernels + ?Sized>(model: &Model<'_>, paired: PairedImage, kernels: &K) -> usize {
     let graph_bytes = model.graphs().map(|graph| graph.arena_bytes_with(kernels)).max().unwrap_or(0);
-    bytes_for(model.height(), model.width(), (model.reconstruction(), second), graph_bytes)
+    bytes_for(model.height(), model.width(), (model.reconstruction(), paired), graph_bytes)
 }
 
-const fn bytes_for(
+pub(super) const fn bytes_for(
     height: usize,
     width: usize,
-    (reconstruction, second): (Reconstruction, Second),
+    (reconstruction, paired): (Reconstruction, PairedImage),
     graph_bytes: usize,
 ) -> usize {
     let pixels = height.saturating_mul(width);
     let image = carved_bytes::<Complex32>(pixels);
     // The image of paired lines and a line; and one that the networks lend while nothing of them is held.
-    let (kept, mirror, lent) = match (reconstruction.is_symmetric(), second) {
+    let (own, mirror, lent) = match (reconstruction.is_symmetric(), paired) {
         (false, _) => (0, 0, 0),
-        (true, Second::Kept) => (image, carved_bytes::<Complex32>(height), image),
-        (true, Second::Lent) => (0, carved_bytes::<Complex32>(height), image),
+        (true, PairedImage::Own) => (image, carved_bytes::<Complex32>(height), image),
+        (true, PairedImage::Lent) => (0, carved_bytes::<Complex32>(height), image),
     };
     let graph_bytes = if graph_bytes < lent { lent } else { graph_bytes };
     image
@@ -78,7 +78,7 @@ const fn bytes_for(
         .saturating_add(carved_bytes::<u8>(pixels).saturating_mul(2))
         .saturating_add(carved_bytes::<u8>(width.saturating_add(STATE_EXTRAS)))
         .saturating_add(carved_bytes::<u16>(width))
-        .saturating_add(kept)
+        .saturating_add(own)
         .saturating_add(mirror)
         .saturating_add(carved_bytes::<u8>(graph_bytes))
 }
@@ -107,9 +107,9 @@ pub(super) struct Memory<'a> {
 }
 
 impl<'a> Memory<'a> {
-    pub fn carve(arena: &'a mut [u8], model: &Model<'_>, second: Second) -> Result<Self, ScanError> {
+    pub fn carve(arena: &'a mut [u8], model: &Model<'_>, paired: PairedImage) -> Result<Self, ScanError> {
         let (height, width, reconstruction) = (model.height(), model.width(), model.reconstruction());
-        let (needed, got) = (arena_bytes_of(model, second), arena.len());
+        let (needed, got) = (arena_bytes_of(model, paired), arena.len());
         if got < needed {
             return Err(ArenaError::TooSmall { needed, got }.into());
         }
@@ -121,7 +121,7 @@ impl<'a> Memory<'a> {
             ramp: carver.take(width)?,
             symmetry: if reconstruction.is_symmetric() {
                 let mirror = carver.take(height)?;
-                let paired = if second == Second::Kept { Some(carver.take(height * width)?) } else { None };
+                let paired = if paired == PairedImage::Own { Some(carver.take(height * width)?) } else { None };
                 Some(Symmetry { reconstruction, mirror, paired })
             } else {
                 None
@@ -134,7 +134,7 @@ impl<'a> Memory<'a> {
         })
     }
 
-    /// Whether the networks lend the image of paired lines: once they have run, no line can be added.
+    /// Whether the networks lend the image of paired lines: once they have run or the image has been quantised, no line can be added.
     pub fn lends(&self) -> bool {
         self.symmetry.as_ref().is_some_and(|symmetry| symmetry.paired.is_none())
     }
@@ -174,20 +174,23 @@ impl<'a> Memory<'a> {
         grow_image_with(kernels, self.image, profile, line, twiddles, self.ramp)
     }
 
-    /// Writes the quantised image. Nothing of the networks is held meanwhile; a lent image of paired lines is lost.
+    /// Writes the quantised image. Nothing of the networks is held meanwhile; a lent image of paired lines is used up.
     pub fn quantise<K: Kernels>(&mut self, kernels: &K) -> Result<(), ReconError> {
         let (image, width) = (&*self.image, self.twiddles.width());
         let Some(Symmetry { reconstruction, mirror, paired }) = &mut self.symmetry else {
             return quantise_magnitude_with(kernels, image, width, self.quantised);
         };
-        let lent = lent(self.graph, image.len());
+        let room = lent(self.graph, image.len());
         match paired {
             Some(paired) => {
-                Homodyne::new(*reconstruction, paired, mirror).quantise(kernels, (image, width), lent, self.quantised)
+                Homodyne::new(*reconstruction, paired, mirror).quantise(kernels, (image, width), room, self.quantised)
             }
-            None => {
-                Homodyne::new(*reconstruction, lent, mirror).quantise_last(kernels, image, self.ramp, self.quantised)
-            }
+            None => Homodyne::new(*reconstruction, room, mirror).quantise_in_place(
+                kernels,
+                image,
+                self.ramp,
+                self.quantised,
+            ),
         }
     }
 

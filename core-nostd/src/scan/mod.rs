@@ -44,7 +44,7 @@ use crate::kspace::{LineSet, Reconstruction};
 use crate::model::{Graph, Model, run};
 
 pub use error::ScanError;
-pub(crate) use memory::{Second, arena_bytes_of, arena_bytes_of_with};
+pub(crate) use memory::{PairedImage, arena_bytes_of, arena_bytes_of_with};
 pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};
 pub(crate) use rules::{Fnv1a, share};
 pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
@@ -71,7 +71,7 @@ pub struct Scan<'m, 'a, K = Native> {
     mask: LineSet,
     budget: usize,
     image_is_current: bool,
-    /// The networks have used up the image of paired lines that they lent.
+    /// The image of paired lines was lent by the networks, and is there no more: no line can be added.
     used_up: bool,
     held: Held,
     fault: Option<ScanError>,
@@ -94,16 +94,17 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// # Errors
     /// As [`Scan::new`].
     pub fn with_kernels(model: &Model<'m>, arena: &'a mut [u8], kernels: K) -> Result<Self, ScanError> {
-        Self::carved(model, arena, kernels, Second::Kept)
+        Self::carved(model, arena, kernels, PairedImage::Own)
     }
 
-    /// [`with_kernels`](Self::with_kernels), with the image of paired lines in memory of its own or lent: then no line can be added
-    /// once the networks have run ([`can_grow`](Self::can_grow)), and there is nothing to [`reconstruct`](Self::reconstruct).
+    /// [`with_kernels`](Self::with_kernels), with the image of paired lines in memory of its own or lent. Then no line can be added once
+    /// a network has run or the image has been looked at ([`can_grow`](Self::can_grow)): the scan has to be started again, and
+    /// says [`ScanError::NotStarted`]. And there is nothing to [`reconstruct`](Self::reconstruct).
     pub(crate) fn carved(
         model: &Model<'m>,
         arena: &'a mut [u8],
         kernels: K,
-        second: Second,
+        paired: PairedImage,
     ) -> Result<Self, ScanError> {
         let (height, width) = (model.height(), model.width());
         let size = ScanError::Size { height, width };
@@ -117,7 +118,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             class_count: model.classes(),
             reconstruction: model.reconstruction(),
             kernels,
-            memory: Memory::carve(arena, model, second)?,
+            memory: Memory::carve(arena, model, paired)?,
             mask,
             budget: 0,
             image_is_current: false,
@@ -238,7 +239,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             return Err(fault);
         }
         let graph = self.segmenter.ok_or(ScanError::NoSegmenter)?;
-        self.refresh_image();
+        self.refresh_image()?;
         if !matches!(self.held, Held::Segmenter(_)) {
             self.held = Held::Nothing;
             let inputs = [&*self.memory.quantised];
@@ -270,7 +271,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
 
     fn run_policy(&mut self) -> Result<(), ScanError> {
         let graph = self.policy.ok_or(ScanError::NoPolicy)?;
-        self.refresh_image();
+        self.refresh_image()?;
         write_state(&self.mask, self.budget, self.memory.state);
         if !matches!(self.held, Held::Policy(_)) {
             self.held = Held::Nothing;
@@ -296,8 +297,10 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude)
     /// and [`Homodyne::quantise`]; the blob says which of them.
     pub fn image(&mut self) -> &[i8] {
-        self.refresh_image();
-        self.memory.quantised
+        match self.refresh_image() {
+            Ok(()) => self.memory.quantised,
+            Err(_) => &[],
+        }
     }
 
     /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
@@ -306,7 +309,11 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         self.memory.reconstruct(&self.kernels, out);
     }
 
-    fn refresh_image(&mut self) {
+    /// Fails only where a lent image is used up.
+    fn refresh_image(&mut self) -> Result<(), ScanError> {
+        if !self.can_look() {
+            return Err(ScanError::NotStarted);
+        }
         if !self.image_is_current {
             // The lengths were checked when the scan was made, so this cannot fail. While the image is out of date nothing of the
             // networks is held, so their memory is free.
@@ -314,9 +321,10 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             self.image_is_current = true;
             self.used_up = self.memory.lends();
         }
+        Ok(())
     }
 
-    /// Whether a line can be added to the image: not if the networks have used up what they lent.
+    /// Whether a line can be added to the image: not if what the networks lent is used up.
     pub(crate) fn can_grow(&self) -> bool {
         !self.used_up
     }

@@ -282,6 +282,49 @@ fn absurd_sizes_ask_for_more_bytes_than_there_are() {
 }
 
 #[test]
+fn a_lent_image_takes_no_memory_where_the_networks_have_enough() {
+    let (symmetric, lent) = (Reconstruction::HalfHomodyne, PairedImage::Lent);
+    let [line, image] = [HEIGHT, HEIGHT * WIDTH].map(|values| values * size_of::<Complex32>());
+    let bytes = |reconstruction, paired, graph| memory::bytes_for(HEIGHT, WIDTH, (reconstruction, paired), graph);
+    let zero_filled = |graph| bytes(Reconstruction::ZeroFilled, lent, graph);
+    for graph in [image, 3 * image] {
+        assert_eq!(bytes(symmetric, lent, graph), zero_filled(graph) + line);
+        assert_eq!(bytes(symmetric, PairedImage::Own, graph), zero_filled(graph) + line + image);
+    }
+    assert_eq!(bytes(symmetric, lent, image / 2), zero_filled(image) + line, "as much as an image");
+}
+
+#[test]
+fn a_scan_whose_lent_image_is_used_up_asks_to_be_started_again() {
+    let bytes = blob(&[segmenter(), policy()], Reconstruction::HalfHomodyne);
+    let model = Model::new_checked(&bytes).unwrap();
+    let lines = lines_of(&disc());
+    let mut arena = StaticArena::<ROOM>::new();
+    let mut scan = Scan::carved(&model, arena.as_mut_slice(), Native::default(), PairedImage::Lent).unwrap();
+    let fill = |scan: &mut Scan<'_, '_>| {
+        scan.start(WIDTH).unwrap();
+        [16, 15, 17, 18].into_iter().for_each(|line| scan.push_line(line, &lines[line]).unwrap());
+        assert!(scan.can_grow() && scan.can_look());
+    };
+    fill(&mut scan);
+    let seen = scan.image().to_vec();
+    assert_eq!(scan.push_line(14, &lines[14]), Err(ScanError::NotStarted), "it has been looked at");
+    assert!(scan.can_look() && scan.segment().is_ok() && scan.image() == seen);
+
+    fill(&mut scan);
+    let graph = model.policy().unwrap();
+    let _ = scan.run_aside(&graph, &[]);
+    assert!(!scan.can_grow() && !scan.can_look(), "another network ran");
+    assert_eq!(scan.push_line(14, &lines[14]), Err(ScanError::NotStarted));
+    assert_eq!(scan.segment(), Err(ScanError::NotStarted));
+    assert_eq!(scan.propose(), Err(ScanError::NotStarted));
+    assert!(scan.image().is_empty());
+
+    fill(&mut scan);
+    assert_eq!(scan.image(), seen);
+}
+
+#[test]
 fn without_a_segmenter_lines_are_chosen_all_the_same() {
     with_scan(&[policy()], |scan| {
         scan.start(8).unwrap();

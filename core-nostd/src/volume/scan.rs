@@ -11,7 +11,7 @@ use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::Pattern;
 use crate::model::{Graph, Model};
-use crate::scan::{Fnv1a, Scan, ScanError, Second, arena_bytes_of, arena_bytes_of_with};
+use crate::scan::{Fnv1a, PairedImage, Scan, ScanError, arena_bytes_of, arena_bytes_of_with};
 
 /// The most slices of a volume.
 pub const MOST_SLICES: usize = 32;
@@ -98,10 +98,10 @@ impl From<ArenaError> for VolumeError {
 }
 
 /// Bytes of arena that a scan of a volume of `slices` slices and `budget` lines needs: a slice's scan, and beside it the
-/// samples of all lines (8 bytes each) and the classes of all slices (2 bits a pixel). Homodyne reconstruction takes no image
-/// more here: the networks' memory lends it.
+/// samples of all lines (8 bytes each) and the classes of all slices (2 bits a pixel). Homodyne reconstruction takes a line
+/// more, but no image: the networks' memory, which is at least as large then, lends it.
 pub fn volume_arena_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
-    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of(model, Second::Lent))
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of(model, PairedImage::Lent))
 }
 
 /// [`volume_arena_bytes`] with what these kernels make use of.
@@ -111,7 +111,7 @@ pub fn volume_arena_bytes_with<K: Kernels + ?Sized>(
     budget: usize,
     kernels: &K,
 ) -> usize {
-    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of_with(model, Second::Lent, kernels))
+    kept_bytes(model, slices, budget).saturating_add(arena_bytes_of_with(model, PairedImage::Lent, kernels))
 }
 
 fn kept_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
@@ -220,7 +220,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         let places = carver.take(budget * 2)?;
         let maps: &mut [u8] = carver.take(slices * map_bytes(model))?;
         maps.fill(0);
-        let scan = Scan::carved(model, carver.rest(), kernels, Second::Lent)?;
+        let scan = Scan::carved(model, carver.rest(), kernels, PairedImage::Lent)?;
         Ok(Self {
             scan,
             policy: model.slice_policy(),
@@ -365,15 +365,15 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         &self.logits
     }
 
-    /// Grows the image of a slice from its lines, unless it is in memory and can take another. [`push_line`](Self::push_line)
-    /// begins with it, and [`segment`](Self::segment) if need be; who calls it while the slice's next line is being measured has
-    /// less to wait for.
+    /// Grows the image of a slice from its lines, unless it [`is_ready`](Self::is_ready). [`push_line`](Self::push_line) begins with
+    /// it, and [`segment`](Self::segment) if need be; who calls it while the slice's next line is being measured, after
+    /// [`propose`](Self::propose), has less to wait for.
     ///
     /// # Errors
     /// [`VolumeError::Slice`], or why the image could not be grown.
     pub fn visit(&mut self, slice: usize) -> Result<(), VolumeError> {
         self.check_slice(slice)?;
-        if self.visited == Some(slice) && self.scan.can_grow() {
+        if self.is_ready(slice) {
             return Ok(());
         }
         self.visited = None;
@@ -388,6 +388,12 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         }
         self.visited = Some(slice);
         Ok(())
+    }
+
+    /// Whether the image of a slice is in memory and can take a line. By conjugate symmetry it cannot after
+    /// [`propose`](Self::propose) or [`segment`](Self::segment).
+    pub fn is_ready(&self, slice: usize) -> bool {
+        self.visited == Some(slice) && self.scan.can_grow()
     }
 
     fn check_slice(&self, slice: usize) -> Result<(), VolumeError> {
@@ -437,7 +443,8 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         pack_classes(self.scan.classes(), map);
     }
 
-    fn judge(&mut self) -> Result<(), VolumeError> {
+    /// Asks the slice policy about every slice.
+    pub(super) fn judge(&mut self) -> Result<(), VolumeError> {
         let policy = self.policy.ok_or(VolumeError::NoSlicePolicy)?;
         self.judged = false;
         let left = self.remaining();

@@ -33,7 +33,7 @@ pub struct MaskArgs {
     /// Data set whose training volumes are learned from
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The file to write, after every line
+    /// The file to write, after every line and every round of moves
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
     /// Lines to learn: the largest budget that the mask is to be used with
@@ -45,8 +45,8 @@ pub struct MaskArgs {
     /// Select among the N lines nearest to the centre, for speed; without it among all
     #[arg(long, value_name = "N")]
     candidates: Option<usize>,
-    /// Then move single lines to other places of the order while the mean score over all numbers of lines grows: forward
-    /// selection takes what is best for the next line alone
+    /// Then move single lines to other places of the order while the mean score from one line to all grows: forward selection
+    /// takes what is best for the next line alone. A mask that is there can be moved with --resume
     #[arg(long)]
     reorder: bool,
     /// What is made as large as can be: `dice` (mean 3-D Dice of the volumes), `soft-dice` (the same of probabilities) or

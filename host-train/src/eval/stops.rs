@@ -1,6 +1,6 @@
 //! How early scans could end at no loss of Dice, if it were known beforehand what every line brings: the most that any rule for
-//! ending a volume's scan can save ([`fewest_lines`]). Such foresight knows the chances of a single scan too. What a rule could save
-//! that knows each heart, but not the phase and noise to come, is less ([`fewest_lines_of_hearts`]).
+//! ending a volume's scan can save ([`fewest_lines`]). Such foresight knows the chances of a single scan too. What a rule would save
+//! that knows each heart from other scans of it, but not the phase and noise of this one, is less ([`fewest_lines_of_hearts`]).
 
 use super::stats;
 
@@ -15,10 +15,11 @@ struct Stop {
 
 /// Bisections of what a line is worth.
 const BISECTIONS: usize = 60;
-/// What a line is said to be worth where that cannot be found by bisection: from a price at which it is as good as free to one that
-/// no line is worth, in steps of a twentieth.
+/// The least of the prices of a line that are tried where that cannot be found by bisection: as good as nothing.
 const LEAST_PRICE: f64 = 1e-9;
+/// What each of them is a multiple of the one before.
 const PRICE_STEP: f64 = 1.05;
+/// How many there are: up to one that no line is worth.
 const PRICES: std::ops::Range<i32> = 0..425;
 
 /// Mean lines a slice below which no choice of where each volume's scan ends keeps the mean Dice that all lines give. `curves`
@@ -44,7 +45,9 @@ pub fn fewest_lines(budgets: &[usize], curves: &[Vec<f64>]) -> f64 {
 /// for all, for the *other* draws of phase and noise of the same heart. `hearts` has a row a volume, of a curve a draw, as in
 /// [`fewest_lines`]; `None` where a volume has fewer than two draws.
 ///
-/// Unlike that bound it can come out at all lines: an end that was best in other draws need not be in this one.
+/// No bound, but an estimate: a mean of a few draws knows a heart less well than could be, and the price is the one that saves the
+/// most among those that keep the Dice of these draws. Unlike the bound it can come out at all lines: an end that was best in
+/// other draws need not be in this one.
 pub fn fewest_lines_of_hearts(budgets: &[usize], hearts: &[Vec<Vec<f64>>]) -> Option<f64> {
     let mut own = Vec::new();
     let mut known = Vec::new();

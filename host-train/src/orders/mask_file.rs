@@ -106,7 +106,7 @@ pub struct Provenance {
     pub score: Score,
     /// Lines were selected among so many nearest to the centre.
     pub nearest: usize,
-    /// Whether lines were moved within the order afterwards.
+    /// Whether lines are moved within the order, once all are there.
     #[serde(default)]
     pub reordered: bool,
     /// The training volumes, such as `patient001/ED`.
@@ -117,7 +117,7 @@ pub struct Provenance {
 
 impl Provenance {
     /// Whether lines learned from one can be followed by lines learned from the other: where checksums are known, the files
-    /// may have moved.
+    /// may have moved. Lines that were not to be moved may be moved from now on.
     pub fn continues(&self, other: &Self) -> bool {
         let same = |paths: [&String; 2], crcs: [Option<u32>; 2]| match crcs {
             [Some(own), Some(other)] => own == other,
@@ -129,6 +129,7 @@ impl Provenance {
             segmenter_crc: other.segmenter_crc,
             data: other.data.clone(),
             data_crc: other.data_crc,
+            reordered: self.reordered && other.reordered,
             ..self.clone()
         };
         same([&self.segmenter, &other.segmenter], [self.segmenter_crc, other.segmenter_crc])
@@ -301,7 +302,10 @@ mod tests {
         assert!(!goes_on(&|other| other.segmenter_crc = Some(8)));
         assert!(!goes_on(&|other| other.data_crc = Some(8)));
         assert!(!goes_on(&|other| other.seed = 8));
-        assert!(!goes_on(&|other| other.reordered = true));
+        assert!(goes_on(&|later| later.reordered = true));
+        let mut moved = mask().provenance;
+        moved.reordered = true;
+        assert!(!mask().provenance.continues(&moved), "moved lines would be followed by lines in no better order");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Forward selection takes what is best for the next line. Where conjugate symmetry fills in the other side of k-space, a line
 //! that is best now (one on either side in turn) can cost more a few lines later, when all would better lie on one side.
-//! What counts is the order as a whole: the mean of the scores with its first line, its first two, and on to all. Single
-//! lines are moved to other places as long as that mean grows.
+//! What counts is the order as a whole: the sum of the scores with its first line, its first two, and on to all. Single
+//! lines are moved to other places as long as that sum grows.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,8 @@ use super::judge::{Judge, Tally};
 use super::tries::Growing;
 use crate::measure::Measured;
 
-/// The sum of scores that a move must gain: a ten-thousandth of Dice at one number of lines.
+/// What a move must add to the sum of scores: such as a ten-thousandth of Dice at one number of lines. With less, orders that are as
+/// good as equal would be tried for long.
 const LEAST_GAIN: f64 = 1e-4;
 
 /// A line's move within an order; the lines between shift by one place.
@@ -45,7 +46,7 @@ pub struct Reordering<'a> {
     slices: Vec<&'a Measured<'a>>,
     /// Slices of each pool.
     sizes: Vec<usize>,
-    /// Scores of sets of lines, each set sorted.
+    /// Scores of sets of lines, each set sorted: which of its lines came first changes no more than the image's rounding.
     scores: HashMap<Vec<u16>, f64>,
 }
 
@@ -56,7 +57,7 @@ impl<'a> Reordering<'a> {
         Self { judge, slices: pools.concat(), sizes, scores: HashMap::new() }
     }
 
-    /// Moves lines until no move gains anything. `each` is told the order after every round of moves that do not touch each
+    /// Moves lines until no move gains more than next to nothing. `each` is told the order after every round of moves that do not touch each
     /// other, and the score with its first line, its first two, and on.
     ///
     /// # Errors

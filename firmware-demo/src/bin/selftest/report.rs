@@ -56,7 +56,7 @@ pub struct VolumeStages {
     pub decision: Tally,
     /// The view of one slice, written once more to be counted.
     pub view: Tally,
-    /// Growing a slice's image again from its lines, where another one was in memory.
+    /// Growing a slice's image again from its lines, where it was not in memory, or could take no other.
     pub regrowth: Tally,
     /// Lines that were grown again.
     pub regrown: u64,

@@ -42,7 +42,7 @@ pub fn scan_as_host(
             clock.count(&mut stages.first, || scan.push_line(slice, samples))?;
         } else {
             clock.count(&mut stages.view, || view(&scan, slice));
-            if visited != Some(slice) {
+            if !scan.is_ready(slice) {
                 stages.regrown += scan.lines(slice) as u64;
                 clock.count(&mut stages.regrowth, || scan.visit(slice))?;
             }

@@ -43,8 +43,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
     /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
-    /// should end, at one of the numbers of lines that were evaluated; with several draws also if only that of the same volume's
-    /// other draws were known. Of evaluations without --least-gain
+    /// should end, at one of the numbers of lines that were evaluated; of evaluations with --draws also, as an estimate, with how
+    /// few if only the same volume's other draws were known. Of evaluations without --least-gain
     #[arg(long)]
     stops: bool,
 }
@@ -219,7 +219,7 @@ fn both_scores(all: &[Read], budgets: &[usize]) -> Table {
 
 /// How early scans could end at no loss.
 fn earliest(all: &[Read]) -> Result<Table, Failure> {
-    let columns = ["lines", "method", "Dice", "fewest lines", "saved", "other draws known", "saved"];
+    let columns = ["lines", "method", "Dice", "fewest lines", "saved", "by other draws", "saved so"];
     let align = |(place, title)| (String::from(title), if place == 1 { Align::Left } else { Align::Right });
     let mut table = Table::new(columns.into_iter().enumerate().map(align));
     for read in all {
@@ -233,9 +233,10 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
             let budgets = &budgets[..=place];
             let curve = |volume: usize| volumes[..=place].iter().map(|scored| scored.samples[volume].value).collect();
             let curves: Vec<Vec<f64>> = (0..volumes[0].names.len()).map(curve).collect();
-            let mut hearts: BTreeMap<&[String; 2], Vec<Vec<f64>>> = BTreeMap::new();
-            for (name, curve) in volumes[0].names.iter().zip(&curves) {
-                hearts.entry(name).or_default().push(curve.clone());
+            // The draws of a folder are of one file.
+            let mut hearts: BTreeMap<(usize, &[String; 2]), Vec<Vec<f64>>> = BTreeMap::new();
+            for ((&folder, name), curve) in volumes[0].folders.iter().zip(&volumes[0].names).zip(&curves) {
+                hearts.entry((folder, name)).or_default().push(curve.clone());
             }
             let hearts: Vec<_> = hearts.into_values().collect();
             let saved = |fewest: f64| format!("{:.0} %", 100.0 * (1.0 - fewest / *lines as f64));

@@ -67,6 +67,8 @@ impl Row {
 pub struct Volumes {
     /// Patient and phase of each.
     pub names: Vec<[String; 2]>,
+    /// Which of the method's folders each is of.
+    pub folders: Vec<usize>,
     /// Slices of each, where the evaluation says so, and lines measured of all of them.
     pub measured: Vec<(Option<usize>, usize)>,
     /// Mean Dice of the structures.
@@ -78,14 +80,15 @@ pub struct Volumes {
 }
 
 impl Volumes {
-    /// Of rows and their mean Dice.
-    fn new(rows: &[(&Row, f64)]) -> Result<Self, StatsError> {
-        let samples: Vec<_> = rows.iter().map(|(row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
+    /// Of rows, their folders and mean Dice.
+    fn new(rows: &[(usize, &Row, f64)]) -> Result<Self, StatsError> {
+        let samples: Vec<_> = rows.iter().map(|(_, row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
-        let names = rows.iter().map(|(row, _)| [row.patient.clone(), row.phase.clone()]).collect();
-        let measured = rows.iter().map(|(row, _)| (row.slices, row.lines_measured)).collect();
-        let ssim: Vec<f64> = rows.iter().map(|(row, _)| row.ssim).collect();
-        Ok(Self { names, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+        let names = rows.iter().map(|(_, row, _)| [row.patient.clone(), row.phase.clone()]).collect();
+        let folders = rows.iter().map(|(folder, ..)| *folder).collect();
+        let measured = rows.iter().map(|(_, row, _)| (row.slices, row.lines_measured)).collect();
+        let ssim: Vec<f64> = rows.iter().map(|(_, row, _)| row.ssim).collect();
+        Ok(Self { names, folders, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }
 }
 
@@ -162,10 +165,10 @@ impl Evaluated {
     /// Volumes by budget, and the number of draws.
     fn scores(&self) -> Result<(Scores, usize), Failure> {
         let draws = self.draws()?;
-        let mut budgets: BTreeMap<usize, Vec<(&Row, f64)>> = BTreeMap::new();
-        for row in draws.iter().flat_map(|draw| &draw.rows) {
+        let mut budgets: BTreeMap<usize, Vec<(usize, &Row, f64)>> = BTreeMap::new();
+        for (folder, row) in draws.iter().flat_map(|draw| draw.rows.iter().map(move |row| (draw.folder, row))) {
             let Some(dice) = row.mean_dice() else { continue };
-            budgets.entry(row.lines_per_slice).or_default().push((row, dice));
+            budgets.entry(row.lines_per_slice).or_default().push((folder, row, dice));
         }
         let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
         let scores = scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()))?;
