@@ -107,6 +107,7 @@ impl<'a> Recipe<'a> {
             draws: 1,
             reward: "--config CONFIGS/igs.toml",
             tune: "--config CONFIGS/igs-tune.toml",
+            // Lines are not moved: they were not in the results.
             mask: if choice.quick {
                 "--volumes 1 --candidates 32 --budget 32"
             } else {
