@@ -295,7 +295,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     }
 
     /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude)
-    /// and [`Homodyne::quantise`]; the blob says which of them.
+    /// and [`Homodyne::quantise`](crate::kspace::Homodyne::quantise); the blob says which of them.
     pub fn image(&mut self) -> &[i8] {
         match self.refresh_image() {
             Ok(()) => self.memory.quantised,
@@ -304,7 +304,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     }
 
     /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
-    /// `out` holds. Zero-filled it is the [`complex_image`](Self::complex_image), else see [`Homodyne::fill_in`].
+    /// `out` holds. Zero-filled it is the [`complex_image`](Self::complex_image), else see
+    /// [`Homodyne::fill_in`](crate::kspace::Homodyne::fill_in).
     pub fn reconstruct(&self, out: &mut [Complex32]) {
         self.memory.reconstruct(&self.kernels, out);
     }
