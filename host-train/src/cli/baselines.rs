@@ -32,9 +32,9 @@ const ORACLE_CENTRE: usize = 2;
 /// Options about baselines.
 #[derive(Args)]
 pub struct BaselineArgs {
-    /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, random-low-bias, random,
-    /// or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of the training slice whose
-    /// centre lines look most alike), and two that know the truth: `one-step-oracle` (the best next line for each slice),
+    /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, partial-fourier,
+    /// random-low-bias, random, or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of the
+    /// training slice whose centre lines look most alike), and two that know the truth: `one-step-oracle` (the best next line for each slice),
     /// `mask-oracle` (the mask learned on the evaluated volumes themselves). Those take minutes. Two share a budget among the
     /// slices of a volume, as many lines a slice on average: `by-position` (of --positions), and `allocation-oracle`, which knows
     /// the truth. Or `all`

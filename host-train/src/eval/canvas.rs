@@ -14,7 +14,7 @@ use super::font::{CAP_ROWS, Glyph, text_columns};
 pub type Colour = Rgb<u8>;
 
 /// Colours of data that stay apart for colour-blind eyes (Okabe and Ito, 2008), strongest on white first.
-pub const DATA_COLOURS: [Colour; 7] = [
+pub const DATA_COLOURS: [Colour; 8] = [
     Rgb([0, 114, 178]),
     Rgb([213, 94, 0]),
     Rgb([0, 158, 115]),
@@ -22,6 +22,7 @@ pub const DATA_COLOURS: [Colour; 7] = [
     Rgb([230, 159, 0]),
     Rgb([86, 180, 233]),
     Rgb([90, 90, 90]),
+    Rgb([128, 70, 27]),
 ];
 
 /// Why a picture could not be drawn.

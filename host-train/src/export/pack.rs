@@ -314,7 +314,8 @@ mod tests {
         let int8 = quantised_slice_policy(&policy, known).unwrap();
         let blob = write_graphs(&header(), &[(GraphKind::SlicePolicy, &int8)], &[]).unwrap();
         let graph = Model::new_checked(&blob).unwrap().slice_policy().unwrap();
-        assert!(graph.macs() <= 50_000, "{} multiply-accumulates a slice", graph.macs());
+        // A decision looks at every slice; ACDC's largest hearts have 18.
+        assert!(18 * graph.macs() <= 1_500_000, "{} multiply-accumulates a slice", graph.macs());
         let (output, mut arena) = (graph.output(), HeapArena::new(graph.arena_bytes()));
         let members = policy.graphs();
         for view in unseen {
@@ -323,7 +324,7 @@ mod tests {
             let opinions = run(&graph, &Portable, &[view], arena.bytes()).unwrap();
             let steps: i32 = opinions.iter().map(|&q| i32::from(q) - output.zero_point).sum();
             let got = output.scale * steps as f32 / opinions.len() as f32;
-            assert!((got - expected).abs() < 4.0 * output.scale, "{got} for {expected}, a step is {}", output.scale);
+            assert!((got - expected).abs() < 2.0 * output.scale, "{got} for {expected}, a step is {}", output.scale);
         }
     }
 
