@@ -40,7 +40,7 @@ pub fn arena_bytes_with<K: Kernels + ?Sized>(model: &Model<'_>, kernels: &K) -> 
 }
 
 /// Bytes of arena that a scan of H rows and W columns needs, `graph_bytes` being the larger arena of its two graphs.
-/// Homodyne reconstruction takes an image more, and lends one from the graphs.
+/// Homodyne reconstruction takes an image more, and borrows one from the graphs.
 ///
 /// Constant, so that firmware can size a [`StaticArena`](crate::arena::StaticArena) for a protocol.
 pub const fn arena_bytes_for(height: usize, width: usize, reconstruction: Reconstruction, graph_bytes: usize) -> usize {
