@@ -358,6 +358,7 @@ mod tests {
         assert_eq!(quantise(256, 16, 255, 256), length("the reconstructed image", 256, 255));
         assert_eq!(quantise(256, 0, 256, 256), ReconError::Width { width: 0 });
         assert_eq!(quantise(256, 16, 256, 255), length("the quantised image", 256, 255));
+        assert_eq!(paired, [ZERO; 256]);
         paired.fill(Complex32::new(1.0, 2.0));
         let mut in_place = |pixels: usize, width: usize, out: usize| {
             let homodyne = Homodyne::new(Reconstruction::Homodyne, &mut paired, &mut spare);

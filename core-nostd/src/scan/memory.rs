@@ -143,10 +143,7 @@ impl<'a> Memory<'a> {
     pub fn clear(&mut self) {
         self.image.fill(ZERO);
         if let Some(symmetry) = &mut self.symmetry {
-            match &mut symmetry.paired {
-                Some(paired) => paired.fill(ZERO),
-                None => lent(self.graph, self.image.len()).fill(ZERO),
-            }
+            paired_image(&mut symmetry.paired, self.graph, self.image.len()).fill(ZERO);
         }
     }
 
@@ -156,22 +153,22 @@ impl<'a> Memory<'a> {
         kernels: &K,
         measured: &LineSet,
         (line, samples): (usize, &[Complex32]),
-    ) -> Result<(), ReconError> {
+    ) -> Result<(), ScanError> {
+        // The sizes were checked when the arena was cut up, so none of these can fail.
+        let size = ScanError::Size { height: self.profile.len(), width: self.twiddles.width() };
         for (value, sample) in self.profile.iter_mut().zip(samples) {
             *value = *sample;
         }
-        let (needed, got) = (self.profile.len(), samples.len());
-        ifft_centred(self.profile).map_err(|_| ReconError::Length { what: "the line", needed, got })?;
+        ifft_centred(self.profile).map_err(|_| size)?;
         let (profile, twiddles) = (&*self.profile, &self.twiddles);
         if let Some(Symmetry { reconstruction, mirror, paired }) = &mut self.symmetry {
-            let paired = match paired {
-                Some(paired) => paired,
-                None => lent(self.graph, self.image.len()),
-            };
+            let paired = paired_image(paired, self.graph, self.image.len());
             let mut homodyne = Homodyne::new(*reconstruction, paired, mirror);
-            homodyne.push_line(kernels, self.image, measured, (line, profile), twiddles, self.ramp)?;
+            homodyne
+                .push_line(kernels, self.image, measured, (line, profile), twiddles, self.ramp)
+                .map_err(|_| size)?;
         }
-        grow_image_with(kernels, self.image, profile, line, twiddles, self.ramp)
+        grow_image_with(kernels, self.image, profile, line, twiddles, self.ramp).map_err(|_| size)
     }
 
     /// Writes the quantised image. Nothing of the networks is held meanwhile; a lent image of paired lines is used up.
@@ -203,6 +200,14 @@ impl<'a> Memory<'a> {
             }
             None => out.iter_mut().zip(&*self.image).for_each(|(out, pixel)| *out = *pixel),
         }
+    }
+}
+
+/// The image of paired lines, in memory of its `own` or in the networks'.
+fn paired_image<'s>(own: &'s mut Option<&mut [Complex32]>, graph: &'s mut [u8], pixels: usize) -> &'s mut [Complex32] {
+    match own {
+        Some(paired) => paired,
+        None => lent(graph, pixels),
     }
 }
 

@@ -189,14 +189,12 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     /// [`NotFinite`](ScanError::NotFinite); the scan stays as it was.
     pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
         self.check_line(line, samples)?;
-        let (height, width) = (self.memory.profile.len(), self.mask.width());
-        // The sizes were checked when the scan was made, so none of these can fail.
-        let size = ScanError::Size { height, width };
-        self.memory.grow(&self.kernels, &self.mask, (line, samples)).map_err(|_| size)?;
+        self.memory.grow(&self.kernels, &self.mask, (line, samples))?;
         if let Some(slot) = self.memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
         }
-        self.mask.insert(line).map_err(|_| size)?;
+        let width = self.mask.width();
+        self.mask.insert(line).map_err(|_| ScanError::Line { line, width })?;
         self.image_is_current = false;
         self.held = Held::Nothing;
         // Somebody else chooses the lines, so the scan has not ended early.

@@ -13,7 +13,7 @@ use super::font::{CAP_ROWS, Glyph, text_columns};
 /// An sRGB colour.
 pub type Colour = Rgb<u8>;
 
-/// Colours of data that stay apart for colour-blind eyes (Okabe and Ito, 2008), strongest on white first.
+/// Colours of data that stay apart for colour-blind eyes (Okabe and Ito, 2008), strongest on white first; then a brown, for an eighth.
 pub const DATA_COLOURS: [Colour; 8] = [
     Rgb([0, 114, 178]),
     Rgb([213, 94, 0]),
