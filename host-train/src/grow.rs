@@ -123,7 +123,7 @@ impl<'t> Grower<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::{HeaderSpec, Observation, pack};
+    use crate::export::{HeaderSpec, Observation, Origin, pack};
     use crate::kernels::{LAYOUT, scan, scan_arena};
     use crate::mri::random::Stream;
     use crate::net::Scout;
@@ -143,8 +143,9 @@ mod tests {
     fn blob(reconstruction: Reconstruction) -> Vec<u8> {
         let policy = Scout::new(SIDE, SIDE, &Device::flex()).graph(SIDE, SIDE);
         let seen = Observation { levels: vec![0; SIDE * SIDE], state: vec![127; SIDE + STATE_EXTRAS] };
-        let provenance = String::new();
-        let header = HeaderSpec { height: SIDE, width: SIDE, classes: 4, layout: LAYOUT, reconstruction, provenance };
+        let (origin, provenance) = (Origin::default(), String::new());
+        let header =
+            HeaderSpec { height: SIDE, width: SIDE, classes: 4, layout: LAYOUT, reconstruction, origin, provenance };
         pack(None, Some(&policy), &[seen], &header).unwrap()
     }
 

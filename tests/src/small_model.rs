@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use kscout::export::blob_writer::{
-    ConvRepr, GraphSpec, HeaderSpec, OperatorRepr, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes, write_blob,
+    ConvRepr, GraphSpec, HeaderSpec, OperatorRepr, Origin, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes,
+    write_blob,
 };
 use kscout::segment::HeapArena;
 use kscout_core::Complex32;
@@ -83,6 +84,7 @@ pub fn header(layout: Layout) -> HeaderSpec {
         classes: 4,
         layout,
         reconstruction: Reconstruction::ZeroFilled,
+        origin: Origin::default(),
         provenance: "random weights".into(),
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use kscout::export::{HeaderSpec, Observation, Rounding, onnx, pack};
+use kscout::export::{HeaderSpec, Observation, Origin, Rounding, onnx, pack};
 use kscout::net::{Arch, Scout, Segmenter, SegmenterSpec};
 use kscout_core::kernels::Reference;
 use kscout_core::kspace::SplitMix64;
@@ -76,6 +76,7 @@ fn header() -> HeaderSpec {
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
         reconstruction: Reconstruction::ZeroFilled,
+        origin: Origin::default(),
         provenance: "untrained".into(),
     }
 }

@@ -13,7 +13,7 @@ use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::png_tree::Grey;
 use kscout::data::{Dataset, Slice, Split, acdc};
-use kscout::export::{BlobFile, HeaderSpec, observe, pack};
+use kscout::export::{BlobFile, HeaderSpec, Origin, observe, pack};
 use kscout::mri::observation::{observed_levels, pattern_mask};
 use kscout::mri::{Protocol, acquire};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
@@ -69,6 +69,7 @@ impl Sandbox {
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
             provenance: "a test".into(),
         };
         let graph = sandbox.network.graph(SIDE, SIDE);

@@ -20,9 +20,9 @@
 //! | 28 | f32 | quantisation levels per root mean square of the image, [`IMAGE_LEVELS_PER_RMS`] |
 //! | 32 | u32, u32 | provenance: offset and length (at most 1024) of a UTF-8 text: network, training data, licence |
 //! | 40 | u16 | reconstruction of the image: the values of [`Reconstruction`], 0 zero-filled |
-//! | 42 | u16 | 0 |
+//! | 42 | u16 | directions of the training data's axes: [`AxisCodes`], 0 not known |
 //! | 44 | u32, u32 | line order: offset, length: the lines of a slice that shares its volume's budget, u16 each, no line twice; 0, 0: centre-out |
-//! | 52 | 12 bytes | 0 |
+//! | 52 | 3 u32 | hashes of the weights that segmenter, policy and slice policy were made from; 0 not known, or no such graph |
 //!
 //! # Graph table, from byte 64: G records of 48 bytes, in the order of their kinds
 //! | at | type | field |
@@ -77,9 +77,12 @@
 //! f32. They are read where they lie.
 
 use core::fmt;
+use core::num::NonZeroU32;
 use core::ops::Range;
 
+use super::axes::AxisCodes;
 use super::bytes::{Reader, Span, Writer};
+use super::check::{equal, extent, float, section, within};
 use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind};
 use super::reconstruction::Reconstruction;
@@ -136,8 +139,13 @@ pub struct HeaderRepr {
     pub provenance: Span,
     /// How the image is made that the networks see.
     pub reconstruction: Reconstruction,
+    /// Which way the axes of the training data ran through the body; none if not known.
+    pub axes: Option<AxisCodes>,
     /// Where the line order lies, nowhere if its length is 0.
     pub line_order: Span,
+    /// Hashes of the weights that segmenter, policy and slice policy were made from; 0 if not known. The exporter says of what
+    /// they are a hash; the core only hands them on.
+    pub weights: [u32; 3],
 }
 
 impl HeaderRepr {
@@ -165,9 +173,15 @@ impl HeaderRepr {
         let code = r.u16()?;
         let unknown = Problem::UnknownCode { field: "reconstruction", got: code.into() };
         let reconstruction = Reconstruction::from_code(code).ok_or(unknown)?;
-        equal("reserved bytes", r.u16()?.into(), 0)?;
+        let axes = match r.u16()? {
+            0 => None,
+            code => {
+                let unknown = Problem::UnknownCode { field: "axis directions", got: code.into() };
+                Some(AxisCodes::from_code(code).ok_or(unknown)?)
+            }
+        };
         let line_order = r.span()?;
-        r.rest_is_zero()?;
+        let weights = [r.u32()?, r.u32()?, r.u32()?];
         Ok(Self {
             graphs,
             length,
@@ -179,7 +193,9 @@ impl HeaderRepr {
             image_levels_per_rms,
             provenance,
             reconstruction,
+            axes,
             line_order,
+            weights,
         })
     }
 
@@ -201,14 +217,13 @@ impl HeaderRepr {
         w.put(self.image_levels_per_rms.to_le_bytes())?;
         w.span(self.provenance)?;
         w.put((self.reconstruction as u16).to_le_bytes())?;
-        w.put([0; 2])?;
-        w.span(self.line_order)
+        w.put(self.axes.map_or(0, AxisCodes::code).to_le_bytes())?;
+        w.span(self.line_order)?;
+        self.weights.into_iter().try_for_each(|hash| w.put(hash.to_le_bytes()))
     }
 
     fn check(&self, blob: &[u8]) -> Result<(), Problem> {
-        if self.length != blob.len() {
-            return Err(mismatch("length", blob.len() as i64, self.length as i64));
-        }
+        equal("length", blob.len() as i64, self.length as i64)?;
         let got = checksum(blob);
         if got != self.checksum {
             return Err(Problem::Checksum { got, expected: self.checksum });
@@ -329,7 +344,15 @@ impl<'a> Model<'a> {
                 GraphKind::SlicePolicy => model.slice_policy = Some(graph),
             }
         }
+        model.check_hashes().map_err(|p| p.at(Location::Header))?;
         Ok(model)
+    }
+
+    /// A network that is not there was made from nothing.
+    fn check_hashes(&self) -> Result<(), Problem> {
+        let there = [self.segmenter.is_some(), self.policy.is_some(), self.slice_policy.is_some()];
+        let mut hashes = self.header.weights.iter().zip(there).filter(|(_, there)| !there);
+        hashes.try_for_each(|(&hash, _)| equal("hash of the weights of a graph that is not there", hash.into(), 0))
     }
 
     /// Rows of the image, samples of a line.
@@ -382,6 +405,22 @@ impl<'a> Model<'a> {
         self.header.reconstruction
     }
 
+    /// Which way the axes of the training data ran through the body, where that is known: images of other axes are to be
+    /// turned before they are segmented.
+    pub fn axes(&self) -> Option<AxisCodes> {
+        self.header.axes
+    }
+
+    /// Hash of the weights that the graph of this kind was made from, where it is known.
+    pub fn weights_hash(&self, kind: GraphKind) -> Option<NonZeroU32> {
+        let [segmenter, policy, slice_policy] = self.header.weights;
+        NonZeroU32::new(match kind {
+            GraphKind::Segmenter => segmenter,
+            GraphKind::Policy => policy,
+            GraphKind::SlicePolicy => slice_policy,
+        })
+    }
+
     /// The order in which lines of a slice are measured that shares its volume's budget; of no lines: centre-out.
     pub fn line_order(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.line_order.iter().zip(self.line_order.iter().skip(1)).step_by(2).map(|(&a, &b)| u16::from_le_bytes([a, b]))
@@ -430,43 +469,4 @@ fn line_order<'a>(blob: &'a [u8], header: &HeaderRepr) -> Result<&'a [u8], Probl
         }
     }
     Ok(bytes)
-}
-
-/// The bytes of a section, which must be aligned and lie in the blob.
-pub(super) fn section<'a>(field: &'static str, blob: &'a [u8], span: Span) -> Result<&'a [u8], Problem> {
-    if !span.offset.is_multiple_of(ALIGN) {
-        return Err(Problem::Misaligned { field, got: span.offset, align: ALIGN });
-    }
-    let end = i64::from(span.offset).saturating_add(span.length.into());
-    span.of(blob).ok_or(Problem::OutOfRange { field, got: end, min: 0, max: blob.len() as i64 })
-}
-
-fn extent(field: &'static str, got: usize) -> Result<(), Problem> {
-    within(field, got, 32, 512)?;
-    // The Fourier transform takes powers of two.
-    equal(field, got as i64, got.next_power_of_two() as i64)
-}
-
-pub(super) fn within(field: &'static str, got: usize, min: usize, max: usize) -> Result<(), Problem> {
-    if (min..=max).contains(&got) {
-        return Ok(());
-    }
-    Err(Problem::OutOfRange { field, got: got as i64, min: min as i64, max: max as i64 })
-}
-
-pub(super) fn equal(field: &'static str, got: i64, expected: i64) -> Result<(), Problem> {
-    if got == expected { Ok(()) } else { Err(mismatch(field, got, expected)) }
-}
-
-#[cold]
-fn mismatch(field: &'static str, got: i64, expected: i64) -> Problem {
-    Problem::Mismatch { field, got, expected }
-}
-
-/// `got` must be `expected` to the bit.
-pub(super) fn float(field: &'static str, got: f32, expected: f32, words: &'static str) -> Result<(), Problem> {
-    if got.to_bits() == expected.to_bits() {
-        return Ok(());
-    }
-    Err(Problem::BadFloat { field, got, expected: words })
 }

@@ -1,6 +1,7 @@
-//! What must hold for a graph before it may run.
+//! What must hold for a graph before it may run, and the checks that all of a blob is made of.
 
-use super::blob::{ALIGN, HeaderRepr, equal, float, within};
+use super::blob::{ALIGN, HeaderRepr};
+use super::bytes::Span;
 use super::error::{BlobError, Location, Problem};
 use super::graph::{Graph, GraphKind, MAX_ARENA_BYTES, MAX_TENSOR_BYTES, Node, Operator};
 use super::repr::{OperatorRepr, Place, TensorRepr};
@@ -356,4 +357,43 @@ fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
             shape("output", output.shape, Shape::new(1, 1, output.shape.c))
         }
     }
+}
+
+/// The bytes of a section, which must be aligned and lie in the blob.
+pub(super) fn section<'a>(field: &'static str, blob: &'a [u8], span: Span) -> Result<&'a [u8], Problem> {
+    if !span.offset.is_multiple_of(ALIGN) {
+        return Err(Problem::Misaligned { field, got: span.offset, align: ALIGN });
+    }
+    let end = i64::from(span.offset).saturating_add(span.length.into());
+    span.of(blob).ok_or(Problem::OutOfRange { field, got: end, min: 0, max: blob.len() as i64 })
+}
+
+pub(super) fn extent(field: &'static str, got: usize) -> Result<(), Problem> {
+    within(field, got, 32, 512)?;
+    // The Fourier transform takes powers of two.
+    equal(field, got as i64, got.next_power_of_two() as i64)
+}
+
+pub(super) fn within(field: &'static str, got: usize, min: usize, max: usize) -> Result<(), Problem> {
+    if (min..=max).contains(&got) {
+        return Ok(());
+    }
+    Err(Problem::OutOfRange { field, got: got as i64, min: min as i64, max: max as i64 })
+}
+
+pub(super) fn equal(field: &'static str, got: i64, expected: i64) -> Result<(), Problem> {
+    if got == expected { Ok(()) } else { Err(mismatch(field, got, expected)) }
+}
+
+#[cold]
+fn mismatch(field: &'static str, got: i64, expected: i64) -> Problem {
+    Problem::Mismatch { field, got, expected }
+}
+
+/// `got` must be `expected` to the bit.
+pub(super) fn float(field: &'static str, got: f32, expected: f32, words: &'static str) -> Result<(), Problem> {
+    if got.to_bits() == expected.to_bits() {
+        return Ok(());
+    }
+    Err(Problem::BadFloat { field, got, expected: words })
 }

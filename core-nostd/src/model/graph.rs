@@ -3,9 +3,9 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::blob::{self, GraphRepr, HeaderRepr, section, within};
+use super::blob::{GraphRepr, HeaderRepr};
 use super::bytes::Span;
-use super::check;
+use super::check::{self, section, within};
 use super::error::{BlobError, Location, Problem};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
@@ -113,7 +113,7 @@ impl<'a> Graph<'a> {
         let nodes = records("node table", section("node table", blob, repr.nodes)?)?;
         within("inputs", repr.inputs, 1, MAX_INPUTS)?;
         within("nodes", nodes.len(), 1, MAX_NODES)?;
-        blob::equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
+        check::equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
         // The last tensor's record is not checked yet; this stands in for it until it is.
         let output = TensorInfo { shape: Shape::new(0, 0, 0), scale: 1.0, zero_point: 0 };
         Ok(Self { blob, repr, tensors, nodes, output, layout })

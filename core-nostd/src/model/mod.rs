@@ -9,8 +9,10 @@
 //! * [`graph`]: a network's tensors and nodes.
 //! * [`session`]: running it.
 //! * [`reconstruction`]: which image the networks were trained on.
+//! * [`axes`]: which way the axes of the training data ran.
 //! * [`error`]: what can be wrong with a blob.
 
+pub mod axes;
 pub mod blob;
 mod bytes;
 mod check;
@@ -23,6 +25,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
+pub use axes::{AxisCodes, BadAxisCodes};
 pub use blob::{IMAGE_LEVELS_PER_RMS, Model};
 pub use bytes::Span;
 pub use error::{BlobError, Location, Problem};

@@ -131,7 +131,9 @@ pub(crate) fn ordered_blob(graphs: &[Linear], reconstruction: Reconstruction, li
         image_levels_per_rms: 48.0,
         provenance: Span { offset: HEADER_BYTES as u32, length: 0 },
         reconstruction,
+        axes: None,
         line_order,
+        weights: [0; 3],
     };
     header.emit(&mut blob[..HEADER_BYTES]).unwrap();
     header.checksum = checksum(&blob);

@@ -16,12 +16,14 @@ use crate::eval::table::{Align, Table};
 use crate::export::blob_writer::{GraphSpec, write_graphs};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
-use crate::export::{self, BlobFile, HeaderSpec, Rounding, observe, onnx, quantised, quantised_slice_policy};
+use crate::export::{self, BlobFile, HeaderSpec, Origin, Rounding, observe, onnx, quantised, quantised_slice_policy};
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
+use crate::net::SlicePolicy;
 use crate::rl::agent::load_policy;
 use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
+use crate::train::checkpoint::WeightsHash;
 use crate::train::reward::load_segmenter;
 use crate::volume::heart::follow;
 use crate::volume::trajectory::Course;
@@ -106,12 +108,20 @@ impl ExportArgs {
         let device = Device::flex();
         let (segmenter, reward) = load_segmenter(dir, self.prune, &device)?;
         let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        let slices = self.slice_policy.as_deref().map(|dir| Ok::<_, Failure>((dir, load_slice_policy(dir, &device)?)));
+        let slices = slices.transpose()?;
         check_size(dir, &reward)?;
         reward.note_protocol(&self.protocol.to_string());
         let size = [reward.height, reward.width];
         if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
             meta.expect_reconstruction(dir, reward.reconstruction, "the segmenter")?;
+            meta.expect_axes(dir, reward.axis_codes, "the segmenter")?;
+        }
+        if let Some((dir, (_, meta))) = &slices {
+            expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
+            meta.expect_reconstruction(dir, reward.reconstruction, "the segmenter")?;
+            meta.expect_axes(dir, reward.axis_codes, "the segmenter")?;
         }
         let data = Dataset::open(data_dir)?;
         expect_size(data_dir, [data.height(), data.width()], size, "the segmenter")?;
@@ -123,16 +133,18 @@ impl ExportArgs {
             classes: CLASSES,
             layout: self.target,
             reconstruction: reward.reconstruction,
+            origin: origin(&reward, policy.as_ref().map(|(_, meta)| meta), slices.as_ref().map(|(_, (_, meta))| meta)),
             provenance: provenance(&reward, self.prune, policy.as_ref().map(|(_, meta)| meta), observations.len()),
         };
         let segmenter = segmenter.graph(reward.height, reward.width);
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
         let segmenter = quantised(GraphKind::Segmenter, &segmenter, &observations)?;
         let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
-        let slices = self.slice_policy.as_deref();
         let judge = (&segmenter, reward.reconstruction);
-        let slices = slices.map(|dir| self.slice_policy(dir, judge, &data, &device)).transpose()?;
-        let (slices, order) = slices.unzip();
+        let slices = slices.map(|(_, (policy, meta))| {
+            Ok::<_, Failure>((self.slice_policy(&policy, &meta, judge, (&data, &device))?, meta.line_order))
+        });
+        let (slices, order) = slices.transpose()?.unzip();
         let graphs = [
             (GraphKind::Segmenter, Some(&segmenter)),
             (GraphKind::Policy, policy.as_ref()),
@@ -142,17 +154,14 @@ impl ExportArgs {
         Ok(write_graphs(&header, &graphs, &order.unwrap_or_default())?)
     }
 
-    /// The slice policy in int8, calibrated on what it sees of training volumes, and the order of lines in a slice.
+    /// The slice policy in int8, calibrated on what it sees of training volumes.
     fn slice_policy(
         &self,
-        dir: &Path,
+        policy: &SlicePolicy,
+        meta: &Meta,
         (segmenter, reconstruction): (&GraphSpec, Reconstruction),
-        data: &Dataset,
-        device: &Device,
-    ) -> Result<(GraphSpec, Vec<u16>), Failure> {
-        let (policy, meta) = load_slice_policy(dir, device)?;
-        expect_size(dir, [meta.height, meta.width], [data.height(), data.width()], "the segmenter")?;
-        meta.expect_reconstruction(dir, reconstruction, "the segmenter")?;
+        (data, device): (&Dataset, &Device),
+    ) -> Result<GraphSpec, Failure> {
         let header = export::header(data, reconstruction);
         let blob = write_graphs(&header, &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
         let model = Model::new_checked(&blob)?;
@@ -161,8 +170,8 @@ impl ExportArgs {
         volumes = volumes.into_iter().step_by(step).collect();
         let volumes: Vec<_> =
             volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
-        let views = views_of(&policy, &follow(&model, &volumes, Course::dice(&line_order(&model)))?, device);
-        Ok((quantised_slice_policy(&policy, &views)?, meta.line_order))
+        let views = views_of(policy, &follow(&model, &volumes, Course::dice(&line_order(&model)))?, device);
+        Ok(quantised_slice_policy(policy, &views)?)
     }
 }
 
@@ -188,6 +197,12 @@ pub(super) fn expect_size(path: &Path, found: [usize; 2], expected: [usize; 2], 
     }
     let ([h, w], [eh, ew]) = (found, expected);
     Err(format!("{}: images of {h}x{w}, but {whose} is for {eh}x{ew}", path.display()).into())
+}
+
+/// Which data and weights the networks come from, as programs compare it.
+fn origin(reward: &Meta, policy: Option<&Meta>, slices: Option<&Meta>) -> Origin {
+    let hash = |meta: Option<&Meta>| meta.and_then(|meta| meta.weights_hash).map_or(0, WeightsHash::get);
+    Origin { axes: reward.axis_codes, weights: [Some(reward), policy, slices].map(hash) }
 }
 
 /// Where the networks come from, in one line.

@@ -36,10 +36,14 @@ impl InspectArgs {
 }
 
 fn text(name: &str, contents: &Contents) -> String {
-    let Contents { height, width, classes, flash_bytes, scan_arena_bytes, reconstruction, provenance, .. } = contents;
+    let Contents { height, width, classes, flash_bytes, scan_arena_bytes, reconstruction, axes, provenance, .. } =
+        contents;
+    let axes = axes.as_ref().map_or("not known".to_owned(), |axes| {
+        format!("{axes} (columns, rows and slices of the training data grow that way)")
+    });
     let mut text = format!(
         "{name}: {flash_bytes} bytes of flash, {scan_arena_bytes} bytes of memory for a scan\n\
-         {reconstruction} images of {height}x{width}, {classes} classes\n{provenance}\n"
+         {reconstruction} images of {height}x{width}, {classes} classes\naxes: {axes}\n{provenance}\n"
     );
     for graph in &contents.graphs {
         text += &format!("\n{}\n{}", heading(graph), operators(graph).to_text());
@@ -49,7 +53,9 @@ fn text(name: &str, contents: &Contents) -> String {
 
 fn heading(graph: &GraphContents) -> String {
     let inputs: Vec<String> = graph.inputs.iter().map(|input| input.to_string()).collect();
-    format!("{}: {} -> {}, {} tensors", graph.kind, inputs.join(" and "), graph.output, graph.tensors)
+    let hash = graph.weights_hash.as_deref().unwrap_or("not known");
+    let inputs = inputs.join(" and ");
+    format!("{}: {inputs} -> {}, {} tensors, made from weights of hash {hash}", graph.kind, graph.output, graph.tensors)
 }
 
 fn operators(graph: &GraphContents) -> Table {

@@ -17,6 +17,7 @@
 mod error;
 
 pub mod acdc;
+pub mod axes;
 pub mod dataset;
 mod grid;
 pub mod import;

@@ -11,7 +11,8 @@ use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
 pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
 use kscout_core::model::{
-    BlobError, GraphKind, IMAGE_LEVELS_PER_RMS, Model, NodeRepr, Place, Problem, Reconstruction, Span, TensorRepr,
+    AxisCodes, BlobError, GraphKind, IMAGE_LEVELS_PER_RMS, Model, NodeRepr, Place, Problem, Reconstruction, Span,
+    TensorRepr,
 };
 
 use super::plan::{self, Buffer};
@@ -87,8 +88,19 @@ pub struct HeaderSpec {
     pub layout: Layout,
     /// How the image is made that the networks were trained on.
     pub reconstruction: Reconstruction,
+    /// What of their origin a program can compare.
+    pub origin: Origin,
     /// Name of the network, its training data, a licence note; at most 1024 bytes of UTF-8.
     pub provenance: String,
+}
+
+/// What is known of the data and the weights that a blob was made from; of one that never leaves memory, nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Which way the axes of the training data ran through the body.
+    pub axes: Option<AxisCodes>,
+    /// Hashes of the weights of segmenter, policy and slice policy; 0 where they are not known, or there is no such graph.
+    pub weights: [u32; 3],
 }
 
 /// i8 constants (weights, tables) as a blob holds them.
@@ -222,7 +234,9 @@ pub fn write_graphs(
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
         reconstruction: header.reconstruction,
+        axes: header.origin.axes,
         line_order,
+        weights: header.origin.weights,
     };
     record.emit(&mut bytes[..HEADER_BYTES]).map_err(field("header".into()))?;
     record.checksum = blob::checksum(&bytes);

@@ -22,6 +22,8 @@ pub struct Contents {
     pub classes: usize,
     /// How the image is made that the networks see.
     pub reconstruction: &'static str,
+    /// Which way the axes of the training data ran through the body, columns, rows and slices, as three letters; none: not known.
+    pub axes: Option<String>,
     /// Where the networks come from.
     pub provenance: String,
     /// The networks.
@@ -31,8 +33,10 @@ pub struct Contents {
 /// A network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GraphContents {
-    /// `segmenter` or `policy`.
+    /// `segmenter`, `policy` or `slice policy`.
     pub kind: String,
+    /// Hash of the weights that it was made from, as 8 hexadecimal digits: that of the checkpoint; none: not known.
+    pub weights_hash: Option<String>,
     /// Tensors, inputs in it.
     pub tensors: usize,
     /// What the caller gives.
@@ -92,15 +96,17 @@ pub fn inspect(model: &Model<'_>) -> Contents {
         width: model.width(),
         classes: model.classes(),
         reconstruction: model.reconstruction().name(),
+        axes: model.axes().map(|axes| axes.to_string()),
         provenance: model.provenance().to_owned(),
-        graphs: model.graphs().map(|graph| graph_contents(&graph)).collect(),
+        graphs: model.graphs().map(|graph| graph_contents(model, &graph)).collect(),
     }
 }
 
-fn graph_contents(graph: &Graph<'_>) -> GraphContents {
+fn graph_contents(model: &Model<'_>, graph: &Graph<'_>) -> GraphContents {
     let operators: Vec<OperatorContents> = graph.nodes().map(|node| operator_contents(&node)).collect();
     GraphContents {
         kind: graph.kind().to_string(),
+        weights_hash: model.weights_hash(graph.kind()).map(|hash| format!("{hash:08x}")),
         tensors: graph.inputs() + graph.len(),
         inputs: (0..graph.inputs()).filter_map(|i| graph.input(i)).map(TensorContents::from).collect(),
         output: graph.output().into(),

@@ -23,7 +23,7 @@ pub mod quantise;
 pub mod refine;
 pub mod verify;
 
-pub use blob_writer::HeaderSpec;
+pub use blob_writer::{HeaderSpec, Origin};
 pub use file::{BlobFile, BlobFileError};
 pub use observe::{Observation, observe};
 pub use onnx::{OnnxError, Rounding, onnx};

@@ -5,7 +5,7 @@ use kscout_core::model::{BlobError, GraphKind, Reconstruction};
 use kscout_core::volume::VIEW;
 use kscout_core::volume::scan::MOST_OPINIONS;
 
-use super::blob_writer::{GraphSpec, HeaderSpec, WriteError, write_blob};
+use super::blob_writer::{GraphSpec, HeaderSpec, Origin, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, Range, calibrate};
 use super::observe::{CALIBRATION, Observation, observe};
 use super::quantise::{QuantiseError, quantise};
@@ -70,6 +70,7 @@ pub fn header(data: &Dataset, reconstruction: Reconstruction) -> HeaderSpec {
         classes: CLASSES,
         layout: crate::kernels::LAYOUT,
         reconstruction,
+        origin: Origin::default(),
         provenance: "in memory".into(),
     }
 }
@@ -191,6 +192,7 @@ mod tests {
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
             provenance: "a test".into(),
         }
     }

@@ -56,7 +56,7 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::export::{HeaderSpec, Observation, pack};
+    use crate::export::{HeaderSpec, Observation, Origin, pack};
     use crate::kernels::{scan, scan_arena};
     use crate::mri::observation::pattern_mask;
     use crate::mri::{Protocol, acquire};
@@ -92,6 +92,7 @@ mod tests {
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
             reconstruction,
+            origin: Origin::default(),
             provenance: String::new(),
         };
         pack(None, Some(&scout), &[seen], &header).unwrap()

@@ -5,7 +5,7 @@ use kscout_core::model::{Model, Reconstruction};
 
 use crate::data::Dataset;
 use crate::data::phantom::{self, PhantomOptions};
-use crate::export::{HeaderSpec, Observation, pack};
+use crate::export::{HeaderSpec, Observation, Origin, pack};
 use crate::net::FloatGraph;
 use crate::net::graph::{FloatConv, FloatOp};
 use crate::net::scout::image_input;
@@ -34,6 +34,7 @@ impl Threshold {
             classes: 4,
             layout: Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
             provenance: String::new(),
         };
         Self(pack(Some(&graph), None, &[seen], &header).unwrap())

@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::eval::run::{MeasuredVolume, RunError, Scanned};
-    use crate::export::{HeaderSpec, Observation, pack};
+    use crate::export::{HeaderSpec, Observation, Origin, pack};
     use crate::net::Scout;
     use crate::rl::reward::Measure;
 
@@ -167,6 +167,7 @@ mod tests {
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
             provenance: String::new(),
         };
         let blob = pack(None, Some(&scout), &[seen], &header).unwrap();

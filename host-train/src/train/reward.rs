@@ -29,12 +29,12 @@ pub fn load_segmenter(
     prune: Option<usize>,
     device: &Device,
 ) -> Result<(Segmenter, Meta), CheckpointError> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
+    let (dir, mut meta) = checkpoint::read_meta(path)?;
     let spec = meta.segmenter(&dir)?;
     if spec.classes != CLASSES {
         return Err(CheckpointError::Classes { path: dir, classes: spec.classes });
     }
-    let network = checkpoint::load_weights(&dir, Segmenter::new(&spec, device))?;
+    let network = checkpoint::load_noted(&dir, Segmenter::new(&spec, device), &mut meta)?;
     let Some(level) = prune else { return Ok((network, meta)) };
     let levels = spec.arch.levels();
     if levels == 1 || !(1..=levels).contains(&level) {

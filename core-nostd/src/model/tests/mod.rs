@@ -175,7 +175,9 @@ pub(super) fn emit(drafts: &[&Draft]) -> Vec<u8> {
         image_levels_per_rms: IMAGE_LEVELS_PER_RMS,
         provenance,
         reconstruction: Reconstruction::ZeroFilled,
+        axes: None,
         line_order: Span::default(),
+        weights: [0; 3],
     };
     header.emit(&mut bytes[..HEADER_BYTES]).unwrap();
     repair(&mut bytes);

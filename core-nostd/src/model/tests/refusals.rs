@@ -43,8 +43,34 @@ fn header_fields() {
     assert_eq!(patched(28, &47f32.to_le_bytes()), header(levels));
     let reconstruction = Problem::UnknownCode { field: "reconstruction", got: 3 };
     assert_eq!(patched(40, &[3]), header(reconstruction));
-    let reserved = Problem::Mismatch { field: "reserved bytes", got: 1, expected: 0 };
-    assert_eq!(patched(63, &[1]), header(reserved));
+    let axes = |got| header(Problem::UnknownCode { field: "axis directions", got });
+    // Left twice; a fourth axis; superior alone.
+    for code in [0b110_001_001, 0b1_110_011_001, 0b110] {
+        assert_eq!(patched(42, &u16::to_le_bytes(code)), axes(code.into()));
+    }
+    // No slice policy is there that weights could have gone into.
+    let field = "hash of the weights of a graph that is not there";
+    assert_eq!(patched(60, &[7]), header(Problem::Mismatch { field, got: 7, expected: 0 }));
+}
+
+#[test]
+fn axes_and_hashes_of_weights_are_read_back_and_zeros_are_not_known() {
+    let mut bytes = emit(&[&segmenter(), &policy()]);
+    let old = Model::new_checked(&bytes).unwrap();
+    let kinds = [GraphKind::Segmenter, GraphKind::Policy, GraphKind::SlicePolicy];
+    assert_eq!((old.axes(), kinds.map(|kind| old.weights_hash(kind))), (None, [None; 3]));
+    let mut header = HeaderRepr::parse(&bytes).unwrap();
+    header.axes = "LPS".parse().ok();
+    header.weights = [0x1234_5678, 0xffff_ffff, 0];
+    header.emit(&mut bytes[..HEADER_BYTES]).unwrap();
+    // At the places that the table of the header names.
+    assert_eq!(bytes[42..44], [0b1001_1001, 0b1]);
+    assert_eq!(bytes[52..64], [0x78, 0x56, 0x34, 0x12, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    repair(&mut bytes);
+    let new = Model::new_checked(&bytes).unwrap();
+    assert_eq!(new.axes(), "LPS".parse().ok());
+    let hashes = kinds.map(|kind| new.weights_hash(kind).map(u32::from));
+    assert_eq!(hashes, [Some(0x1234_5678), Some(u32::MAX), None]);
 }
 
 #[test]

@@ -103,13 +103,13 @@ impl ForwardArgs {
             return Ok(import_segmenter(arch, &StateDict::read(weights)?, device)?);
         }
         let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
-        let (dir, meta) = checkpoint::read_meta(dir)?;
+        let (dir, mut meta) = checkpoint::read_meta(dir)?;
         let spec = meta.segmenter(&dir)?;
         match self.arch {
             Some(arch) if arch != spec.arch => {
                 Err(format!("{}: a checkpoint of `{}`, but --arch says `{arch}`", dir.display(), spec.arch).into())
             }
-            _ => Ok((checkpoint::load_weights(&dir, Segmenter::new(&spec, device))?, spec)),
+            _ => Ok((checkpoint::load_noted(&dir, Segmenter::new(&spec, device), &mut meta)?, spec)),
         }
     }
 }

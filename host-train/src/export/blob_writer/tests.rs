@@ -28,6 +28,7 @@ fn header() -> HeaderSpec {
         classes: 4,
         layout: Layout::Portable,
         reconstruction: Reconstruction::ZeroFilled,
+        origin: Origin::default(),
         provenance: "a test, trained on nothing".into(),
     }
 }

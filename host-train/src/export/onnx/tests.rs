@@ -7,7 +7,7 @@ use kscout_core::model::{OperatorRepr, Reconstruction};
 use kscout_core::quant::Requant;
 
 use super::*;
-use crate::export::blob_writer::{GraphSpec, HeaderSpec, write_blob};
+use crate::export::blob_writer::{GraphSpec, HeaderSpec, Origin, write_blob};
 use crate::export::calibrate::Range;
 use crate::export::quantise::quantise;
 use crate::mri::random::Stream;
@@ -73,6 +73,7 @@ fn blob(segmenter: &GraphSpec) -> Vec<u8> {
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
         reconstruction: Reconstruction::ZeroFilled,
+        origin: Origin::default(),
         provenance: "a test".into(),
     };
     write_blob(&header, Some(segmenter), None).unwrap()
@@ -299,6 +300,7 @@ fn a_blob_without_a_segmenter_is_refused() {
         classes: 4,
         layout: kscout_core::kernels::Layout::Portable,
         reconstruction: Reconstruction::ZeroFilled,
+        origin: Origin::default(),
         provenance: String::new(),
     };
     let blob = write_blob(&header, None, Some(&quantise(&policy, &ranges).unwrap())).unwrap();

@@ -119,7 +119,7 @@ mod tests {
 
     use super::layers::joined;
     use super::*;
-    use crate::export::blob_writer::{HeaderSpec, write_graphs};
+    use crate::export::blob_writer::{HeaderSpec, Origin, write_graphs};
     use crate::export::quantise::quantise;
     use crate::segment::HeapArena;
 
@@ -131,6 +131,7 @@ mod tests {
             classes: 4,
             layout: Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
             provenance: "a test".into(),
         };
         let int8 = quantise(&joined(std::slice::from_ref(layers)), ranges).unwrap();

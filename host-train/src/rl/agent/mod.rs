@@ -130,15 +130,15 @@ pub enum Policy {
 
 /// The policy in the checkpoint that `path` names.
 pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), CheckpointError> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
+    let (dir, mut meta) = checkpoint::read_meta(path)?;
     let size = [meta.height, meta.width];
     let names = PolicyNetwork::ALL.map(PolicyNetwork::name);
     meta.expect_network(&dir, &names)?;
     let policy = if meta.network == PolicyNetwork::Asmr.name() {
-        let agent = checkpoint::load_weights(&dir, AsmrActorCritic::new(size, device))?;
+        let agent = checkpoint::load_noted(&dir, AsmrActorCritic::new(size, device), &mut meta)?;
         Policy::Asmr(Box::new(Greedy { agent, size, device: device.clone() }))
     } else {
-        let agent: ScoutActorCritic = checkpoint::load_weights(&dir, ScoutActorCritic::new(size, device))?;
+        let agent: ScoutActorCritic = checkpoint::load_noted(&dir, ScoutActorCritic::new(size, device), &mut meta)?;
         Policy::Scout(Box::new(agent.policy))
     };
     Ok((policy, meta))

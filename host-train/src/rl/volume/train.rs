@@ -308,8 +308,8 @@ pub fn load_slice_policy(
     path: &Path,
     device: &Device,
 ) -> Result<(crate::net::SlicePolicy, Meta), checkpoint::CheckpointError> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
+    let (dir, mut meta) = checkpoint::read_meta(path)?;
     meta.expect_network(&dir, &[NETWORK])?;
-    let agent: VolumeActorCritic = checkpoint::load_weights(&dir, VolumeActorCritic::new(device))?;
+    let agent: VolumeActorCritic = checkpoint::load_noted(&dir, VolumeActorCritic::new(device), &mut meta)?;
     Ok((agent.policy, meta))
 }

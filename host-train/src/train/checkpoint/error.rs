@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kscout_core::kspace::Reconstruction;
+use kscout_core::model::AxisCodes;
 
-use super::{META, WEIGHTS};
+use super::{META, WEIGHTS, WeightsHash};
 use crate::data::CLASSES;
 use crate::net::SegmenterSpec;
 
@@ -142,6 +143,33 @@ pub enum CheckpointError {
         whose: String,
         /// How that one's images were made.
         expected: Reconstruction,
+    },
+    /// The network was trained on images whose axes run another way through the body.
+    #[error(
+        "{path}: trained on images whose axes run towards {found}, but {whose} on {expected} ones; the two do not go together"
+    )]
+    Axes {
+        /// The folder.
+        path: PathBuf,
+        /// How the axes of its images run.
+        found: AxisCodes,
+        /// What else there is.
+        whose: String,
+        /// How the axes of that one's images run.
+        expected: AxisCodes,
+    },
+    /// The weights are not those that the description beside them was written with.
+    #[error(
+        "{path}: holds weights of hash {found}, but {META} beside it was written with those of hash {expected}; one of the two \
+         files is from another checkpoint"
+    )]
+    OtherWeights {
+        /// The file with the weights.
+        path: PathBuf,
+        /// The hash of what it holds.
+        found: WeightsHash,
+        /// The hash that the description names.
+        expected: WeightsHash,
     },
     /// The weights do not fit the network, or the file is damaged.
     #[error("{path}: the weights cannot be used: {message}")]

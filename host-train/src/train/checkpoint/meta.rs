@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use kscout_core::kspace::Reconstruction;
+use kscout_core::model::AxisCodes;
 use serde::{Deserialize, Serialize};
 
 use super::error::CheckpointError;
+use super::identity::WeightsHash;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
 use crate::train::patience::Patience;
@@ -35,6 +37,13 @@ pub struct Meta {
     /// How the images were made that it was trained on.
     #[serde(default, with = "crate::mri::reconstruction")]
     pub reconstruction: Reconstruction,
+    /// Which way the axes of those images ran through the body, where that is known.
+    #[serde(default, with = "crate::data::axes", skip_serializing_if = "Option::is_none")]
+    pub axis_codes: Option<AxisCodes>,
+    /// Which weights lie beside this description: written with them, and checked when they are read. Checkpoints of older versions
+    /// do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_hash: Option<WeightsHash>,
     /// Rows of the images that it was trained on.
     pub height: usize,
     /// Columns of the images, which is the number of lines.
@@ -95,6 +104,8 @@ impl Meta {
             left_out: Vec::new(),
             held_out: Vec::new(),
             reconstruction: Reconstruction::default(),
+            axis_codes: None,
+            weights_hash: None,
             height,
             width,
             step: 0,
@@ -173,6 +184,17 @@ impl Meta {
         }
         let (path, whose) = (dir.to_owned(), whose.to_owned());
         Err(CheckpointError::Reconstruction { path, found: self.reconstruction, whose, expected })
+    }
+
+    /// Refuses a network that was trained on images whose axes run another way than `expected`, those of `whose`, where both are
+    /// known.
+    pub fn expect_axes(&self, dir: &Path, expected: Option<AxisCodes>, whose: &str) -> Result<(), CheckpointError> {
+        match (self.axis_codes, expected) {
+            (Some(found), Some(expected)) if found != expected => {
+                Err(CheckpointError::Axes { path: dir.to_owned(), found, whose: whose.to_owned(), expected })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses weights that a run here has taught any of `patients`, whose names alone count, whatever the data set. Of weights

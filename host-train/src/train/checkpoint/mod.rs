@@ -3,6 +3,7 @@
 //! A checkpoint is written beside its place and renamed, so that a run killed at any moment leaves a whole one.
 
 mod error;
+mod identity;
 mod meta;
 
 use std::fs;
@@ -16,6 +17,7 @@ use burn::tensor::Bytes;
 use crate::eval::atomic::{replace_folder, set_aside};
 pub use error::CheckpointError;
 use error::io_error;
+pub use identity::WeightsHash;
 pub use meta::{HeldOut, Meta, Progress};
 
 const WEIGHTS: &str = "weights.bpk";
@@ -63,7 +65,8 @@ fn save_with<M: Module>(
         if let Some(optimizer) = optimizer {
             optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
         }
-        let text = serde_json::to_string_pretty(meta).expect("a description serialises");
+        let meta = Meta { weights_hash: Some(WeightsHash::of(module)), ..meta.clone() };
+        let text = serde_json::to_string_pretty(&meta).expect("a description serialises");
         fs::write(new.join(META), text).map_err(io_error(&new.join(META)))
     })
 }
@@ -102,6 +105,19 @@ fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
 /// Loads the weights of the checkpoint folder `dir` into `module`.
 pub fn load_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointError> {
     load_from(&dir.join(WEIGHTS), module)
+}
+
+/// Loads the weights of the checkpoint folder `dir` into `module` and notes in `meta`, its description, which they are. Refuses
+/// weights that the description was not written for.
+pub fn load_noted<M: Module>(dir: &Path, module: M, meta: &mut Meta) -> Result<M, CheckpointError> {
+    let module = load_weights(dir, module)?;
+    let found = WeightsHash::of(&module);
+    match meta.weights_hash.replace(found) {
+        Some(expected) if expected != found => {
+            Err(CheckpointError::OtherWeights { path: dir.join(WEIGHTS), found, expected })
+        }
+        _ => Ok(module),
+    }
 }
 
 /// Loads the weights that training goes on with: not their average, where the run had one.

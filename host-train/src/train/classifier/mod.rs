@@ -50,12 +50,12 @@ pub enum ClassifierError {
 
 /// The classifier in the checkpoint that `path` names.
 pub fn load_classifier(path: &Path, device: &Device) -> Result<(Diagnoser, Meta), CheckpointError> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
+    let (dir, mut meta) = checkpoint::read_meta(path)?;
     let names = Depth::ALL.map(|depth| depth.to_string());
     meta.expect_network(&dir, &names.each_ref().map(String::as_str))?;
     let depth = meta.network.parse().expect("one of the expected networks");
     let network = KspaceClassifier::new(depth, meta.labels.len(), 0.0, device);
-    let network = checkpoint::load_weights(&dir, network)?;
+    let network = checkpoint::load_noted(&dir, network, &mut meta)?;
     let size = [meta.height, meta.width];
     Ok((Diagnoser { network, labels: meta.labels.clone(), size, device: device.clone() }, meta))
 }
