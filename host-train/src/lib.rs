@@ -14,7 +14,7 @@
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
 //!
-//! [`config`] and [`device`] serve the command line in [`cli`].
+//! [`config`] and [`device`] serve the command line in [`cli`]; [`io`] is how all of them write.
 
 pub mod cli;
 pub mod config;
@@ -24,6 +24,7 @@ pub mod diagnose;
 pub mod eval;
 pub mod export;
 pub mod grow;
+pub mod io;
 pub mod kernels;
 pub mod measure;
 pub mod mri;

@@ -2,6 +2,7 @@
 
 pub mod golden;
 pub mod job;
+pub mod moment;
 pub mod pytorch_file;
 pub mod small_model;
 pub mod small_volume;

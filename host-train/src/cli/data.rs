@@ -9,6 +9,7 @@ use crate::data::import::{ImportOptions, progress_bar};
 use crate::data::phantom::{self, PhantomOptions};
 use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, png_tree};
 use crate::eval::atomic::write_atomically;
+use crate::io::lock::Locks;
 
 /// Make a data set from ACDC, from PNG files or out of nothing, or look at one.
 #[derive(Debug, Args)]
@@ -137,6 +138,13 @@ pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
 impl DataArgs {
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Failure> {
+        let written = match &self.command {
+            DataCommand::Import(args) => Some(&args.dst),
+            DataCommand::Phantom(args) => Some(&args.dst),
+            DataCommand::Labels(args) => Some(&args.out),
+            DataCommand::Info(_) => None,
+        };
+        let _locks = Locks::of(written.map(PathBuf::as_path))?;
         match self.command {
             DataCommand::Import(args) => Ok(import(&args)?),
             DataCommand::Phantom(args) => Ok(make_phantoms(&args)?),

@@ -16,6 +16,8 @@ use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::Method;
 use crate::export::{self, BlobFile};
+use crate::io::lock::Locks;
+use crate::io::whole::fill_folder;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::asmr::MOST_LINES;
@@ -91,6 +93,7 @@ pub struct EvalArgs {
 impl EvalArgs {
     /// Evaluates.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
         if let Some(budget) = self.budgets.iter().find(|&&b| b == 0 || b > data.width()) {
             return Err(format!("--budgets: {budget} is not within 1 to {} lines", data.width()).into());
@@ -216,6 +219,12 @@ impl EvalArgs {
         self.baselines.orders(&Ground { data, model, volumes, most, protocol, seed })
     }
 
+    /// Has `evaluate` write its files, which appear in the folder together; a reader knows a whole result by `mark`.
+    fn write<T>(&self, mark: &str, evaluate: impl FnOnce(&Path) -> Result<T, Failure>) -> Result<T, Failure> {
+        let failed = |error| format!("{}: cannot be written: {error}", self.out.display()).into();
+        fill_folder(&self.out, mark, failed, evaluate)
+    }
+
     fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
         meta.note_protocol(&self.protocol.to_string());
         expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())
@@ -236,7 +245,7 @@ impl EvalArgs {
         let methods = methods(policy, &orders);
         let budgets = &self.budgets;
         let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
-        let table = evaluate_diagnoses(&task, &self.out)?;
+        let table = self.write("diagnosis.csv", |out| Ok(evaluate_diagnoses(&task, out)?))?;
         println!(
             "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
              protocol, {} images:",
@@ -289,7 +298,7 @@ impl EvalArgs {
             width: data.width(),
             title,
         };
-        let results = evaluate(&task, &self.out)?;
+        let results = self.write("results.json", |out| Ok(evaluate(&task, out)?))?;
         println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);
         print!("{}", summary(&results, &self.budgets).to_text());
         if self.least_gain > 0.0 {

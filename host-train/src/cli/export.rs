@@ -17,6 +17,7 @@ use crate::export::blob_writer::{GraphSpec, write_graphs};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
 use crate::export::{self, BlobFile, HeaderSpec, Origin, Rounding, observe, onnx, quantised, quantised_slice_policy};
+use crate::io::lock::Locks;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::SlicePolicy;
@@ -83,6 +84,7 @@ pub struct ExportArgs {
 impl ExportArgs {
     /// Exports.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of([&self.out, &self.onnx].into_iter().flatten().map(PathBuf::as_path))?;
         let bytes = match (&self.from, &self.reward, &self.data) {
             (Some(file), ..) => BlobFile::read(file)?.into_bytes(),
             (None, Some(reward), Some(data)) => self.pack(reward, data)?,

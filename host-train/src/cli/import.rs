@@ -10,6 +10,7 @@ use kscout_core::kspace::fft::is_fft_length;
 use super::Failure;
 use crate::data::CLASSES;
 use crate::export::cost::parameters;
+use crate::io::lock::Locks;
 use crate::net::import::{StateDict, import_asmr, import_classifier, import_segmenter};
 use crate::net::resnet::Depth;
 use crate::net::{Arch, SegmenterSpec};
@@ -50,6 +51,7 @@ impl ImportArgs {
         if !(is_fft_length(size) && size >= 32) {
             return Err(format!("--size {size}: images have sides of 32, 64, 128, 256 or 512").into());
         }
+        let _locks = Locks::of([out.as_path()])?;
         if out.exists() {
             return Err(format!("{}: there already; choose another --out, or remove it", out.display()).into());
         }

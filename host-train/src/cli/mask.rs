@@ -11,6 +11,7 @@ use super::Failure;
 use super::export::expect_size;
 use crate::data::Dataset;
 use crate::export::{BlobFile, segmenter_in_memory};
+use crate::io::stop::{self, Graceful, Stopped};
 use crate::mri::Protocol;
 use crate::orders::learn::{Change, Learning, Origin};
 use crate::orders::mask_file::Provenance;
@@ -59,12 +60,17 @@ pub struct MaskArgs {
     /// Seed of the choice of volumes, and of phase and noise
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Go on with the mask in --out
+    /// Go on with the mask in --out; where there is none, one begins, and a note says so
     #[arg(long)]
     resume: bool,
 }
 
 impl MaskArgs {
+    /// The file to write.
+    pub fn out(&self) -> &PathBuf {
+        &self.out
+    }
+
     /// Learns the mask.
     pub fn run(self) -> Result<(), Failure> {
         let data = Dataset::open(&self.data)?;
@@ -84,7 +90,7 @@ impl MaskArgs {
             budget: self.budget,
             reorder: self.reorder,
         };
-        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let command = std::env::args_os().map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ");
         let bar = progress::bar(self.budget as u64, 0, "lines");
         let say = |change: Change, mask: &LearnedMask| {
             let (many, score) = (mask.lines.len(), self.score);
@@ -98,8 +104,14 @@ impl MaskArgs {
             });
         };
         let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
+        let graceful = Graceful::begin();
         let mask = learning.run(origin, &self.out, self.resume, say)?;
         bar.finish_and_clear();
+        if stop::asked() {
+            let (out, many) = (self.out.display(), mask.lines.len());
+            return Err(Stopped::having(format!("stopped; {many} lines are saved in {out}")).into());
+        }
+        drop(graceful);
         let Provenance { volumes, slices, .. } = &mask.provenance;
         println!("{}: {} lines from {} volumes ({slices} slices)", self.out.display(), mask.lines.len(), volumes.len());
         Ok(())

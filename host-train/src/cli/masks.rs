@@ -10,6 +10,7 @@ use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
 use crate::export::BlobFile;
+use crate::io::lock::Locks;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::orders::SlicePolicyOrder;
@@ -50,6 +51,7 @@ pub struct MasksArgs {
 impl MasksArgs {
     /// Scans every training slice.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
         let most = self.budgets.iter().max().copied().unwrap_or_default();
         if let Some(budget) = self.budgets.iter().find(|&&budget| budget == 0 || budget > data.width()) {

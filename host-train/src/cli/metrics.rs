@@ -13,6 +13,7 @@ use crate::eval::metrics::Structure;
 use crate::eval::pairing::{Pair, pair_folders};
 use crate::eval::stats::Estimate;
 use crate::eval::table::{Align, Table};
+use crate::io::lock::Locks;
 
 /// `kscout metrics`.
 #[derive(Args)]
@@ -37,6 +38,7 @@ pub struct MetricsArgs {
 impl MetricsArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of(self.out.as_deref())?;
         for path in [&self.truth, &self.prediction] {
             if !path.exists() {
                 return Err(format!("{}: no such file or folder", path.display()).into());

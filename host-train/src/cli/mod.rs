@@ -22,6 +22,8 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
+use crate::io::stop;
+
 /// What a subcommand fails with: any error that can be shown to a person.
 pub type Failure = Box<dyn std::error::Error>;
 
@@ -72,8 +74,14 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether the subcommand goes on when nobody can read what it prints: for hours of work that is no reason to end.
+    pub fn outlives_terminal(&self) -> bool {
+        matches!(self.command, Command::Train(_) | Command::Reproduce(_))
+    }
+
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Failure> {
+        stop::watch(self.outlives_terminal());
         match self.command {
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),

@@ -11,6 +11,7 @@ use crate::data::{CLASSES, DataError};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Structure;
 use crate::export::BlobFile;
+use crate::io::lock::Locks;
 use crate::mri::Protocol;
 use crate::predict::input::{Input, name_of};
 use crate::predict::output::write;
@@ -64,6 +65,7 @@ impl PredictArgs {
     /// Segments.
     pub fn run(self) -> Result<(), Failure> {
         self.check()?;
+        let _locks = Locks::of([self.out.as_path()])?;
         match (&self.blob, &self.model) {
             (Some(path), _) => {
                 let file = BlobFile::read(path)?;

@@ -8,6 +8,7 @@ use super::Failure;
 use crate::data::{Dataset, Split};
 use crate::eval::csv::Csv;
 use crate::eval::table::{Align, Table};
+use crate::io::lock::Locks;
 use crate::rl::sampler::{WeightedSampler, class_set};
 
 /// `kscout sampler`.
@@ -27,6 +28,7 @@ pub struct SamplerArgs {
 impl SamplerArgs {
     /// Prints the sets of classes and writes the weights.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of(self.out.as_deref())?;
         let data = Dataset::open(&self.data)?;
         data.expect_masks("a sampler by sets of classes")?;
         let slices = data.slices(self.split);

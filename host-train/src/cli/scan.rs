@@ -19,6 +19,7 @@ use crate::eval::metrics::{SliceDice, Structure, slice_dice};
 use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::eval::reference::Reference;
 use crate::export::BlobFile;
+use crate::io::lock::Locks;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::measure::MeasuredVolume;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
@@ -100,6 +101,7 @@ struct Outcome {
 impl ScanArgs {
     /// Scans.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of([&self.out, &self.capture].into_iter().flatten().map(PathBuf::as_path))?;
         let file = BlobFile::read(&self.file)?;
         let model = file.model()?;
         let data = Dataset::open(&self.data)?;

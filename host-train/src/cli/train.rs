@@ -9,11 +9,13 @@ use super::mask::MaskArgs;
 use crate::config;
 use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
+use crate::io::lock::Locks;
+use crate::io::stop::{self, Stopped};
 use crate::orders::LearnedMask;
 use crate::rl::volume::{VolumeConfig, train_slice_policy};
 use crate::rl::{PolicyConfig, train_policy};
 use crate::train::classifier::Kind;
-use crate::train::{ClassifierConfig, GivenMasks, Meta, RewardConfig, train_classifier, train_reward};
+use crate::train::{ClassifierConfig, GivenMasks, RewardConfig, Trained, train_classifier, train_reward};
 
 /// `kscout train`.
 #[derive(Args)]
@@ -52,7 +54,7 @@ struct Common {
     /// Where to compute.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-    /// Go on with the run in --out.
+    /// Go on with the run in --out; where there is none, one begins, and a note says so.
     #[arg(long)]
     resume: bool,
 }
@@ -97,6 +99,13 @@ struct PolicyArgs {
 impl TrainArgs {
     /// Trains.
     pub fn run(self) -> Result<(), Failure> {
+        let out = match &self.what {
+            What::Reward(args) => &args.common.out,
+            What::Policy(args) => &args.common.out,
+            What::Mask(args) => args.out(),
+        };
+        stop::goes_on_with(Some("--resume"));
+        let _locks = Locks::of([out.as_path()])?;
         match self.what {
             What::Reward(args) => reward(args),
             What::Policy(args) => policy(args),
@@ -124,9 +133,8 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let given = masks.as_deref().map(|path| GivenMasks::read(path, &data)).transpose()?.unwrap_or_default();
-    let meta = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &given)?;
-    say_done(&args.out, &meta, "mean Dice");
-    Ok(())
+    let trained = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &given)?;
+    done(&args.out, &trained, "mean Dice")
 }
 
 fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
@@ -137,9 +145,8 @@ fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
     let labels = Labels::read(&labels)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let meta = train_classifier(&data, &labels, &args.out, &config, &device, args.resume)?;
-    say_done(&args.out, &meta, "mean AUC");
-    Ok(())
+    let trained = train_classifier(&data, &labels, &args.out, &config, &device, args.resume)?;
+    done(&args.out, &trained, "mean AUC")
 }
 
 fn policy(args: PolicyArgs) -> Result<(), Failure> {
@@ -163,9 +170,8 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let labels = args.labels.as_deref().map(Labels::read).transpose()?;
     let data = Dataset::open(&common.data)?;
     let reward = (args.reward.as_path(), labels.as_ref());
-    let meta = train_policy(&data, reward, &common.out, &config, &device, common.resume)?;
-    say_done(&common.out, &meta, if labels.is_some() { "mean AUC" } else { "mean Dice" });
-    Ok(())
+    let trained = train_policy(&data, reward, &common.out, &config, &device, common.resume)?;
+    done(&common.out, &trained, if labels.is_some() { "mean AUC" } else { "mean Dice" })
 }
 
 fn slice_policy(
@@ -181,12 +187,17 @@ fn slice_policy(
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let mask = mask.map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;
-    let meta = train_slice_policy(&data, (reward, held_out, mask.as_ref()), &args.out, &config, &device, args.resume)?;
-    say_done(&args.out, &meta, "mean Dice");
-    Ok(())
+    let trained =
+        train_slice_policy(&data, (reward, held_out, mask.as_ref()), &args.out, &config, &device, args.resume)?;
+    done(&args.out, &trained, "mean Dice")
 }
 
-fn say_done(out: &Path, meta: &Meta, measure: &str) {
+fn done(out: &Path, Trained { meta, stopped }: &Trained, measure: &str) -> Result<(), Failure> {
+    let last = out.join("last");
+    if *stopped {
+        return Err(Stopped::having(format!("stopped at step {}; saved in {}", meta.step, last.display())).into());
+    }
     let score = meta.score.map_or("no validation score".into(), |score| format!("{measure} {score:.4}"));
-    println!("{}: step {}, {score}", out.join("last").display(), meta.step);
+    println!("{}: step {}, {score}", last.display(), meta.step);
+    Ok(())
 }

@@ -10,6 +10,7 @@ use super::intensity::from_level;
 use super::manifest::MANIFEST_FILE;
 use super::png_tree::Grey;
 use super::{DataError, Manifest, Phase, SliceRecord, Split};
+use crate::io::whole::present;
 
 /// The name of a slice: `patient001/3`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,7 +90,7 @@ impl Dataset {
     /// Loads the data set in `dir`, in parallel. Every slice has the manifest's size and an image and, unless the
     /// manifest says that there are no masks, a label.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, DataError> {
-        let dir = dir.as_ref();
+        let dir = &present(dir.as_ref());
         let manifest = Manifest::read(dir)?;
         let broken = |reason| DataError::Manifest { path: dir.join(MANIFEST_FILE), reason };
         if manifest.slices.is_empty() {

@@ -1,8 +1,7 @@
 //! Making a data set: patients in parallel, written beside the destination and renamed when complete.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indicatif::ProgressStyle;
 use rayon::prelude::*;
@@ -10,6 +9,7 @@ use rayon::prelude::*;
 use super::intensity::to_levels;
 use super::manifest::{FORMAT_VERSION, MANIFEST_FILE};
 use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_tree};
+use crate::io::whole::replace_folder;
 
 /// How far an import is, for people to watch; `Progress::hidden()` shows nothing.
 pub use indicatif::ProgressBar as Progress;
@@ -100,27 +100,32 @@ pub fn write_dataset<T: Sync>(
     bar: &Progress,
     prepare: impl Fn(&T) -> Result<PreparedPatient, DataError> + Sync,
 ) -> Result<Manifest, DataError> {
-    let tree = PartialTree::create(dst, options.force)?;
-    let write = |patient: &T| {
-        let records = write_patient(&tree.partial, &prepare(patient)?, options.size)?;
-        bar.inc(1);
-        Ok(records)
-    };
-    let records: Vec<Vec<SliceRecord>> = patients.par_iter().map(write).collect::<Result<_, DataError>>()?;
-    let mut slices: Vec<SliceRecord> = records.into_iter().flatten().collect();
-    slices.sort_by(|a, b| (&a.patient, a.slice).cmp(&(&b.patient, b.slice)));
-    let manifest = Manifest {
-        format_version: FORMAT_VERSION,
-        source: source.to_string(),
-        size: [options.size as u32; 2],
-        spacing_mm: shared_spacing(&slices),
-        intensity: INTENSITY.to_string(),
-        masks,
-        slices,
-    };
-    manifest.write(&tree.partial)?;
-    tree.commit()?;
-    Ok(manifest)
+    check_destination(dst, options.force)?;
+    replace_folder(
+        dst,
+        |error| DataError::io(dst, "write")(error),
+        |new| {
+            let write = |patient: &T| {
+                let records = write_patient(new, &prepare(patient)?, options.size)?;
+                bar.inc(1);
+                Ok(records)
+            };
+            let records: Vec<Vec<SliceRecord>> = patients.par_iter().map(write).collect::<Result<_, DataError>>()?;
+            let mut slices: Vec<SliceRecord> = records.into_iter().flatten().collect();
+            slices.sort_by(|a, b| (&a.patient, a.slice).cmp(&(&b.patient, b.slice)));
+            let manifest = Manifest {
+                format_version: FORMAT_VERSION,
+                source: source.to_string(),
+                size: [options.size as u32; 2],
+                spacing_mm: shared_spacing(&slices),
+                intensity: INTENSITY.to_string(),
+                masks,
+                slices,
+            };
+            manifest.write(new)?;
+            Ok(manifest)
+        },
+    )
 }
 
 fn shared_spacing(slices: &[SliceRecord]) -> Option<[f32; 2]> {
@@ -160,67 +165,6 @@ fn write_patient(root: &Path, patient: &PreparedPatient, size: usize) -> Result<
     Ok(records)
 }
 
-/// A folder being written beside its destination; removed when dropped before [`PartialTree::commit`].
-struct PartialTree {
-    destination: PathBuf,
-    partial: PathBuf,
-    new_parents: Vec<PathBuf>,
-    committed: bool,
-}
-
-impl PartialTree {
-    fn create(destination: &Path, force: bool) -> Result<Self, DataError> {
-        check_destination(destination, force)?;
-        let partial = sibling(destination, ".kscout-new")?;
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(DataError::io(&partial, "remove what an interrupted run left"))?;
-        }
-        let parents = partial.ancestors().skip(1).take_while(|p| !p.as_os_str().is_empty() && !p.exists());
-        let new_parents = parents.map(Path::to_path_buf).collect();
-        let tree = Self { destination: destination.to_path_buf(), partial, new_parents, committed: false };
-        fs::create_dir_all(&tree.partial).map_err(DataError::io(&tree.partial, "make the folder"))?;
-        Ok(tree)
-    }
-
-    fn commit(mut self) -> Result<(), DataError> {
-        let destination = &self.destination;
-        let replaced = if destination.exists() {
-            let old = sibling(destination, ".kscout-old")?;
-            if old.exists() {
-                fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove what an interrupted run left"))?;
-            }
-            fs::rename(destination, &old).map_err(DataError::io(destination, "move the old data set aside"))?;
-            Some(old)
-        } else {
-            None
-        };
-        if let Err(error) = fs::rename(&self.partial, destination) {
-            if let Some(old) = &replaced {
-                // The first error is the one worth reporting.
-                let _ = fs::rename(old, destination);
-            }
-            return Err(DataError::io(destination, "rename the finished data set")(error));
-        }
-        self.committed = true;
-        match replaced {
-            Some(old) => fs::remove_dir_all(&old).map_err(DataError::io(&old, "remove the old data set")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for PartialTree {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Nothing useful can be done about a failure here: the next run removes what is left.
-            let _ = fs::remove_dir_all(&self.partial);
-            for parent in &self.new_parents {
-                let _ = fs::remove_dir(parent);
-            }
-        }
-    }
-}
-
 fn check_destination(path: &Path, force: bool) -> Result<(), DataError> {
     let refuse = |reason| Err(DataError::Destination { path: path.to_path_buf(), reason });
     if !path.exists() {
@@ -237,18 +181,5 @@ fn check_destination(path: &Path, force: bool) -> Result<(), DataError> {
         (true, true) => Ok(()),
         (true, false) => refuse("is not empty and holds no manifest.json, so --force does not replace it; remove it"),
         (false, _) => refuse("is not empty; name another folder, or replace the data set in it with --force"),
-    }
-}
-
-fn sibling(path: &Path, suffix: &str) -> Result<PathBuf, DataError> {
-    match path.file_name() {
-        Some(name) => {
-            // Hidden and our own: nobody's folder is in the way.
-            let mut hidden = OsString::from(".");
-            hidden.push(name);
-            hidden.push(suffix);
-            Ok(path.with_file_name(hidden))
-        }
-        None => Err(DataError::Destination { path: path.to_path_buf(), reason: "has no folder name of its own" }),
     }
 }

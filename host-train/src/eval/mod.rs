@@ -1,7 +1,6 @@
 //! Evaluation: scans of whole data sets, metrics, statistics, tables and pictures.
 
 pub mod agreement;
-pub mod atomic;
 pub mod auc;
 pub mod canvas;
 pub mod cohort;
@@ -23,3 +22,5 @@ pub mod stats;
 pub mod stops;
 pub mod surface;
 pub mod table;
+
+pub use crate::io::whole as atomic;

@@ -7,6 +7,7 @@
 use super::OrderError;
 use super::judge::{Judge, Score, Tally};
 use super::tries::{Growing, candidates, tally_each};
+use crate::io::stop;
 use crate::measure::Measured;
 
 /// How lines are selected.
@@ -26,7 +27,7 @@ impl Forward<'_> {
     /// pooled score as large as one line after the other can. Of equally good lines the one nearest to the centre is taken.
     ///
     /// `each` is told every line that is selected and the score with it. Fewer lines than the budget are given where fewer are
-    /// to select among.
+    /// to select among, or where the command is to end.
     ///
     /// # Errors
     /// [`OrderError`] where the core cannot reconstruct the slices.
@@ -43,6 +44,9 @@ impl Forward<'_> {
         while lines.len() < self.budget {
             let left: Vec<u16> = candidates.iter().copied().filter(|line| !lines.contains(line)).collect();
             let tallies = tally_each(self.judge, &mut slices, &left);
+            if stop::asked() {
+                break;
+            }
             let score = |line: usize| {
                 let with_line = tallies.iter().filter_map(|of_slice| of_slice[line]);
                 mean_score(self.judge.score(), with_line, &sizes)

@@ -13,6 +13,7 @@ use super::judge::Judge;
 use super::mask_file::{LearnedMask, MaskFileError, Provenance};
 use super::reorder::Reordering;
 use crate::data::{Dataset, Split, Volume};
+use crate::io::stop;
 use crate::measure::{Measured, MeasuredVolume};
 use crate::mri::Protocol;
 
@@ -77,7 +78,7 @@ pub struct Origin<'a> {
 
 impl Learning<'_> {
     /// Learns the mask and writes it to `out` after every line and every round of moves, so that a run that was stopped goes on
-    /// with `resume`. `each` is told what changed, and the mask after it.
+    /// with `resume`; a signal ends it after the line or round before. `each` is told what changed, and the mask after it.
     ///
     /// The score is the mean over whole training volumes, which is what evaluation reports: see [`judge`](super::judge).
     ///
@@ -125,7 +126,7 @@ impl Learning<'_> {
             each(Change::Joined, &mask);
         })?;
         written?;
-        if self.reorder {
+        if self.reorder && !stop::asked() {
             self.move_lines(&mut mask, &pools, out, each)?;
         }
         Ok(mask)
@@ -150,7 +151,7 @@ impl Learning<'_> {
         })?;
         written?;
         // Where no move was left the file may not say yet that moves were looked for.
-        Ok(mask.write(out)?)
+        if stop::asked() { Ok(()) } else { Ok(mask.write(out)?) }
     }
 
     /// The training volumes, drawn at random, in the data set's order.
@@ -173,6 +174,9 @@ fn six_digits(score: f64) -> f64 {
 /// The mask to go on with: `new`, or what lies at `out`.
 fn begin(new: LearnedMask, out: &Path, resume: bool) -> Result<LearnedMask, LearnError> {
     if !out.exists() {
+        if resume {
+            eprintln!("note: {}: no mask to go on with yet; a new one begins", out.display());
+        }
         return Ok(new);
     }
     if !resume {

@@ -13,6 +13,7 @@ use super::OrderError;
 use super::forward::mean_score;
 use super::judge::{Judge, Tally};
 use super::tries::Growing;
+use crate::io::stop;
 use crate::measure::Measured;
 
 /// What a move must add to the sum of scores: such as a ten-thousandth of Dice at one number of lines. With less, orders that are as
@@ -57,7 +58,7 @@ impl<'a> Reordering<'a> {
         Self { judge, slices: pools.concat(), sizes, scores: HashMap::new() }
     }
 
-    /// Moves lines until no move gains more than next to nothing. `each` is told the order after every round of moves that do not touch each
+    /// Moves lines until no move gains more than next to nothing, or the command is to end. `each` is told the order after every round of moves that do not touch each
     /// other, and the score with its first line, its first two, and on.
     ///
     /// # Errors
@@ -65,7 +66,7 @@ impl<'a> Reordering<'a> {
     pub fn improve(&mut self, lines: &mut Vec<u16>, mut each: impl FnMut(&[u16], Vec<f64>)) -> Result<(), OrderError> {
         loop {
             let moves = self.round(lines)?;
-            if moves.is_empty() {
+            if moves.is_empty() || stop::asked() {
                 return Ok(());
             }
             moves.into_iter().for_each(|step| step.apply(lines));

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::OrderError;
 use super::judge::{Bench, Judge, Tally};
 use crate::grow::{Grower, Grown};
+use crate::io::stop;
 use crate::measure::Measured;
 
 /// The `nearest` lines to the centre of all `width`, outward; all where that is more.
@@ -84,7 +85,12 @@ impl<'a> Growing<'a> {
     }
 }
 
-/// For each slice the tallies with one line more, for each of `lines`; `None` where it is measured already. In parallel.
+/// For each slice the tallies with one line more, for each of `lines`; `None` where it is measured already. In parallel. Some are
+/// missing where the command is to end.
 pub fn tally_each(judge: &Judge<'_>, slices: &mut [Growing<'_>], lines: &[u16]) -> Vec<Vec<Option<Tally>>> {
-    slices.par_iter_mut().map_init(|| judge.bench(), |bench, slice| slice.tally_with(judge, bench, lines)).collect()
+    let tally = |bench: &mut Bench, slice: &mut Growing<'_>| match stop::asked() {
+        true => Vec::new(),
+        false => slice.tally_with(judge, bench, lines),
+    };
+    slices.par_iter_mut().map_init(|| judge.bench(), tally).collect()
 }

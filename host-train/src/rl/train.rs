@@ -1,6 +1,5 @@
 //! `kscout train policy`: scans by the thousand, and a policy that gets better at them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -19,11 +18,12 @@ use crate::mri::Protocol;
 use crate::net::FloatGraph;
 use crate::net::asmr::{AsmrActorCritic, MOST_LINES};
 use crate::segment::CoreSegmenter;
-use crate::train::TrainError;
-use crate::train::checkpoint::{self, CheckpointError, Meta};
+use crate::train::checkpoint::{CheckpointError, Meta};
 use crate::train::checks::Shared;
 use crate::train::classifier::{is_classifier, load_classifier};
+use crate::train::folder;
 use crate::train::reward::load_segmenter;
+use crate::train::{TrainError, Trained};
 
 /// Slices that calibrate what is exported.
 const CALIBRATION_SLICES: usize = 96;
@@ -146,12 +146,9 @@ pub fn train_policy(
     config: &PolicyConfig,
     device: &Device,
     resume: bool,
-) -> Result<Meta, PolicyError> {
+) -> Result<Trained, PolicyError> {
     let protocol = config.check(data)?;
-    let found = checkpoint::find_run(out)?;
-    if !resume && found.is_some() {
-        return Err(TrainError::Exists(out.to_owned()).into());
-    }
+    let found = folder::find(out, resume)?;
     let judge = Judge::load(data, (reward, labels), config, device)?;
     let slices = judge.slices(data)?;
     let shown: Vec<_> = slices.iter().map(|pupil| pupil.slice).collect();
@@ -174,7 +171,6 @@ pub fn train_policy(
         (_, Some(segmenter)) => Box::new(SegmentationReward { segmenter, config: &config.reward }),
         _ => unreachable!("the blob of a segmenter holds it"),
     };
-    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let trainer = Trainer {
         data,
         protocol,

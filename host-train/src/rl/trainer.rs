@@ -1,6 +1,6 @@
 //! The loop of a policy's training: play, learn, validate, save.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
@@ -19,13 +19,15 @@ use crate::data::{Dataset, Diagnosis, Slice, Split};
 use crate::eval::run::measure;
 use crate::export::Observation;
 use crate::export::blob_writer::GraphSpec;
+use crate::io::moment::moment;
+use crate::io::stop;
 use crate::mri::Protocol;
 use crate::play::Sight;
 use crate::progress;
-use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta};
-use crate::train::log::Log;
+use crate::train::folder::{self, Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
+use crate::train::{TrainError, Trained};
 
 /// A slice to train on.
 pub(super) struct Pupil<'a> {
@@ -97,22 +99,24 @@ impl Trainer<'_> {
     }
 
     /// Trains, from where `found` was left.
-    pub fn run<A: Agent + Sync>(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<Meta, PolicyError> {
+    pub fn run<A: Agent + Sync>(&self, device: &Device, found: Option<Found>) -> Result<Trained, PolicyError> {
         let config = self.config;
         let training = device.clone().autodiff();
+        let last = found.as_ref().map(|(dir, _)| dir.clone());
         let mut state: State<A> = self.start(&training, found)?;
         let mut memory = arenas(self.model, config.episodes);
         let mut validation = measure(self.data, Split::Val, &self.protocol, config.seed);
         validation.retain(|volume| self.reward.can_score(volume));
-        let log = Log::open(self.out.join("log.csv"), self.columns(!validation.is_empty()))?;
+        let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
         let clock = Clock::new(state.meta.seconds, config.max_minutes);
         let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
         let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
         if state.meta.step == 0 {
             self.report_baseline(&validation, &bar)?;
         }
-        let mut recent = Vec::new();
-        while state.meta.step < end && !clock.is_over() {
+        let _graceful = stop::Graceful::begin();
+        let mut stopped = false;
+        while !stopped && state.meta.step < end && !clock.is_over() {
             let update = state.meta.step;
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             rng.set_stream(update as u64 + 1);
@@ -126,20 +130,24 @@ impl Trainer<'_> {
             if !report.is_finite() {
                 return Err(TrainError::Diverged { step: state.meta.step }.into());
             }
-            recent.push((worth, report));
+            state.meta.since.add([worth, report.entropy, report.kl, report.value_loss]);
+            moment();
             bar.set_position(state.meta.step as u64);
             bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
             state.meta.seconds = clock.seconds();
             if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
-                let recent = std::mem::take(&mut recent);
-                self.validate_and_save(&mut state, (&validation, &log), &recent, &bar, device)?;
+                self.validate_and_save(&mut state, (&validation, &folder), &bar, device)?;
+            } else if stop::asked() {
+                let State { agent, optimizer, meta } = &state;
+                folder.save(&folder::State { network: agent, training: None, optimizer }, meta)?;
             }
+            stopped = stop::asked() && state.meta.step < end && !clock.is_over();
         }
         bar.finish_and_clear();
-        Ok(state.meta)
+        Ok(Trained { meta: state.meta, stopped })
     }
 
-    fn start<A: Agent>(&self, device: &Device, found: Option<(PathBuf, Meta)>) -> Result<State<A>, PolicyError> {
+    fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
         device.seed(self.config.seed);
         let mut agent = A::new(self.size(), device);
         let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);

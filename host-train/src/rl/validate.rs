@@ -6,15 +6,13 @@ use kscout_core::kspace::Pattern;
 use kscout_core::model::{GraphKind, Model};
 
 use super::agent::{Agent, Greedy};
-use super::ppo::UpdateReport;
 use super::train::PolicyError;
 use super::trainer::{State, Trainer};
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
 use crate::eval::stats::mean;
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
-use crate::train::checkpoint;
-use crate::train::log::Log;
+use crate::train::folder::{self, RunFolder};
 
 impl Trainer<'_> {
     /// Says how well the centre lines alone do.
@@ -76,16 +74,13 @@ impl Trainer<'_> {
     pub fn validate_and_save<A: Agent + Sync>(
         &self,
         state: &mut State<A>,
-        (validation, log): (&[MeasuredVolume<'_>], &Log),
-        recent: &[(f64, UpdateReport)],
+        (validation, folder): (&[MeasuredVolume<'_>], &RunFolder),
         bar: &ProgressBar,
         device: &Device,
     ) -> Result<(), PolicyError> {
-        let over =
-            |f: &dyn Fn(&(f64, UpdateReport)) -> f64| recent.iter().map(f).sum::<f64>() / recent.len().max(1) as f64;
-        let (worth, entropy, kl) = (over(&|r| r.0), over(&|r| r.1.entropy), over(&|r| r.1.kl));
+        let [worth, entropy, kl, value_loss] = state.meta.since.take();
         let (step, seconds) = (state.meta.step, state.meta.seconds);
-        let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{:.4}", over(&|r| r.1.value_loss));
+        let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{value_loss:.4}");
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
         if !validation.is_empty() {
             let scores = self.scores_of(state.agent.valid(), validation, device)?;
@@ -99,12 +94,8 @@ impl Trainer<'_> {
             state.meta.score = mean(&first.collect::<Vec<_>>());
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        log.append(&row)?;
-        if state.meta.score > state.meta.best {
-            state.meta.best = state.meta.score;
-            checkpoint::save(&self.out.join("best"), &state.agent, None, &state.meta)?;
-        }
-        Ok(checkpoint::save(&self.out.join("last"), &state.agent, Some(&state.optimizer), &state.meta)?)
+        let State { agent, optimizer, meta } = state;
+        Ok(folder.validated(&folder::State { network: &*agent, training: None, optimizer }, meta, row)?)
     }
 
     /// `, Dice at 8 lines 0.8123`

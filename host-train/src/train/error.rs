@@ -53,6 +53,9 @@ pub enum TrainError {
     /// A run is there already.
     #[error("{0}: holds a run already; add --resume to go on with it, or choose another --out")]
     Exists(PathBuf),
+    /// The log of a run without its checkpoints.
+    #[error("{0}: the log of a run whose checkpoints are gone; bring them back, move it away, or choose another --out")]
+    LogAlone(PathBuf),
     /// A checkpoint problem.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -7,12 +7,14 @@ pub mod classifier;
 pub mod config;
 pub mod ema;
 pub mod error;
+pub mod folder;
 pub mod folds;
 pub mod given;
 pub mod gradients;
 pub mod log;
 pub mod loss;
 pub mod lovasz;
+pub mod means;
 pub mod optimizer;
 pub mod patience;
 pub mod precision;
@@ -28,3 +30,11 @@ pub use config::RewardConfig;
 pub use error::TrainError;
 pub use given::GivenMasks;
 pub use reward::train_reward;
+
+/// How a training ended.
+pub struct Trained {
+    /// What its last checkpoint says.
+    pub meta: Meta,
+    /// Whether a signal has ended it before its time.
+    pub stopped: bool,
+}

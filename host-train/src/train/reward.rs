@@ -1,6 +1,5 @@
 //! `kscout train reward`: a segmenter that knows every stage of a scan.
 
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -9,17 +8,20 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::Trained;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::error::TrainError;
+use super::folder::{self, RunFolder};
 use super::folds;
 use super::given::GivenMasks;
-use super::log::Log;
 use super::run::{Run, columns};
 use super::sample::training_sample;
 use super::schedule::Clock;
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset, Split};
+use crate::io::moment::moment;
+use crate::io::stop;
 use crate::net::Segmenter;
 use crate::progress;
 
@@ -57,7 +59,7 @@ pub fn train_reward(
     device: &Device,
     (resume, init): (bool, Option<&Path>),
     given: &GivenMasks,
-) -> Result<Meta, TrainError> {
+) -> Result<Trained, TrainError> {
     data.expect_masks("the training of a segmenter")?;
     let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
@@ -66,20 +68,19 @@ pub fn train_reward(
         return Err(TrainError::NoSlices(data.dir().to_owned()));
     }
     let (slices, left_out) = folds::part(slices, |slice| &slice.id.patient, (config.folds, config.fold))?;
-    let found = checkpoint::find_run(out)?;
-    if !resume && found.is_some() {
-        return Err(TrainError::Exists(out.to_owned()));
-    }
-    let mut run = Run::new(data, out, config, device, (found, init), left_out)?;
-    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
+    let found = folder::find(out, resume)?;
+    let last = found.as_ref().map(|(dir, _)| dir.clone());
+    let mut run = Run::new(data, config, device, (found, init), left_out)?;
     let how = (&protocol, config.reconstruction);
     let validation = Validation::new(data, how, config.seed);
-    let log = Log::open(out.join("log.csv"), columns(config, !validation.is_empty()))?;
+    let columns = columns(config, !validation.is_empty());
+    let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
-    let mut losses = Vec::new();
-    while run.meta.step < end && !clock.is_over() && !run.is_stopped() {
+    let _graceful = stop::Graceful::begin();
+    let mut stopped = false;
+    while !stopped && run.meta.step < end && !clock.is_over() && !run.is_stopped() {
         let step = run.meta.step;
         let samples = batch_indices(slices.len(), step, config)
             .into_par_iter()
@@ -90,22 +91,24 @@ pub fn train_reward(
                 if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
             });
         let loss = run.step(samples.collect(), clock.position(step, config.steps))?;
-        losses.push(loss);
+        run.meta.since.add([loss]);
+        moment();
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
         run.meta.seconds = clock.seconds();
         if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
-            let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-            run.validate_and_save((&validation, &log), mean, &bar)?;
-            losses.clear();
+            run.validate_and_save((&validation, &folder), &bar)?;
+        } else if stop::asked() {
+            run.save(&folder)?;
         }
+        stopped = stop::asked() && run.meta.step < end && !clock.is_over() && !run.is_stopped();
     }
     bar.finish_and_clear();
     if run.is_stopped() {
         let (step, waited) = (run.meta.step, config.stop_patience);
         println!("ended at step {step}: no better score in {waited} validations (stop_patience)");
     }
-    Ok(run.meta)
+    Ok(Trained { meta: run.meta, stopped })
 }
 
 /// The slices of a step and their seeds: every slice once an epoch, in an order of the epoch's own.

@@ -11,8 +11,8 @@ use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::ema::Ema;
 use super::error::TrainError;
+use super::folder::{RunFolder, State};
 use super::gradients;
-use super::log::Log;
 use super::loss::Loss;
 use super::precision::{Precision, narrowed, take_statistics};
 use super::sample::Sample;
@@ -26,7 +26,6 @@ const MOST_OVERFLOWS: usize = 20;
 
 /// A training under way.
 pub(super) struct Run<'a> {
-    out: &'a Path,
     config: &'a RewardConfig,
     loss: Loss,
     schedule: Schedule,
@@ -34,7 +33,6 @@ pub(super) struct Run<'a> {
     network: Segmenter,
     ema: Option<Ema<Segmenter>>,
     optimizer: ModuleOptimizer,
-    overflows: usize,
     /// What the checkpoints say of it.
     pub(super) meta: Meta,
 }
@@ -65,7 +63,6 @@ impl<'a> Run<'a> {
     /// with random ones.
     pub(super) fn new(
         data: &Dataset,
-        out: &'a Path,
         config: &'a RewardConfig,
         device: &Device,
         (found, init): (Option<(PathBuf, Meta)>, Option<&Path>),
@@ -100,7 +97,7 @@ impl<'a> Run<'a> {
             (None, _) => meta.progress.averaged = 0,
         }
         let (loss, schedule) = (config.loss(), config.schedule());
-        Ok(Self { out, config, loss, schedule, device: training, network, ema, optimizer, overflows: 0, meta })
+        Ok(Self { config, loss, schedule, device: training, network, ema, optimizer, meta })
     }
 
     /// Whether early stopping has ended the run.
@@ -182,11 +179,11 @@ impl<'a> Run<'a> {
         let (config, network) = (self.config, &self.network);
         if config.precision == Precision::F16 {
             if !gradients::norm(network, &gradients).is_finite() {
-                self.overflows += 1;
-                let (step, steps) = (self.meta.step, self.overflows);
+                self.meta.progress.overflows += 1;
+                let (step, steps) = (self.meta.step, self.meta.progress.overflows);
                 return if steps < MOST_OVERFLOWS { Ok(None) } else { Err(TrainError::Overflow { step, steps }) };
             }
-            self.overflows = 0;
+            self.meta.progress.overflows = 0;
         }
         if config.clip_value > 0.0 {
             gradients::clip_value(network, &mut gradients, config.clip_value);
@@ -197,13 +194,13 @@ impl<'a> Run<'a> {
         Ok(Some(gradients))
     }
 
-    /// Scores the network, or its average, writes the log and the checkpoints; `loss` is the mean since the last time.
+    /// Scores the network, or its average, writes the checkpoints and the log, with the mean loss since the last time.
     pub(super) fn validate_and_save(
         &mut self,
-        (validation, log): (&Validation<'_>, &Log),
-        loss: f64,
+        (validation, folder): (&Validation<'_>, &RunFolder),
         bar: &ProgressBar,
     ) -> Result<(), TrainError> {
+        let [loss] = self.meta.since.take();
         let (step, seconds) = (self.meta.step, self.meta.seconds);
         // Also brings the running statistics of the last step in, before anything is saved.
         let raw = self.network.valid();
@@ -227,8 +224,8 @@ impl<'a> Run<'a> {
             line += &format!(", learning rate {:.1e}", self.schedule.rate(step, &self.meta.progress.plateau));
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        log.append(&row)?;
-        self.save()
+        let (state, meta) = self.parts();
+        folder.validated(&state, meta, row)
     }
 
     /// Lets the schedule and early stopping see the score: only at the validations that every run has, not at one that a
@@ -241,18 +238,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        let improved = self.meta.score > self.meta.best;
-        let (average, raw) = (self.ema.as_ref().map(Ema::network), &self.network);
-        if improved {
-            self.meta.best = self.meta.score;
-            checkpoint::save(&self.out.join("best"), average.unwrap_or(raw), None, &self.meta)?;
-        }
-        let last = self.out.join("last");
-        match average {
-            Some(average) => checkpoint::save_averaged(&last, average, raw, &self.optimizer, &self.meta)?,
-            None => checkpoint::save(&last, raw, Some(&self.optimizer), &self.meta)?,
-        }
-        Ok(())
+    /// Saves between validations.
+    pub(super) fn save(&mut self, folder: &RunFolder) -> Result<(), TrainError> {
+        // Brings the running statistics of the last step in.
+        let _ = self.network.valid();
+        let (state, meta) = self.parts();
+        folder.save(&state, meta)
+    }
+
+    /// What is saved, and the description.
+    fn parts(&mut self) -> (State<'_, Segmenter>, &mut Meta) {
+        let Self { network, ema, optimizer, meta, .. } = self;
+        let (network, training) = match ema {
+            Some(ema) => (ema.network(), Some(&*network)),
+            None => (&*network, None),
+        };
+        (State { network, training, optimizer }, meta)
     }
 }

@@ -14,6 +14,7 @@ use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
 use crate::eval::stops::{fewest_lines, fewest_lines_of_hearts};
 use crate::eval::table::{Align, Table};
+use crate::io::lock::Locks;
 use read::{Evaluated, Read, Volumes};
 
 /// `kscout compare`.
@@ -52,6 +53,8 @@ pub struct CompareArgs {
 impl CompareArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
+        let written = [&self.out, &self.plot, &self.trade];
+        let _locks = Locks::of(written.into_iter().flatten().map(PathBuf::as_path))?;
         let mut named: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
         let compared = named.len();
         named.extend(self.ceiling.as_ref().filter(|ceiling| !named.contains(ceiling)));

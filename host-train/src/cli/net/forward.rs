@@ -10,6 +10,7 @@ use super::super::Failure;
 use super::npy::Array;
 use crate::device::DeviceChoice;
 use crate::export::BlobFile;
+use crate::io::lock::Locks;
 use crate::net::import::{StateDict, import_segmenter};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
 use crate::segment::{CoreSegmenter, Segment};
@@ -47,6 +48,7 @@ pub struct ForwardArgs {
 impl ForwardArgs {
     /// Runs the network.
     pub fn run(self) -> Result<(), Failure> {
+        let _locks = Locks::of([self.output.as_path()])?;
         let logits = match &self.blob {
             Some(blob) => self.in_int8(&BlobFile::read(blob)?, blob)?,
             None => self.in_real_numbers()?,

@@ -3,14 +3,18 @@
 mod recipe;
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
 use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
 use crate::eval::atomic::write_atomically;
+use crate::io::lock::Locks;
+use crate::io::moment;
+use crate::io::stop::{self, Graceful, STEP, Stopped};
 use recipe::{Choice, Folders, Recipe, Step};
 
 /// Which tables.
@@ -68,8 +72,11 @@ impl ReproduceArgs {
             steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));
             return Ok(());
         }
+        stop::goes_on_with(None);
+        let _locks = Locks::of([self.out.as_path()])?;
         let done = self.out.join("done");
         fs::create_dir_all(&done).map_err(|error| format!("{}: {error}", done.display()))?;
+        let _graceful = Graceful::begin();
         // What a step has made depends on all steps before it, and on their configurations.
         let mut history = String::new();
         for (number, step) in steps.iter().enumerate() {
@@ -84,6 +91,9 @@ impl ReproduceArgs {
             println!("[{} of {}] kscout {}", number + 1, steps.len(), command);
             execute(step)?;
             write_atomically(&marker, history.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
+            if stop::asked() {
+                return Err(Stopped::having(format!("stopped after step `{}`", step.name)).into());
+            }
         }
         Ok(())
     }
@@ -97,12 +107,28 @@ impl ReproduceArgs {
     }
 }
 
-/// Runs a step in a process of its own, with this program.
+/// Runs a step in a process of its own, with this program. It ends with this one, whatever ends this one: its standard input is a pipe
+/// from here, over which it is also told of signals.
 fn execute(step: &Step) -> Result<(), Failure> {
-    let program = std::env::current_exe()?;
-    let status = Command::new(program).args(&step.arguments).status()?;
+    let failed = |error: io::Error| format!("step `{}`: {error}", step.name);
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut command = Command::new(program);
+    command.args(&step.arguments).env(STEP, "1").env_remove(moment::VARIABLE).stdin(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let mut pipe = child.stdin.take();
+    stop::tell(move |signals| {
+        // A step that has ended is told nothing.
+        let _ = pipe.as_mut().map(|pipe| pipe.write_all(&[signals.min(255) as u8]));
+    });
+    moment::moment();
+    let status = child.wait();
+    stop::tell_nobody();
+    let status = status.map_err(failed)?;
     if status.success() {
         return Ok(());
+    }
+    if stop::asked() {
+        return Err(Stopped::having(format!("stopped at step `{}`", step.name)).into());
     }
     Err(format!("step `{}` failed ({status}); the same command goes on from here", step.name).into())
 }

@@ -1,6 +1,5 @@
 //! The training of a slice policy: warm start, then PPO over volumes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -21,6 +20,8 @@ use super::learner::{Learned, VolumeActorCritic, VolumeSight};
 use super::warm;
 use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
+use crate::io::moment::moment;
+use crate::io::stop;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::orders::LearnedMask;
@@ -28,10 +29,10 @@ use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
 use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
 use crate::rl::train::PolicyError;
-use crate::train::TrainError;
 use crate::train::checkpoint::{self, HeldOut, Meta};
-use crate::train::log::Log;
+use crate::train::folder::{self, Found, RunFolder, State};
 use crate::train::schedule::cosine;
+use crate::train::{TrainError, Trained};
 use crate::volume::allocate::{Oracle, Reached, Uniform};
 use crate::volume::heart::{Variation, centre_out, continued, follow};
 use crate::volume::position::Plans;
@@ -73,19 +74,15 @@ pub fn train_slice_policy(
     config: &VolumeConfig,
     device: &Device,
     resume: bool,
-) -> Result<Meta, PolicyError> {
+) -> Result<Trained, PolicyError> {
     let protocol = config.check(data.width())?;
-    let found = checkpoint::find_run(out)?;
-    if !resume && found.is_some() {
-        return Err(TrainError::Exists(out.to_owned()).into());
-    }
+    let found = folder::find(out, resume)?;
     expect_slices(data)?;
     let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let course = Course { order: &order, with_ssim: config.weights().need_ssim() };
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
     let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
-    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
     let line_order = if mask.is_some() { order } else { Vec::new() };
     let (reconstruction, held_out, device) = (judges.reconstruction, judges.held_out(), device.clone());
     Trainer { config, reconstruction, hearts, validation, out, device, line_order, held_out }.run(data, found)
@@ -131,7 +128,7 @@ pub(super) fn begin<'a>(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut im
 }
 
 impl Trainer<'_> {
-    fn run(&self, data: &Dataset, found: Option<(PathBuf, Meta)>) -> Result<Meta, PolicyError> {
+    fn run(&self, data: &Dataset, found: Option<Found>) -> Result<Trained, PolicyError> {
         let config = self.config;
         let training = self.device.clone().autodiff();
         training.seed(config.seed);
@@ -140,26 +137,30 @@ impl Trainer<'_> {
         let begun = Meta::begun(NETWORK.into(), data, config);
         let (line_order, held_out) = (self.line_order.clone(), self.held_out.clone());
         let mut meta = Meta { line_order, held_out, reconstruction: self.reconstruction, ..begun };
-        let log = Log::open(self.out.join("log.csv"), self.columns())?;
         let bar = progress::bar(config.updates as u64, 0, "slice policy");
         let begun = std::time::Instant::now();
+        let folder;
         match found {
             Some((dir, found)) => {
                 meta = found.resume(&dir, meta)?;
                 agent = checkpoint::load_weights(&dir, agent)?;
                 optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
+                folder = RunFolder::open(self.out, self.columns(), Some(&dir), &mut meta)?;
             }
             None => {
+                folder = RunFolder::open(self.out, self.columns(), None, &mut meta)?;
                 self.report_baselines(&bar)?;
                 let mut rng = self.random(0);
                 let mut own = self.optimizer();
                 agent = warm::start(agent, &mut own, &self.hearts, config, &training, &mut rng).0;
                 meta.seconds = begun.elapsed().as_secs_f64();
-                self.validate_and_save(&agent, &optimizer, &mut meta, (0.0, UpdateReport::default()), (&log, &bar))?;
+                self.validate_and_save(&agent, &optimizer, &mut meta, (0.0, UpdateReport::default()), (&folder, &bar))?;
             }
         }
         let before = meta.seconds - begun.elapsed().as_secs_f64();
-        while meta.step < config.updates {
+        let _graceful = stop::Graceful::begin();
+        let mut stopped = false;
+        while !stopped && meta.step < config.updates {
             let mut rng = self.random(meta.step as u64 + 1);
             let episodes = self.play(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: meta.step })?;
             let earned: f64 = episodes.iter().flatten().map(|step| step.reward).sum();
@@ -173,15 +174,19 @@ impl Trainer<'_> {
             if !report.is_finite() {
                 return Err(TrainError::Diverged { step: meta.step }.into());
             }
+            moment();
             bar.set_position(meta.step as u64);
             meta.seconds = before + begun.elapsed().as_secs_f64();
             if meta.step.is_multiple_of(config.validate_every) || meta.step == config.updates {
                 let worth = earned / config.scale / episodes.len() as f64;
-                self.validate_and_save(&agent, &optimizer, &mut meta, (worth, report), (&log, &bar))?;
+                self.validate_and_save(&agent, &optimizer, &mut meta, (worth, report), (&folder, &bar))?;
+            } else if stop::asked() {
+                folder.save(&State { network: &agent, training: None, optimizer: &optimizer }, &meta)?;
             }
+            stopped = stop::asked() && meta.step < config.updates;
         }
         bar.finish_and_clear();
-        Ok(meta)
+        Ok(Trained { meta, stopped })
     }
 
     fn random(&self, stream: u64) -> ChaCha8Rng {
@@ -252,7 +257,7 @@ impl Trainer<'_> {
         optimizer: &ModuleOptimizer,
         meta: &mut Meta,
         (worth, report): (f64, UpdateReport),
-        (log, bar): (&Log, &ProgressBar),
+        (folder, bar): (&RunFolder, &ProgressBar),
     ) -> Result<(), PolicyError> {
         let player = agent.valid();
         let learned = Learned { policy: &player.policy, device: &self.device };
@@ -262,18 +267,13 @@ impl Trainer<'_> {
         let numbers =
             [worth, report.entropy, report.kl, report.value_loss].map(|value| format!(",{value:.4}")).concat();
         let row = format!("{},{:.0}{numbers}{}{}", meta.step, meta.seconds, self.logged(&taught), self.logged(&scores));
-        log.append(&row)?;
         let said = self.said(&scores);
         bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
         if !scores.is_empty() {
             let worth = |reached: &Reached| self.config.weights().of(reached.ssim, reached.dice);
             meta.score = Some(scores.iter().map(worth).sum::<f64>() / scores.len() as f64);
         }
-        if meta.score > meta.best {
-            meta.best = meta.score;
-            checkpoint::save(&self.out.join("best"), agent, None, meta)?;
-        }
-        Ok(checkpoint::save(&self.out.join("last"), agent, Some(optimizer), meta)?)
+        Ok(folder.validated(&State { network: agent, training: None, optimizer }, meta, row)?)
     }
 
     /// Scans volumes by the policy's probabilities. `None` where the network gives no numbers any more.

@@ -21,6 +21,22 @@ pub enum CheckpointError {
     /// A run's folder that is a checkpoint already.
     #[error("{0}: is itself a checkpoint, such as `kscout import` writes; choose another --out for the run")]
     Occupied(PathBuf),
+    /// The last checkpoint of a run cannot be gone on from.
+    #[error("{path}: the run cannot go on from here: {problem}; {}", instead(best.as_deref()))]
+    HalfGone {
+        /// The checkpoint `last`.
+        path: PathBuf,
+        /// What is wrong.
+        problem: Box<CheckpointError>,
+        /// The checkpoint `best`, where there is one.
+        best: Option<PathBuf>,
+    },
+    /// A file of a checkpoint is not there.
+    #[error("{0}: is missing")]
+    Gone(PathBuf),
+    /// A file of a checkpoint is not what was written.
+    #[error("{0}: is damaged: its checksum is not that which {META} says")]
+    Damaged(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -186,6 +202,15 @@ fn prune_help(network: &str, levels: usize) -> String {
         1 => format!("`{network}` has one head; only unetpp can be pruned"),
         _ => format!("`{network}` has the heads 1 to {levels}"),
     }
+}
+
+/// What to do where the last checkpoint is lost.
+fn instead(best: Option<&Path>) -> String {
+    let copy = "bring it back from a copy, or begin anew with another --out";
+    best.map_or(copy.into(), |best| {
+        let best = best.display();
+        format!("{copy}. The best weights are in {best}, to be used as they are; `train reward --init {best}` begins with them")
+    })
 }
 
 fn named(labels: &[String]) -> String {

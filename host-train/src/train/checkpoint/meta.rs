@@ -1,5 +1,6 @@
 //! What a checkpoint says about itself, and what may be done with one that says so.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kscout_core::kspace::Reconstruction;
@@ -10,6 +11,7 @@ use super::error::CheckpointError;
 use super::identity::WeightsHash;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
+use crate::train::means::Means;
 use crate::train::patience::Patience;
 use crate::train::schedule::Plateau;
 use crate::worth::Weights;
@@ -58,6 +60,18 @@ pub struct Meta {
     pub score: Option<f64>,
     /// The best validation score of the run so far.
     pub best: Option<f64>,
+    /// The step of that score, which the checkpoint `best` is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<usize>,
+    /// The last row of the run's log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub row: String,
+    /// What the next row is to tell of the steps since then.
+    #[serde(default, skip_serializing_if = "Means::is_empty")]
+    pub since: Means,
+    /// The CRC-32 of each file beside this one; checkpoints of older versions do not say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, u32>,
     /// What schedule, early stopping and averaging have to remember.
     #[serde(default)]
     pub progress: Progress,
@@ -86,6 +100,8 @@ pub struct Progress {
     pub stopping: Patience,
     /// Steps that the weights' average has taken in; 0: there is no average.
     pub averaged: usize,
+    /// Steps in a row that f16 has left out.
+    pub overflows: usize,
 }
 
 impl Meta {
@@ -112,6 +128,10 @@ impl Meta {
             seconds: 0.0,
             score: None,
             best: None,
+            best_step: None,
+            row: String::new(),
+            since: Means::default(),
+            files: BTreeMap::new(),
             progress: Progress::default(),
             data,
             config: serde_json::json!({}),
@@ -160,7 +180,15 @@ impl Meta {
             progress.stopping = Patience::default();
             progress.plateau.patience = Patience::default();
         }
-        Ok(Self { best, progress, config: fresh.config, segmenter: self.segmenter.or(fresh.segmenter), ..self })
+        let best_step = self.best_step.filter(|_| best.is_some());
+        Ok(Self {
+            best,
+            best_step,
+            progress,
+            config: fresh.config,
+            segmenter: self.segmenter.or(fresh.segmenter),
+            ..self
+        })
     }
 
     /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.
@@ -292,7 +320,8 @@ mod tests {
     fn the_best_score_is_forgotten_where_another_counts() {
         let meta = |config| Meta { config, ..Meta::imported("slices".into(), [8, 8], "phantom".into()) };
         let patience = Patience { best: Some(0.5), waited: 2 };
-        let progress = Progress { plateau: Plateau { patience, falls: 1 }, stopping: patience, averaged: 3 };
+        let progress =
+            Progress { plateau: Plateau { patience, falls: 1 }, stopping: patience, averaged: 3, overflows: 0 };
         let resumed = |key: &str, value: serde_json::Value| {
             let config =
                 json!({ "lambda1": 0.25, "lambda2": 1.0, "validate_lines": [6, 8], "seed": 1, "protocol": "igs" });
@@ -312,7 +341,8 @@ mod tests {
         ] {
             let new = resumed(key, value);
             let none = Patience::default();
-            let begun = Progress { plateau: Plateau { patience: none, falls: 1 }, stopping: none, averaged: 3 };
+            let begun =
+                Progress { plateau: Plateau { patience: none, falls: 1 }, stopping: none, averaged: 3, overflows: 0 };
             assert_eq!((new.best, new.progress), (None, begun), "{key}");
         }
     }

@@ -6,6 +6,7 @@ mod error;
 mod identity;
 mod meta;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 
-use crate::eval::atomic::{replace_folder, set_aside};
+use crate::io::whole::{replace_folder, set_aside};
 pub use error::CheckpointError;
 use error::io_error;
 pub use identity::WeightsHash;
@@ -25,6 +26,8 @@ const WEIGHTS: &str = "weights.bpk";
 const TRAINING: &str = "training.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const META: &str = "checkpoint.json";
+/// How often a file is read that does not fit its description.
+const READINGS: usize = 3;
 
 /// Writes the checkpoint `dir`, replacing the one that is there.
 pub fn save<M: Module>(
@@ -56,41 +59,82 @@ fn save_with<M: Module>(
 ) -> Result<(), CheckpointError> {
     let failed = |error| io_error(dir)(error);
     replace_folder(dir, failed, |new| {
-        let weights =
-            |error: RecordError| CheckpointError::Weights { path: new.join(WEIGHTS), message: error.to_string() };
-        module.clone().save_file(new.join(WEIGHTS)).map_err(weights)?;
+        let mut files = BTreeMap::new();
+        let mut write = |name: &str, bytes: Result<Bytes, RecordError>| {
+            let path = dir.join(name);
+            let message =
+                |error: RecordError| CheckpointError::Weights { path: path.clone(), message: error.to_string() };
+            let bytes = bytes.map_err(message)?;
+            files.insert(name.to_owned(), crc32fast::hash(&bytes));
+            fs::write(new.join(name), &*bytes).map_err(io_error(&path))
+        };
+        write(WEIGHTS, module.clone().into_record().into_bytes())?;
         if let Some(training) = training {
-            training.clone().save_file(new.join(TRAINING)).map_err(weights)?;
+            write(TRAINING, training.clone().into_record().into_bytes())?;
         }
         if let Some(optimizer) = optimizer {
-            optimizer.save(new.join(OPTIMIZER)).map_err(weights)?;
+            write(OPTIMIZER, optimizer.into_bytes())?;
         }
-        let meta = Meta { weights_hash: Some(WeightsHash::of(module)), ..meta.clone() };
-        let text = serde_json::to_string_pretty(&meta).expect("a description serialises");
-        fs::write(new.join(META), text).map_err(io_error(&new.join(META)))
+        describe(new, dir, &Meta { files, weights_hash: Some(WeightsHash::of(module)), ..meta.clone() })
     })
+}
+
+/// Writes the description of the checkpoint `dir` into the folder `new`.
+fn describe(new: &Path, dir: &Path, meta: &Meta) -> Result<(), CheckpointError> {
+    let text = serde_json::to_string_pretty(meta).expect("a description serialises");
+    fs::write(new.join(META), text).map_err(io_error(&dir.join(META)))
+}
+
+/// Makes `to` the checkpoint `from` without what only a run that goes on needs.
+pub fn copy_for_use(from: &Path, to: &Path) -> Result<(), CheckpointError> {
+    let mut meta = read_meta(from)?.1;
+    meta.files.retain(|name, _| name == WEIGHTS);
+    replace_folder(
+        to,
+        |error| io_error(to)(error),
+        |new| {
+            fs::copy(from.join(WEIGHTS), new.join(WEIGHTS)).map_err(io_error(&to.join(WEIGHTS)))?;
+            describe(new, to, &meta)
+        },
+    )
 }
 
 /// The description of the checkpoint at `path`: a checkpoint folder, or a run's folder, of which the last one is meant.
 pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
     let dir = locate(path)?;
-    let file = dir.join(META);
-    let text = fs::read_to_string(&file).map_err(io_error(&file))?;
-    let meta = serde_json::from_str(&text)
-        .map_err(|error| CheckpointError::Meta { path: file, message: error.to_string() })?;
+    let meta = describes(&dir)?;
     Ok((dir, meta))
 }
 
-/// The last checkpoint of the run in `out`; `None` if there is no run. A folder that is a checkpoint itself takes no run.
-pub fn find_run(out: &Path) -> Result<Option<(PathBuf, Meta)>, CheckpointError> {
-    if out.join(META).is_file() {
-        return Err(CheckpointError::Occupied(out.to_owned()));
+/// What the checkpoint folder `dir` says of itself.
+fn describes(dir: &Path) -> Result<Meta, CheckpointError> {
+    let file = dir.join(META);
+    let text = fs::read_to_string(&file).map_err(io_error(&file))?;
+    serde_json::from_str(&text).map_err(|error| CheckpointError::Meta { path: file, message: error.to_string() })
+}
+
+/// Whether the folder `dir` is itself a checkpoint.
+pub fn is_checkpoint(dir: &Path) -> bool {
+    dir.join(META).is_file()
+}
+
+/// What the checkpoint folder `dir` says of itself, if everything is there and as it was written that a run needs to go on.
+pub fn check_whole(dir: &Path) -> Result<Meta, Box<CheckpointError>> {
+    if !dir.is_dir() {
+        return Err(CheckpointError::Gone(dir.to_owned()).into());
     }
-    match read_meta(&out.join("last")) {
-        Ok(found) => Ok(Some(found)),
-        Err(CheckpointError::Missing(_)) => Ok(None),
-        Err(error) => Err(error),
+    if !is_checkpoint(dir) {
+        return Err(CheckpointError::Gone(dir.join(META)).into());
     }
+    let meta = describes(dir)?;
+    let needed = [WEIGHTS, OPTIMIZER].into_iter().chain(meta.files.keys().map(String::as_str));
+    for path in needed.map(|name| dir.join(name)) {
+        if !path.is_file() {
+            return Err(CheckpointError::Gone(path).into());
+        }
+        read(&path)?;
+    }
+    Ok(meta)
 }
 
 /// The checkpoint folder that `path` names; the one being replaced where a run was killed between two renames.
@@ -137,6 +181,21 @@ pub fn load_optimizer(dir: &Path, optimizer: ModuleOptimizer) -> Result<ModuleOp
 
 /// Hands over all of a file. burn's own way reads a tensor when it is first used, by when a run may have replaced the file.
 fn load<T>(path: &Path, into: impl FnOnce(Bytes) -> Result<T, RecordError>) -> Result<T, CheckpointError> {
-    let bytes = Bytes::from_bytes_vec(fs::read(path).map_err(io_error(path))?);
+    let bytes = Bytes::from_bytes_vec(read(path)?);
     into(bytes).map_err(|error| CheckpointError::Weights { path: path.to_owned(), message: error.to_string() })
+}
+
+/// All of a checkpoint's file, if it is what was written.
+fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    // A run may be replacing the checkpoint: then its description is an older or newer one than the file, for a moment.
+    for _ in 0..READINGS {
+        let bytes = fs::read(path).map_err(io_error(path))?;
+        let meta = path.parent().map(describes).transpose()?;
+        let written = meta.and_then(|meta| meta.files.get(&name).copied());
+        if written.is_none_or(|crc| crc == crc32fast::hash(&bytes)) {
+            return Ok(bytes);
+        }
+    }
+    Err(CheckpointError::Damaged(path.to_owned()))
 }

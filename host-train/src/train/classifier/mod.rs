@@ -7,7 +7,6 @@ mod config;
 mod sample;
 mod validate;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -22,13 +21,16 @@ pub use config::{ClassifierConfig, Kind};
 
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
+use super::Trained;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::error::TrainError;
-use super::log::Log;
+use super::folder::{self, RunFolder, State};
 use super::schedule::{Clock, cosine};
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
 use crate::eval::stats::mean;
+use crate::io::moment::moment;
+use crate::io::stop;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
 use crate::net::resnet::Depth;
@@ -75,7 +77,7 @@ pub fn train_classifier(
     config: &ClassifierConfig,
     device: &Device,
     resume: bool,
-) -> Result<Meta, ClassifierError> {
+) -> Result<Trained, ClassifierError> {
     let protocol = config.check(data)?;
     let labels = labels.only(&config.labels)?;
     let slices = data.slices(Split::Train);
@@ -84,37 +86,38 @@ pub fn train_classifier(
     }
     labels.expect_some(data, Split::Train)?;
     let slices = LabelledSlices::new(&slices, &labels);
-    let found = checkpoint::find_run(out)?;
-    if !resume && found.is_some() {
-        return Err(TrainError::Exists(out.to_owned()).into());
-    }
-    fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
-    let mut run = Run::new(data, &labels, out, config, device, found)?;
+    let found = folder::find(out, resume)?;
+    let last = found.as_ref().map(|(dir, _)| dir.clone());
+    let mut run = Run::new(data, &labels, config, device, found)?;
     let validation = Validation::new(data, &labels, &protocol, config.seed);
-    let log = Log::open(out.join("log.csv"), columns(config, &labels, !validation.is_empty()))?;
+    let columns = columns(config, &labels, !validation.is_empty());
+    let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
     let clock = Clock::new(run.meta.seconds, config.max_minutes);
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
-    let mut losses = Vec::new();
-    while run.meta.step < end && !clock.is_over() {
+    let _graceful = stop::Graceful::begin();
+    let mut stopped = false;
+    while !stopped && run.meta.step < end && !clock.is_over() {
         let step = run.meta.step;
         let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
         let first = (step * config.batch) as u64;
         let numbers = (first..first + config.batch as u64).into_par_iter();
         let samples: Vec<_> = numbers.map(|number| slices.sample(number, config, &protocol)).collect();
         let loss = run.step(&samples, rate)?;
-        losses.push(loss);
+        run.meta.since.add([loss]);
+        moment();
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
         run.meta.seconds = clock.seconds();
         if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
-            let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-            run.validate_and_save((&validation, &log), loss, &bar)?;
-            losses.clear();
+            run.validate_and_save((&validation, &folder), &bar)?;
+        } else if stop::asked() {
+            run.save(&folder)?;
         }
+        stopped = stop::asked() && run.meta.step < end && !clock.is_over();
     }
     bar.finish_and_clear();
-    Ok(run.meta)
+    Ok(Trained { meta: run.meta, stopped })
 }
 
 /// The columns of the log; `validated` where there are validation slices.
@@ -129,7 +132,6 @@ fn columns(config: &ClassifierConfig, labels: &Labels, validated: bool) -> Strin
 
 /// A training under way.
 struct Run<'a> {
-    out: &'a Path,
     config: &'a ClassifierConfig,
     device: Device,
     network: KspaceClassifier,
@@ -141,7 +143,6 @@ impl<'a> Run<'a> {
     fn new(
         data: &Dataset,
         labels: &Labels,
-        out: &'a Path,
         config: &'a ClassifierConfig,
         device: &Device,
         found: Option<(PathBuf, Meta)>,
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
             network = checkpoint::load_weights(&dir, network)?;
             optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
         }
-        Ok(Self { out, config, device: training, network, optimizer, meta })
+        Ok(Self { config, device: training, network, optimizer, meta })
     }
 
     fn step(&mut self, samples: &[KspaceSample], rate: f64) -> Result<f64, TrainError> {
@@ -175,10 +176,10 @@ impl<'a> Run<'a> {
 
     fn validate_and_save(
         &mut self,
-        (validation, log): (&Validation<'_>, &Log),
-        loss: f64,
+        (validation, folder): (&Validation<'_>, &RunFolder),
         bar: &ProgressBar,
     ) -> Result<(), TrainError> {
+        let [loss] = self.meta.since.take();
         let (step, seconds) = (self.meta.step, self.meta.seconds);
         // Also brings the running statistics of the last step in, before anything is saved.
         let network = self.network.valid();
@@ -205,12 +206,16 @@ impl<'a> Run<'a> {
             self.meta.score = mean(&scores);
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        log.append(&row)?;
-        if self.meta.score > self.meta.best {
-            self.meta.best = self.meta.score;
-            checkpoint::save(&self.out.join("best"), &self.network, None, &self.meta)?;
-        }
-        Ok(checkpoint::save(&self.out.join("last"), &self.network, Some(&self.optimizer), &self.meta)?)
+        let Self { network, optimizer, meta, .. } = self;
+        folder.validated(&State { network: &*network, training: None, optimizer }, meta, row)
+    }
+
+    /// Saves between validations.
+    fn save(&self, folder: &RunFolder) -> Result<(), TrainError> {
+        // Brings the running statistics of the last step in.
+        let _ = self.network.valid();
+        let Self { network, optimizer, meta, .. } = self;
+        folder.save(&State { network, training: None, optimizer }, meta)
     }
 }
 

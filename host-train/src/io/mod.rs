@@ -1,0 +1,7 @@
+//! What is written, and what may happen meanwhile: files and folders that appear whole or not at all ([`whole`]), one process
+//! at a time ([`lock`]), signals ([`stop`]).
+
+pub mod lock;
+pub mod moment;
+pub mod stop;
+pub mod whole;

@@ -1,0 +1,624 @@
+//! Files and folders that are either the old one or the new one, never half of either.
+//!
+//! What is new is written beside its place, as `.NAME.PROCESS.N.part`, flushed to the disk and renamed; then the folder around it
+//! is flushed, before anything old goes. A part is locked as long as its process writes it, so that parts of dead processes can
+//! be told from those of living ones: they are swept when something is next written beside them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use rayon::prelude::*;
+
+use super::moment::moment;
+
+/// Writes a file beside `path`, flushes it to the disk and renames it to `path`. Missing folders are made. After an
+/// error, `path` is as it was. A link is followed; a device or a pipe is written as it is.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// [`write_atomically`] of what `fill` writes.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    if is_special(path) {
+        return fill(&mut OpenOptions::new().write(true).open(path)?);
+    }
+    let path = &resolved(path)?;
+    let folders = Folders::make(parent(path))?;
+    let (part, mut file) = Part::file(path)?;
+    moment();
+    fill(&mut file)?;
+    file.sync_all()?;
+    moment();
+    part.take_place(|part| fs::rename(part, path))?;
+    moment();
+    sync_folder(parent(path))?;
+    folders.keep();
+    moment();
+    Ok(())
+}
+
+/// Makes a folder beside `path`, has `fill` write into it and puts it in the place of `path`, with all that is there. Missing
+/// folders above are made. After an error, `path` is as it was. Where the system cannot exchange two folders in one step, a kill
+/// between two renames leaves what was there at [`set_aside`]. Gives what `fill` gives, which may fail in its own way; [`io::Error`]s go through `failed`.
+pub fn replace_folder<T, E>(
+    path: &Path,
+    failed: impl Fn(io::Error) -> E,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let path = &resolved(path).map_err(&failed)?;
+    let folders = Folders::make(parent(path)).map_err(&failed)?;
+    put_back(path).map_err(&failed)?;
+    let part = Part::folder(path).map_err(&failed)?;
+    moment();
+    let made = fill(&part.path)?;
+    moment();
+    sync_tree(&part.path).map_err(&failed)?;
+    moment();
+    part.take_place(|part| swap(path, part)).map_err(&failed)?;
+    moment();
+    sync_folder(parent(path)).map_err(&failed)?;
+    folders.keep();
+    // The new one is in place and on the disk. What cannot be removed now is swept the next time.
+    let _ = remove(&set_aside(path));
+    drop(part);
+    moment();
+    Ok(made)
+}
+
+/// Has `fill` write into a folder beside `path`, and brings what it has written into the folder `path`, which may hold other things
+/// too. In one step where it holds no others; else file by file, and `mark`, the file that tells a whole result, goes first and
+/// comes last. Errors are as those of [`replace_folder`].
+pub fn fill_folder<T, E>(
+    path: &Path,
+    mark: &str,
+    failed: impl Fn(io::Error) -> E,
+    fill: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
+    let path = &resolved(path).map_err(&failed)?;
+    let folders = Folders::make(parent(path)).map_err(&failed)?;
+    // A folder that is mounted, or whose neighbours are not ours, can only be filled from within.
+    let within = || Part::folder(&path.join("results"));
+    let beside = if is_mounted(path) { Err(ErrorKind::PermissionDenied.into()) } else { Part::folder(path) };
+    let part = match beside {
+        Err(error) if is_refused(&error) && path.is_dir() => within(),
+        part => part,
+    };
+    let part = part.map_err(&failed)?;
+    let made = fill(&part.path)?;
+    sync_tree(&part.path).map_err(&failed)?;
+    moment();
+    let bring = |part: &Path| if holds_others(path, part)? { merge(part, path, mark) } else { swap(path, part) };
+    part.take_place(bring).and_then(|()| sync_folder(parent(path))).map_err(&failed)?;
+    folders.keep();
+    drop(part);
+    moment();
+    Ok(made)
+}
+
+/// Whether the system does not let this user write there.
+pub(super) fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Whether the folder `path` is there and of another file system than the one around it.
+#[cfg(unix)]
+fn is_mounted(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+    path.is_dir() && device(path) != device(parent(path))
+}
+
+#[cfg(not(unix))]
+fn is_mounted(_: &Path) -> bool {
+    false
+}
+
+/// Whether the folder `path` holds something that `new` does not, or is where this process stands, which must not go.
+fn holds_others(path: &Path, new: &Path) -> io::Result<bool> {
+    if !path.is_dir() {
+        return Ok(false);
+    }
+    if fs::canonicalize(path).ok() == std::env::current_dir().ok() {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(path)? {
+        if fs::symlink_metadata(new.join(entry?.file_name())).is_err() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Moves all files of the folder `from` to the same places in `to`, the file `mark` last.
+fn merge(from: &Path, to: &Path, mark: &str) -> io::Result<()> {
+    let names = fs::read_dir(from)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<OsString>>>()?;
+    let (last, names): (Vec<OsString>, Vec<OsString>) = names.into_iter().partition(|name| name == mark);
+    for name in &last {
+        remove(&to.join(name))?;
+        sync_folder(to)?;
+    }
+    for name in names.iter().chain(&last) {
+        let (from, place) = (from.join(name), to.join(name));
+        if from.is_dir() {
+            fs::create_dir_all(&place)?;
+            merge(&from, &place, mark)?;
+        } else {
+            fs::rename(from, place)?;
+        }
+    }
+    sync_folder(to)
+}
+
+/// Where [`replace_folder`] keeps what it replaces until the new folder is in place.
+pub fn set_aside(path: &Path) -> PathBuf {
+    beside(path, "old")
+}
+
+/// `path`, or what it was where a replacement was cut off between two renames.
+pub fn present(path: &Path) -> PathBuf {
+    let aside = set_aside(path);
+    if !path.exists() && aside.exists() { aside } else { path.to_owned() }
+}
+
+/// The hidden name `.NAME.SUFFIX` beside `path`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{suffix}"));
+    path.with_file_name(name)
+}
+
+/// The folder that `path` lies in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether `path` is there and neither a file nor a folder.
+pub(super) fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// The path that is meant: links followed, and with a name at its end.
+pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if path.file_name().is_none() || (is_link && path.exists()) {
+        let found = fs::canonicalize(path)?;
+        if found.file_name().is_none() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "names no file or folder that can be written"));
+        }
+        return Ok(found);
+    }
+    Ok(path.to_owned())
+}
+
+/// Brings back what a cut-off replacement has set aside.
+fn put_back(path: &Path) -> io::Result<()> {
+    let aside = set_aside(path);
+    if !path.exists() && aside.is_dir() { fs::rename(aside, path) } else { Ok(()) }
+}
+
+/// Puts the folder `new` in the place of `path`.
+fn swap(path: &Path, new: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return fs::rename(new, path);
+    }
+    if !path.is_dir() {
+        return Err(io::Error::new(ErrorKind::NotADirectory, "something else than a folder has this name"));
+    }
+    if exchange(path, new).is_ok() {
+        return Ok(());
+    }
+    let old = set_aside(path);
+    remove(&old)?;
+    fs::rename(path, &old)?;
+    fs::rename(new, path).inspect_err(|_| drop(fs::rename(&old, path)))
+}
+
+/// Exchanges two folders in one step.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// Removes a file or a folder, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Flushes the names in a folder to the disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        // Some network file systems cannot.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Flushes a folder and everything in it to the disk.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    entries.into_par_iter().try_for_each(|entry| {
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            sync_tree(&path)
+        } else {
+            OpenOptions::new().write(true).open(path)?.sync_all()
+        }
+    })?;
+    sync_folder(folder)
+}
+
+/// What this process takes away when it ends before its time.
+static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
+
+/// See [`LEFTOVERS`].
+#[derive(PartialEq)]
+pub(super) enum Leftover {
+    /// A file, or a folder with all that is in it.
+    Part(PathBuf),
+    /// A folder, unless something is in it.
+    Folder(PathBuf),
+}
+
+fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
+    LEFTOVERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Has something taken away should a signal end the process.
+pub(super) fn remember(leftover: Leftover) {
+    leftovers().push(leftover);
+}
+
+/// Undoes [`remember`].
+pub(super) fn forget(leftover: &Leftover) {
+    leftovers().retain(|other| other != leftover);
+}
+
+/// Takes away everything half made, the newest first, and from then on keeps others from renaming: for a process that ends now.
+/// Threads may still be writing, so what resists is tried a few times, and otherwise swept later.
+pub(super) fn clear_up() {
+    let mut all = leftovers();
+    for leftover in all.drain(..).rev() {
+        match leftover {
+            Leftover::Part(path) => drop((0..3).find(|_| remove(&path).is_ok())),
+            Leftover::Folder(path) => drop(fs::remove_dir(path)),
+        }
+    }
+    std::mem::forget(all);
+}
+
+/// Folders that were made for something, and go away again with nothing in them unless it came to be.
+pub(super) struct Folders {
+    made: Vec<PathBuf>,
+}
+
+impl Folders {
+    /// Makes `folder`, with those above it.
+    pub fn make(folder: &Path) -> io::Result<Self> {
+        let missing = folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let folders = Self { made: missing.map(Path::to_path_buf).collect() };
+        folders.made.iter().rev().for_each(|path| remember(Leftover::Folder(path.clone())));
+        // Somebody else may be taking such a folder away at this moment.
+        let made = (0..100).find_map(|_| match fs::create_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            made => Some(made),
+        });
+        made.unwrap_or(Err(ErrorKind::NotFound.into()))?;
+        for path in &folders.made {
+            sync_folder(parent(path))?;
+        }
+        Ok(folders)
+    }
+
+    /// What they were made for is there.
+    pub fn keep(mut self) {
+        self.made.drain(..).for_each(|path| forget(&Leftover::Folder(path)));
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        for path in self.made.drain(..) {
+            // One that holds something stays.
+            let _ = fs::remove_dir(&path);
+            forget(&Leftover::Folder(path));
+        }
+    }
+}
+
+/// Something half written, which goes away unless it takes its place.
+struct Part {
+    path: PathBuf,
+    /// What is locked, where the system can lock such.
+    _lock: Option<File>,
+}
+
+impl Part {
+    fn file(path: &Path) -> io::Result<(Self, File)> {
+        let part = Self::make(path, |part| {
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(part)?;
+            Ok(Some(file))
+        })?;
+        let file = OpenOptions::new().write(true).open(&part.path)?;
+        Ok((part, file))
+    }
+
+    fn folder(path: &Path) -> io::Result<Self> {
+        Self::make(path, |part| {
+            fs::create_dir(part)?;
+            Ok(open_to_lock(part).ok())
+        })
+    }
+
+    fn make(path: &Path, create: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<Self> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        if path.file_name().is_none() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "names no file or folder that can be written"));
+        }
+        sweep(parent(path));
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = beside(path, &format!("{}.{number}.part", std::process::id()));
+            match create(&path) {
+                Ok(lock) => {
+                    remember(Leftover::Part(path.clone()));
+                    // Where there are no locks, nobody sweeps either.
+                    let _ = lock.as_ref().map(File::lock);
+                    let part = Self { path, _lock: lock };
+                    if part._lock.as_ref().is_none_or(|lock| is_at(lock, &part.path)) {
+                        return Ok(part);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Renames by `rename`, while no signal can end the process.
+    fn take_place(&self, rename: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+        let _held = leftovers();
+        rename(&self.path)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Gone already where it has taken its place; or what it replaced lies there now.
+        let _ = remove(&self.path);
+        forget(&Leftover::Part(self.path.clone()));
+    }
+}
+
+/// Opens a file or a folder for its lock.
+#[cfg(unix)]
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(!path.is_dir()).open(path)
+}
+
+#[cfg(not(unix))]
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// Whether `file` is what `path` names now.
+#[cfg(unix)]
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let number = |found: fs::Metadata| (found.dev(), found.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(own), Ok(there)) => number(own) == number(there),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Removes what dead processes have left half written in `folder`, once.
+fn sweep(folder: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    if !SWEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(folder.to_owned()) {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in
+        entries.flatten().filter(|entry| is_part(&entry.file_name().to_string_lossy())).map(|entry| entry.path())
+    {
+        let Ok(file) = open_to_lock(&path) else { continue };
+        // A lock that cannot be had, for whatever reason, says that somebody may be writing.
+        if let Ok(()) = file.try_lock()
+            && is_at(&file, &path)
+        {
+            let _ = remove(&path);
+        }
+    }
+}
+
+/// Whether a name is that of a part: `.NAME.PROCESS.N.part`.
+fn is_part(name: &str) -> bool {
+    let is_number = |text: Option<&str>| text.is_some_and(|text| text.parse::<u32>().is_ok());
+    let mut words = name.rsplit('.');
+    name.starts_with('.') && words.next() == Some("part") && is_number(words.next()) && is_number(words.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty folder of a test's own.
+    fn empty(test: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kscout-whole-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn same(error: io::Error) -> io::Error {
+        error
+    }
+
+    /// Every name in a folder, sorted.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn file_is_replaced_and_nothing_else_is_left() {
+        let tmp = empty("file");
+        let path = tmp.join("deep/result.csv");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(path.parent().unwrap()), ["result.csv"]);
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn file_that_cannot_be_written_leaves_what_was_there() {
+        let tmp = empty("no-file");
+        let half = |file: &mut File| file.write_all(b"half").and(Err(io::Error::other("disk full")));
+        let (old, new) = (tmp.join("old"), tmp.join("deep/new"));
+        write_atomically(&old, b"old").unwrap();
+        assert_eq!(write_with(&old, half).unwrap_err().to_string(), "disk full");
+        assert_eq!(write_with(&new, half).unwrap_err().to_string(), "disk full");
+        write_atomically(&tmp, b"a folder has this name").unwrap_err();
+        assert_eq!((names(&tmp), fs::read(&old).unwrap()), (vec!["old".to_owned()], b"old".to_vec()));
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn folder_is_replaced_whole_and_nothing_else_is_left() {
+        let tmp = empty("folder");
+        let path = tmp.join("deep/pictures");
+        replace_folder(&path, same, |new| fs::write(new.join("a"), "old")).unwrap();
+        replace_folder(&path, same, |new| fs::write(new.join("b"), "new")).unwrap();
+        assert_eq!((names(&path), fs::read(path.join("b")).unwrap()), (vec!["b".to_owned()], b"new".to_vec()));
+        assert_eq!(names(path.parent().unwrap()), ["pictures"]);
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn folder_that_cannot_be_filled_or_placed_leaves_what_was_there() {
+        let tmp = empty("no-folder");
+        let (folder, file) = (tmp.join("pictures"), tmp.join("file"));
+        replace_folder(&folder, same, |new| fs::write(new.join("a"), "old")).unwrap();
+        fs::write(&file, "mine").unwrap();
+        let half = |new: &Path| fs::write(new.join("b"), "new").and(Err::<(), _>(io::Error::other("disk full")));
+        assert_eq!(replace_folder(&folder, same, half).unwrap_err().to_string(), "disk full");
+        let error = replace_folder(&file, same, |new| fs::write(new.join("b"), "new")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotADirectory);
+        assert_eq!((names(&folder), fs::read(&file).unwrap()), (vec!["a".to_owned()], b"mine".to_vec()));
+        assert_eq!(names(&tmp), ["file", "pictures"]);
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn folder_is_filled_and_what_else_it_holds_stays() {
+        let tmp = empty("fill");
+        let path = tmp.join("scores");
+        let fill = |text: &str, names: &[&str]| {
+            fill_folder(&path, "mark", same, |new| {
+                fs::create_dir(new.join("acdc"))?;
+                names.iter().try_for_each(|name| fs::write(new.join(name), text))
+            })
+        };
+        let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+        fill("old", &["a", "acdc/b", "mark"]).unwrap();
+        fill("new", &["a", "acdc/b", "mark"]).unwrap();
+        assert_eq!((names(&path), read("acdc/b")), (["a", "acdc", "mark"].map(String::from).into(), "new".into()));
+        fs::write(path.join("mine"), "mine").unwrap();
+        fill("newer", &["acdc/b", "mark"]).unwrap();
+        assert_eq!(["a", "acdc/b", "mark", "mine"].map(read), ["new", "newer", "newer", "mine"]);
+        fill("newest", &["acdc/c/d"]).unwrap_err();
+        assert_eq!((read("mark"), names(&tmp)), ("newer".into(), vec!["scores".to_owned()]));
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn parts_of_dead_processes_are_swept_and_those_of_living_ones_are_left() {
+        let tmp = empty("sweep");
+        for dead in [".a.png.7.0.part", ".b.8.11.part"] {
+            fs::write(tmp.join(dead), "half").unwrap();
+        }
+        fs::create_dir_all(tmp.join(".last.9.2.part/x")).unwrap();
+        for other in [".notes.part", "c.1.2.part", ".d.1.2.partial"] {
+            fs::write(tmp.join(other), "mine").unwrap();
+        }
+        let living = tmp.join(".e.1.1.part");
+        let held = File::create(&living).unwrap();
+        held.lock().unwrap();
+        fs::create_dir(tmp.join(".f.1.1.part")).unwrap();
+        #[cfg(unix)]
+        let folder = File::open(tmp.join(".f.1.1.part")).unwrap();
+        #[cfg(unix)]
+        folder.lock().unwrap();
+        write_atomically(&tmp.join("new"), b"new").unwrap();
+        assert_eq!(names(&tmp), [".d.1.2.partial", ".e.1.1.part", ".f.1.1.part", ".notes.part", "c.1.2.part", "new"]);
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    fn what_a_cut_off_replacement_has_set_aside_is_found_and_put_back() {
+        let tmp = empty("aside");
+        let path = tmp.join("run");
+        fs::create_dir(set_aside(&path)).unwrap();
+        fs::write(set_aside(&path).join("a"), "old").unwrap();
+        assert_eq!(present(&path), set_aside(&path));
+        let half = |_: &Path| Err::<(), _>(io::Error::other("disk full"));
+        replace_folder(&path, same, half).unwrap_err();
+        assert_eq!((names(&tmp), fs::read(path.join("a")).unwrap()), (vec!["run".to_owned()], b"old".to_vec()));
+        fs::remove_dir_all(tmp).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_and_devices_written_as_they_are() {
+        let tmp = empty("links");
+        let (file, link, folder, to_folder) =
+            (tmp.join("file"), tmp.join("link"), tmp.join("folder"), tmp.join("to-folder"));
+        fs::write(&file, "old").unwrap();
+        fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink(&folder, &to_folder).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        replace_folder(&to_folder, same, |new| fs::write(new.join("a"), "new")).unwrap();
+        assert_eq!((fs::read(&file).unwrap(), names(&folder)), (b"new".to_vec(), vec!["a".to_owned()]));
+        assert!(
+            fs::symlink_metadata(&link).unwrap().is_symlink() && fs::symlink_metadata(&to_folder).unwrap().is_symlink()
+        );
+        write_atomically(Path::new("/dev/null"), b"gone").unwrap();
+        if cfg!(target_os = "linux") {
+            assert_eq!(write_atomically(Path::new("/dev/full"), b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+        }
+        fs::remove_dir_all(tmp).unwrap();
+    }
+}
