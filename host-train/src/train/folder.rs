@@ -115,10 +115,11 @@ impl RunFolder {
     pub fn save<M: Module>(&self, state: &State<'_, M>, meta: &Meta) -> Result<(), TrainError> {
         let last = self.out.join("last");
         let State { network, training, optimizer } = *state;
-        Ok(match training {
+        match training {
             Some(training) => checkpoint::save_averaged(&last, network, training, optimizer, meta)?,
             None => checkpoint::save(&last, network, Some(optimizer), meta)?,
-        })
+        }
+        Ok(())
     }
 
     /// Makes `best` again where a run was killed before it was written. What is not there any more for another reason is forgotten.

@@ -25,19 +25,13 @@ impl Log {
     pub fn open(path: PathBuf, header: String) -> Result<Self, TrainError> {
         let log = Self { path, header };
         let text = log.read()?;
-        match text.split_inclusive('\n').next() {
-            // The first write may have been cut off.
-            Some(found)
-                if found.trim_end() != log.header && !(log.header.starts_with(found) && !found.ends_with('\n')) =>
-            {
-                Err(TrainError::OtherColumns {
-                    path: log.path,
-                    found: found.trim_end().to_owned(),
-                    expected: log.header,
-                })
-            }
-            _ => Ok(log),
+        let found = text.split_inclusive('\n').next().unwrap_or_default();
+        // The first write may have been cut off.
+        let is_begun = !found.ends_with('\n') && log.header.starts_with(found);
+        if is_begun || found.trim_end() == log.header {
+            return Ok(log);
         }
+        Err(TrainError::OtherColumns { path: log.path, found: found.trim_end().to_owned(), expected: log.header })
     }
 
     /// Makes the log agree with a checkpoint of step `step` whose last row is `row`: rows of later steps and half rows go, and the
