@@ -29,7 +29,7 @@ use crate::play::{play, reconstructed};
 /// `kscout scan`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n  kscout scan volume.kscout --data data/acdc128 --volume patient005/ED --budget 6 --capture volume.kscan\n\nThe digest is over the chosen lines, the image, the logits and the classes, and of a volume over the slice policy's logits too: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware."
+    after_help = "Examples:\n  kscout scan heart.kscout --data data/acdc128 --slice patient005/3 --budget 16 --out scan.png\n  kscout scan volume.kscout --data data/acdc128 --volume patient005/ED --budget 6 --out volume.png\n\nThe digest is over the chosen lines, the image, the logits and the classes, and of a volume over the slice policy's logits too: every machine that runs the same file on the\nsame measurement prints the same one. --capture writes that measurement with its expected outcome, for the firmware."
 )]
 pub struct ScanArgs {
     /// A file that `kscout export` wrote
@@ -42,7 +42,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "PATIENT/N", required_unless_present = "volume")]
     slice: Option<String>,
     /// Scan a volume instead, such as `patient005/ED`: the file's slice policy says which slice each line goes to
-    #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask", "out"])]
+    #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask"])]
     volume: Option<String>,
     /// How many lines the scan may measure; of a volume, a slice on average
     #[arg(long, value_name = "LINES")]
@@ -57,7 +57,7 @@ pub struct ScanArgs {
     /// End a volume's scan when no line is expected to gain it this much mean Dice (or SSIM and Dice, as the policy was trained)
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume")]
     least_gain: f32,
-    /// Draw the scan as a PNG picture
+    /// Draw the scan as a PNG picture: of a volume, what every slice got and what came of it
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Write what the scan measured with its lines and digest, for other machines to repeat
@@ -143,7 +143,7 @@ impl ScanArgs {
         let measured = &MeasuredVolume::new(volume, &self.protocol, self.seed);
         let budget = budget * volume.slices.len();
         let job = VolumeJob { path: &self.file, file, model, volume, measured, budget, least_gain };
-        job.run(data.manifest().masks, self.capture.as_deref())
+        job.run(data.manifest().masks, self.out.as_deref(), self.capture.as_deref())
     }
 
     /// Who chooses the lines, and the lines themselves but where the policy does.

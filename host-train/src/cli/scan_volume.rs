@@ -4,16 +4,21 @@ use std::path::Path;
 
 use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
+use kscout_core::kspace::LineSet;
 use kscout_core::model::Model;
 use kscout_core::volume::{VolumeError, VolumeScan, volume_arena_bytes_with};
 
 use super::Failure;
 use super::scan::{print_dice, write_capture};
 use crate::data::Volume;
-use crate::eval::metrics::{SliceDice, slice_dice};
+use crate::eval::canvas::write_png;
+use crate::eval::metrics::{SliceDice, Structure, slice_dice};
+use crate::eval::reference::Reference;
+use crate::eval::volume_panel::{VolumePanelInput, VolumePanelSlice, volume_panel};
 use crate::export::BlobFile;
 use crate::kernels::fastest;
 use crate::measure::MeasuredVolume;
+use crate::mri::observation::{levels_to_real, observed_levels};
 use crate::segment::HeapArena;
 
 /// A scan of a volume whose slices share a budget.
@@ -43,8 +48,8 @@ struct Outcome {
 }
 
 impl VolumeJob<'_> {
-    /// Scans, prints what came of it, and writes `capture`. `masks` says whether the truth is known.
-    pub fn run(&self, masks: bool, capture: Option<&Path>) -> Result<(), Failure> {
+    /// Scans, prints what came of it, and writes `picture` and `capture`. `masks` says whether the truth is known.
+    pub fn run(&self, masks: bool, picture: Option<&Path>, capture: Option<&Path>) -> Result<(), Failure> {
         let outcome = self.scan()?;
         let dice = match masks {
             true => {
@@ -54,6 +59,9 @@ impl VolumeJob<'_> {
             false => None,
         };
         self.print(&outcome, dice.as_ref());
+        if let Some(path) = picture {
+            self.draw(path, &outcome, dice.as_ref())?;
+        }
         match capture {
             Some(path) => self.write(path, &outcome),
             None => Ok(()),
@@ -104,6 +112,51 @@ impl VolumeJob<'_> {
         }
         print_dice(dice);
         println!("digest  {:016x}", outcome.digest);
+    }
+
+    fn draw(&self, path: &Path, outcome: &Outcome, dice: Option<&SliceDice>) -> Result<(), Failure> {
+        let (slices, width) = (&self.measured.slices, self.model.width());
+        let reconstruction = self.model.reconstruction();
+        let mut lines = vec![Vec::new(); slices.len()];
+        for &[slice, line] in &outcome.places {
+            lines[usize::from(slice)].push(line);
+        }
+        let seen = slices.iter().zip(&lines).map(|(measured, lines)| {
+            let mut mask = LineSet::new(width)?;
+            for &line in lines {
+                mask.insert(usize::from(line))?;
+            }
+            let levels = observed_levels(&measured.kspace, &mask, reconstruction);
+            Ok((Reference::new(&measured.kspace), levels_to_real(&levels).collect::<Vec<f32>>()))
+        });
+        let seen: Vec<(Reference, Vec<f32>)> = seen.collect::<Result<_, Failure>>()?;
+        let found = outcome.classes.chunks_exact(self.model.height() * width);
+        let panels: Vec<VolumePanelSlice<'_>> = (0..slices.len())
+            .zip(found)
+            .map(|(z, labels)| VolumePanelSlice {
+                lines: &lines[z],
+                reference: seen[z].0.image(),
+                image: &seen[z].1,
+                labels,
+                truth: if dice.is_some() { &self.volume.slices[z].label } else { &[] },
+            })
+            .collect();
+        let (total, count) = (outcome.places.len(), slices.len());
+        let title = format!("{}: {total} lines for {count} slices, shared by the policy", self.volume.name());
+        let each = |(structure, dice): (Structure, &Option<f64>)| {
+            dice.map_or(String::new(), |dice| format!(", {} {dice:.3}", structure.name()))
+        };
+        let dice = dice.map_or(String::new(), |dice| {
+            let mean = dice.mean().map_or(String::new(), |mean| format!("; mean Dice {mean:.3}"));
+            mean + &Structure::ALL.into_iter().zip(&dice.0).map(each).collect::<String>()
+        });
+        let mean = total as f64 / count.max(1) as f64;
+        let subtitle = format!("{mean:.1} of {width} lines a slice, {reconstruction} images{dice}");
+        let scale = (128 / width).max(1);
+        let input = VolumePanelInput { title: &title, subtitle: &subtitle, width, scale, slices: &panels };
+        write_png(path, &volume_panel(&input)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("{}", path.display());
+        Ok(())
     }
 
     fn write(&self, path: &Path, outcome: &Outcome) -> Result<(), Failure> {

@@ -71,9 +71,10 @@ struct RewardArgs {
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
     /// Masks that a segmenter is tuned to: a share of the samples (`masks.given`) is seen through those that this file gives for
-    /// the slice. `kscout masks` writes what a policy or a pattern makes of the training slices.
+    /// the slice. `kscout masks` writes what a policy or a pattern makes of the training slices. Given several times, the
+    /// segmenter is tuned to the masks of all files.
     #[arg(long, value_name = "FILE.csv")]
-    masks: Option<PathBuf>,
+    masks: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -120,7 +121,7 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
         if let Some(init) = init {
             return Err(format!("--init {}: a classifier begins with random weights", init.display()).into());
         }
-        if let Some(masks) = masks {
+        if let Some(masks) = masks.first() {
             return Err(format!("--masks {}: a classifier sees random masks", masks.display()).into());
         }
         return classifier(args, labels);
@@ -132,7 +133,7 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
     let config: RewardConfig = config::load(args.config.as_deref(), &args.set)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let given = masks.as_deref().map(|path| GivenMasks::read(path, &data)).transpose()?.unwrap_or_default();
+    let given = GivenMasks::read(masks.iter().map(PathBuf::as_path), &data)?;
     let trained = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &given)?;
     done(&args.out, &trained, "mean Dice")
 }

@@ -22,5 +22,6 @@ pub mod stats;
 pub mod stops;
 pub mod surface;
 pub mod table;
+pub mod volume_panel;
 
 pub use crate::io::whole as atomic;

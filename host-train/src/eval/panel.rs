@@ -9,10 +9,10 @@ use kscout_core::kspace::Reconstruction;
 use super::canvas::{Anchor, Canvas, Colour, PictureError, text_width, viridis};
 use super::metrics::Structure;
 
-const BACKGROUND: Colour = Rgb([20, 21, 24]);
-const TEXT: Colour = Rgb([232, 232, 232]);
-const FAINT: Colour = Rgb([160, 163, 168]);
-const TILE: Colour = Rgb([4, 4, 6]);
+pub(super) const BACKGROUND: Colour = Rgb([20, 21, 24]);
+pub(super) const TEXT: Colour = Rgb([232, 232, 232]);
+pub(super) const FAINT: Colour = Rgb([160, 163, 168]);
+pub(super) const TILE: Colour = Rgb([4, 4, 6]);
 /// The third column is called as the reconstruction is.
 const COLUMNS: [&str; 5] = ["fully sampled", "lines measured", "", "segmentation", "truth"];
 const GAP: usize = 8;
@@ -84,11 +84,7 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
         let y = label_y + LINE_HEIGHT;
         canvas.text((MARGIN as f32, (y - 9) as f32), Anchor::Left, TEXT_SCALE, TEXT, row.label);
         reference.draw(&mut canvas, (left(0), y));
-        canvas.rectangle((left(1), y), (tile_width, tile_height), TILE);
-        for (step, &line) in row.lines.iter().enumerate() {
-            let colour = order_colour(step, row.lines.len());
-            canvas.rectangle((left(1) + usize::from(line) * scale, y), (scale, tile_height), colour);
-        }
+        lines_tile(&mut canvas, (left(1), y), (scale, input.width, input.height), row.lines);
         Tile { grey: &grey_levels(row.image), ..reference }.draw(&mut canvas, (left(2), y));
         reference.draw_with_labels(&mut canvas, (left(3), y), row.labels);
         reference.draw_with_labels(&mut canvas, (left(4), y), input.truth);
@@ -138,7 +134,7 @@ fn check(input: &PanelInput<'_>) -> Result<(), PictureError> {
 }
 
 /// Grey levels from 0 to the 99.5th percentile: a few bright vessels do not darken the rest.
-fn grey_levels(magnitude: &[f32]) -> Vec<u8> {
+pub(super) fn grey_levels(magnitude: &[f32]) -> Vec<u8> {
     let mut sorted = magnitude.to_vec();
     sorted.sort_by(f32::total_cmp);
     let white = sorted.get(sorted.len() * 995 / 1000).map_or(0.0, |&white| white);
@@ -151,6 +147,20 @@ fn order_colour(step: usize, steps: usize) -> Colour {
     viridis(1.0 - 0.72 * step as f32 / (steps.max(2) - 1) as f32)
 }
 
+/// The lines that were measured, of an image of `width` columns and `height` rows, at `scale` picture pixels each.
+pub(super) fn lines_tile(
+    canvas: &mut Canvas,
+    (left, top): (usize, usize),
+    (scale, width, height): (usize, usize, usize),
+    lines: &[u16],
+) {
+    canvas.rectangle((left, top), (width * scale, height * scale), TILE);
+    for (step, &line) in lines.iter().enumerate() {
+        let at = (left + usize::from(line) * scale, top);
+        canvas.rectangle(at, (scale, height * scale), order_colour(step, lines.len()));
+    }
+}
+
 /// Okabe and Ito's colours which stay apart on grey.
 fn structure_colour(structure: Structure) -> Colour {
     match structure {
@@ -160,15 +170,20 @@ fn structure_colour(structure: Structure) -> Colour {
     }
 }
 
+/// One image on the canvas.
 #[derive(Clone, Copy)]
-struct Tile<'a> {
-    scale: usize,
-    width: usize,
-    grey: &'a [u8],
+pub(super) struct Tile<'a> {
+    /// Picture pixels an image pixel.
+    pub scale: usize,
+    /// Columns of the image.
+    pub width: usize,
+    /// Levels, row-major.
+    pub grey: &'a [u8],
 }
 
 impl Tile<'_> {
-    fn draw(&self, canvas: &mut Canvas, (left, top): (usize, usize)) {
+    /// The image alone.
+    pub fn draw(&self, canvas: &mut Canvas, (left, top): (usize, usize)) {
         for (index, &grey) in self.grey.iter().enumerate() {
             let at = (left + index % self.width * self.scale, top + index / self.width * self.scale);
             canvas.rectangle(at, (self.scale, self.scale), Rgb([grey; 3]));
@@ -176,7 +191,7 @@ impl Tile<'_> {
     }
 
     /// Structures as tinted areas with full-coloured outlines one picture pixel wide.
-    fn draw_with_labels(&self, canvas: &mut Canvas, (left, top): (usize, usize), labels: &[u8]) {
+    pub fn draw_with_labels(&self, canvas: &mut Canvas, (left, top): (usize, usize), labels: &[u8]) {
         const TINT: f32 = 0.34;
         self.draw(canvas, (left, top));
         let (width, height) = (self.width * self.scale, labels.len() / self.width * self.scale);
@@ -197,7 +212,8 @@ impl Tile<'_> {
     }
 }
 
-fn legend(canvas: &mut Canvas, base: f32) {
+/// Structures and the colours of lines, on the base line `base`; returns where it ends.
+pub(super) fn legend(canvas: &mut Canvas, base: f32) -> f32 {
     const SWATCH: usize = 16;
     let mut x = MARGIN as f32;
     let top = base as usize - SWATCH + 1;
@@ -216,6 +232,7 @@ fn legend(canvas: &mut Canvas, base: f32) {
     }
     x += (STEPS * 4) as f32 + 10.0;
     canvas.text((x, base), Anchor::Left, TEXT_SCALE, FAINT, "last");
+    x + text_width("last", TEXT_SCALE)
 }
 
 #[cfg(test)]

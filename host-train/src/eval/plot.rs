@@ -129,7 +129,8 @@ fn draw_data(canvas: &mut Canvas, axes: &Axes, plot: &ScorePlot<'_>) {
     for (series, style) in plot.series.iter().zip(styles()) {
         draw_numbers(canvas, axes, series, style.colour);
     }
-    for (series, style) in plot.series.iter().zip(styles()) {
+    // The first series, which is what the others are compared with, comes last and so on top.
+    for (series, style) in plot.series.iter().zip(styles()).collect::<Vec<_>>().into_iter().rev() {
         let at = |&(budget, ref score): &(f64, Estimate)| (axes.x(budget), axes.y(score.mean));
         let points: Vec<_> = finite_points(series).map(at).collect();
         for pair in points.windows(2) {

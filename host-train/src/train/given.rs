@@ -40,32 +40,42 @@ impl GivenMasks {
         write_atomically(path, text.as_bytes()).map_err(|error| refused(path, error.to_string()))
     }
 
-    /// Reads a file that has masks of every training slice of `data`.
+    /// Reads files of which each has masks of every training slice of `data`; the masks of all of them together.
     ///
     /// # Errors
-    /// What is wrong, and in which row.
-    pub fn read(path: &Path, data: &Dataset) -> Result<Self, GivenMasksError> {
-        let text = fs::read_to_string(path).map_err(|error| refused(path, error.to_string()))?;
-        let mut lines = text.lines();
-        if lines.next() != Some(HEADER) {
-            return Err(refused(path, format!("the first line is not `{HEADER}`")));
+    /// What is wrong, in which file, and in which row.
+    pub fn read<'a>(paths: impl IntoIterator<Item = &'a Path>, data: &Dataset) -> Result<Self, GivenMasksError> {
+        let mut all = Self::default();
+        for path in paths {
+            for (slice, masks) in of_file(path, data)? {
+                all.masks.entry(slice).or_default().extend(masks);
+            }
         }
-        let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
-        for (number, line) in lines.enumerate() {
-            let (slice, mask) =
-                row(line, data.width()).map_err(|message| refused(path, format!("row {}: {message}", number + 2)))?;
-            masks.entry(slice.to_owned()).or_default().push(mask);
-        }
-        let slices = data.slices(Split::Train);
-        match slices.iter().find(|slice| !masks.contains_key(&slice.id.to_string())) {
-            Some(slice) => Err(refused(path, format!("no mask of training slice {}", slice.id))),
-            None => Ok(Self { masks }),
-        }
+        Ok(all)
     }
 
     /// The masks of a slice, at least one of each training slice.
     pub fn of(&self, slice: &SliceId) -> &[LineSet] {
         self.masks.get(&slice.to_string()).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The masks in a file, some of every training slice of `data`.
+fn of_file(path: &Path, data: &Dataset) -> Result<HashMap<String, Vec<LineSet>>, GivenMasksError> {
+    let text = fs::read_to_string(path).map_err(|error| refused(path, error.to_string()))?;
+    let mut lines = text.lines();
+    if lines.next() != Some(HEADER) {
+        return Err(refused(path, format!("the first line is not `{HEADER}`")));
+    }
+    let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
+    for (number, line) in lines.enumerate() {
+        let (slice, mask) =
+            row(line, data.width()).map_err(|message| refused(path, format!("row {}: {message}", number + 2)))?;
+        masks.entry(slice.to_owned()).or_default().push(mask);
+    }
+    match data.slices(Split::Train).iter().find(|slice| !masks.contains_key(&slice.id.to_string())) {
+        Some(slice) => Err(refused(path, format!("no mask of training slice {}", slice.id))),
+        None => Ok(masks),
     }
 }
 
