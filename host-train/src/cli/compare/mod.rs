@@ -1,6 +1,7 @@
 //! `kscout compare`.
 
 mod read;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::eval::stops::{fewest_lines, fewest_lines_of_hearts};
 use crate::eval::table::{Align, Table};
 use crate::io::lock::Locks;
 use read::{Evaluated, Read, Volumes};
+use verdict::verdict;
 
 /// `kscout compare`.
 #[derive(Args)]
@@ -85,9 +87,14 @@ impl CompareArgs {
         if self.stops {
             tables.push(earliest(all)?);
         }
-        let text: Vec<String> = tables.iter().map(Table::to_text).collect();
+        let mut text: Vec<String> = tables.iter().map(Table::to_text).collect();
+        let mut markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
+        let verdicts = firsts.iter().map(|first| verdict(first, seconds)).collect::<Result<String, _>>()?;
+        if !verdicts.is_empty() {
+            text.push(verdicts.clone());
+            markdown.push(verdicts.replace('\n', "\n\n"));
+        }
         print!("{}", text.join("\n"));
-        let markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
         self.out.as_deref().map_or(Ok(()), |path| write(path, &markdown.join("\n")))
     }
 }

@@ -1,0 +1,97 @@
+//! Who is ahead, in sentences.
+
+use super::Failure;
+use super::read::Read;
+use crate::eval::stats::{Bootstrap, Estimate, paired_difference};
+
+/// A sentence for each number of lines that `first` and any of `others` have: where `first` stands.
+///
+/// # Errors
+/// Patients that cannot be paired.
+pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (lines, own) in &first.scores {
+        let mut standing = Standing::default();
+        for other in others {
+            let Some(theirs) = other.scores.get(lines) else { continue };
+            let found = paired_difference(&own.samples, &theirs.samples, &Bootstrap::default())?;
+            standing.add(&other.short, &found.difference);
+        }
+        if let Some(words) = standing.in_words() {
+            text += &format!("At {lines} lines a slice {} (mean Dice {:.4}) is {words}.\n", first.short, own.dice.mean);
+        }
+    }
+    Ok(text)
+}
+
+/// The others, by where their interval lies.
+#[derive(Default)]
+struct Standing {
+    ahead: Vec<String>,
+    level: Vec<String>,
+    behind: Vec<String>,
+}
+
+impl Standing {
+    fn add(&mut self, name: &str, difference: &Estimate) {
+        let Estimate { mean, low, high, .. } = *difference;
+        let interval = |sign: f64| {
+            let mut ends = [low * sign, high * sign];
+            ends.sort_by(f64::total_cmp);
+            format!("{name} by {:.4} [{:.4}, {:.4}]", mean * sign, ends[0], ends[1])
+        };
+        if low > 0.0 {
+            self.ahead.push(interval(1.0));
+        } else if high < 0.0 {
+            self.behind.push(interval(-1.0));
+        } else {
+            self.level.push(format!("{name} ({mean:+.4} [{low:+.4}, {high:+.4}])"));
+        }
+    }
+
+    fn in_words(&self) -> Option<String> {
+        let part = |words: &str, names: &[String]| {
+            (!names.is_empty()).then(|| {
+                let (last, before) = names.split_last().expect("one at least");
+                let before = before.join(", ");
+                let names = if before.is_empty() { last.clone() } else { format!("{before} and {last}") };
+                format!("{words} {names}")
+            })
+        };
+        let parts =
+            [part("ahead of", &self.ahead), part("not clearly apart from", &self.level), part("behind", &self.behind)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(differences: &[(&str, [f64; 3])]) -> Option<String> {
+        let mut standing = Standing::default();
+        for (name, [mean, low, high]) in differences {
+            let (mean, low, high) = (*mean, *low, *high);
+            standing.add(name, &Estimate { mean, low, high, patients: 20, values: 40 });
+        }
+        standing.in_words()
+    }
+
+    #[test]
+    fn only_an_interval_away_from_0_puts_one_ahead() {
+        let three = [("a", [0.02, 0.01, 0.03]), ("b", [0.01, -0.001, 0.02]), ("c", [-0.02, -0.03, -0.01])];
+        let expected = "ahead of a by 0.0200 [0.0100, 0.0300]; not clearly apart from b (+0.0100 [-0.0010, +0.0200]); \
+                        behind c by 0.0200 [0.0100, 0.0300]";
+        assert_eq!(words(&three).unwrap(), expected);
+    }
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        let ahead = [0.02, 0.01, 0.03];
+        let all = [("a", ahead), ("b", ahead), ("c", ahead)];
+        let one = |name: &str| format!("{name} by 0.0200 [0.0100, 0.0300]");
+        assert_eq!(words(&all).unwrap(), format!("ahead of {}, {} and {}", one("a"), one("b"), one("c")));
+        assert_eq!(words(&[]), None);
+    }
+}
