@@ -97,6 +97,14 @@ pub fn volume_panel(input: &VolumePanelInput<'_>) -> Result<RgbImage, PictureErr
         draw_slice(&mut canvas, input, slice, (x, first_tile), (tile_height + GAP, rows));
     }
     let end = legend(&mut canvas, (foot + MARGIN) as f32);
+    let shown = lines_shown(input);
+    let end = if shown < input.width {
+        let note = format!("(the middle {shown} of {})", input.width);
+        canvas.text((end + 16.0, (foot + MARGIN) as f32), Anchor::Left, TEXT_SCALE, FAINT, &note);
+        end + 16.0 + text_width(&note, TEXT_SCALE)
+    } else {
+        end
+    };
     if rows == ROWS.len() {
         canvas.rectangle((end as usize + 24, foot + 5), (16, 16), WRONG);
         canvas.text((end + 48.0, (foot + MARGIN) as f32), Anchor::Left, TEXT_SCALE, TEXT, "wrong class");
@@ -105,7 +113,20 @@ pub fn volume_panel(input: &VolumePanelInput<'_>) -> Result<RgbImage, PictureErr
 }
 
 /// What the legend takes, in picture pixels.
-const LEGEND_WIDTH: usize = 720;
+const LEGEND_WIDTH: usize = 960;
+
+/// Lines of k-space that are shown: an eighth, a quarter or half of them around the centre where all that were measured lie
+/// within, so that a few lines can be told apart.
+fn lines_shown(input: &VolumePanelInput<'_>) -> usize {
+    let width = input.width;
+    let all = || input.slices.iter().flat_map(|slice| slice.lines).map(|&line| usize::from(line));
+    let fits = |part: &usize| {
+        let shown = width / part;
+        let first = (width - shown) / 2;
+        width % (2 * part) == 0 && all().all(|line| (first..first + shown).contains(&line))
+    };
+    width / [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
 
 /// The tiles of one slice, from the top down.
 fn draw_slice(
@@ -118,7 +139,9 @@ fn draw_slice(
     let (scale, width) = (input.scale, input.width);
     let grey = grey_levels(slice.reference);
     let reference = Tile { scale, width, grey: &grey };
-    lines_tile(canvas, (x, y), (scale, width, slice.reference.len() / width), slice.lines);
+    let (shown, height) = (lines_shown(input), slice.reference.len() / width);
+    let first = (width - shown) / 2;
+    lines_tile(canvas, (x, y), (scale * width / shown, shown, height * scale), (first, slice.lines));
     Tile { grey: &grey_levels(slice.image), ..reference }.draw(canvas, (x, y + step));
     reference.draw_with_labels(canvas, (x, y + 2 * step), slice.labels);
     if rows == ROWS.len() {
@@ -190,6 +213,21 @@ mod tests {
         let picture = picture(&[&[16, 15, 17, 14], &[16]], &none, &none).unwrap();
         let bars = picture.pixels().filter(|&&pixel| pixel == BAR).count();
         assert_eq!(bars, SIDE * (BAR_HEIGHT + BAR_HEIGHT / 4));
+    }
+
+    #[test]
+    fn few_lines_are_drawn_wide() {
+        let none = vec![0; SIDE * SIDE];
+        // A line is a column of two picture pixels, or of 8 where the middle 8 of 32 are shown.
+        let first = |lines: &[u16]| {
+            let picture = picture(&[lines], &none, &none).unwrap();
+            let colours: Vec<_> = (0..picture.width()).map(|x| *picture.get_pixel(x, 180)).collect();
+            let bright =
+                colours.iter().copied().max_by_key(|colour| colour.0.iter().map(|&c| u32::from(c)).sum::<u32>());
+            colours.iter().filter(|&&colour| Some(colour) == bright).count()
+        };
+        assert_eq!(first(&[16, 18]), 8);
+        assert_eq!(first(&[16, 2]), 2);
     }
 
     #[test]
