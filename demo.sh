@@ -23,8 +23,8 @@ cargo build --release --locked -p kscout
 kscout=target/release/kscout
 begun=$SECONDS
 
-step "data: 200 synthetic patients, 160 to learn from and 40 to compare on"
-$kscout data phantom "$OUT/data" --patients 200 --seed "$SEED"
+step "data: 150 synthetic patients, 120 to learn from and 30 to compare on"
+$kscout data phantom "$OUT/data" --patients 150 --seed "$SEED"
 $kscout data info "$OUT/data"
 
 step "a segmenter, which finds the heart in images of few lines"
@@ -64,7 +64,7 @@ $kscout export --reward "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" 
 $kscout verify "$OUT/heart.kscout" --reward "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" --data "$OUT/data" \
     --budgets "$BUDGETS" --limit 100
 
-step "the policy against fixed patterns, on the 40 patients that nothing was trained on"
+step "the policy against fixed patterns, on the 30 patients that nothing was trained on"
 $kscout eval --model "$OUT/heart.kscout" --data "$OUT/data" --out "$OUT/eval" --budgets "$BUDGETS" --mask "$OUT/mask.json" \
     --positions "$OUT/policy/positions.json" --baselines centre-out,by-position,learned-mask,partial-fourier
 

@@ -76,9 +76,16 @@ fn the_configs_of_the_igs_protocol_are_accepted() {
 
 #[test]
 fn the_demo_configs_are_accepted() {
-    let reward: RewardConfig = config::load(Some(&file("demo-reward.toml")), &[]).unwrap();
-    let policy: PolicyConfig = config::load(Some(&file("demo-policy.toml")), &[]).unwrap();
-    assert!(reward.max_minutes + policy.max_minutes <= 10.0, "the demo is to take a quarter of an hour in all");
+    let [first, tuned]: [RewardConfig; 2] =
+        ["demo-reward.toml", "demo-tune.toml"].map(|name| config::load(Some(&file(name)), &[]).unwrap());
+    for config in [&first, &tuned] {
+        config.check_values().unwrap();
+        assert!(config.max_minutes > 0.0, "a slow machine is not kept for hours");
+    }
+    assert_eq!(tuned.spec(), first.spec());
+    assert!(tuned.masks.given > 0.5, "most samples are seen through the given masks");
+    let policy: VolumeConfig = config::load(Some(&file("demo-slices.toml")), &[]).unwrap();
+    assert!(policy.validate_lines.iter().all(|&lines| lines <= policy.max_budget));
 }
 
 #[test]
