@@ -123,7 +123,7 @@ fn lines_shown(input: &VolumePanelInput<'_>) -> usize {
     let fits = |part: &usize| {
         let shown = width / part;
         let first = (width - shown) / 2;
-        width % (2 * part) == 0 && all().all(|line| (first..first + shown).contains(&line))
+        width.is_multiple_of(2 * part) && all().all(|line| (first..first + shown).contains(&line))
     };
     width / [8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }
