@@ -14,7 +14,12 @@
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
 //!
-//! [`config`] and [`device`] serve the command line in [`cli`]; [`io`] is how all of them write.
+//! [`config`] and [`device`] serve the command line in [`cli`]; [`io`] is how all of them write,
+//! [`shown`] how they print.
+
+// First, so that what it prints with stands in front of the standard macros everywhere.
+#[macro_use]
+pub mod shown;
 
 pub mod cli;
 pub mod config;

@@ -361,6 +361,46 @@ fn a_recipe_takes_its_step_with_it() {
     run(EXE, words(&job, "data phantom NAME/out --patients 1")).refused(&["not empty"]);
 }
 
+/// Runs the binary with its standard output and error going to `stdout` and `stderr`; its exit status.
+#[cfg(unix)]
+fn run_into(words: &[String], stdout: std::process::Stdio, stderr: std::process::Stdio) -> (Option<i32>, String) {
+    let output = std::process::Command::new(EXE).args(words).stdout(stdout).stderr(stderr).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+#[cfg(unix)]
+fn output_that_nobody_takes_ends_no_training_and_makes_nothing_panic() {
+    use std::process::Stdio;
+
+    let job = job();
+    let gone = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let train = |name: &str| words(&job, &REWARD.replace("OUT", name));
+    let info = words(&job, "data info NAME/data");
+    run(EXE, train("whole")).succeeded();
+    let whole = Outcome::of(Path::new(&job.path("whole")));
+    let expect_trained = |name: &str, (code, stderr): (Option<i32>, String)| {
+        assert_eq!((code, stderr.contains("panicked")), (Some(0), false), "{name}: {stderr}");
+        assert!(Outcome::of(Path::new(&job.path(name))) == whole, "{name}");
+    };
+    expect_trained("gone", run_into(&train("gone"), gone(), gone()));
+    let (hung_up, code) = run_to(EXE, "3:hup", train("hung-up"));
+    expect_trained("hung-up", (code, hung_up.stderr));
+    assert_eq!(run_into(&info, gone(), Stdio::piped()), (Some(0), String::new()), "as with `| head`");
+    assert_eq!(run_into(&info, gone(), gone()).0, Some(0));
+    if !fs::exists("/dev/full").unwrap() {
+        return;
+    }
+    let said = run_into(&train("full"), full(), Stdio::piped());
+    assert!(said.1.contains("standard output"), "{}", said.1);
+    expect_trained("full", said);
+    expect_trained("both", run_into(&train("both"), full(), full()));
+    let (code, said) = run_into(&info, full(), Stdio::piped());
+    assert!(code == Some(1) && said.contains("standard output") && !said.contains("panicked"), "{code:?} {said}");
+    assert_eq!(run_into(&info, full(), full()).0, Some(1));
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn a_file_on_a_full_disk_is_named() {

@@ -10,7 +10,8 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::moment::moment;
-use super::whole::{Folders, Leftover, beside, forget, is_at, is_refused, is_special, parent, remember, resolved};
+use super::part::{Folders, Leftover, beside, forget, is_at, parent, remember};
+use super::whole::{is_refused, is_special, resolved};
 
 /// Why a place cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -3,5 +3,6 @@
 
 pub mod lock;
 pub mod moment;
+mod part;
 pub mod stop;
 pub mod whole;

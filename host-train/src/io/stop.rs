@@ -1,10 +1,11 @@
 //! Ctrl-C and TERM: a command with checkpoints finishes the step under way, saves, and says how to go on; any other ends, leaving what
 //! was there before. A second signal ends at once; what was saved last is whole.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use super::whole::clear_up;
+use super::part::clear_up;
 
 /// Signals so far.
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
@@ -175,16 +176,17 @@ fn come(source: Source, signal: i32) {
     let _ = FIRST.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
     let graceful = GRACEFUL.load(Ordering::SeqCst);
     SIGNALS.store(now, Ordering::SeqCst);
-    if let Some(teller) = told().as_mut() {
-        teller(now);
-        if now < 3 {
-            return;
+    let waits = match told().as_mut() {
+        Some(teller) => {
+            teller(now);
+            now < 3
         }
+        None => graceful && now == 1,
+    };
+    if !waits {
+        end(signal, graceful);
     }
-    if now > 1 || !graceful {
-        end(signal, now > 1 && graceful);
-    }
-    if std::env::var_os(STEP).is_none() {
+    if now == 1 && std::env::var_os(STEP).is_none() {
         eprintln!("note: ends after the step under way, and saves; a second signal ends at once");
     }
 }
@@ -198,7 +200,8 @@ fn end(signal: i32, second: bool) -> ! {
         } else {
             "ended before there was anything new to save"
         };
-        eprintln!("{what}{}", how_to_go_on());
+        // As it is, however long: it is to be pasted.
+        let _ = writeln!(std::io::stderr(), "{what}{}", how_to_go_on());
     }
     #[cfg(unix)]
     signal_hook::low_level::exit(status(signal).into());
