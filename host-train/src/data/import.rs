@@ -118,6 +118,7 @@ pub fn write_dataset<T: Sync>(
                 source: source.to_string(),
                 size: [options.size as u32; 2],
                 spacing_mm: shared_spacing(&slices),
+                axes: None,
                 intensity: INTENSITY.to_string(),
                 masks,
                 slices,

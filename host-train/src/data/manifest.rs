@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Split};
+use super::{Axes, DataError, Split};
 
 /// The file's name inside a data set.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -84,6 +84,10 @@ pub struct Manifest {
     /// In-plane spacing (x, y) in mm shared by every slice; absent where slices differ.
     #[serde(default)]
     pub spacing_mm: Option<[f32; 2]>,
+    /// Towards which side of the patient the axes of the source's volumes count, x, y and the slices', where all of them agree
+    /// and say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub axes: Option<Axes>,
     /// How intensities were scaled, in words.
     pub intensity: String,
     /// Whether slices have masks (`labels/`); data without them are for classifiers alone.

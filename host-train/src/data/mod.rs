@@ -17,6 +17,7 @@
 mod error;
 
 pub mod acdc;
+pub mod affine;
 pub mod axes;
 pub mod dataset;
 mod grid;
@@ -32,6 +33,7 @@ pub mod resample;
 pub mod restore;
 pub mod split;
 
+pub use axes::{Axes, Reorder};
 pub use dataset::{Dataset, Slice, SliceId, Volume};
 pub use error::DataError;
 pub use info::Info;

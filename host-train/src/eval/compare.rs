@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::metrics::{LabelVolume, MetricError};
 use super::scores::{VolumeScores, score_volume};
 use crate::data::DataError;
+use crate::data::affine::corners_apart;
 use crate::data::nifti_volume::NiftiVolume;
 
 /// How much voxel sizes may differ, relative to the truth's: programs that rewrite a header round them.
@@ -93,49 +94,11 @@ pub fn compare_files(truth: &Path, prediction: &Path) -> Result<Compared, Compar
         dim,
         spacing_mm,
         scores: scores.map_err(|source| CompareError::Metric { path: prediction.to_path_buf(), source })?,
-        apart_mm: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(a, b, dim)),
+        apart_mm: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(&a, &b, dim)),
     })
 }
 
 /// A voxel size in words: `1.5x1.5x10`.
 pub fn in_words(spacing_mm: [f32; 3]) -> String {
     spacing_mm.map(|mm| mm.to_string()).join("x")
-}
-
-/// The largest distance of a corner voxel under one affine from the same voxel under the other.
-fn corners_apart(a: [[f64; 4]; 3], b: [[f64; 4]; 3], dim: [usize; 3]) -> f64 {
-    let last = dim.map(|n| (n - 1) as f64);
-    let corners = (0..8).map(|bits: u8| std::array::from_fn(|axis| f64::from(bits >> axis & 1) * last[axis]));
-    let apart = |corner: [f64; 3]| {
-        let along = |row: usize| {
-            let difference = |column: usize| a[row][column] - b[row][column];
-            (0..3).map(|axis| difference(axis) * corner[axis]).sum::<f64>() + difference(3)
-        };
-        (0..3).map(|row| along(row).powi(2)).sum::<f64>().sqrt()
-    };
-    corners.map(apart).fold(0.0, f64::max)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const IDENTITY: [[f64; 4]; 3] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
-
-    #[test]
-    fn equal_affines_put_corners_on_each_other() {
-        assert_eq!(corners_apart(IDENTITY, IDENTITY, [5, 6, 7]), 0.0);
-    }
-
-    #[test]
-    fn a_flipped_axis_puts_corners_apart_by_its_length() {
-        let flipped = [[-1.0, 0.0, 0.0, 4.0], IDENTITY[1], IDENTITY[2]];
-        assert_eq!(corners_apart(IDENTITY, flipped, [5, 6, 7]), 4.0);
-    }
-
-    #[test]
-    fn a_shift_puts_corners_apart_by_its_length() {
-        let shifted = [[1.0, 0.0, 0.0, 3.0], [0.0, 1.0, 0.0, 4.0], IDENTITY[2]];
-        assert_eq!(corners_apart(IDENTITY, shifted, [5, 6, 7]), 5.0);
-    }
 }

@@ -142,7 +142,8 @@ impl Meta {
     pub fn begun(network: String, data: &Dataset, config: &impl Serialize) -> Self {
         let config = serde_json::to_value(config).expect("a configuration serialises");
         let source = data.manifest().source.clone();
-        Self { config, ..Self::imported(network, [data.height(), data.width()], source) }
+        let axis_codes = data.manifest().axes.map(Into::into);
+        Self { config, axis_codes, ..Self::imported(network, [data.height(), data.width()], source) }
     }
 
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.

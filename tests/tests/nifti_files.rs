@@ -1,0 +1,135 @@
+//! NIfTI files as programs and people leave them: read right, or refused in words. The files in `tests/cases/nifti` were made
+//! with NiBabel from one small synthetic heart.
+
+#[allow(dead_code)] // other tests use the rest
+mod acdc_tree;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kscout::data::nifti_volume::NiftiVolume;
+use kscout_tests::{Ran, run};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/nifti").join(name)
+}
+
+fn read(name: &str) -> NiftiVolume {
+    NiftiVolume::read(&case(name)).unwrap()
+}
+
+fn labels(name: &str) -> Vec<u8> {
+    read(name).classes(&case(name)).unwrap()
+}
+
+fn metrics(truth: &Path, prediction: &Path) -> Ran {
+    run(EXE, [Path::new("metrics"), truth, prediction])
+}
+
+#[test]
+fn a_gzip_file_of_several_members_is_one_volume() {
+    let (whole, members) = (read("reference.nii.gz"), read("multimember.nii.gz"));
+    assert!(whole.voxels == members.voxels && whole.voxels.iter().any(|&v| v > 0.0));
+    let tmp = tempfile::tempdir().unwrap();
+    let padded = tmp.path().join("padded.nii.gz");
+    fs::write(&padded, [fs::read(case("multimember.nii.gz")).unwrap(), vec![0; 5000]].concat()).unwrap();
+    assert!(NiftiVolume::read(&padded).unwrap().voxels == whole.voxels);
+}
+
+#[test]
+fn labels_in_other_forms_are_the_reference_s() {
+    let reference = labels("reference_gt.nii.gz");
+    assert!((0..4).all(|class| reference.contains(&class)));
+    for name in
+        ["false_gz_gt.nii.gz", "nifti2_gt.nii.gz", "pixneg_gt.nii.gz", "pixz0_gt.nii.gz", "pix1_sform_gt.nii.gz"]
+    {
+        let volume = read(name);
+        assert!(labels(name) == reference, "{name}: other labels");
+        assert_eq!(volume.spacing_mm, [1.5625, 1.5625, 10.0], "{name}");
+        let said = if name.starts_with("pix1") {
+            vec!["its pixdim says voxels of 1x1x1 mm, its sform 1.5625x1.5625x10 mm; the sform counts"]
+        } else {
+            vec![]
+        };
+        assert_eq!(volume.notes, said, "{name}");
+        let table = metrics(&case("reference_gt.nii.gz"), &case(name)).succeeded();
+        assert!(table.contains("29.61"), "{name}: the RV has 29.61 ml\n{table}");
+    }
+}
+
+#[test]
+fn a_compressed_file_without_gz_in_its_name_is_read_too() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("labels.nii");
+    fs::copy(case("reference_gt.nii.gz"), &path).unwrap();
+    assert!(NiftiVolume::read(&path).unwrap().classes(&path).unwrap() == labels("reference_gt.nii.gz"));
+}
+
+#[test]
+fn labels_that_were_rounded_are_the_nearest_class() {
+    let scaled = read("scaled_uint8_gt.nii.gz");
+    assert!(scaled.voxels.iter().any(|&v| v.fract() != 0.0), "not all are whole numbers");
+    let classes = labels("scaled_uint8_gt.nii.gz");
+    assert!(scaled.voxels.iter().zip(&classes).all(|(v, &class)| (v - f32::from(class)).abs() < 0.01));
+    assert!([0, 1, 2].iter().all(|class| classes.contains(class)));
+}
+
+#[test]
+fn axes_are_told_as_nibabel_tells_them() {
+    for (name, axes) in [("reference.nii.gz", "LPS"), ("canonical.nii.gz", "RAS"), ("slice_first.nii.gz", "SLP")] {
+        assert_eq!(read(name).axes().unwrap().to_string(), axes, "{name}");
+    }
+    assert_eq!(read("vox352.nii").axes(), None, "neither sform nor qform");
+}
+
+#[test]
+fn voxels_are_brought_from_one_order_into_another() {
+    let reference = read("reference.nii.gz");
+    for name in ["canonical.nii.gz", "slice_first.nii.gz"] {
+        let other = read(name);
+        let reorder = other.axes().unwrap().to(reference.axes().unwrap());
+        assert_eq!(reorder.axes(other.dim), reference.dim, "{name}");
+        assert!(reorder.apply(&other.voxels, other.dim) == reference.voxels, "{name}");
+        assert_eq!(Some(reorder.affine(&other.affine().unwrap(), other.dim)), reference.affine(), "{name}");
+    }
+}
+
+#[test]
+fn voxels_are_read_from_where_the_header_says() {
+    let ran = metrics(&case("vox352.nii"), &case("vox1376.nii")).succeeded();
+    assert!(ran.contains("1.0000"), "{ran}");
+    assert!(labels("vox352.nii") == labels("vox1376.nii"));
+}
+
+#[test]
+fn a_damaged_gzip_stream_is_refused() {
+    read("whole.nii.gz");
+    metrics(&case("whole.nii.gz"), &case("bit_flipped.nii.gz")).refused(&[
+        "bit_flipped.nii.gz",
+        "damaged",
+        "copy it again",
+    ]);
+}
+
+/// Every bit of the compressed data, of the checksum and of the length. Not those of the header that say when and where the
+/// file was made, which no checksum covers, and not the bits that fill up the last byte.
+#[test]
+fn every_flipped_bit_is_refused() {
+    let whole = fs::read(case("whole.nii.gz")).unwrap();
+    let expected = read("whole.nii.gz");
+    // Ten bytes of header, and a name that ends in zero.
+    let name = if whole[3] & 8 == 0 { 0 } else { whole[10..].iter().position(|&byte| byte == 0).unwrap() + 1 };
+    let mut unnoticed = Vec::new();
+    for bit in 8 * (10 + name)..8 * whole.len() {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(volume) = NiftiVolume::from_bytes(&flipped, 1 << 20) {
+            assert!(volume.voxels == expected.voxels, "bit {bit} changes voxels without a word");
+            unnoticed.push(bit);
+        }
+    }
+    let filling = 8 * (whole.len() - 9)..8 * (whole.len() - 8);
+    assert!(unnoticed.iter().all(|bit| filling.contains(bit)), "{unnoticed:?}");
+}
