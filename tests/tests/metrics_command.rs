@@ -139,6 +139,96 @@ fn folders_pair_by_name_and_else_by_patient_and_phase() {
     assert_eq!(pairs, expected.map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())));
 }
 
+/// Files of `truth` and `prediction` that must pair, each truth with the prediction at its place in the list.
+#[track_caller]
+fn pair(truths: &[&str], predictions: &[&str]) {
+    let sandbox = Sandbox::new();
+    truths.iter().for_each(|name| drop(sandbox.write(&format!("truth/{name}"), labels(20, 10).bytes())));
+    predictions.iter().for_each(|name| drop(sandbox.write(&format!("prediction/{name}"), labels(20, 10).bytes())));
+    let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
+    let file = |side: &str, path: &Value| {
+        let path = Path::new(path.as_str().unwrap()).strip_prefix(sandbox.path(side)).unwrap().display().to_string();
+        path
+    };
+    let mut pairs: Vec<(String, String)> = found["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|volume| (file("truth", &volume["truth"]), file("prediction", &volume["prediction"])))
+        .collect();
+    pairs.sort();
+    let mut expected: Vec<(String, String)> =
+        truths.iter().zip(predictions).map(|(truth, prediction)| (truth.to_string(), prediction.to_string())).collect();
+    expected.sort();
+    assert_eq!(pairs, expected);
+}
+
+#[test]
+fn folders_pair_in_the_usual_layouts() {
+    // nnU-Net's labels with predictions of it, and of a run on its images.
+    pair(&["labelsTr/a_01.nii.gz", "labelsTr/a_02.nii.gz"], &["a_01.nii.gz", "a_02.nii"]);
+    pair(&["a_01.nii", "a_02.nii"], &["a_01_0000_seg.nii", "a_02_0000.nii"]);
+    pair(
+        &["a_gt.nii", "b_label.nii", "c-mask.nii", "d_GT.nii"],
+        &["a_pred.nii", "b_seg.nii", "c.nii", "x/d_0000_pred.nii"],
+    );
+    pair(
+        &["sub-01/anat/sub-01_dseg.nii", "sub-02/anat/sub-02_dseg.nii"],
+        &["sub-01_T1w_seg.nii", "sub-02_T1w_seg.nii"],
+    );
+    pair(
+        &["sub-01/ses-1/sub-01_ses-1_desc-manual_dseg.nii", "sub-01/ses-2/sub-01_ses-2_desc-manual_dseg.nii"],
+        &["sub-01_ses-1_T1w_seg.nii", "sub-01_ses-2_T1w_seg.nii"],
+    );
+    // Called alike in folders of patients.
+    pair(&["p1/label.nii", "p2/label.nii"], &["p1/image_seg.nii", "p2/image_seg.nii"]);
+    pair(&["p1/seg.nii", "p2/seg.nii"], &["p1.nii", "p2_pred.nii"]);
+    pair(&["p1/ED_gt.nii", "p1/ES_gt.nii", "p2/ED_gt.nii"], &["p1/ED.nii", "p1/ES.nii", "p2_ED.nii"]);
+    // Numbers that are no channels.
+    pair(&["h_0000.nii", "h_0001.nii"], &["h_0000_seg.nii", "h_0001_seg.nii"]);
+}
+
+#[test]
+fn images_beside_labels_are_left_alone() {
+    let sandbox = Sandbox::new();
+    for name in ["imagesTr/a_0000.nii", "labelsTr/a.nii", "prediction/a.nii"] {
+        let bytes = if name.starts_with("images") { b"an image".to_vec() } else { labels(2, 2).bytes() };
+        sandbox.write(&if name.starts_with("pred") { name.to_string() } else { format!("truth/{name}") }, bytes);
+    }
+    sandbox.metrics("truth", "prediction", &[]).succeeded();
+}
+
+#[test]
+fn what_could_be_paired_in_two_ways_is_named() {
+    let ambiguous = |truths: &[&str], predictions: &[&str], words: &[&str]| {
+        let sandbox = Sandbox::new();
+        truths.iter().for_each(|name| drop(sandbox.write(&format!("truth/{name}"), labels(2, 2).bytes())));
+        predictions.iter().for_each(|name| drop(sandbox.write(&format!("prediction/{name}"), labels(2, 2).bytes())));
+        sandbox.refused("truth", "prediction", &[words, &["keep one of them"]].concat());
+    };
+    ambiguous(&["a.nii"], &["a.nii", "a.nii.gz"], &["a.nii", "a.nii.gz"]);
+    ambiguous(&["a.nii"], &["x/a_seg.nii", "y/a_seg.nii"], &["x/a_seg.nii", "y/a_seg.nii", "truth/a.nii"]);
+    ambiguous(&["a_gt.nii", "a_label.nii"], &["a.nii"], &["a_gt.nii", "a_label.nii", "prediction/a.nii"]);
+}
+
+#[test]
+fn means_say_over_how_many_volumes_they_go_and_leave_out_what_no_truth_has() {
+    let sandbox = Sandbox::new();
+    for (name, truth, prediction) in [("a", labels(20, 0), labels(20, 5)), ("b", labels(30, 0), labels(0, 0))] {
+        sandbox.write(&format!("truth/{name}.nii"), truth.bytes());
+        sandbox.write(&format!("prediction/{name}.nii"), prediction.bytes());
+    }
+    let ran = sandbox.metrics("truth", "prediction", &[]);
+    assert!(ran.ok && ran.stderr.contains("note: no truth has any RV (predicted in 1 nevertheless)"), "{ran:?}");
+    let row = |structure: &str| ran.stdout.lines().find(|line| line.contains(structure)).map(str::to_string);
+    let lv: Vec<String> = row(" LV ").unwrap().split_whitespace().map(str::to_string).collect();
+    // Dice of both volumes, distances of the one that has an LV on both sides.
+    assert_eq!(lv[..8], ["all", "LV", "2", "0.5000", "0.5000", "0.00", "(1)", "0.00"], "{}", ran.stdout);
+    assert_eq!(row(" RV "), None, "{}", ran.stdout);
+    let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
+    assert_eq!(found["cohort"]["absent"][0], serde_json::json!({ "structure": "RV", "predicted_in": 1 }));
+}
+
 #[test]
 fn folders_give_means_and_ejection_fractions() {
     let sandbox = cohort();
@@ -212,7 +302,7 @@ fn two_files_for_one_volume_and_none_at_all() {
     sandbox.write("prediction/again/patient1_ED_seg.nii", labels(1, 1).bytes());
     sandbox.refused("truth", "prediction", &["patient1_ED.nii", "again/patient1_ED_seg.nii", "keep one"]);
     fs::create_dir(sandbox.path("empty")).unwrap();
-    sandbox.refused("truth", "empty", &["empty", "no label volumes", ".nii.gz"]);
+    sandbox.refused("truth", "empty", &["empty", "no label volumes", ".nii.gz", "folders below"]);
 }
 
 #[test]
@@ -281,6 +371,7 @@ fn volumes_that_lie_elsewhere_are_compared_and_noted() {
     sandbox.write("flipped.nii", placed(-10.0));
     let ran = sandbox.metrics("truth.nii", "flipped.nii", &[]);
     assert!(ran.ok && ran.stderr.contains("flipped.nii lies elsewhere in space than"), "{ran:?}");
+    assert!(ran.stderr.contains("by up to 180.0 mm"), "{ran:?}");
     let ran = sandbox.metrics("truth.nii", "truth.nii", &[]);
     assert!(ran.ok && ran.stderr.is_empty(), "{ran:?}");
 }

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kscout::data::nifti_volume::NiftiVolume;
+use kscout_core::kernels::Layout;
+use kscout_tests::small_model::random_blob;
 use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -132,4 +134,90 @@ fn every_flipped_bit_is_refused() {
     }
     let filling = 8 * (whole.len() - 9)..8 * (whole.len() - 8);
     assert!(unnoticed.iter().all(|bit| filling.contains(bit)), "{unnoticed:?}");
+}
+
+#[test]
+fn a_prediction_with_its_axes_in_another_order_is_compared_where_it_lies() {
+    // The truth's labels, stored as the canonical image is.
+    let tmp = tempfile::tempdir().unwrap();
+    let (reference, canonical) = (labels("reference_gt.nii.gz"), read("canonical.nii.gz"));
+    let reorder = read("reference_gt.nii.gz").axes().unwrap().to(canonical.axes().unwrap());
+    let prediction = tmp.path().join("prediction.nii.gz");
+    canonical.write_classes(&prediction, &reorder.apply(&reference, read("reference_gt.nii.gz").dim)).unwrap();
+    let ran = metrics(&case("reference_gt.nii.gz"), &prediction);
+    assert!(ran.stderr.contains("prediction.nii.gz: stored as RAS, the truth as LPS"), "{}", ran.stderr);
+    assert_eq!(ran.succeeded().matches("1.0000").count(), 6, "Dice and IoU of three structures");
+}
+
+#[test]
+fn what_a_file_contradicts_itself_in_is_noted_once() {
+    let said = metrics(&case("pix1_sform_gt.nii.gz"), &case("pix1_sform_gt.nii.gz")).stderr;
+    assert_eq!(said.matches("pixdim says voxels of 1x1x1 mm, its sform 1.5625x1.5625x10 mm").count(), 2, "{said}");
+    assert!(said.contains("the same of 1 more file"), "{said}");
+}
+
+/// A header of 2000 x 2000 x 400 bytes, and a gzip file of as many zeros: 100 members of 16 MB, packed once.
+fn bomb() -> Vec<u8> {
+    let mut header = acdc_tree::Volume::new([1, 1, 1], |_, _, _| 0.0).bytes();
+    header.truncate(352);
+    for (at, value) in [(42, 2000u16), (44, 2000), (46, 400), (70, 2), (72, 8)] {
+        header[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+    let tmp = tempfile::tempdir().unwrap();
+    let packed = |name: &str, bytes: &[u8]| {
+        let path = tmp.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let ran = std::process::Command::new("gzip").arg("-c").arg(&path).output().expect("gzip runs");
+        assert!(ran.status.success());
+        ran.stdout
+    };
+    [packed("header", &header), packed("zeros", &vec![0; 16_000_000]).repeat(100)].concat()
+}
+
+/// The most memory that any child of this process had, in bytes.
+#[cfg(target_os = "linux")]
+fn peak_of_children() -> u64 {
+    #[repr(C)]
+    struct Usage {
+        times: [i64; 4],
+        max_rss_kib: i64,
+        more: [i64; 13],
+    }
+    unsafe extern "C" {
+        fn getrusage(who: i32, usage: *mut Usage) -> i32;
+    }
+    let mut usage = Usage { times: [0; 4], max_rss_kib: 0, more: [0; 13] };
+    // SAFETY: the kernel fills in a structure of this layout, of 64-bit Linux.
+    let failed = unsafe { getrusage(-1, &mut usage) };
+    assert_eq!(failed, 0);
+    usage.max_rss_kib as u64 * 1024
+}
+
+#[test]
+fn a_file_that_unpacks_to_far_more_is_refused_in_little_memory() {
+    let tmp = tempfile::tempdir().unwrap();
+    let bomb_path = tmp.path().join("bomb.nii.gz");
+    fs::write(&bomb_path, bomb()).unwrap();
+    let words = ["bomb.nii.gz", "2000x2000x400 voxels", "above the limit of 0.5 GiB", "--max-gib"];
+    metrics(&bomb_path, &bomb_path).refused(&words);
+    let blob = tmp.path().join("model.kscout");
+    fs::write(&blob, random_blob(Layout::Portable)).unwrap();
+    let out = tmp.path().join("out");
+    let predict = [Path::new("predict"), Path::new("--blob"), &blob, Path::new("--out"), &out, &bomb_path];
+    run(EXE, predict).refused(&words);
+    assert!(!out.exists(), "nothing is written");
+    let error = NiftiVolume::read(&bomb_path).unwrap_err().to_string();
+    assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    // The same stream behind a small volume.
+    let mut long = fs::read(&bomb_path).unwrap();
+    let small = acdc_tree::label().bytes();
+    let path = tmp.path().join("small.nii");
+    fs::write(&path, small).unwrap();
+    let small = std::process::Command::new("gzip").arg("-c").arg(&path).output().expect("gzip runs").stdout;
+    long.splice(0..0, small);
+    let long_path = tmp.path().join("long.nii.gz");
+    fs::write(&long_path, long).unwrap();
+    metrics(&long_path, &long_path).refused(&["long.nii.gz", "unpacked", "0.5 GiB"]);
+    #[cfg(target_os = "linux")]
+    assert!(peak_of_children() < 300 << 20, "{} MiB", peak_of_children() >> 20);
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use acdc_tree::{image, label};
-use kscout::data::nifti_volume::NiftiVolume;
+use kscout::data::nifti_volume::{DEFAULT_MAX_BYTES, NiftiVolume};
 use kscout::eval::compare::compare_files;
 
 /// An image of 40x32x2 voxels with a place in space, a unit and a window to show it in.
@@ -139,7 +139,7 @@ fn how_far_files_lie_apart_is_told_in_mm_whatever_their_units() {
         fs::write(&truth, placed_labels(true_unit.0, true_unit.1, 7.0)).unwrap();
         for (shift_mm, misplaced) in [(0.0, false), (0.5, false), (1.0, true)] {
             fs::write(&prediction, placed_labels(unit.0, unit.1, 7.0 + shift_mm)).unwrap();
-            let compared = compare_files(&truth, &prediction).unwrap();
+            let compared = compare_files(&truth, &prediction, DEFAULT_MAX_BYTES).unwrap();
             let apart = compared.apart_mm.unwrap();
             assert!((apart - f64::from(shift_mm)).abs() < 1e-4, "{true_unit:?}, {unit:?}: {apart} for {shift_mm} mm");
             assert_eq!(compared.misplaced(), misplaced, "{true_unit:?}, {unit:?}: {shift_mm} mm");
@@ -176,7 +176,7 @@ fn acdc_s_labels_written_on_acdc_s_images_are_equal_in_everything_that_counts() 
         let labels = NiftiVolume::read(&truth).unwrap().classes(&truth).unwrap();
         let image = NiftiVolume::read(&folder.join(format!("{patient}_frame01.nii.gz"))).unwrap();
         image.write_classes(&written, &labels).unwrap();
-        let compared = compare_files(&truth, &written).unwrap();
+        let compared = compare_files(&truth, &written, DEFAULT_MAX_BYTES).unwrap();
         assert!(compared.scores.0.iter().all(|scores| scores.dice == Some(1.0) && scores.hd_mm == Some(0.0)));
         assert!(!compared.misplaced(), "{patient}: corners {:?} apart", compared.apart_mm);
     }

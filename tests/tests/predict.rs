@@ -4,7 +4,7 @@
 mod acdc_tree;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use acdc_tree::{Volume, label};
@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::png_tree::Grey;
-use kscout::data::{Dataset, Slice, Split, acdc};
+use kscout::data::{Axes, Dataset, Reorder, Slice, Split, acdc};
 use kscout::export::{BlobFile, HeaderSpec, Origin, observe, pack};
 use kscout::mri::observation::{observed_levels, pattern_mask};
 use kscout::mri::{Protocol, acquire};
@@ -61,7 +61,13 @@ impl Sandbox {
         let device = Device::flex();
         let sandbox = Self { job: Job::new(EXE, 1, 3, SIDE), network: telling_network(&device), device };
         sandbox.save("model", 4, &sandbox.network);
-        let data = Dataset::open(sandbox.path("data")).unwrap();
+        sandbox.write("model.kscout", sandbox.blob(None));
+        sandbox
+    }
+
+    /// The network's blob, of training data with these axes.
+    fn blob(&self, axes: Option<&str>) -> Vec<u8> {
+        let data = Dataset::open(self.path("data")).unwrap();
         let observations = observe(&data.slices(Split::Train), 8, (&Protocol::igs(), Reconstruction::ZeroFilled), 1);
         let header = HeaderSpec {
             height: SIDE,
@@ -69,24 +75,30 @@ impl Sandbox {
             classes: 4,
             layout: kscout_core::kernels::Layout::Portable,
             reconstruction: Reconstruction::ZeroFilled,
-            origin: Origin::default(),
+            origin: Origin { axes: axes.map(|axes| axes.parse().unwrap()), ..Origin::default() },
             provenance: "a test".into(),
         };
-        let graph = sandbox.network.graph(SIDE, SIDE);
-        let blob = pack(Some(&graph), None, &observations, &header).unwrap();
-        fs::write(sandbox.path("model.kscout"), blob).unwrap();
-        sandbox
+        pack(Some(&self.network.graph(SIDE, SIDE)), None, &observations, &header).unwrap()
     }
 
     fn save(&self, name: &str, classes: usize, network: &Segmenter) {
-        self.save_trained(name, classes, network, &json!({}));
+        self.save_trained(name, classes, network, (&json!({}), None));
     }
 
-    fn save_trained(&self, name: &str, classes: usize, network: &Segmenter, config: &serde_json::Value) {
-        let meta = json!({
+    fn save_trained(
+        &self,
+        name: &str,
+        classes: usize,
+        network: &Segmenter,
+        (config, axes): (&serde_json::Value, Option<&str>),
+    ) {
+        let mut meta = json!({
             "network": "unet", "segmenter": { "arch": "unet", "width": 4, "classes": classes, "channels": 1 },
             "height": SIDE, "width": SIDE, "step": 0, "data": "phantom", "config": config
         });
+        if let Some(axes) = axes {
+            meta["axis_codes"] = json!(axes);
+        }
         let meta = serde_json::from_value(meta).unwrap();
         checkpoint::save(&self.path(name), network, None, &meta).unwrap();
     }
@@ -196,6 +208,8 @@ fn cropped(plane: &[u8]) -> (Vec<u8>, bool) {
 #[test]
 fn a_volume_is_segmented_as_eval_does_on_its_own_grid() {
     let sandbox = Sandbox::new();
+    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("LAS")));
+    sandbox.write("model.kscout", sandbox.blob(Some("LAS")));
     // The same volume imported as a data set is what `kscout eval` would run on.
     let patient = sandbox.path("src/patient007");
     fs::create_dir_all(&patient).unwrap();
@@ -310,7 +324,7 @@ fn an_error_in_writing_leaves_what_an_earlier_run_wrote() {
 fn another_protocol_than_that_of_training_is_said_where_it_matters() {
     let sandbox = Sandbox::new();
     sandbox.write("heart.nii", heart());
-    sandbox.save_trained("model", 4, &sandbox.network, &json!({ "protocol": "scanner" }));
+    sandbox.save_trained("model", 4, &sandbox.network, (&json!({ "protocol": "scanner" }), Some("LAS")));
     let note = "trained with the protocol `scanner`, this uses `igs`";
     let few = ["--undersample", "centre-out:8"];
     let said = sandbox.predict(&["heart.nii"], &few);
@@ -346,7 +360,7 @@ fn files_that_cannot_be_segmented() {
 fn names_are_checked_before_anything_is_segmented() {
     let sandbox = Sandbox::new();
     sandbox.write("heart.nii", heart());
-    sandbox.refused(&["heart.nii", "gone.nii"], &[], &["gone.nii", "no such file"]);
+    sandbox.refused(&["heart.nii", "gone.nii"], &[], &["gone.nii", "no such file or folder"]);
     fs::create_dir(sandbox.path("again")).unwrap();
     sandbox.write("again/heart.nii", heart());
     sandbox.refused(&["heart.nii", "again/heart.nii"], &[], &["again/heart.nii", "both would become heart_seg"]);
@@ -359,6 +373,162 @@ fn a_bad_file_does_not_keep_a_good_one() {
     sandbox.write("heart.nii", heart());
     sandbox.predict(&["bad.nii", "heart.nii"], &["--overlay"]).refused(&["bad.nii", "1 of 2 inputs"]);
     assert_eq!(sandbox.out(), ["heart_overlay", "heart_seg.nii.gz"]);
+}
+
+/// The segmentation of one of the cases of NIfTI files, in the order `LPS`, and what was noted.
+fn segmented_case(sandbox: &Sandbox, name: &str, network: &[&str], options: &[&str]) -> (Vec<u8>, String) {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/nifti").join(name);
+    fs::copy(&case, sandbox.path(name)).unwrap();
+    let ran = sandbox.predict_with(network, &[name], options);
+    let noted = ran.stderr.clone();
+    ran.succeeded();
+    let (image, out) = (NiftiVolume::read(&case).unwrap(), sandbox.path("out").join(name.replace(".nii", "_seg.nii")));
+    let labels = NiftiVolume::read(&out).unwrap();
+    let place = |volume: &NiftiVolume| (volume.dim, volume.spacing_mm, volume.affine());
+    assert_eq!(place(&labels), place(&image), "{name}: not in the file's own order");
+    let reorder = image.axes().unwrap().to(Axes::LPS);
+    (reorder.apply(&labels.classes(&out).unwrap(), labels.dim), noted)
+}
+
+#[test]
+fn a_volume_is_segmented_alike_however_its_axes_are_stored() {
+    let sandbox = Sandbox::new();
+    let (model, blob) = (sandbox.job.path("model"), sandbox.job.path("model.kscout"));
+    let assumed = "assumed of a network that does not say its own";
+    for (trained, whose) in [(Some("LPS"), "the network's"), (None, assumed)] {
+        sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), trained));
+        sandbox.write("model.kscout", sandbox.blob(trained));
+        for network in [["--model", &model], ["--blob", &blob]] {
+            let (expected, noted) = segmented_case(&sandbox, "reference.nii.gz", &network, &[]);
+            assert!(noted.is_empty(), "{noted}");
+            assert!((0..4).filter(|class| expected.contains(class)).count() > 1, "one class alone tests nothing");
+            for (name, stored) in [("canonical.nii.gz", "RAS"), ("slice_first.nii.gz", "SLP")] {
+                let (found, noted) = segmented_case(&sandbox, name, &network, &[]);
+                assert!(found == expected, "{name}, {network:?}: other classes than the reference's");
+                let said = format!("note: {}: stored as {stored}; segmented as LPS, {whose}", sandbox.job.path(name));
+                assert!(noted.starts_with(&said), "{noted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_axes_of_the_training_data_are_the_checkpoint_s_or_the_user_s() {
+    let sandbox = Sandbox::new();
+    let model = sandbox.job.path("model");
+    let network = ["--model", &model];
+    let as_stored = |name| segmented_case(&sandbox, name, &network, &["--axes", "stored"]);
+    let (reference, canonical) = (as_stored("reference.nii.gz"), as_stored("canonical.nii.gz"));
+    assert!(reference.0 != canonical.0 && canonical.1.is_empty(), "{}", canonical.1);
+    // A network of `RAS` sees the canonical file as it is stored, whoever says so.
+    let told = segmented_case(&sandbox, "reference.nii.gz", &network, &["--axes", "RAS"]);
+    assert!(told.0 == canonical.0 && told.1.contains("stored as LPS; segmented as RAS"), "{}", told.1);
+    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("RAS")));
+    assert!(segmented_case(&sandbox, "reference.nii.gz", &network, &[]).0 == canonical.0);
+    assert!(segmented_case(&sandbox, "canonical.nii.gz", &network, &[]) == (canonical.0, String::new()));
+    assert!(segmented_case(&sandbox, "reference.nii.gz", &network, &["--axes", "LPS"]).0 == reference.0);
+    // Slices along another direction than the training data's stay slices.
+    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("SLP")));
+    let (found, noted) = segmented_case(&sandbox, "reference.nii.gz", &network, &[]);
+    assert!(found == reference.0, "the slices were cut");
+    assert!(noted.contains("its slices follow each other towards S, the training data's towards P"), "{noted}");
+    for wrong in ["LLS", "up", ""] {
+        sandbox.predict(&["reference.nii.gz"], &["--axes", wrong]).refused(&["--axes", "such as LPS", "`stored`"]);
+    }
+}
+
+#[test]
+fn what_a_checkpoint_does_not_say_of_axes_a_training_on_such_data_does() {
+    let sandbox = Sandbox::new();
+    let manifest = sandbox.path("data/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replacen("\"intensity\"", "\"axes\": \"RAS\", \"intensity\"", 1)).unwrap();
+    let keys = ["steps=1", "batch=2", "network=unet", "network_width=4", "validate_every=1"];
+    sandbox.job.train_reward("trained", &keys, &[]).succeeded();
+    let trained = sandbox.job.path("trained");
+    let (_, noted) = segmented_case(&sandbox, "reference.nii.gz", &["--model", &trained], &[]);
+    assert!(noted.contains("stored as LPS; segmented as RAS, the network's"), "{noted}");
+}
+
+#[test]
+fn the_slices_of_a_volume_that_does_not_say_how_it_lies_may_be_along_any_axis() {
+    let sandbox = Sandbox::new();
+    let value = |x: u16, y: u16, z: u16| f32::from(x * (z + 1) % 31) + f32::from(y);
+    let last = Volume { spacing_mm: [1.5, 1.5, 8.0], ..Volume::new([70, 66, 4], value) };
+    let first = Volume { spacing_mm: [8.0, 1.5, 1.5], ..Volume::new([4, 70, 66], |z, x, y| value(x, y, z)) };
+    sandbox.write("last.nii", last.bytes());
+    sandbox.write("first.nii", first.bytes());
+    let ran = sandbox.predict(&["last.nii", "first.nii"], &[]);
+    assert!(ran.ok && ran.stderr.contains("first.nii: its first axis is taken as that of the slices"), "{ran:?}");
+    let classes = |name: &str| {
+        let path = sandbox.path(name);
+        NiftiVolume::read(&path).unwrap().classes(&path).unwrap()
+    };
+    let (last, first) = (classes("out/last_seg.nii.gz"), classes("out/first_seg.nii.gz"));
+    assert!(Reorder::last(0).apply(&first, [4, 70, 66]) == last, "other classes");
+}
+
+#[test]
+fn folders_are_segmented_and_their_results_pair_again() {
+    let sandbox = Sandbox::new();
+    let image = Volume::new([40, 32, 2], |x, y, _| f32::from(x * y % 97)).bytes();
+    for (images, labels) in [
+        (
+            &["a/imagesTr/p1_frame01_0000.nii", "a/imagesTr/p1_frame09_0000.nii"][..],
+            &["a/labelsTr/p1_frame01.nii", "a/labelsTr/p1_frame09.nii"][..],
+        ),
+        (
+            &["b/p1/p1_frame01.nii", "b/p1/p1_4d.nii", "b/p2/p2_frame02.nii"],
+            &["b/p1/p1_frame01_gt.nii", "b/p2/p2_frame02_gt.nii"],
+        ),
+        (
+            &["c/sub-01/anat/sub-01_T1w.nii", "c/sub-02/anat/sub-02_T1w.nii"],
+            &["c/derivatives/manual/sub-01/anat/sub-01_dseg.nii", "c/derivatives/manual/sub-02/anat/sub-02_dseg.nii"],
+        ),
+        (&["d/p1/image.nii", "d/p2/image.nii"], &["d/p1/label.nii", "d/p2/label.nii"]),
+        (&["e/p1.nii", "e/p2.nii"], &["e/p1_mask.nii", "e/p2_mask.nii"]),
+    ] {
+        let root = &images[0][..1];
+        for name in images.iter().chain(labels) {
+            fs::create_dir_all(sandbox.path(name).parent().unwrap()).unwrap();
+            sandbox.write(name, if labels.contains(name) { label().bytes() } else { image.clone() });
+        }
+        let _ = fs::remove_dir_all(sandbox.path("out"));
+        let said = sandbox.predict(&[root], &[]).succeeded();
+        assert_eq!(said.lines().count(), 2, "{root}: {said}");
+        let [truth, out] = [root, "out"].map(|name| sandbox.job.path(name));
+        let said = sandbox.job.run(&["metrics", &truth, &out]).succeeded();
+        assert!(said.contains("Paired 2 volumes"), "{root}: {said}");
+        // Another run finds the same images, also where its results lie among them.
+        let inside = sandbox.job.path(&format!("{root}/results"));
+        for _ in 0..2 {
+            let ran = sandbox.job.run(&["predict", "--model", &sandbox.job.path("model"), "--out", &inside, &truth]);
+            assert_eq!(ran.succeeded().lines().count(), 2, "{root}");
+        }
+    }
+}
+
+#[test]
+fn folders_without_images_are_refused() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.path("labels")).unwrap();
+    sandbox.refused(&["labels"], &[], &["labels", "no images", ".nii.gz"]);
+    sandbox.write("labels/a_gt.nii", label().bytes());
+    sandbox.refused(&["labels"], &[], &["labels", "no images", "1 files of labels"]);
+    sandbox.write("pair.hdr", [0; 348]);
+    sandbox.refused(&["pair.hdr"], &[], &["pair.hdr", ".hdr/.img pair", "convert"]);
+}
+
+#[test]
+fn files_above_the_limit_are_refused_unless_it_is_raised() {
+    let sandbox = Sandbox::new();
+    sandbox.write("heart.nii", heart());
+    sandbox.refused(&["heart.nii"], &["--max-gib", "0.00005"], &["heart.nii", "96x80x2 voxels", "--max-gib"]);
+    sandbox.predict(&["heart.nii"], &["--max-gib", "0.001"]).succeeded();
+    for wrong in ["nan", "inf", "-1", "0", "1e308"] {
+        let limit = format!("--max-gib={wrong}");
+        sandbox.predict(&["heart.nii"], &[&limit]).refused(&["--max-gib", "GiB above 0"]);
+    }
 }
 
 #[test]

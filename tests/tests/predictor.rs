@@ -4,10 +4,13 @@
 mod acdc_tree;
 
 use std::fs;
+use std::path::Path;
 
 use acdc_tree::Volume;
+use kscout::data::nifti_volume::DEFAULT_MAX_BYTES;
 use kscout::mri::Protocol;
 use kscout::predict::input::Input;
+use kscout::predict::orientation::Trained;
 use kscout::predict::{Predictor, Undersampling};
 use kscout::segment::Segment;
 use kscout_core::kspace::Reconstruction;
@@ -40,6 +43,10 @@ fn plateaus(dim: [u16; 3], spacing_mm: [f32; 3]) -> Volume {
     Volume { spacing_mm, ..volume }
 }
 
+fn read(path: &Path) -> Input {
+    Input::read(path, "plateaus", Trained::AsStored, DEFAULT_MAX_BYTES).unwrap()
+}
+
 /// The labels of plateaus, and what comes back of them through the predictor at a spacing of the network's.
 fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, Vec<u8>) {
     let tmp = tempfile::tempdir().unwrap();
@@ -54,7 +61,7 @@ fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, 
         protocol: Protocol::igs(),
         seed: 1,
     };
-    let prediction = predictor.predict(&Input::read(&path).unwrap()).unwrap();
+    let prediction = predictor.predict(&read(&path), true).unwrap();
     (volume.voxels.iter().map(|&v| v as u8).collect(), prediction.classes.concat())
 }
 
@@ -104,7 +111,7 @@ fn fewer_lines_give_another_image_and_the_same_seed_the_same_one() {
             protocol: Protocol::igs(),
             seed,
         };
-        predictor.predict(&Input::read(&path).unwrap()).unwrap().seen
+        predictor.predict(&read(&path), true).unwrap().seen
     };
     let random = |lines| Some(Undersampling { pattern: "random".parse().unwrap(), lines });
     assert_ne!(seen(None, 1), seen(random(16), 1));

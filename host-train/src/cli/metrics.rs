@@ -6,6 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::Failure;
+use super::limit::FileLimit;
+use super::notes::Notes;
 use crate::data::Phase;
 use crate::eval::cohort::{Cohort, Index, ScoredVolume, score_pairs};
 use crate::eval::csv::acdc_csv;
@@ -18,7 +20,7 @@ use crate::io::lock::Locks;
 /// `kscout metrics`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout metrics truth/patient005_frame01_gt.nii.gz out/patient005_frame01_seg.nii.gz\n  kscout metrics truth out --out acdc.csv\n\nFolders are searched one folder down as well. Files pair by name, without _gt, _seg or _pred, else by patient and phase:\npatient005_ED with patient005_frame01_gt. Where a structure is missing in one of the two, Dice and IoU are 0 and there\nis no distance; where it is missing in both there is no value, and means leave it out."
+    after_help = "Example:\n  kscout metrics truth/patient005_frame01_gt.nii.gz out/patient005_frame01_seg.nii.gz\n  kscout metrics truth out --out acdc.csv\n\nFolders below are searched as well. Files pair by name, without what says what they are (_gt, _seg, _label, _mask, _pred,\nnnU-Net's _0000, BIDS's _dseg), in .nii and .nii.gz, else by patient and phase: patient005_ED with\npatient005_frame01_gt. Images beside their labels are left out. Where a structure is missing in one of the two, Dice and IoU are 0 and there\nis no distance; where it is missing in both there is no value, and means leave it out."
 )]
 pub struct MetricsArgs {
     /// Ground truth: a NIfTI file of labels (0 background, 1 RV, 2 MYO, 3 LV), or a folder of them
@@ -27,6 +29,8 @@ pub struct MetricsArgs {
     /// Prediction: a file or a folder likewise
     #[arg(value_name = "PREDICTION")]
     prediction: PathBuf,
+    #[command(flatten)]
+    limit: FileLimit,
     /// Write the volumes' scores in the ACDC challenge's columns
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
@@ -54,7 +58,7 @@ impl MetricsArgs {
                 return Err(format!("{folder} is a folder and {file} a file; give two files or two folders").into());
             }
         };
-        let volumes = score_pairs(&pairs)?;
+        let volumes = score_pairs(&pairs, self.limit.bytes())?;
         let cohort = self.truth.is_dir().then(|| Cohort::of(&volumes)).transpose()?;
         if let Some(path) = &self.out {
             let rows = volumes.iter().map(|volume| (volume.name.as_str(), &volume.scores));
@@ -65,11 +69,28 @@ impl MetricsArgs {
             (false, Some(cohort)) => print!("{}", cohort_text(&volumes, cohort)),
             (false, None) => print!("{}", volume_text(&volumes[0])),
         }
-        for volume in volumes.iter().filter(|volume| volume.misplaced) {
-            let (prediction, truth) = (&volume.prediction, &volume.truth);
-            eprintln!("note: {prediction} lies elsewhere in space than {truth}; compared voxel by voxel nevertheless");
-        }
+        say_notes(&volumes, cohort.as_ref());
         Ok(())
+    }
+}
+
+fn say_notes(volumes: &[ScoredVolume], cohort: Option<&Cohort>) {
+    let mut notes = Notes::default();
+    volumes.iter().flat_map(|volume| &volume.notes).for_each(|(path, note)| notes.say(path, note));
+    notes.finish();
+    for volume in volumes.iter().filter(|volume| volume.misplaced) {
+        let (prediction, truth) = (&volume.prediction, &volume.truth);
+        let apart = number(volume.apart_mm, 1);
+        eprintln!(
+            "note: {prediction} lies elsewhere in space than {truth}, by up to {apart} mm; compared voxel by voxel nevertheless"
+        );
+    }
+    for absent in cohort.into_iter().flat_map(|cohort| &cohort.absent) {
+        let predicted = match absent.predicted_in {
+            0 => String::new(),
+            count => format!(" (predicted in {count} nevertheless)"),
+        };
+        eprintln!("note: no truth has any {}{predicted}: left out of the means", absent.structure);
     }
 }
 
@@ -98,14 +119,19 @@ fn cohort_text(volumes: &[ScoredVolume], cohort: &Cohort) -> String {
         count(Phase::Es),
         count(Phase::Unknown)
     );
-    text += "Means over volumes:\n";
-    let mut means = table(&["phase", "structure"]);
+    text += "Means over volumes; in brackets over how many, where those are not all of the row's:\n";
+    let mut means = table(&["phase", "structure", "volumes"]);
     for row in &cohort.means {
-        let cell = |estimate: &Option<Estimate>, digits| number(estimate.map(|estimate| estimate.mean), digits);
+        let all = row.volume_true_ml.map_or(0, |estimate| estimate.values);
+        // A mean over fewer volumes than the row's says over how many.
+        let cell = |estimate: &Option<Estimate>, digits| match estimate {
+            Some(estimate) if estimate.values < all => format!("{:.digits$} ({})", estimate.mean, estimate.values),
+            estimate => number(estimate.map(|estimate| estimate.mean), digits),
+        };
         let overlaps = [&row.dice, &row.iou].map(|overlap| cell(overlap, 4));
         let lengths = [&row.hd_mm, &row.hd95_mm, &row.assd_mm].map(|mm| cell(mm, 2));
         let volumes = [&row.volume_true_ml, &row.volume_pred_ml, &row.volume_error_ml].map(|ml| cell(ml, 2));
-        let names = [row.phase, row.structure].map(str::to_string);
+        let names = [row.phase.to_string(), row.structure.to_string(), all.to_string()];
         means.push(names.into_iter().chain(overlaps).chain(lengths).chain(volumes));
     }
     text += &means.to_text();

@@ -7,13 +7,17 @@ use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
 use super::data::{Spacing, parse_spacing};
-use crate::data::{CLASSES, DataError};
+use super::limit::FileLimit;
+use super::notes::Notes;
+use crate::data::{Axes, CLASSES, DataError};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Structure;
 use crate::export::BlobFile;
 use crate::io::lock::Locks;
 use crate::mri::Protocol;
-use crate::predict::input::{Input, name_of};
+use crate::predict::folders::{Task, Tasks, gather};
+use crate::predict::input::Input;
+use crate::predict::orientation::Trained;
 use crate::predict::output::write;
 use crate::predict::{Prediction, Predictor, Undersampling};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
@@ -22,10 +26,10 @@ use crate::train::reward::load_segmenter;
 /// `kscout predict`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout predict --model runs/reward --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth."
+    after_help = "Example:\n  kscout predict --model runs/reward --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n  kscout predict --model runs/reward --out out Dataset027_ACDC/imagesTs\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth.\n\nOf a folder all images are segmented, also in folders below; files of labels by their names (NAME_gt, NAME_seg, labelsTr,\nderivatives, ...) and ACDC's NAME_4d are left out, and nnU-Net's NAME_0000 becomes NAME_seg.\n\nVolumes that are stored with other axes than the network's training data (left-right, front-back, slices first) are\nsegmented in that order and written back in their own."
 )]
 pub struct PredictArgs {
-    /// NIfTI volumes (.nii, .nii.gz) and grey PNG pictures
+    /// NIfTI volumes (.nii, .nii.gz), grey PNG pictures, and folders of them
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
     /// Checkpoint of a segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
@@ -53,6 +57,13 @@ pub struct PredictArgs {
     /// Seed of phase, noise and random patterns
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Towards which sides of the patient x, y and the slices of the volumes counted that the network was trained on, such as
+    /// LPS (left, posterior, superior), instead of what it says itself (LPS where it says nothing); `stored`: take every
+    /// volume as it is stored
+    #[arg(long, value_name = "AXES", value_parser = parse_axes)]
+    axes: Option<Trained>,
+    #[command(flatten)]
+    limit: FileLimit,
     /// Keep only what the K-th head of a U-Net++ needs, 1 to 4; a blob is pruned when it is exported
     #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob")]
     prune: Option<usize>,
@@ -64,7 +75,7 @@ pub struct PredictArgs {
 impl PredictArgs {
     /// Segments.
     pub fn run(self) -> Result<(), Failure> {
-        self.check()?;
+        let tasks = self.check()?;
         let _locks = Locks::of([self.out.as_path()])?;
         match (&self.blob, &self.model) {
             (Some(path), _) => {
@@ -72,7 +83,12 @@ impl PredictArgs {
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 check_network(path, [model.height(), model.width()], model.classes())?;
-                self.segment(&CoreSegmenter { graph }, model.width(), model.reconstruction())
+                self.segment(
+                    tasks,
+                    &CoreSegmenter { graph },
+                    (model.width(), model.axes().map(Axes::from)),
+                    model.reconstruction(),
+                )
             }
             (None, Some(path)) => {
                 let device = self.device.open()?;
@@ -83,38 +99,27 @@ impl PredictArgs {
                 if self.undersample.is_some() {
                     meta.note_protocol(&self.protocol.to_string());
                 }
-                self.segment(&DeviceSegmenter { network, size, device }, meta.width, meta.reconstruction)
+                let network = DeviceSegmenter { network, size, device };
+                self.segment(tasks, &network, (meta.width, meta.axis_codes.map(Axes::from)), meta.reconstruction)
             }
             (None, None) => Err("give --model or --blob".into()),
         }
     }
 
-    /// What can be refused before a network is loaded.
-    fn check(&self) -> Result<(), Failure> {
+    /// What is to be done; what can be refused before a network is loaded is.
+    fn check(&self) -> Result<Tasks, Failure> {
         if let Some(mm) = self.spacing.mm().filter(|mm| !(0.1..=20.0).contains(mm)) {
             return Err(format!("--spacing: {mm} mm; expected 0.1 to 20 mm, or `native`").into());
         }
-        let mut names: Vec<(String, &Path)> = Vec::new();
-        for path in &self.inputs {
-            if !path.is_file() {
-                return Err(format!("{}: no such file", path.display()).into());
-            }
-            // What is named alike would be written to one file.
-            let name = name_of(path)?;
-            if let Some((_, other)) = names.iter().find(|(other, _)| *other == name) {
-                let (path, other) = (path.display(), other.display());
-                return Err(format!("{other} and {path}: both would become {name}_seg; segment one at a time").into());
-            }
-            names.push((name, path));
-        }
-        Ok(())
+        Ok(gather(&self.inputs, &self.out)?)
     }
 
     /// Segments every input; what is wrong with one does not keep the others.
     fn segment(
         &self,
+        Tasks { tasks, notes }: Tasks,
         network: &(dyn Segment + Sync),
-        side: usize,
+        (side, axes): (usize, Option<Axes>),
         reconstruction: Reconstruction,
     ) -> Result<(), Failure> {
         if let Some(undersampling) = self.undersample.filter(|undersampling| undersampling.lines > side) {
@@ -129,27 +134,45 @@ impl PredictArgs {
             protocol: self.protocol,
             seed: self.seed,
         };
+        let trained = self.axes.unwrap_or(axes.map_or(Trained::Unknown, Trained::On));
+        let mut said = Notes::default();
+        notes.iter().for_each(|(folder, note)| said.say(folder, note));
         let mut failed = Vec::new();
-        for path in &self.inputs {
-            match self.one(&predictor, path) {
+        for task in &tasks {
+            match self.one(&predictor, task, trained, &mut said) {
                 Ok(line) => println!("{line}"),
                 Err(error) => failed.push(error),
             }
         }
+        said.finish();
         let Some(last) = failed.pop() else { return Ok(()) };
-        if self.inputs.len() == 1 {
+        if tasks.len() == 1 {
             return Err(last);
         }
         failed.iter().chain([&last]).for_each(|error| eprintln!("error: {error}"));
-        Err(format!("{} of {} inputs were not segmented, see above", failed.len() + 1, self.inputs.len()).into())
+        Err(format!("{} of {} inputs were not segmented, see above", failed.len() + 1, tasks.len()).into())
     }
 
-    fn one(&self, predictor: &Predictor<'_>, path: &Path) -> Result<String, Failure> {
-        let input = Input::read(path)?;
-        let blank = || DataError::Blank { path: path.to_path_buf() };
-        let prediction = predictor.predict(&input).ok_or_else(blank)?;
+    fn one(
+        &self,
+        predictor: &Predictor<'_>,
+        Task { path, name }: &Task,
+        trained: Trained,
+        said: &mut Notes,
+    ) -> Result<String, Failure> {
+        let input = Input::read(path, name, trained, self.limit.bytes())?;
+        input.notes.iter().for_each(|note| said.say(path, note));
+        let blank = || DataError::Blank { path: path.clone() };
+        let prediction = predictor.predict(&input, self.overlay).ok_or_else(blank)?;
         let written = write(&self.out, &input, &prediction, self.overlay)?;
         Ok(format!("{}: {}", written.display(), summary(&input, &prediction)))
+    }
+}
+
+fn parse_axes(text: &str) -> Result<Trained, String> {
+    match text {
+        "stored" => Ok(Trained::AsStored),
+        _ => text.parse().map(Trained::On).map_err(|error| format!("{error}; or `stored`")),
     }
 }
 

@@ -26,6 +26,7 @@ pub mod info;
 pub mod intensity;
 pub mod labels;
 pub mod manifest;
+pub mod names;
 pub mod nifti_volume;
 pub mod phantom;
 pub mod png_tree;

@@ -1,6 +1,7 @@
 //! Scores of many volumes: means by structure and phase, and how clinical indices agree with the truth.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -30,6 +31,11 @@ pub struct ScoredVolume {
     pub scores: VolumeScores,
     /// Whether the two files place the volume differently in space: see [`Compared::misplaced`].
     pub misplaced: bool,
+    /// How far apart they place its corners, in mm, where both say.
+    pub apart_mm: Option<f64>,
+    /// What a user should know of the files, a sentence each.
+    #[serde(skip)]
+    pub notes: Vec<(PathBuf, String)>,
 }
 
 impl ScoredVolume {
@@ -42,14 +48,18 @@ impl ScoredVolume {
             prediction: pair.prediction.display().to_string(),
             scores: compared.scores,
             misplaced: compared.misplaced(),
+            apart_mm: compared.apart_mm,
+            notes: compared.notes.clone(),
         }
     }
 }
 
-/// Reads and scores the pairs, in parallel. The first pair that cannot be compared is the error.
-pub fn score_pairs(pairs: &[Pair]) -> Result<Vec<ScoredVolume>, CompareError> {
-    let score =
-        |pair: &Pair| compare_files(&pair.truth, &pair.prediction).map(|compared| ScoredVolume::new(pair, &compared));
+/// Reads and scores the pairs, in parallel, files of at most `max_bytes`. The first pair that cannot be compared is the error.
+pub fn score_pairs(pairs: &[Pair], max_bytes: u64) -> Result<Vec<ScoredVolume>, CompareError> {
+    let score = |pair: &Pair| {
+        let compared = compare_files(&pair.truth, &pair.prediction, max_bytes)?;
+        Ok(ScoredVolume::new(pair, &compared))
+    };
     let scored: Vec<Result<ScoredVolume, CompareError>> = pairs.par_iter().map(score).collect();
     scored.into_iter().collect()
 }
@@ -59,10 +69,34 @@ pub fn score_pairs(pairs: &[Pair]) -> Result<Vec<ScoredVolume>, CompareError> {
 pub struct Cohort {
     /// Number of patients.
     pub patients: usize,
-    /// Means over all volumes, and over those of each phase where both occur.
+    /// Means over all volumes, and over those of each phase where both occur, of the structures that some truth has.
     pub means: Vec<Means>,
+    /// Structures that no truth has: their means would say nothing.
+    pub absent: Vec<Absent>,
     /// Indices of the patients that have both phases.
     pub indices: Vec<Index>,
+}
+
+/// A structure that no truth of a cohort has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// `RV`, `MYO` or `LV`.
+    pub structure: &'static str,
+    /// In how many volumes it is predicted nevertheless.
+    pub predicted_in: usize,
+}
+
+impl Absent {
+    /// The structures that no truth of these volumes has.
+    fn of(volumes: &[ScoredVolume]) -> Vec<Self> {
+        let absent = |structure: Structure| {
+            let scores = || volumes.iter().map(|volume| volume.scores.of(structure));
+            let predicted_in = scores().filter(|scores| scores.volume_pred_ml > 0.0).count();
+            let occurs = scores().any(|scores| scores.volume_true_ml > 0.0);
+            (!occurs).then(|| Self { structure: structure.name(), predicted_in })
+        };
+        Structure::ALL.into_iter().filter_map(absent).collect()
+    }
 }
 
 /// Means of one structure, with bootstrap intervals over patients; `None` where no volume has a value.
@@ -122,18 +156,20 @@ impl Cohort {
         if has(Phase::Ed) && has(Phase::Es) {
             groups.extend([("ED", Some(Phase::Ed)), ("ES", Some(Phase::Es))]);
         }
+        let absent = Absent::of(volumes);
         let mut means = Vec::new();
         for (name, phase) in groups {
             let inside: Vec<&ScoredVolume> =
                 volumes.iter().filter(|volume| phase.is_none_or(|phase| phase == volume.phase)).collect();
-            for structure in Structure::ALL {
+            let occurs = |structure: &Structure| absent.iter().all(|absent| absent.structure != structure.name());
+            for structure in Structure::ALL.into_iter().filter(occurs) {
                 means.push(Means::of(name, structure, &inside)?);
             }
         }
         let mut patients: Vec<&str> = volumes.iter().map(|volume| volume.patient.as_str()).collect();
         patients.sort_unstable();
         patients.dedup();
-        Ok(Self { patients: patients.len(), means, indices: indices(volumes) })
+        Ok(Self { patients: patients.len(), means, absent, indices: indices(volumes) })
     }
 }
 
@@ -217,6 +253,8 @@ mod tests {
             prediction: String::new(),
             scores: VolumeScores([nothing, nothing, lv]),
             misplaced: false,
+            apart_mm: None,
+            notes: Vec::new(),
         }
     }
 
@@ -241,11 +279,19 @@ mod tests {
     }
 
     #[test]
-    fn what_no_volume_has_has_no_mean() {
-        let cohort = Cohort::of(&two_patients()).unwrap();
-        let rv = &cohort.means[0];
-        assert_eq!((rv.structure, rv.dice), ("RV", None));
-        assert_eq!(rv.volume_true_ml.unwrap().mean, 0.0);
+    fn what_no_truth_has_has_no_means() {
+        let mut volumes = two_patients();
+        volumes[1].scores.0[1] = structure(7.0, 0.0, Some(0.0));
+        let cohort = Cohort::of(&volumes).unwrap();
+        assert!(cohort.means.iter().all(|means| means.structure == "LV"), "{:?}", cohort.means);
+        let absent = |structure, predicted_in| Absent { structure, predicted_in };
+        assert_eq!(cohort.absent, [absent("RV", 0), absent("MYO", 1)]);
+        // What one truth has counts in all: where only another phase has it, its row is empty.
+        volumes[0].scores.0[1] = structure(7.0, 7.0, Some(1.0));
+        let cohort = Cohort::of(&volumes).unwrap();
+        let myo: Vec<_> =
+            cohort.means.iter().filter(|means| means.structure == "MYO").map(|means| means.phase).collect();
+        assert_eq!((myo, cohort.absent.len()), (vec!["all", "ED", "ES"], 1));
     }
 
     #[test]
@@ -271,6 +317,6 @@ mod tests {
     fn patients_with_one_phase_have_no_indices() {
         let cohort = Cohort::of(&two_patients()[..1]).unwrap();
         assert!(cohort.indices.is_empty());
-        assert_eq!(cohort.means.len(), 3, "one phase alone is all there is");
+        assert_eq!(cohort.means.len(), 1, "one phase alone is all there is, and one structure");
     }
 }

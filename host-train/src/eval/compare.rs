@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::metrics::{LabelVolume, MetricError};
 use super::scores::{VolumeScores, score_volume};
-use crate::data::DataError;
-use crate::data::affine::corners_apart;
+use crate::data::affine::{Affine, corners_apart};
 use crate::data::nifti_volume::NiftiVolume;
+use crate::data::{Axes, DataError, Reorder};
 
 /// How much voxel sizes may differ, relative to the truth's: programs that rewrite a header round them.
 const SPACING_TOLERANCE: f32 = 1e-4;
@@ -54,48 +54,99 @@ pub struct Compared {
     /// How far a corner of one volume is at most from the other's, in mm, where both say where they lie. Voxels are compared
     /// by their indices; a large number says that one file is flipped or shifted.
     pub apart_mm: Option<f64>,
+    /// What a user should know of the files, a sentence each.
+    pub notes: Vec<(PathBuf, String)>,
 }
 
 impl Compared {
     /// Whether the files place the volumes differently: corners more than half a voxel apart.
     pub fn misplaced(&self) -> bool {
-        let smallest = self.spacing_mm.iter().fold(f32::INFINITY, |a, &b| a.min(b));
-        self.apart_mm.is_some_and(|mm| mm > f64::from(smallest) / 2.0)
+        self.apart_mm.is_some_and(|mm| is_apart(mm, self.spacing_mm))
     }
 }
 
-/// Reads two NIfTI files of labels and compares the prediction with the truth.
-pub fn compare_files(truth: &Path, prediction: &Path) -> Result<Compared, CompareError> {
-    let (true_volume, predicted_volume) = (NiftiVolume::read(truth)?, NiftiVolume::read(prediction)?);
-    if true_volume.dim != predicted_volume.dim {
+/// A file of labels.
+struct Labels {
+    dim: [usize; 3],
+    spacing_mm: [f32; 3],
+    affine: Option<Affine>,
+    classes: Vec<u8>,
+}
+
+/// Reads two NIfTI files of labels, each of at most `max_bytes`, and compares the prediction with the truth. A prediction that
+/// lies where the truth lies with its axes in another order, or turned around, is brought into the truth's order first.
+pub fn compare_files(truth: &Path, prediction: &Path, max_bytes: u64) -> Result<Compared, CompareError> {
+    let mut notes = Vec::new();
+    let mut read = |path: &Path| {
+        let volume = NiftiVolume::read_within(path, max_bytes)?;
+        notes.extend(volume.notes.iter().map(|note| (path.to_path_buf(), note.clone())));
+        let (dim, spacing_mm, affine) = (volume.dim, volume.spacing_mm, volume.affine());
+        Ok::<_, DataError>(Labels { dim, spacing_mm, affine, classes: volume.classes(path)? })
+    };
+    let (labels, mut predicted) = (read(truth)?, read(prediction)?);
+    if let Some((reorder, note)) = same_place(&labels, &predicted) {
+        predicted = predicted.reordered(&reorder);
+        notes.push((prediction.to_path_buf(), note));
+    }
+    if labels.dim != predicted.dim {
+        let shape = |labels: &Labels| labels.dim.map(|n| n.to_string()).join("x");
         return Err(CompareError::Data(DataError::Shape {
             path: prediction.to_path_buf(),
-            found: predicted_volume.shape(),
+            found: shape(&predicted),
             other: truth.to_path_buf(),
-            expected: true_volume.shape(),
+            expected: shape(&labels),
         }));
     }
-    let (dim, spacing_mm) = (true_volume.dim, true_volume.spacing_mm);
+    let (dim, spacing_mm) = (labels.dim, labels.spacing_mm);
     let differs = |(a, b): (&f32, &f32)| (a - b).abs() > SPACING_TOLERANCE * a;
-    if spacing_mm.iter().zip(&predicted_volume.spacing_mm).any(differs) {
+    if spacing_mm.iter().zip(&predicted.spacing_mm).any(differs) {
         return Err(CompareError::Spacing {
             path: prediction.to_path_buf(),
-            found: in_words(predicted_volume.spacing_mm),
+            found: in_words(predicted.spacing_mm),
             other: truth.to_path_buf(),
             expected: in_words(spacing_mm),
         });
     }
-    let (labels, predicted) = (true_volume.classes(truth)?, predicted_volume.classes(prediction)?);
     let shape = [dim[2], dim[1], dim[0]];
     let spacing = [2, 1, 0].map(|axis| f64::from(spacing_mm[axis]));
     let volume = |labels| LabelVolume::new(labels, shape, spacing);
-    let scores = volume(&predicted).and_then(|predicted| score_volume(&predicted, &volume(&labels)?));
+    let scores = volume(&predicted.classes).and_then(|predicted| score_volume(&predicted, &volume(&labels.classes)?));
     Ok(Compared {
         dim,
         spacing_mm,
         scores: scores.map_err(|source| CompareError::Metric { path: prediction.to_path_buf(), source })?,
-        apart_mm: true_volume.affine().zip(predicted_volume.affine()).map(|(a, b)| corners_apart(&a, &b, dim)),
+        apart_mm: labels.affine.zip(predicted.affine).map(|(a, b)| corners_apart(&a, &b, dim)),
+        notes,
     })
+}
+
+impl Labels {
+    fn reordered(self, reorder: &Reorder) -> Self {
+        Self {
+            dim: reorder.axes(self.dim),
+            spacing_mm: reorder.axes(self.spacing_mm),
+            affine: self.affine.map(|affine| reorder.affine(&affine, self.dim)),
+            classes: reorder.apply(&self.classes, self.dim),
+        }
+    }
+}
+
+/// How `predicted` is brought into the order of `labels`, where it is in another one and then lies where they do, and what to
+/// say about it.
+fn same_place(labels: &Labels, predicted: &Labels) -> Option<(Reorder, String)> {
+    let (place, own) = (labels.affine?, predicted.affine?);
+    let (target, axes) = (Axes::of(&place), Axes::of(&own));
+    let reorder = axes.to(target);
+    let there = corners_apart(&place, &reorder.affine(&own, predicted.dim), labels.dim);
+    let fits = reorder.axes(predicted.dim) == labels.dim && !is_apart(there, labels.spacing_mm);
+    let note = format!("stored as {axes}, the truth as {target}; compared in the truth's order");
+    (reorder != Reorder::NONE && fits).then_some((reorder, note))
+}
+
+/// Whether a distance is over half a voxel.
+fn is_apart(mm: f64, spacing_mm: [f32; 3]) -> bool {
+    let smallest = spacing_mm.iter().fold(f32::INFINITY, |a, &b| a.min(b));
+    mm > f64::from(smallest) / 2.0
 }
 
 /// A voxel size in words: `1.5x1.5x10`.

@@ -1,23 +1,23 @@
 //! Which prediction belongs to which ground truth, by the names of their files.
 //!
-//! A folder's NIfTI files count, and those one folder down, as in ACDC's `patientNNN/patientNNN_frameNN_gt.nii.gz`. A name
-//! is read without its extension and without a last `_gt`, `_seg` or `_pred`; a file `NAME` beside a `NAME_gt` (or `_seg`,
-//! `_pred`) is the image itself and left alone, as are ACDC's `_4d` series. Files pair by name; where names differ, by
-//! patient and phase, so that `patient001_ED` pairs with `patient001_frame01_gt`.
+//! The NIfTI files of two folders, those in folders below too, less images that lie beside their labels: see [`labels_of`].
+//! Files pair by what is left of their names without the words that say what they are ([`owner`]): `NAME_gt`, `NAME_seg`,
+//! nnU-Net's `NAME_0000`, BIDS's `sub-01_dseg`. Several rules are tried, strict ones first ([`Rule`]), each on the files that
+//! those before have left: the same name in the same folder; the same name in any; the folder's name, where files are called
+//! alike in folders of patients; patient and phase, so that `patient001_ED` pairs with `patient001_frame01_gt`. Where a rule
+//! gives a file more than one counterpart, both are named and nothing is compared.
 //!
 //! A name that ends in `_ED` or `_ES` says its phase. One that ends in `_frameNN` gets it from an `Info.cfg` beside it;
 //! without one, of a patient's two frames the lower is end-diastole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::data::acdc::InfoCfg;
+use crate::data::names::{Found, files_below, is_generic, is_label, is_series, owner, stem, without_channel};
 use crate::data::nifti_volume::nifti_extension;
 use crate::data::{DataError, Phase};
 
-/// Last parts of a name that say what a file is, not whose it is.
-const ROLES: [&str; 3] = ["_gt", "_seg", "_pred"];
 /// How many names a message lists of each side.
 const LISTED: usize = 8;
 
@@ -28,17 +28,17 @@ pub enum PairingError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A folder without volumes.
-    #[error("{}: no label volumes; expected .nii or .nii.gz files in it or one folder down", .0.display())]
+    #[error("{}: no label volumes; expected .nii or .nii.gz files in it or in folders below", .0.display())]
     Nothing(PathBuf),
     /// Two files for one volume.
-    #[error("{} and {} both are {name}; keep one of them", first.display(), second.display())]
+    #[error("{} and {} both could belong to {}; keep one of them", first.display(), second.display(), whose.display())]
     Twice {
-        /// The volume.
-        name: String,
         /// A file.
         first: PathBuf,
-        /// Another file.
+        /// Another file of the same side.
         second: PathBuf,
+        /// The file of the other side.
+        whose: PathBuf,
     },
     /// Files that have no counterpart.
     #[error("{}", left_over(truths, predictions))]
@@ -65,7 +65,8 @@ fn left_over(truths: &[PathBuf], predictions: &[PathBuf]) -> String {
 /// A prediction with its ground truth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// The ground truth's file name up to its first dot, as the ACDC challenge names a volume.
+    /// The ground truth's file name without extension, as the ACDC challenge names a volume; with its folder where that is a
+    /// patient's and the name nobody's.
     pub name: String,
     /// The patient.
     pub patient: String,
@@ -77,34 +78,92 @@ pub struct Pair {
     pub prediction: PathBuf,
 }
 
+/// What two files must have in common to be a pair, strict rules first.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Folder and name.
+    Place,
+    /// Folder and [`owner`].
+    Owner,
+    /// [`owner`], in whatever folders.
+    Name,
+    /// The folder of files that are called alike in folders of patients, or the name of a file elsewhere that is the folder's.
+    Folder,
+    /// Patient and phase.
+    Phase,
+}
+
+impl Rule {
+    const ALL: [Self; 5] = [Self::Place, Self::Owner, Self::Name, Self::Folder, Self::Phase];
+
+    /// What counts of a file; `None` where it has nothing that this rule could be applied to.
+    fn key(self, labels: &LabelFile) -> Option<String> {
+        let LabelFile { found, key, patient, phase, .. } = labels;
+        let folder = found.folder().to_string_lossy();
+        let generic = is_generic(key);
+        match self {
+            Self::Place => Some(format!("{folder}/{}", stem(&found.path))),
+            Self::Owner => Some(format!("{folder}/{}", if generic { "" } else { key })),
+            Self::Name => (!generic).then(|| key.clone()),
+            Self::Folder if generic => found.folder().file_name().map(|name| name.to_string_lossy().into_owned()),
+            Self::Folder => Some(key.clone()),
+            Self::Phase => (*phase != Phase::Unknown).then(|| format!("{patient} {phase}")),
+        }
+    }
+}
+
 /// The pairs of two folders, by name with numbers in their natural order. Every file must have its counterpart.
 pub fn pair_folders(truths: &Path, predictions: &Path) -> Result<Vec<Pair>, PairingError> {
-    let (truths, mut predictions) = (volumes(truths)?, volumes(predictions)?);
-    let (mut pairs, mut unpaired) = (Vec::new(), Vec::new());
-    for truth in truths {
-        match predictions.iter().position(|prediction| prediction.key == truth.key) {
-            Some(index) => pairs.push((truth, predictions.swap_remove(index))),
-            None => unpaired.push(truth),
+    let (mut truths, mut predictions) = (volumes(truths)?, volumes(predictions)?);
+    let mut pairs = Vec::new();
+    for rule in Rule::ALL {
+        let by_key = |files: &[LabelFile]| {
+            let mut by_key: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for (index, labels) in files.iter().enumerate() {
+                rule.key(labels).into_iter().for_each(|key| by_key.entry(key).or_default().push(index));
+            }
+            by_key
+        };
+        let (of_truths, mut of_predictions) = (by_key(&truths), by_key(&predictions));
+        let mut paired: Vec<(usize, usize)> = Vec::new();
+        for (key, those) in of_truths {
+            let Some(others) = of_predictions.remove(&key) else { continue };
+            match (&those[..], &others[..]) {
+                (&[truth], &[prediction]) => paired.push((truth, prediction)),
+                (&[first, second, ..], &[other, ..]) => {
+                    return Err(twice([&truths[first], &truths[second]], &predictions[other]));
+                }
+                (&[other, ..], &[first, second, ..]) => {
+                    return Err(twice([&predictions[first], &predictions[second]], &truths[other]));
+                }
+                _ => {}
+            }
         }
+        let (of_truths, of_predictions): (BTreeSet<usize>, BTreeSet<usize>) = paired.iter().copied().unzip();
+        let take = |files: &mut Vec<LabelFile>, which: &BTreeSet<usize>| {
+            let all = std::mem::take(files).into_iter().enumerate();
+            let (taken, left): (Vec<_>, Vec<_>) = all.partition(|(index, _)| which.contains(index));
+            files.extend(left.into_iter().map(|(_, labels)| labels));
+            taken.into_iter().collect::<BTreeMap<usize, LabelFile>>()
+        };
+        let (mut truths, mut predictions) = (take(&mut truths, &of_truths), take(&mut predictions, &of_predictions));
+        let both = |(truth, prediction): &(usize, usize)| truths.remove(truth).zip(predictions.remove(prediction));
+        pairs.extend(paired.iter().filter_map(both).map(|(truth, prediction)| Pair::of(truth, prediction)));
     }
-    let mut without_prediction = Vec::new();
-    for truth in unpaired {
-        let same = |other: &LabelFile| other.phase == truth.phase && other.patient == truth.patient;
-        match predictions.iter().position(|other| truth.phase != Phase::Unknown && same(other)) {
-            Some(index) => pairs.push((truth, predictions.swap_remove(index))),
-            None => without_prediction.push(truth),
-        }
-    }
-    if !(without_prediction.is_empty() && predictions.is_empty()) {
+    if !(truths.is_empty() && predictions.is_empty()) {
         let paths = |mut left: Vec<LabelFile>| {
             left.sort_by_cached_key(|labels| natural(&labels.key));
-            left.into_iter().map(|labels| labels.path).collect()
+            left.into_iter().map(|labels| labels.found.path).collect()
         };
-        return Err(PairingError::LeftOver { truths: paths(without_prediction), predictions: paths(predictions) });
+        return Err(PairingError::LeftOver { truths: paths(truths), predictions: paths(predictions) });
     }
-    let mut pairs: Vec<Pair> = pairs.into_iter().map(|(truth, prediction)| Pair::of(truth, prediction)).collect();
-    pairs.sort_by_cached_key(|pair| natural(&pair.name));
+    pairs.sort_by_cached_key(|pair: &Pair| natural(&pair.name));
     Ok(pairs)
+}
+
+fn twice([first, second]: [&LabelFile; 2], whose: &LabelFile) -> PairingError {
+    let [first, second, whose] = [first, second, whose].map(|labels| labels.found.path.clone());
+    PairingError::Twice { first, second, whose }
 }
 
 impl Pair {
@@ -114,21 +173,23 @@ impl Pair {
     }
 
     fn of(truth: LabelFile, prediction: LabelFile) -> Self {
-        let name = truth.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = stem(&truth.found.path);
+        // What is called alike in many folders is named by them too.
+        let name = if is_generic(&truth.key) { truth.found.folder().join(name).display().to_string() } else { name };
         Self {
-            name: name.split('.').next().unwrap_or_default().to_string(),
+            name,
             phase: if truth.phase == Phase::Unknown { prediction.phase } else { truth.phase },
             patient: truth.patient,
-            truth: truth.path,
-            prediction: prediction.path,
+            truth: truth.found.path,
+            prediction: prediction.found.path,
         }
     }
 }
 
 /// A file of labels, and what its name says.
 struct LabelFile {
-    path: PathBuf,
-    /// The name without extension and role.
+    found: Found,
+    /// What is left of the name: [`owner`].
     key: String,
     patient: String,
     phase: Phase,
@@ -137,73 +198,65 @@ struct LabelFile {
 
 impl LabelFile {
     fn named(path: &Path) -> Self {
-        let stem = stem(path);
-        let key = without_role(&stem).to_string();
-        let (patient, phase, frame) = match key.rsplit_once('_') {
-            Some((patient, last)) if last.eq_ignore_ascii_case("ED") => (patient, Phase::Ed, None),
-            Some((patient, last)) if last.eq_ignore_ascii_case("ES") => (patient, Phase::Es, None),
-            Some((patient, last)) => match last.strip_prefix("frame").and_then(|number| number.parse().ok()) {
-                Some(frame) => (patient, Phase::Unknown, Some(frame)),
-                None => (key.as_str(), Phase::Unknown, None),
-            },
-            None => (key.as_str(), Phase::Unknown, None),
-        };
-        Self { path: path.to_path_buf(), patient: patient.to_string(), key, phase, frame }
+        Self::of(Found { relative: PathBuf::from(path.file_name().unwrap_or_default()), path: path.to_path_buf() })
     }
-}
 
-fn stem(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let extension = nifti_extension(path).map_or(0, |extension| extension.len() + 1);
-    name[..name.len() - extension].to_string()
-}
-
-fn without_role(stem: &str) -> &str {
-    ROLES.iter().find_map(|role| stem.strip_suffix(role)).unwrap_or(stem)
+    fn of(found: Found) -> Self {
+        let key = owner(&stem(&found.path));
+        // In a folder of a patient's own, the phase alone may be the name.
+        let (patient, last) = key.rsplit_once('_').unwrap_or(("", &key));
+        let frame = last.strip_prefix("frame").and_then(|number| number.parse().ok());
+        let phase = match last.to_ascii_lowercase().as_str() {
+            "ed" => Phase::Ed,
+            "es" => Phase::Es,
+            _ => Phase::Unknown,
+        };
+        let patient = if phase == Phase::Unknown && frame.is_none() { key.as_str() } else { patient };
+        let subject = patient.split('_').next().filter(|word| word.starts_with("sub-"));
+        let patient = match found.folder().to_string_lossy() {
+            folder if is_generic(patient) && !folder.is_empty() => folder.into_owned(),
+            _ if patient.is_empty() => key.clone(),
+            _ => subject.unwrap_or(patient).to_string(),
+        };
+        Self { patient, found, key, phase, frame }
+    }
 }
 
 /// The label volumes of a folder, with their phases.
 fn volumes(folder: &Path) -> Result<Vec<LabelFile>, PairingError> {
-    let mut found: Vec<LabelFile> = Vec::new();
-    let mut inside = label_files(folder)?;
-    for below in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
-        inside.extend(label_files(&below)?);
-    }
-    inside.sort();
-    for path in inside {
-        let labels = LabelFile::named(&path);
-        if let Some(other) = found.iter().find(|other| other.key == labels.key) {
-            return Err(PairingError::Twice { name: labels.key, first: other.path.clone(), second: path });
-        }
-        found.push(labels);
-    }
-    if found.is_empty() {
+    let found = files_below(folder, |path| nifti_extension(path).is_some())?;
+    let mut volumes: Vec<LabelFile> = labels_of(found).into_iter().map(LabelFile::of).collect();
+    if volumes.is_empty() {
         return Err(PairingError::Nothing(folder.to_path_buf()));
     }
-    find_phases(&mut found)?;
-    Ok(found)
+    find_phases(&mut volumes)?;
+    Ok(volumes)
 }
 
-/// The files in one folder that may be labels: volumes, less those that are the image of another one.
-fn label_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = entries(folder)?;
-    files.retain(|path| path.is_file() && nifti_extension(path).is_some());
-    let stems: BTreeSet<String> = files.iter().map(|path| stem(path)).collect();
-    let is_image = |stem: &str| ROLES.iter().any(|role| stems.contains(&format!("{stem}{role}")));
-    files.retain(|path| !stem(path).ends_with("_4d") && !is_image(&stem(path)));
-    Ok(files)
-}
-
-/// What a folder holds, hidden entries aside.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder, "list"))? {
-        let entry = entry.map_err(DataError::io(folder, "list"))?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
+/// The files that may be labels. Left out are ACDC's series; what lies in other folders where some are named after labels
+/// (`labelsTr`, `derivatives`), unless it is called labels itself; and in each folder the image of labels that lie beside it:
+/// `NAME` beside `NAME_gt`, `NAME_0000` beside `NAME`, `image` beside `label`.
+fn labels_of(mut found: Vec<Found>) -> Vec<Found> {
+    found.retain(|file| !is_series(&stem(&file.path)));
+    let says_so = |file: &Found| is_label(&stem(&file.path));
+    if found.iter().any(Found::is_in_label_folder) {
+        found.retain(|file| file.is_in_label_folder() || says_so(file));
     }
-    Ok(paths)
+    /// How much a name says that it is of labels, of files of the same owner.
+    fn rank(stem: &str) -> u8 {
+        if is_label(stem) { 2 } else { u8::from(without_channel(stem) == stem) }
+    }
+    let place = |file: &Found| {
+        let owner = owner(&stem(&file.path));
+        (file.folder().to_path_buf(), if is_generic(&owner) { String::new() } else { owner })
+    };
+    let mut best: BTreeMap<(PathBuf, String), u8> = BTreeMap::new();
+    for file in &found {
+        let best = best.entry(place(file)).or_default();
+        *best = rank(&stem(&file.path)).max(*best);
+    }
+    found.retain(|file| best.get(&place(file)).is_none_or(|&best| rank(&stem(&file.path)) == best));
+    found
 }
 
 /// Gives volumes that are named by their frames their phases.
@@ -214,14 +267,14 @@ fn find_phases(volumes: &mut [LabelFile]) -> Result<(), DataError> {
         if let Some(frame) = labels.frame {
             frames.entry(labels.patient.clone()).or_default().insert(frame);
         }
-        let folder = labels.path.with_file_name("Info.cfg");
+        let folder = labels.found.path.with_file_name("Info.cfg");
         in_folder.entry(folder).or_default().insert(labels.patient.clone());
     }
     // An `Info.cfg` among the files of several patients would say nothing of most of them.
     in_folder.retain(|info, patients| patients.len() == 1 && info.is_file());
     for labels in volumes {
         let Some(frame) = labels.frame else { continue };
-        let info = labels.path.with_file_name("Info.cfg");
+        let info = labels.found.path.with_file_name("Info.cfg");
         let [diastole, systole] = if in_folder.contains_key(&info) {
             let info = InfoCfg::read(&info)?;
             [Some(info.end_diastole), Some(info.end_systole)]
@@ -261,6 +314,26 @@ mod tests {
         (labels.key, labels.patient, labels.phase, labels.frame)
     }
 
+    /// The labels among these files.
+    fn labels(files: &[&str]) -> Vec<String> {
+        let found = files.iter().map(|name| Found { relative: name.into(), path: name.into() }).collect();
+        labels_of(found).into_iter().map(|file| file.relative.display().to_string()).collect()
+    }
+
+    #[test]
+    fn images_beside_their_labels_are_left_out() {
+        assert_eq!(labels(&["p/p_4d.nii", "p/p_frame01.nii", "p/p_frame01_gt.nii.gz"]), ["p/p_frame01_gt.nii.gz"]);
+        assert_eq!(labels(&["imagesTr/a_0000.nii", "labelsTr/a.nii"]), ["labelsTr/a.nii"]);
+        assert_eq!(labels(&["a_0000.nii", "a.nii", "b.nii"]), ["a.nii", "b.nii"]);
+        assert_eq!(labels(&["a/image.nii", "a/label.nii", "b/seg.nii"]), ["a/label.nii", "b/seg.nii"]);
+        assert_eq!(
+            labels(&["sub-1/sub-1_T1w.nii", "derivatives/sub-1/sub-1_dseg.nii"]),
+            ["derivatives/sub-1/sub-1_dseg.nii"]
+        );
+        assert_eq!(labels(&["sub-1/sub-1_T1w.nii", "sub-1/sub-1_dseg.nii"]), ["sub-1/sub-1_dseg.nii"]);
+        assert_eq!(labels(&["a_0000.nii", "b_0000.nii"]), ["a_0000.nii", "b_0000.nii"], "nothing else to take");
+    }
+
     #[test]
     fn a_name_says_patient_and_phase_or_frame() {
         let ed = |key: &str| (key.to_string(), "patient001".to_string(), Phase::Ed, None);
@@ -268,6 +341,7 @@ mod tests {
         assert_eq!(named("patient001_ed_seg.nii"), ed("patient001_ed"));
         let frame = ("patient001_frame12".to_string(), "patient001".to_string(), Phase::Unknown, Some(12));
         assert_eq!(named("patient001_frame12_gt.nii.gz"), frame);
+        assert_eq!(named("sub-01_ses-2_dseg.nii.gz").1, "sub-01");
         let other = |name: &str| (name.to_string(), name.to_string(), Phase::Unknown, None);
         assert_eq!(named("heart_7.nii.gz"), other("heart_7"));
         assert_eq!(named("heart.nii"), other("heart"));

@@ -8,9 +8,12 @@
 //! `kscout eval` scores, pixel for pixel. Phase, noise and random lines are seeded by a slice's place, which is a file and
 //! its plane here and a patient and a number in a data set: they differ, and some classes with them.
 //!
-//! [`input`]: reading a file. [`output`]: writing the classes.
+//! [`folders`]: which files a folder's images are. [`input`]: reading a file; [`orientation`]: which way it is sliced.
+//! [`output`]: writing the classes.
 
+pub mod folders;
 pub mod input;
+pub mod orientation;
 pub mod output;
 
 use std::fmt;
@@ -73,20 +76,20 @@ pub struct Predictor<'a> {
     pub seed: u64,
 }
 
-/// A file's segmentation, on its own grid.
+/// A file's segmentation, on the grid of its slices.
 pub struct Prediction {
     /// Classes of each slice, row-major.
     pub classes: Vec<Vec<u8>>,
-    /// What the network saw of each slice, magnitudes on the file's grid; 0 outside its crop.
+    /// What the network saw of each slice, magnitudes on the file's grid; 0 outside its crop. Empty where nobody wants it.
     pub seen: Vec<Vec<f32>>,
 }
 
 impl Predictor<'_> {
-    /// Segments every slice of a file; `None` where no intensity inside the crop is above zero.
+    /// Segments every slice of a file, and keeps `seen` of them; `None` where no intensity inside the crop is above zero.
     ///
     /// # Panics
     /// If more lines are to be measured than the network's images have columns.
-    pub fn predict(&self, input: &Input) -> Option<Prediction> {
+    pub fn predict(&self, input: &Input, keep_seen: bool) -> Option<Prediction> {
         let (dim, side) = (input.dim, self.side);
         let (spacing_mm, target) = match input.spacing_mm {
             Some(spacing_mm) => (spacing_mm, self.spacing_mm),
@@ -94,7 +97,8 @@ impl Predictor<'_> {
         };
         let resampler = Resampler::new(dim, spacing_mm, target, side);
         let restorer = Restorer::new(dim, spacing_mm, target, side);
-        let squares: Vec<Vec<f32>> = input.planes.par_iter().map(|plane| resampler.image(plane)).collect();
+        let planes: Vec<&[f32]> = input.planes().collect();
+        let squares: Vec<Vec<f32>> = planes.par_iter().map(|plane| resampler.image(plane)).collect();
         let images = as_in_a_data_set(&squares, input.intensities)?;
         let observed: Vec<Vec<i8>> = (images.par_iter().enumerate())
             .map(|(z, image)| self.observe(image, seed_for(&input.name, z as u32, self.seed)))
@@ -104,7 +108,7 @@ impl Predictor<'_> {
         let seen = |levels: &Vec<i8>| restorer.image(&levels_to_real(levels).collect::<Vec<f32>>());
         Some(Prediction {
             classes: logits.par_iter().map(|logits| restorer.classes(logits)).collect(),
-            seen: observed.par_iter().map(seen).collect(),
+            seen: if keep_seen { observed.par_iter().map(seen).collect() } else { Vec::new() },
         })
     }
 

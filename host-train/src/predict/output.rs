@@ -40,23 +40,26 @@ pub enum OutputError {
 /// The segmentation's file in the folder `out`.
 pub fn segmentation_path(out: &Path, input: &Input) -> PathBuf {
     let extension = match input.source {
-        Source::Nifti(_) => "nii.gz",
+        Source::Nifti(..) => "nii.gz",
         Source::Png => "png",
     };
     out.join(format!("{}_seg.{extension}", input.name))
 }
 
-/// Writes the classes on the input's own grid, each file in one step and over what was there; with `pictures`, then the
-/// slices with their classes too: the folder `NAME_overlay` with `0.png`, ... of a volume, in place of the one that was
-/// there, or `NAME_overlay.png` of a picture. Everything is drawn before anything is written. After an error each of the two
-/// is as it was or the new one.
+/// Writes the classes on the input's own grid, in the order that its file has, each file in one step and over what was there;
+/// with `pictures`, then the slices with their classes too: the folder `NAME_overlay` with `0.png`, ... of a volume, in place
+/// of the one that was there, or `NAME_overlay.png` of a picture. Everything is drawn before anything is written. After an
+/// error each of the two is as it was or the new one.
 pub fn write(out: &Path, input: &Input, prediction: &Prediction, pictures: bool) -> Result<PathBuf, OutputError> {
     let path = segmentation_path(out, input);
     let overlay = overlay_path(out, input);
     let overlays = if pictures { overlays(&overlay, input.dim[0], prediction)? } else { Vec::new() };
     let classes = prediction.classes.concat();
     match &input.source {
-        Source::Nifti(volume) => volume.write_classes(&path, &classes)?,
+        Source::Nifti(volume, reorder) => {
+            let back = reorder.inverse().apply(&classes, reorder.axes(volume.dim));
+            volume.write_classes(&path, &back)?;
+        }
         Source::Png => {
             let picture = class_picture(&path, input.dim, classes)?;
             write_atomically(&path, &picture).map_err(io_error(&path))?;
@@ -65,7 +68,7 @@ pub fn write(out: &Path, input: &Input, prediction: &Prediction, pictures: bool)
     match (&input.source, overlays.as_slice()) {
         (_, []) => Ok(()),
         (Source::Png, [picture, ..]) => write_atomically(&overlay, picture),
-        (Source::Nifti(_), slices) => replace_folder(
+        (Source::Nifti(..), slices) => replace_folder(
             &overlay,
             |error| error,
             |folder| {
@@ -81,7 +84,7 @@ pub fn write(out: &Path, input: &Input, prediction: &Prediction, pictures: bool)
 /// The overlays' folder, or the one overlay's file, in the folder `out`.
 fn overlay_path(out: &Path, input: &Input) -> PathBuf {
     let extension = match input.source {
-        Source::Nifti(_) => "",
+        Source::Nifti(..) => "",
         Source::Png => ".png",
     };
     out.join(format!("{}_overlay{extension}", input.name))

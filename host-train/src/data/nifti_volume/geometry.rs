@@ -80,7 +80,10 @@ impl Lengths {
         let note = || {
             let [pixdim, sform] = [self.pixdim, self.sform.unwrap_or_default()].map(sizes);
             match self.sform_is_unit() {
-                true => format!("its pixdim says voxels of {pixdim} mm, its sform unit lengths; the pixdim counts"),
+                // The same words for all files of a data set, which are said once.
+                true => {
+                    "all lengths of its sform are 1 mm: it tells directions alone, and pixdim the voxels' sizes".into()
+                }
                 false => format!("its pixdim says voxels of {pixdim} mm, its sform {sform} mm; the sform counts"),
             }
         };

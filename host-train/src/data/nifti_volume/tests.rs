@@ -379,7 +379,10 @@ fn an_sform_of_unit_lengths_tells_directions_alone() {
     for file in all_kinds() {
         let volume = File { sform: (2, unit), ..file.clone() }.read().unwrap();
         assert_eq!((volume.spacing_mm, volume.affine()), ([1.5, 2.0, 8.0], Some(SFORM)));
-        assert_eq!(volume.notes, ["its pixdim says voxels of 1.5x2x8 mm, its sform unit lengths; the pixdim counts"]);
+        assert_eq!(
+            volume.notes,
+            ["all lengths of its sform are 1 mm: it tells directions alone, and pixdim the voxels' sizes"]
+        );
         // Voxels may well be of 1 mm; and a pixdim without all lengths is no better.
         let cubes = File { sform: (2, unit), pixdim: [1.0; 4], ..file.clone() }.read().unwrap();
         assert_eq!((cubes.spacing_mm, cubes.affine(), cubes.notes.len()), ([1.0; 3], Some(unit), 0));

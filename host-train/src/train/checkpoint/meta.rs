@@ -149,7 +149,7 @@ impl Meta {
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
     /// Refused is what would make another run of it: another network, image size, reconstruction, set of labels, order of lines,
-    /// held-out segmenters, or other patients that are left out. Keys of the configuration that differ are said on standard error;
+    /// held-out segmenters, other patients that are left out, or images whose axes run another way. Keys of the configuration that differ are said on standard error;
     /// where they make another score, the best one so far is forgotten.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
@@ -173,6 +173,8 @@ impl Meta {
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
         }
+        self.expect_axes(dir, fresh.axis_codes, "this run")?;
+        let axis_codes = self.axis_codes.or(fresh.axis_codes);
         note_changes("", &self.config, &fresh.config);
         let (mut best, mut progress) = (self.best, self.progress);
         if !scores_alike(&self.config, &fresh.config) {
@@ -183,6 +185,7 @@ impl Meta {
         }
         let best_step = self.best_step.filter(|_| best.is_some());
         Ok(Self {
+            axis_codes,
             best,
             best_step,
             progress,
