@@ -110,52 +110,57 @@ impl Rule {
             Self::Phase => (*phase != Phase::Unknown).then(|| format!("{patient} {phase}")),
         }
     }
+
+    /// The places of those truths and predictions, of the ones that are still there, that this rule makes pairs.
+    fn pairs(
+        self,
+        truths: &[Option<LabelFile>],
+        predictions: &[Option<LabelFile>],
+    ) -> Result<Vec<(usize, usize)>, PairingError> {
+        let (of_truths, of_predictions) = (self.by_key(truths), self.by_key(predictions));
+        let mut pairs = Vec::new();
+        for (key, those) in &of_truths {
+            match (&those[..], of_predictions.get(key).map_or(&[][..], Vec::as_slice)) {
+                ([(truth, _)], [(prediction, _)]) => pairs.push((*truth, *prediction)),
+                // Several on both sides: another rule may tell them apart.
+                ([_, _, ..], [_, _, ..]) => {}
+                ([(_, first), (_, second), ..], [(_, other), ..]) => return Err(twice([first, second], other)),
+                ([(_, other), ..], [(_, first), (_, second), ..]) => return Err(twice([first, second], other)),
+                _ => {}
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn by_key(self, files: &[Option<LabelFile>]) -> BTreeMap<String, Vec<(usize, &LabelFile)>> {
+        let mut by_key: BTreeMap<String, Vec<(usize, &LabelFile)>> = BTreeMap::new();
+        for (place, labels) in files.iter().enumerate() {
+            let keyed = labels.as_ref().and_then(|labels| Some((self.key(labels)?, labels)));
+            keyed.into_iter().for_each(|(key, labels)| by_key.entry(key).or_default().push((place, labels)));
+        }
+        by_key
+    }
 }
 
 /// The pairs of two folders, by name with numbers in their natural order. Every file must have its counterpart.
 pub fn pair_folders(truths: &Path, predictions: &Path) -> Result<Vec<Pair>, PairingError> {
-    let (mut truths, mut predictions) = (volumes(truths)?, volumes(predictions)?);
+    let files = |folder| Ok::<_, PairingError>(volumes(folder)?.into_iter().map(Some).collect::<Vec<_>>());
+    let (mut truths, mut predictions) = (files(truths)?, files(predictions)?);
     let mut pairs = Vec::new();
     for rule in Rule::ALL {
-        let by_key = |files: &[LabelFile]| {
-            let mut by_key: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-            for (index, labels) in files.iter().enumerate() {
-                rule.key(labels).into_iter().for_each(|key| by_key.entry(key).or_default().push(index));
-            }
-            by_key
-        };
-        let (of_truths, mut of_predictions) = (by_key(&truths), by_key(&predictions));
-        let mut paired: Vec<(usize, usize)> = Vec::new();
-        for (key, those) in of_truths {
-            let Some(others) = of_predictions.remove(&key) else { continue };
-            match (&those[..], &others[..]) {
-                (&[truth], &[prediction]) => paired.push((truth, prediction)),
-                (&[first, second, ..], &[other, ..]) => {
-                    return Err(twice([&truths[first], &truths[second]], &predictions[other]));
-                }
-                (&[other, ..], &[first, second, ..]) => {
-                    return Err(twice([&predictions[first], &predictions[second]], &truths[other]));
-                }
-                _ => {}
-            }
+        for (truth, prediction) in rule.pairs(&truths, &predictions)? {
+            let both = truths[truth].take().zip(predictions[prediction].take());
+            pairs.extend(both.map(|(truth, prediction)| Pair::of(truth, prediction)));
         }
-        let (of_truths, of_predictions): (BTreeSet<usize>, BTreeSet<usize>) = paired.iter().copied().unzip();
-        let take = |files: &mut Vec<LabelFile>, which: &BTreeSet<usize>| {
-            let all = std::mem::take(files).into_iter().enumerate();
-            let (taken, left): (Vec<_>, Vec<_>) = all.partition(|(index, _)| which.contains(index));
-            files.extend(left.into_iter().map(|(_, labels)| labels));
-            taken.into_iter().collect::<BTreeMap<usize, LabelFile>>()
-        };
-        let (mut truths, mut predictions) = (take(&mut truths, &of_truths), take(&mut predictions, &of_predictions));
-        let both = |(truth, prediction): &(usize, usize)| truths.remove(truth).zip(predictions.remove(prediction));
-        pairs.extend(paired.iter().filter_map(both).map(|(truth, prediction)| Pair::of(truth, prediction)));
     }
+    let left = |files: Vec<Option<LabelFile>>| {
+        let mut left: Vec<LabelFile> = files.into_iter().flatten().collect();
+        left.sort_by_cached_key(|labels| natural(&labels.key));
+        left.into_iter().map(|labels| labels.found.path).collect::<Vec<PathBuf>>()
+    };
+    let (truths, predictions) = (left(truths), left(predictions));
     if !(truths.is_empty() && predictions.is_empty()) {
-        let paths = |mut left: Vec<LabelFile>| {
-            left.sort_by_cached_key(|labels| natural(&labels.key));
-            left.into_iter().map(|labels| labels.found.path).collect()
-        };
-        return Err(PairingError::LeftOver { truths: paths(truths), predictions: paths(predictions) });
+        return Err(PairingError::LeftOver { truths, predictions });
     }
     pairs.sort_by_cached_key(|pair: &Pair| natural(&pair.name));
     Ok(pairs)

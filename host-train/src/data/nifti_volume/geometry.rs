@@ -60,7 +60,7 @@ impl Lengths {
     fn resolve(&self, header: &Header, dim: [usize; 3], rank: usize) -> Result<([f32; 3], Option<String>), String> {
         let mut spacing_mm = [1.0f32; 3];
         let mut differ = false;
-        for axis in 0..rank.min(3) {
+        for (axis, taken) in spacing_mm.iter_mut().enumerate().take(rank.min(3)) {
             let own = self.pixdim[axis];
             let mm = match self.sform.map(|lengths| lengths[axis]) {
                 Some(length) if is_length(own) => {
@@ -75,7 +75,7 @@ impl Lengths {
                 let (field, stored) = (axis + 1, header.number(header.fields().pixdim, axis + 1));
                 return Err(format!("pixdim[{field}] is {stored}, not a length, and no sform says another"));
             }
-            spacing_mm[axis] = mm as f32;
+            *taken = mm as f32;
         }
         let note = || {
             let [pixdim, sform] = [self.pixdim, self.sform.unwrap_or_default()].map(sizes);

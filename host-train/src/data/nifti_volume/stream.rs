@@ -25,7 +25,7 @@ type Source<'a> = Box<dyn BufRead + 'a>;
 
 enum Reader<'a> {
     Plain(Source<'a>),
-    Gzip(Members<Source<'a>>),
+    Gzip(Box<Members<Source<'a>>>),
 }
 
 impl<'a> Stream<'a> {
@@ -44,7 +44,7 @@ impl<'a> Stream<'a> {
         let gzip = first == [0x1f, 0x8b];
         let source: Source<'a> = Box::new(Cursor::new(first).chain(source));
         let most = length.map(|length| if gzip { length.saturating_mul(LARGEST_RATIO) } else { length });
-        let reader = if gzip { Reader::Gzip(Members::new(source)) } else { Reader::Plain(source) };
+        let reader = if gzip { Reader::Gzip(Box::new(Members::new(source))) } else { Reader::Plain(source) };
         Ok(Self { reader, at: 0, most })
     }
 
