@@ -1,6 +1,5 @@
 //! Writing classes as a volume of bytes.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::header::Header;
 use super::voxels::U8_CODE;
+use crate::io::whole::write_with;
 
 /// An image's header, changed to be that of its labels.
 pub(super) fn label_header(image: &Header) -> Header {
@@ -26,34 +26,21 @@ pub(super) fn label_header(image: &Header) -> Header {
     header
 }
 
-/// Writes a header without extensions and its voxels beside `path`, flushes them to the disk and renames them. Missing
-/// folders are made. After an error, `path` is as it was.
+/// Writes a header without extensions and its voxels beside `path` and renames them, in the way of
+/// [`write_with`](crate::io::whole::write_with).
 pub(super) fn write(path: &Path, header: &Header, voxels: &[u8], compressed: bool) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = write_to(&beside, header, voxels, compressed).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The first error is the one worth reporting.
-        let _ = fs::remove_file(&beside);
-    }
-    // So that the new name is on the disk too.
-    written.and_then(|()| File::open(folder)?.sync_all())
-}
-
-fn write_to(path: &Path, header: &Header, voxels: &[u8], compressed: bool) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    let parts = |to: &mut dyn Write| {
-        let extender = vec![0; header.first_voxel() - header.bytes().len()];
-        [header.bytes(), &extender, voxels].into_iter().try_for_each(|part| to.write_all(part))
-    };
-    if compressed {
-        let mut encoder = GzEncoder::new(&mut file, Compression::default());
-        parts(&mut encoder)?;
-        encoder.finish()?;
-    } else {
-        parts(&mut file)?;
-    }
-    file.into_inner()?.sync_all()
+    let extender = vec![0; header.first_voxel() - header.bytes().len()];
+    let parts =
+        |to: &mut dyn Write| [header.bytes(), &extender, voxels].into_iter().try_for_each(|part| to.write_all(part));
+    write_with(path, |file| {
+        let mut file = BufWriter::new(file);
+        if compressed {
+            let mut encoder = GzEncoder::new(&mut file, Compression::default());
+            parts(&mut encoder)?;
+            encoder.finish()?;
+        } else {
+            parts(&mut file)?;
+        }
+        file.flush()
+    })
 }
