@@ -147,8 +147,7 @@ fn pair(truths: &[&str], predictions: &[&str]) {
     predictions.iter().for_each(|name| drop(sandbox.write(&format!("prediction/{name}"), labels(20, 10).bytes())));
     let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
     let file = |side: &str, path: &Value| {
-        let path = Path::new(path.as_str().unwrap()).strip_prefix(sandbox.path(side)).unwrap().display().to_string();
-        path
+        Path::new(path.as_str().unwrap()).strip_prefix(sandbox.path(side)).unwrap().display().to_string()
     };
     let mut pairs: Vec<(String, String)> = found["volumes"]
         .as_array()

@@ -33,7 +33,7 @@ impl<'a> Stream<'a> {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        let length = metadata.is_file().then(|| metadata.len());
+        let length = metadata.is_file().then_some(metadata.len());
         Self::new(BufReader::with_capacity(1 << 16, file), length)
     }
 
