@@ -73,8 +73,10 @@ fn spacing_is_resampled_and_small_slices_are_padded() {
     let tmp = tempfile::tempdir().unwrap();
     let folder = write_patient(&tmp.path().join("src"), "patient001", "NOR");
     for frame in [1, 9] {
-        let fine = Volume { spacing_mm: [0.75, 0.75, 10.0], ..image() };
-        fs::write(folder.join(file("patient001", frame, false)), fine.bytes()).unwrap();
+        for (volume, truth) in [(image(), false), (label(), true)] {
+            let fine = Volume { spacing_mm: [0.75, 0.75, 10.0], ..volume };
+            fs::write(folder.join(file("patient001", frame, truth)), fine.bytes()).unwrap();
+        }
     }
     let data = import(&tmp.path().join("src"), &tmp.path().join("dst"), &options(32));
     let slice = &data.all()[1];

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
-use crate::data::import::{ImportOptions, progress_bar};
+use crate::data::import::{ImportOptions, Imported, progress_bar};
+use crate::data::losses::in_words;
 use crate::data::phantom::{self, PhantomOptions};
-use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, png_tree};
+use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, nnunet, png_tree};
 use crate::eval::atomic::write_atomically;
 use crate::io::lock::Locks;
 
-/// Make a data set from ACDC, from PNG files or out of nothing, or look at one.
+/// Make a data set from NIfTI files, from PNG files or out of nothing, or look at one.
 #[derive(Debug, Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -20,7 +21,7 @@ pub struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Import ACDC's NIfTI files or a PNG tree.
+    /// Import ACDC's NIfTI files, also in nnU-Net's layout, or a PNG tree.
     Import(ImportArgs),
     /// Make synthetic hearts.
     Phantom(PhantomArgs),
@@ -52,8 +53,10 @@ struct LabelsArgs {
 /// The layout of a source folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg
+    /// patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg; or nnU-Net's layout, where SRC has it
     Acdc,
+    /// imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz, classes 0 to 3: background, RV, myocardium, LV
+    Nnunet,
     /// patientNNN/{images,labels}/N.png; no labels/ in any patient: data with diagnoses instead of masks
     Png,
 }
@@ -67,11 +70,18 @@ struct ImportArgs {
     /// Layout of the source.
     #[arg(long, value_enum, default_value = "acdc")]
     format: Format,
-    /// In-plane spacing in mm, or `native` to keep the source's.
-    #[arg(long, default_value = "1.5", value_parser = parse_spacing)]
-    spacing: Spacing,
+    /// In-plane spacing in mm, or `native` to keep the source's [default: 1.5; PNG files that say nothing of theirs stay as
+    /// they are].
+    #[arg(long, value_parser = parse_spacing, allow_hyphen_values = true)]
+    spacing: Option<Spacing>,
+    /// PNG files: how large their pixels are in mm, along x and y where these differ.
+    #[arg(long, value_name = "MM[,MM]", value_parser = parse_lengths, allow_hyphen_values = true)]
+    source_spacing: Option<[f32; 2]>,
+    /// PNG files: how far slices lie apart in mm [default: what their manifest.json says, else 10].
+    #[arg(long, value_name = "MM", value_parser = parse_length, allow_hyphen_values = true)]
+    slice_distance: Option<f32>,
     /// Height and width in pixels: 32, 64, 128, 256 or 512.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, allow_hyphen_values = true)]
     size: usize,
     /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
     #[arg(long, default_value = "auto")]
@@ -135,6 +145,21 @@ pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
     }
 }
 
+/// `--slice-distance`.
+fn parse_length(text: &str) -> Result<f32, String> {
+    text.trim().parse().map_err(|_| "expected a length in mm".to_string())
+}
+
+/// `--source-spacing`: one length for both axes, or two.
+fn parse_lengths(text: &str) -> Result<[f32; 2], String> {
+    let lengths = text.split(',').map(parse_length).collect::<Result<Vec<f32>, _>>();
+    match lengths.as_deref() {
+        Ok([both]) => Ok([*both; 2]),
+        Ok([x, y]) => Ok([*x, *y]),
+        _ => Err("expected a length in mm, or two of x and y, such as 1.25,1.5".to_string()),
+    }
+}
+
 impl DataArgs {
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Failure> {
@@ -167,22 +192,47 @@ fn write_labels(args: &LabelsArgs) -> Result<(), Failure> {
 }
 
 fn import(args: &ImportArgs) -> Result<(), DataError> {
-    let options =
-        ImportOptions { spacing_mm: args.spacing.mm(), size: args.size, split: args.split, force: args.force };
-    let bar = progress_bar("importing");
-    let (manifest, dropped) = match args.format {
-        Format::Acdc => {
-            let imported = acdc::import(&args.src, &args.dst, &options, &bar)?;
-            (imported.manifest, imported.dropped)
-        }
-        Format::Png => (png_tree::import(&args.src, &args.dst, &options, &bar)?, Vec::new()),
+    let default = ImportOptions::default();
+    let options = ImportOptions {
+        spacing_mm: args.spacing.map_or(default.spacing_mm, Spacing::mm),
+        assume_spacing: args.spacing.is_none(),
+        source_spacing_mm: args.source_spacing,
+        slice_distance_mm: args.slice_distance,
+        size: args.size,
+        split: args.split,
+        force: args.force,
     };
+    let import = match args.format {
+        Format::Acdc if !nnunet::is_layout(&args.src) => acdc::import,
+        Format::Acdc | Format::Nnunet => nnunet::import,
+        Format::Png => png_tree::import,
+    };
+    let bar = progress_bar("importing");
+    let imported = import(&args.src, &args.dst, &options, &bar)?;
     bar.finish_and_clear();
-    for (patient, reason) in dropped {
-        println!("left out {patient}: {reason}");
+    for (name, reason) in &imported.dropped {
+        println!("left out {name}: {reason}");
     }
-    report(&args.dst, &manifest);
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
+    report(&args.dst, &imported.manifest);
+    report_losses(&imported);
     Ok(())
+}
+
+/// What of the source the data set lacks.
+fn report_losses(imported: &Imported) {
+    let Manifest { masks, lost_to_crop, slices, .. } = &imported.manifest;
+    if let Some(losses) = lost_to_crop {
+        println!("{}", in_words(losses));
+    }
+    if *masks {
+        println!("slices without any label: {} of {}", imported.empty_labels, slices.len());
+    }
+    if !imported.missing_classes.is_empty() {
+        println!("classes that never occur: {}", imported.missing_classes.join(", "));
+    }
 }
 
 fn make_phantoms(args: &PhantomArgs) -> Result<(), DataError> {
@@ -231,5 +281,14 @@ mod tests {
         assert_eq!(parse_spacing("native"), Ok(Spacing::Native));
         assert_eq!(parse_spacing("1.25"), Ok(Spacing::Mm(1.25)));
         assert!(parse_spacing("wide").is_err());
+    }
+
+    #[test]
+    fn source_spacing_is_one_length_or_two() {
+        assert_eq!(parse_lengths("1.25"), Ok([1.25, 1.25]));
+        assert_eq!(parse_lengths("1.25, 1.5"), Ok([1.25, 1.5]));
+        for wrong in ["", "1,2,3", "1,", "wide"] {
+            assert!(parse_lengths(wrong).unwrap_err().contains("1.25,1.5"), "{wrong}");
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! The ACDC challenge's training set (O. Bernard et al., IEEE TMI 37(11), 2018): a folder a patient with `Info.cfg` and,
 //! for end-diastole and end-systole, a volume and its label as NIfTI.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::import::{ImportOptions, PreparedPatient, PreparedVolume, Progress, write_dataset};
-use super::nifti_volume::NiftiVolume;
-use super::png_tree::patient_folders;
-use super::resample::Resampler;
+use super::folder::{patient_folders, stem, visible};
+use super::import::{ImportOptions, Imported, Progress};
+use super::nifti_import::{self, Scan, Subject};
 use super::split::patient_number;
-use super::{DataError, Manifest, Phase};
+use super::{DataError, Phase};
+
+pub use super::info_cfg::InfoCfg;
 
 /// Patients of the training set that an import leaves out, and why.
 pub const DROPPED: [(u32, &str); 2] = [
@@ -17,148 +18,133 @@ pub const DROPPED: [(u32, &str); 2] = [
     (55, "the same scan as patient118 of the official test set"),
 ];
 
-const LAYOUT: &str = "patientNNN folders with Info.cfg, patientNNN_frameNN.nii.gz and patientNNN_frameNN_gt.nii.gz";
+const LAYOUT: &str = "patientNNN folders with Info.cfg, patientNNN_frameNN.nii.gz and patientNNN_frameNN_gt.nii.gz, or the \
+                      folders imagesTr and labelsTr of nnU-Net";
 
-/// What an import did.
-#[derive(Debug)]
-pub struct Imported {
-    /// The manifest as written.
-    pub manifest: Manifest,
-    /// Patients left out, each with the reason.
-    pub dropped: Vec<(String, &'static str)>,
-}
-
-type Patients = (Vec<PathBuf>, Vec<(String, &'static str)>);
-
-/// The patient folders of `src` in order, and those that [`DROPPED`] leaves out.
-fn find_patients(src: &Path) -> Result<Patients, DataError> {
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-    for (folder, name) in patient_folders(src, LAYOUT)? {
-        match DROPPED.iter().find(|(number, _)| patient_number(&name) == Some(*number)) {
-            Some((_, reason)) => dropped.push((name, *reason)),
-            None => kept.push(folder),
-        }
-    }
-    Ok((kept, dropped))
+/// Why a patient is left out, if [`DROPPED`] says so.
+pub(super) fn dropped(patient: &str) -> Option<&'static str> {
+    let number = patient.to_ascii_lowercase().strip_prefix("patient").and_then(patient_number);
+    DROPPED.iter().find(|(dropped, _)| number == Some(*dropped)).map(|(_, reason)| *reason)
 }
 
 /// Imports the patients below `src` into the data set `dst`. The bar's length is set here.
+///
+/// # Errors
+/// [`DataError`] names the file, key or option.
 pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Imported, DataError> {
     options.check()?;
-    let (patients, dropped) = find_patients(src)?;
-    if patients.is_empty() {
+    let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
+    for (folder, name) in patient_folders(src, LAYOUT, |folder| info_file(folder).is_file())? {
+        match dropped(&name) {
+            Some(reason) => left_out.push((name, reason.to_string())),
+            None => subjects.push(subject(&folder, name)?),
+        }
+    }
+    if subjects.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    bar.set_length(patients.len() as u64);
-    let manifest = write_dataset(dst, ("acdc", true), options, &patients, bar, |folder| prepare(folder, options))?;
-    Ok(Imported { manifest, dropped })
+    let imported = nifti_import::import(dst, ("acdc", true), &subjects, options, bar)?;
+    Ok(Imported { dropped: left_out, ..imported })
 }
 
-/// The keys of `Info.cfg` that are used.
-pub struct InfoCfg {
-    /// The frame of end-diastole.
-    pub end_diastole: u32,
-    /// The frame of end-systole.
-    pub end_systole: u32,
-    /// The diagnosis, or empty.
-    pub group: String,
+/// The folder's `Info.cfg`, in whatever letters.
+fn info_file(folder: &Path) -> PathBuf {
+    let files = visible(folder).unwrap_or_default();
+    let found = files.into_iter().find(|(_, name)| name.eq_ignore_ascii_case("Info.cfg"));
+    found.map_or_else(|| folder.join("Info.cfg"), |(path, _)| path)
 }
 
-impl InfoCfg {
-    /// Reads the file at `path`.
-    pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = fs::read_to_string(path).map_err(DataError::io(path, "read"))?;
-        let bad = |key, reason: String| DataError::InfoCfg { path: path.to_path_buf(), key, reason };
-        let value = |key: &'static str| {
-            let pairs = text.lines().filter_map(|line| line.split_once(':'));
-            pairs.map(|(k, v)| (k.trim(), v.trim())).find(|(k, _)| *k == key).map(|(_, v)| v)
-        };
-        let frame = |key: &'static str| {
-            let text = value(key).ok_or_else(|| bad(key, "missing; expected a frame number".to_string()))?;
-            text.parse().map_err(|_| bad(key, format!("`{text}` is not a frame number")))
-        };
-        Ok(Self {
-            end_diastole: frame("ED")?,
-            end_systole: frame("ES")?,
-            group: value("Group").unwrap_or_default().to_string(),
-        })
-    }
+/// A patient's frames: images and labels by frame.
+#[derive(Default)]
+struct Frames {
+    images: BTreeMap<u32, PathBuf>,
+    labels: BTreeMap<u32, PathBuf>,
 }
 
-fn prepare(folder: &Path, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
-    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let info = InfoCfg::read(&folder.join("Info.cfg"))?;
-    check_pairs(folder)?;
-    let mut volumes = Vec::new();
-    for (phase, frame) in [(Phase::Ed, info.end_diastole), (Phase::Es, info.end_systole)] {
-        let image = existing(folder.join(format!("{name}_frame{frame:02}.nii.gz")));
-        let label = existing(folder.join(format!("{name}_frame{frame:02}_gt.nii.gz")));
-        if !image.is_file() && label.is_file() {
-            return Err(DataError::LabelWithoutImage { label, image });
-        }
-        if image.is_file() && !label.is_file() {
-            return Err(DataError::ImageWithoutLabel { image, label });
-        }
-        volumes.push(prepare_volume(&image, &label, phase, options)?);
-    }
-    let split = options.split.split_of(&name);
-    Ok(PreparedPatient { name, group: info.group, split, volumes })
-}
-
-/// Every label of the folder needs its image, also one that `Info.cfg` does not name: it says that a file got lost.
-fn check_pairs(folder: &Path) -> Result<(), DataError> {
-    for entry in fs::read_dir(folder).map_err(DataError::io(folder, "list"))? {
-        let label = entry.map_err(DataError::io(folder, "list"))?.path();
-        let Some(name) = label.file_name().and_then(|n| n.to_str()) else { continue };
-        if name.ends_with("_gt.nii.gz") || name.ends_with("_gt.nii") {
-            let image = existing(label.with_file_name(name.replace("_gt.nii", ".nii")));
-            if !image.is_file() {
-                return Err(DataError::LabelWithoutImage { label, image });
+impl Frames {
+    /// The files `NAME_frameNN.nii.gz` and `NAME_frameNN_gt.nii.gz` of a folder, also uncompressed.
+    fn of(folder: &Path, patient: &str) -> Result<Self, DataError> {
+        let mut frames = Self::default();
+        for (path, name) in visible(folder)? {
+            let Some((frame, is_label)) = frame_of(&name, patient).filter(|_| path.is_file()) else { continue };
+            let files = if is_label { &mut frames.labels } else { &mut frames.images };
+            // A name comes before its compressed form, which is the one that counts where both are there.
+            if let Some(other) = files.insert(frame, path.clone())
+                && uncompressed(&other) != uncompressed(&path)
+            {
+                let reason = format!("frame {frame} is there twice, also as {}; which one is it?", other.display());
+                return Err(DataError::Layout { path, reason });
             }
         }
+        Ok(frames)
     }
-    Ok(())
 }
 
-/// The path itself, or the file beside it with or without compression where only that exists.
-fn existing(path: PathBuf) -> PathBuf {
-    let compressed = path.extension().is_some_and(|e| e == "gz");
-    let other = if compressed { path.with_extension("") } else { path.with_extension("nii.gz") };
-    if !path.exists() && other.exists() { other } else { path }
+/// A path in small letters without the ending of compressed files.
+fn uncompressed(path: &Path) -> String {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    name.strip_suffix(".gz").unwrap_or(&name).to_string()
 }
 
-fn prepare_volume(
-    image_path: &Path,
-    label_path: &Path,
-    phase: Phase,
-    options: &ImportOptions,
-) -> Result<PreparedVolume, DataError> {
-    let image = NiftiVolume::read(image_path)?;
-    let label = NiftiVolume::read(label_path)?;
-    if image.dim != label.dim {
-        return Err(DataError::Shape {
-            path: label_path.to_path_buf(),
-            found: label.shape(),
-            other: image_path.to_path_buf(),
-            expected: image.shape(),
-        });
+/// The frame that a file's name says, and whether it is a label: `patient001_frame01_gt.nii.gz`.
+fn frame_of(name: &str, patient: &str) -> Option<(u32, bool)> {
+    let name = stem(name, "nii.gz").or_else(|| stem(name, "nii"))?.to_ascii_lowercase();
+    let frame = name.strip_prefix(&patient.to_ascii_lowercase())?.strip_prefix("_frame")?;
+    let (frame, is_label) = frame.strip_suffix("_gt").map_or((frame, false), |frame| (frame, true));
+    let digits = frame.bytes().all(|c| c.is_ascii_digit());
+    frame.parse().ok().filter(|_| digits).map(|frame| (frame, is_label))
+}
+
+/// A patient's files, by what `Info.cfg` says.
+fn subject(folder: &Path, name: String) -> Result<Subject, DataError> {
+    let path = info_file(folder);
+    let info = InfoCfg::read(&path)?;
+    let mut frames = Frames::of(folder, &name)?;
+    let expected = |frame: u32, end: &str| folder.join(format!("{name}_frame{frame:02}{end}.nii.gz"));
+    // Also a label that `Info.cfg` does not name needs its image: it says that a file got lost.
+    if let Some((frame, label)) = frames.labels.iter().find(|(frame, _)| !frames.images.contains_key(frame)) {
+        return Err(DataError::LabelWithoutImage { label: label.clone(), image: expected(*frame, "") });
     }
-    if let Some(index) = image.voxels.iter().position(|v| !v.is_finite()) {
-        let (path, value) = (image_path.to_path_buf(), image.voxels[index]);
-        return Err(DataError::NotFinite { path, value, position: image.position(index) });
+    let mut scans = Vec::new();
+    for (key, phase, frame) in [("ED", Phase::Ed, info.end_diastole), ("ES", Phase::Es, info.end_systole)] {
+        let Some(image) = frames.images.remove(&frame) else {
+            let reason = format!("is frame {frame}, and there is no {}", expected(frame, "").display());
+            return Err(DataError::InfoCfg { path, key, reason });
+        };
+        let Some(label) = frames.labels.remove(&frame) else {
+            return Err(DataError::ImageWithoutLabel { image, label: expected(frame, "_gt") });
+        };
+        scans.push(Scan { phase, image, label: Some(label) });
     }
-    if image.voxels.iter().all(|v| *v <= 0.0) {
-        return Err(DataError::Blank { path: image_path.to_path_buf() });
+    Ok(Subject { name, group: info.group, scans, phases_by_order: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_known_by_their_names() {
+        for (name, expected) in [
+            ("patient001_frame01.nii.gz", Some((1, false))),
+            ("patient001_frame01_gt.nii.gz", Some((1, true))),
+            ("PATIENT001_Frame12_GT.NII.GZ", Some((12, true))),
+            ("patient001_frame3.nii", Some((3, false))),
+            ("patient001_4d.nii.gz", None),
+            ("patient001_frame01_seg.nii.gz", None),
+            ("patient002_frame01.nii.gz", None),
+            ("patient001_frame+1.nii.gz", None),
+            ("patient001_frame.nii.gz", None),
+            ("patient001_frame99999999999.nii.gz", None),
+            ("patient001_frame01.png", None),
+        ] {
+            assert_eq!(frame_of(name, "patient001"), expected, "{name}");
+        }
     }
-    let classes = label.classes(label_path)?;
-    let [nx, ny, nz] = image.dim;
-    let [sx, sy, sz] = image.spacing_mm;
-    let resampler = Resampler::new([nx, ny], [sx, sy], options.spacing_mm, options.size);
-    Ok(PreparedVolume {
-        phase,
-        spacing_mm: [options.spacing_mm.unwrap_or(sx), options.spacing_mm.unwrap_or(sy), sz],
-        z: (0..nz as u32).collect(),
-        images: (0..nz).map(|z| resampler.image(image.plane(z))).collect(),
-        labels: classes.chunks_exact(nx * ny).map(|plane| resampler.label(plane)).collect(),
-    })
+
+    #[test]
+    fn only_acdc_s_own_names_are_left_out() {
+        assert!(dropped("patient076").is_some() && dropped("Patient055").is_some());
+        assert!(dropped("patient075").is_none() && dropped("case_76").is_none() && dropped("patient").is_none());
+    }
 }

@@ -183,6 +183,14 @@ impl Reorder {
         self.from.map(|axis| of_axes[axis])
     }
 
+    /// This order, and then `next`.
+    pub fn then(&self, next: Self) -> Self {
+        Self {
+            from: next.from.map(|axis| self.from[axis]),
+            flip: [0, 1, 2].map(|axis| next.flip[axis] != self.flip[next.from[axis]]),
+        }
+    }
+
     /// What undoes it.
     pub fn inverse(&self) -> Self {
         let at = [0, 1, 2].map(|axis| self.from.iter().position(|&from| from == axis).unwrap_or_default());
@@ -287,6 +295,20 @@ mod tests {
             assert_eq!(AxisCodes::from(target).to_string(), target.to_string());
         }
         assert_eq!(Axes::LPS.to(Axes::LPS), Reorder::NONE);
+    }
+
+    #[test]
+    fn two_orders_are_one() {
+        let voxels: Vec<u8> = (0..24).collect();
+        for first in all() {
+            let one = Axes::LPS.to(first);
+            let moved = one.apply(&voxels, [2, 3, 4]);
+            for second in all() {
+                let other = first.to(second);
+                assert_eq!(one.then(other), Axes::LPS.to(second));
+                assert_eq!(one.then(other).apply(&voxels, [2, 3, 4]), other.apply(&moved, one.axes([2, 3, 4])));
+            }
+        }
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub enum DataError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file's or folder's name is not valid text.
+    #[error("{}: its name is not valid UTF-8 text, or has control characters; rename it", path.to_string_lossy().escape_debug())]
+    Name {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// The source folder holds nothing that can be imported.
     #[error("{}: no slices found; expected {expected}", path.display())]
     NoSlices {
@@ -108,6 +114,28 @@ pub enum DataError {
         other: PathBuf,
         /// That file's shape.
         expected: String,
+    },
+    /// A label lies elsewhere in space than its image.
+    #[error("{}: {what} {found}, but {} has {expected}; a label must lie where its image does", path.display(), other.display())]
+    Place {
+        /// The label.
+        path: PathBuf,
+        /// What differs, such as `spacing`.
+        what: &'static str,
+        /// The label's numbers.
+        found: String,
+        /// The image.
+        other: PathBuf,
+        /// The image's numbers.
+        expected: String,
+    },
+    /// A folder's files are not laid out as they must be.
+    #[error("{}: {reason}", path.display())]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it, and what was expected.
+        reason: String,
     },
     /// `Info.cfg` lacks a key, or the key's value is unusable.
     #[error("{}: key {key}: {reason}", path.display())]

@@ -7,8 +7,10 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::png_tree::{Grey, list_slices, patient_folders};
-use super::{CLASSES, DataError, Manifest, Phase, SliceRecord, Split};
+use super::folder::patient_folders;
+use super::losses::{ClassLoss, in_words, missing_classes};
+use super::png_tree::{Grey, has_slices, list_slices};
+use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split};
 use crate::mri::random::fnv1a;
 
 /// Names of the classes, in order.
@@ -44,8 +46,16 @@ pub struct Info {
     pub spacing_mm: Option<[f32; 2]>,
     /// Smallest and largest distance of slices in mm.
     pub slice_distance_mm: [f32; 2],
+    /// Towards which side of the patient the axes of all volumes count, where that is known.
+    pub axes: Option<Axes>,
     /// The splits that have slices.
     pub splits: Vec<SplitInfo>,
+    /// Voxels of each class that the import's crop cut off; `None` where it did not count them.
+    pub lost_to_crop: Option<Vec<ClassLoss>>,
+    /// Slices whose label is background alone, of all splits; `None` without masks.
+    pub empty_labels: Option<usize>,
+    /// Classes that no slice has; `None` without masks.
+    pub missing_classes: Option<Vec<&'static str>>,
     /// Number of patients in each group.
     pub groups: BTreeMap<String, usize>,
     /// Everything that is wrong, one sentence each.
@@ -72,6 +82,13 @@ impl Info {
         problems.extend(unlisted_files(dir, &manifest));
         let rows: Vec<(&SliceRecord, Option<&Checked>)> =
             manifest.slices.iter().zip(checked.iter().map(|c| c.as_ref().ok())).collect();
+        let mut voxels = [0; CLASSES];
+        let (mut empty, mut read) = (0, 0);
+        for checked in checked.iter().flatten() {
+            voxels.iter_mut().zip(checked.counts).for_each(|(sum, n)| *sum += n as u64);
+            empty += usize::from(checked.is_empty());
+            read += 1;
+        }
         let splits = Split::ALL.into_iter().filter_map(|split| split_info(split, &rows, manifest.masks)).collect();
         let groups: BTreeSet<(&str, &str)> =
             manifest.slices.iter().map(|r| (r.group.as_str(), r.patient.as_str())).collect();
@@ -87,10 +104,21 @@ impl Info {
             masks: manifest.masks,
             spacing_mm: manifest.spacing_mm,
             slice_distance_mm,
+            axes: manifest.axes,
             splits,
+            lost_to_crop: manifest.lost_to_crop.clone(),
+            empty_labels: manifest.masks.then_some(empty),
+            missing_classes: (manifest.masks && read > 0).then(|| missing_classes(&voxels)),
             groups: group_sizes,
             problems,
         })
+    }
+}
+
+impl Checked {
+    /// Whether there is background alone.
+    fn is_empty(&self) -> bool {
+        self.counts[1..].iter().all(|&n| n == 0)
     }
 }
 
@@ -110,7 +138,7 @@ fn split_info(split: Split, rows: &[(&SliceRecord, Option<&Checked>)], masks: bo
     let mut counts = [0usize; CLASSES];
     let mut empty_labels = 0;
     for checked in rows.iter().filter_map(|(_, checked)| *checked) {
-        empty_labels += usize::from(checked.counts[1..].iter().all(|&n| n == 0));
+        empty_labels += usize::from(checked.is_empty());
         counts.iter_mut().zip(checked.counts).for_each(|(sum, n)| *sum += n);
     }
     let all = counts.iter().sum::<usize>().max(1) as f64;
@@ -160,7 +188,11 @@ fn mixed_splits(manifest: &Manifest) -> Vec<String> {
 fn unlisted_files(dir: &Path, manifest: &Manifest) -> Vec<String> {
     let listed: BTreeSet<(&str, u32)> = manifest.slices.iter().map(|r| (r.patient.as_str(), r.slice)).collect();
     let mut problems = Vec::new();
-    for (folder, name) in patient_folders(dir, "patientNNN folders").unwrap_or_default() {
+    let folders = patient_folders(dir, "patientNNN folders", has_slices);
+    if let Err(error @ DataError::Name { .. }) = &folders {
+        problems.push(error.to_string());
+    }
+    for (folder, name) in folders.unwrap_or_default() {
         // A file without its counterpart that is listed was reported already.
         let slices = list_slices(&folder, manifest.masks).unwrap_or_default();
         let unlisted = slices.iter().filter(|&&slice| !listed.contains(&(name.as_str(), slice)));
@@ -175,9 +207,10 @@ impl fmt::Display for Info {
         let spacing = self.spacing_mm.map_or("native spacing".to_string(), |[x, y]| format!("{x} x {y} mm"));
         let [near, far] = self.slice_distance_mm;
         let distance = if near == far { format!("{near}") } else { format!("{near} to {far}") };
+        let axes = self.axes.map_or(String::new(), |axes| format!(", axes {axes}"));
         writeln!(
             f,
-            "source {}, {height} x {width} pixels, {spacing} in plane, {distance} mm between slices",
+            "source {}, {height} x {width} pixels, {spacing} in plane, {distance} mm between slices{axes}",
             self.source
         )?;
         writeln!(f)?;
@@ -197,6 +230,14 @@ impl fmt::Display for Info {
                 None => write!(f, " no masks")?,
             }
             writeln!(f)?;
+        }
+        if self.masks {
+            let slices: usize = self.splits.iter().map(|row| row.slices).sum();
+            writeln!(f)?;
+            self.lost_to_crop.iter().try_for_each(|losses| writeln!(f, "{}", in_words(losses)))?;
+            self.empty_labels.iter().try_for_each(|n| writeln!(f, "slices without any label: {n} of {slices}"))?;
+            let missing = self.missing_classes.iter().filter(|missing| !missing.is_empty());
+            missing.into_iter().try_for_each(|names| writeln!(f, "classes that never occur: {}", names.join(", ")))?;
         }
         writeln!(f)?;
         let name = |group: &str| if group.is_empty() { "(none)".to_string() } else { group.to_string() };

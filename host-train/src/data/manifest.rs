@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::losses::ClassLoss;
 use super::{Axes, DataError, Split};
 
 /// The file's name inside a data set.
@@ -50,7 +51,7 @@ pub struct SliceRecord {
     /// The phase of the cycle.
     #[serde(default)]
     pub phase: Phase,
-    /// The slice's place in its volume, as stored in the source.
+    /// The slice's place in its volume, in the order of the data set's axes.
     pub z: u32,
     /// Distance of neighbouring voxels along x, y and z in mm.
     pub spacing_mm: [f32; 3],
@@ -77,7 +78,7 @@ fn yes() -> bool {
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Where the slices come from: `acdc`, `png` or `phantom`.
+    /// Where the slices come from: `acdc`, `nnunet`, `png` or `phantom`.
     pub source: String,
     /// Height and width of every slice in pixels.
     pub size: [u32; 2],
@@ -93,6 +94,9 @@ pub struct Manifest {
     /// Whether slices have masks (`labels/`); data without them are for classifiers alone.
     #[serde(default = "yes")]
     pub masks: bool,
+    /// Voxels of each class that the import's crop cut off; absent where nobody counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_to_crop: Option<Vec<ClassLoss>>,
     /// One record a slice, by patient and number.
     pub slices: Vec<SliceRecord>,
 }

@@ -10,25 +10,34 @@
 //!
 //! Data with diagnoses instead of masks have no `labels`; the manifest says so.
 //!
-//! Slices of a patient count from 0: end-diastole in the order of the file's z axis, then end-systole. [`import`] makes
-//! such a folder from ACDC's NIfTI files ([`acdc`]) or from another PNG tree ([`png_tree`]), [`phantom`] makes one out of
-//! nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
+//! Slices of a patient count from 0: end-diastole in the order of the slices' axis, then end-systole. [`import`] makes such a
+//! folder from ACDC's NIfTI files ([`acdc`]), from nnU-Net's ([`nnunet`]) or from another PNG tree ([`png_tree`]), [`phantom`]
+//! makes one out of nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
 
 mod error;
+mod folder;
 
 pub mod acdc;
 pub mod affine;
+pub mod alignment;
 pub mod axes;
 pub mod dataset;
 mod grid;
 pub mod import;
 pub mod info;
+pub mod info_cfg;
 pub mod intensity;
 pub mod labels;
+pub mod losses;
 pub mod manifest;
 pub mod names;
+mod nifti_import;
 pub mod nifti_volume;
+pub mod nnunet;
+pub mod notes;
+pub mod orientation;
 pub mod phantom;
+pub mod png_file;
 pub mod png_tree;
 pub mod resample;
 pub mod restore;

@@ -47,6 +47,17 @@ pub struct NiftiVolume {
     header: Header,
 }
 
+/// Where a volume's voxels lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Voxels along x, y and z.
+    pub dim: [usize; 3],
+    /// Their distances in mm.
+    pub spacing_mm: [f32; 3],
+    /// Where they lie in space, where the file says so.
+    pub affine: Option<Affine>,
+}
+
 impl NiftiVolume {
     /// Reads a file that takes no more than [`DEFAULT_MAX_BYTES`].
     pub fn read(path: &Path) -> Result<Self, DataError> {
@@ -67,6 +78,21 @@ impl NiftiVolume {
     pub fn from_bytes(bytes: &[u8], max_bytes: u64) -> Result<Self, String> {
         let stream = Stream::new(bytes, Some(bytes.len() as u64)).map_err(|error| explain(&error))?;
         parse(stream, max_bytes)
+    }
+
+    /// Reads a file's header alone, and where it says that its voxels lie.
+    pub fn read_place(path: &Path) -> Result<Place, DataError> {
+        let head = Stream::open(path).map_err(|error| explain(&error)).and_then(|mut stream| Head::read(&mut stream));
+        let place = |head: Head| {
+            let Geometry { spacing_mm, affine, .. } = Geometry::of(&head.header, head.dim, head.rank)?;
+            Ok(Place { dim: head.dim, spacing_mm, affine })
+        };
+        head.and_then(place).map_err(|reason| DataError::Nifti { path: path.to_path_buf(), reason })
+    }
+
+    /// Where its voxels lie.
+    pub fn place(&self) -> Place {
+        Place { dim: self.dim, spacing_mm: self.spacing_mm, affine: self.affine }
     }
 
     /// The voxels as classes, each the whole number that it is within 0.01 of; `path` is named where one is not below
@@ -134,14 +160,28 @@ pub fn nifti_extension(path: &Path) -> Option<&'static str> {
     ["nii.gz", "nii"].into_iter().find(|extension| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.')))
 }
 
-fn parse(mut stream: Stream<'_>, max_bytes: u64) -> Result<NiftiVolume, String> {
-    let mut first = [0; 4];
-    stream.read_exact(&mut first).map_err(|error| explain(&error))?;
-    let mut bytes = vec![0; Header::length(first)?];
-    bytes[..4].copy_from_slice(&first);
-    stream.read_exact(&mut bytes[4..]).map_err(|error| explain(&error))?;
-    let header = Header::new_checked(bytes)?;
-    let (dim, rank) = dimensions(&header)?;
+/// A file's header, and its voxels along the three axes, of which the file has the first `rank`.
+struct Head {
+    header: Header,
+    dim: [usize; 3],
+    rank: usize,
+}
+
+impl Head {
+    fn read(stream: &mut Stream) -> Result<Self, String> {
+        let mut first = [0; 4];
+        stream.read_exact(&mut first).map_err(|error| explain(&error))?;
+        let mut bytes = vec![0; Header::length(first)?];
+        bytes[..4].copy_from_slice(&first);
+        stream.read_exact(&mut bytes[4..]).map_err(|error| explain(&error))?;
+        let header = Header::new_checked(bytes)?;
+        let (dim, rank) = dimensions(&header)?;
+        Ok(Self { header, dim, rank })
+    }
+}
+
+fn parse(mut stream: Stream, max_bytes: u64) -> Result<NiftiVolume, String> {
+    let Head { header, dim, rank } = Head::read(&mut stream)?;
     let kind = VoxelType::of_code(header.one(header.fields().datatype))?;
     let offset = voxel_offset(&header)?;
     let count = count_within(dim, kind, offset, max_bytes)?;

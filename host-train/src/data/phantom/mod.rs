@@ -10,7 +10,8 @@ pub mod scene;
 
 use std::path::Path;
 
-use super::import::{ImportOptions, PreparedPatient, PreparedVolume, Progress, write_dataset};
+use super::import::{ImportOptions, Origin, PreparedPatient, PreparedVolume, Progress, write_dataset};
+use super::losses::Cut;
 use super::{DataError, Manifest, Phase, SplitRule};
 use crate::mri::random::mix;
 use anatomy::{Anatomy, Group, SLICE_MM};
@@ -41,8 +42,8 @@ impl Default for PhantomOptions {
 
 /// Writes a data set of phantoms into `dst`.
 pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Manifest, DataError> {
-    let import =
-        ImportOptions { spacing_mm: Some(SPACING_MM), size: options.size, split: options.split, force: options.force };
+    let PhantomOptions { size, split, force, .. } = *options;
+    let import = ImportOptions { spacing_mm: Some(SPACING_MM), size, split, force, ..ImportOptions::default() };
     import.check()?;
     if !(1..=9999).contains(&options.patients) {
         let reason = format!("{}; expected 1 to 9999", options.patients);
@@ -50,7 +51,9 @@ pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Mani
     }
     let numbers: Vec<u32> = (1..=options.patients as u32).collect();
     bar.set_length(numbers.len() as u64);
-    write_dataset(dst, ("phantom", true), &import, &numbers, bar, |&number| Ok(patient(number, options)))
+    let origin = Origin { source: "phantom", masks: true, axes: None };
+    let made = write_dataset(dst, &origin, &import, &numbers, bar, |&number| Ok(patient(number, options)))?;
+    Ok(made.manifest)
 }
 
 /// One phantom patient; the same number, seed and size always give the same one.
@@ -67,6 +70,8 @@ pub fn patient(number: u32, options: &PhantomOptions) -> PreparedPatient {
             z: (0..anatomy.slices as u32).collect(),
             images,
             labels,
+            cut: Cut::default(),
+            remarks: Vec::new(),
         }
     });
     let name = format!("patient{number:03}");

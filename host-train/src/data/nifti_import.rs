@@ -1,0 +1,182 @@
+//! What the imports of NIfTI layouts share: a patient's volumes read, brought into one order of axes, resampled and cut.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::alignment::{GridOf, onto_image};
+use super::import::{
+    ImportOptions, Imported, Origin, PreparedPatient, PreparedVolume, Progress, SOURCE_MM, write_dataset,
+};
+use super::losses::Cut;
+use super::nifti_volume::NiftiVolume;
+use super::notes::Remark;
+use super::orientation::Orientation;
+use super::resample::Resampler;
+use super::{Axes, DataError, Phase};
+
+/// A volume's files.
+pub struct Scan {
+    /// The phase of the cycle.
+    pub phase: Phase,
+    /// The image.
+    pub image: PathBuf,
+    /// Its label; `None` in data without masks.
+    pub label: Option<PathBuf>,
+}
+
+/// A patient's files.
+pub struct Subject {
+    /// The patient's name.
+    pub name: String,
+    /// The diagnosis, or empty.
+    pub group: String,
+    /// Volumes, end-diastole first.
+    pub scans: Vec<Scan>,
+    /// Whether the phases of two volumes are known only by the order of their frames.
+    pub phases_by_order: bool,
+}
+
+/// Imports patients into the data set `dst`; `source` is where they come from, and whether they have masks. The bar's length
+/// is set here.
+///
+/// # Errors
+/// [`DataError`] names the file.
+pub fn import(
+    dst: &Path,
+    (source, masks): (&str, bool),
+    subjects: &[Subject],
+    options: &ImportOptions,
+    bar: &Progress,
+) -> Result<Imported, DataError> {
+    options.check()?;
+    options.expect_no_source_geometry()?;
+    bar.set_length(subjects.len() as u64);
+    let common = CommonAxes::of(subjects)?;
+    let origin = Origin { source, masks, axes: common.of_all };
+    write_dataset(dst, &origin, options, subjects, bar, |subject| prepare(subject, common.most, options))
+}
+
+/// The order of axes that most volumes have, and whether all of them have it or can be brought into it.
+struct CommonAxes {
+    most: Option<Axes>,
+    of_all: Option<Axes>,
+}
+
+impl CommonAxes {
+    /// Reads the headers of all images.
+    fn of(subjects: &[Subject]) -> Result<Self, DataError> {
+        let scans: Vec<&Scan> = subjects.iter().flat_map(|subject| &subject.scans).collect();
+        let read = |scan: &&Scan| Ok(Orientation::of(&NiftiVolume::read_place(&scan.image)?));
+        let orientations: Vec<Orientation> = scans.par_iter().map(read).collect::<Result<_, DataError>>()?;
+        let mut counts: HashMap<Axes, usize> = HashMap::new();
+        for axes in orientations.iter().filter_map(|orientation| orientation.axes) {
+            *counts.entry(axes).or_default() += 1;
+        }
+        // Of equally many, those of the first volume that has them.
+        let first = |axes: &Axes| orientations.iter().position(|orientation| orientation.axes == Some(*axes));
+        let most = counts.into_iter().max_by_key(|(axes, count)| (*count, std::cmp::Reverse(first(axes))));
+        let most = most.map(|(axes, _)| axes);
+        let all = orientations.iter().all(|orientation| most.is_some_and(|axes| orientation.can_become(axes)));
+        Ok(Self { most, of_all: most.filter(|_| all) })
+    }
+}
+
+fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
+    let prepared = subject.scans.iter().map(|scan| prepare_volume(scan, axes, options));
+    let mut volumes = prepared.collect::<Result<Vec<_>, _>>()?;
+    if let (true, [first, second]) = (subject.phases_by_order, &mut volumes[..])
+        && lv_ml(second) > LARGER * lv_ml(first)
+    {
+        std::mem::swap(&mut first.phase, &mut second.phase);
+        first.remarks.push(Remark::LaterFrameIsFuller);
+        volumes.swap(0, 1);
+    }
+    Ok(PreparedPatient {
+        name: subject.name.clone(),
+        group: subject.group.clone(),
+        split: options.split.split_of(&subject.name),
+        volumes,
+    })
+}
+
+/// By how much the LV of one frame must be larger than that of another for the fuller one to be known: observers differ by
+/// less.
+const LARGER: f64 = 1.05;
+
+/// The volume of the LV in the slices as prepared, in ml; 0 without a label.
+fn lv_ml(volume: &PreparedVolume) -> f64 {
+    let voxels = volume.labels.iter().flatten().filter(|&&class| class == 3).count();
+    voxels as f64 * volume.spacing_mm.iter().map(|&mm| f64::from(mm)).product::<f64>() / 1000.0
+}
+
+fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedVolume, DataError> {
+    let image = NiftiVolume::read(&scan.image)?;
+    expect_picture(&image, &scan.image)?;
+    let mut remarks: Vec<Remark> = image.notes.iter().cloned().map(Remark::Words).collect();
+    let label = match &scan.label {
+        Some(path) => Some(label_on(&image, scan, path, &mut remarks)?),
+        None => None,
+    };
+    // Image and label into the order of the data set.
+    let orientation = Orientation::of(&image.place());
+    let (order, remark) = orientation.into_order(axes);
+    remarks.extend(remark);
+    let (voxels, label) = (order.apply(&image.voxels, image.dim), label.map(|label| order.apply(&label, image.dim)));
+    let ([nx, ny, nz], [sx, sy, sz]) = (order.axes(image.dim), order.axes(image.spacing_mm));
+    let resampler = Resampler::new([nx, ny], [sx, sy], options.spacing_mm, options.size);
+    let mut cut = Cut::default();
+    let labels = label.map(|label| {
+        let planes = label.chunks_exact(nx * ny);
+        planes.clone().for_each(|plane| resampler.count(plane, &mut cut));
+        planes.map(|plane| resampler.label(plane)).collect()
+    });
+    Ok(PreparedVolume {
+        phase: scan.phase,
+        spacing_mm: [options.spacing_mm.unwrap_or(sx), options.spacing_mm.unwrap_or(sy), sz],
+        z: (0..nz as u32).collect(),
+        images: voxels.chunks_exact(nx * ny).map(|plane| resampler.image(plane)).collect(),
+        labels: labels.unwrap_or_default(),
+        cut,
+        remarks,
+    })
+}
+
+/// The classes of the label at `path` on the image's grid.
+fn label_on(image: &NiftiVolume, scan: &Scan, path: &Path, remarks: &mut Vec<Remark>) -> Result<Vec<u8>, DataError> {
+    let label = NiftiVolume::read(path)?;
+    let [from, to] = [(&label, path), (image, &scan.image)].map(|(volume, path)| GridOf {
+        path,
+        dim: volume.dim,
+        spacing_mm: volume.spacing_mm,
+        affine: volume.affine(),
+    });
+    let (reorder, remark) = onto_image(from, to)?;
+    remarks.extend(remark);
+    for note in &label.notes {
+        let remark = Remark::Words(note.clone());
+        // A label has its header from the image most often.
+        if !remarks.contains(&remark) {
+            remarks.push(Remark::Words(format!("label: {note}")));
+        }
+    }
+    Ok(reorder.apply(&label.classes(path)?, label.dim))
+}
+
+/// Refuses an image that no slice can be made of.
+fn expect_picture(image: &NiftiVolume, path: &Path) -> Result<(), DataError> {
+    let path = path.to_path_buf();
+    if let Some(index) = image.voxels.iter().position(|v| !v.is_finite()) {
+        return Err(DataError::NotFinite { path, value: image.voxels[index], position: image.position(index) });
+    }
+    if image.voxels.iter().all(|v| *v <= 0.0) {
+        return Err(DataError::Blank { path });
+    }
+    if let Some(mm) = image.spacing_mm.iter().find(|mm| !SOURCE_MM.contains(mm)) {
+        let (low, high) = (SOURCE_MM.start(), SOURCE_MM.end());
+        let reason = format!("voxels of {mm} mm; expected {low} to {high} mm: is its unit of length right?");
+        return Err(DataError::Nifti { path, reason });
+    }
+    Ok(())
+}
