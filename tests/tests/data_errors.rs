@@ -205,7 +205,7 @@ fn force_replaces_data_sets_only() {
 #[test]
 fn what_an_interrupted_run_left_is_cleared_away() {
     let sandbox = Sandbox::new();
-    let partial = sandbox.dst().with_file_name(".dst.kscout-new");
+    let partial = sandbox.dst().with_file_name(".dst.7.0.part");
     fs::create_dir_all(partial.join("patient099/images")).unwrap();
     sandbox.import().unwrap();
     assert!(!partial.exists() && !sandbox.dst().join("patient099").exists());

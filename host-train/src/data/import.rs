@@ -166,7 +166,7 @@ pub struct Origin<'a> {
     pub source: &'a str,
     /// Whether slices have masks.
     pub masks: bool,
-    /// The directions of the axes of all volumes, where they are known and the same.
+    /// The directions that the volumes' axes were brought into, where they are known.
     pub axes: Option<Axes>,
 }
 

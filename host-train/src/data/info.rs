@@ -46,7 +46,7 @@ pub struct Info {
     pub spacing_mm: Option<[f32; 2]>,
     /// Smallest and largest distance of slices in mm.
     pub slice_distance_mm: [f32; 2],
-    /// Towards which side of the patient the axes of all volumes count, where that is known.
+    /// Towards which side of the patient the volumes' axes count, where that is known.
     pub axes: Option<Axes>,
     /// The splits that have slices.
     pub splits: Vec<SplitInfo>,

@@ -85,8 +85,8 @@ pub struct Manifest {
     /// In-plane spacing (x, y) in mm shared by every slice; absent where slices differ.
     #[serde(default)]
     pub spacing_mm: Option<[f32; 2]>,
-    /// Towards which side of the patient the axes of the source's volumes count, x, y and the slices', where all of them agree
-    /// and say so.
+    /// Towards which side of the patient the axes count, x, y and the slices', of the volumes that say clearly how they lie:
+    /// the others were brought into the order of most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axes: Option<Axes>,
     /// How intensities were scaled, in words.

@@ -1,6 +1,5 @@
 //! What the imports of NIfTI layouts share: a patient's volumes read, brought into one order of axes, resampled and cut.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -53,34 +52,25 @@ pub fn import(
     options.check()?;
     options.expect_no_source_geometry()?;
     bar.set_length(subjects.len() as u64);
-    let common = CommonAxes::of(subjects)?;
-    let origin = Origin { source, masks, axes: common.of_all };
-    write_dataset(dst, &origin, options, subjects, bar, |subject| prepare(subject, common.most, options))
+    let axes = common_axes(subjects)?;
+    let origin = Origin { source, masks, axes };
+    write_dataset(dst, &origin, options, subjects, bar, |subject| prepare(subject, axes, options))
 }
 
-/// The order of axes that most volumes have, and whether all of them have it or can be brought into it.
-struct CommonAxes {
-    most: Option<Axes>,
-    of_all: Option<Axes>,
-}
-
-impl CommonAxes {
-    /// Reads the headers of all images.
-    fn of(subjects: &[Subject]) -> Result<Self, DataError> {
-        let scans: Vec<&Scan> = subjects.iter().flat_map(|subject| &subject.scans).collect();
-        let read = |scan: &&Scan| Ok(Orientation::of(&NiftiVolume::read_place(&scan.image)?));
-        let orientations: Vec<Orientation> = scans.par_iter().map(read).collect::<Result<_, DataError>>()?;
-        let mut counts: HashMap<Axes, usize> = HashMap::new();
-        for axes in orientations.iter().filter_map(|orientation| orientation.axes) {
-            *counts.entry(axes).or_default() += 1;
+/// The directions that the axes of most volumes have, of those that say clearly how they lie; of equally many, the first
+/// volume's. Reads the headers of all images.
+fn common_axes(subjects: &[Subject]) -> Result<Option<Axes>, DataError> {
+    let scans: Vec<&Scan> = subjects.iter().flat_map(|subject| &subject.scans).collect();
+    let read = |scan: &&Scan| Ok(Orientation::of(&NiftiVolume::read_place(&scan.image)?).axes);
+    let own: Vec<Option<Axes>> = scans.par_iter().map(read).collect::<Result<_, DataError>>()?;
+    let count = |axes: Axes| own.iter().filter(|other| **other == Some(axes)).count();
+    let mut most: Option<(Axes, usize)> = None;
+    for axes in own.iter().flatten().copied() {
+        if most.is_none_or(|(found, _)| found != axes) && count(axes) > most.map_or(0, |(_, count)| count) {
+            most = Some((axes, count(axes)));
         }
-        // Of equally many, those of the first volume that has them.
-        let first = |axes: &Axes| orientations.iter().position(|orientation| orientation.axes == Some(*axes));
-        let most = counts.into_iter().max_by_key(|(axes, count)| (*count, std::cmp::Reverse(first(axes))));
-        let most = most.map(|(axes, _)| axes);
-        let all = orientations.iter().all(|orientation| most.is_some_and(|axes| orientation.can_become(axes)));
-        Ok(Self { most, of_all: most.filter(|_| all) })
     }
+    Ok(most.map(|(axes, _)| axes))
 }
 
 fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedPatient, DataError> {

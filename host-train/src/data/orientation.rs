@@ -1,7 +1,7 @@
-//! Into which order a data set's volumes are brought.
+//! Into which order a volume's axes are brought: in a data set's making, and before a network sees a file.
 //!
-//! Slices are the planes of the thickest voxels' axis, which comes last. The other axes are ordered by the patient's
-//! directions, so that hearts lie alike in all slices; but only where a file says clearly how it lies. Between two
+//! Where one axis is evidently that of the slices, it comes last, and slices stay slices. The others are ordered by the
+//! patient's directions, so that hearts lie alike in all slices; but only where a file says clearly how it lies. Between two
 //! directions, as short-axis planes of a scanner often are, the nearer one is an accident of the patient's, and turning by
 //! it would turn hearts that lie alike.
 
@@ -10,8 +10,10 @@ use super::axes::{Axes, Reorder};
 use super::nifti_volume::Place;
 use super::notes::Remark;
 
-/// By how much slices must be thicker than their pixels are wide for their axis to be known by it.
-const THICKER: f32 = 1.2;
+/// How many times longer voxels are along the axis of the slices.
+const THICKER: f32 = 1.5;
+/// How many times fewer voxels there are along it, where lengths do not tell.
+const FEWER: usize = 3;
 /// The cosine of the largest angle, 25 degrees, between an axis and a patient's direction that it clearly runs along.
 const CLEAR: f64 = 0.906;
 
@@ -20,7 +22,7 @@ const CLEAR: f64 = 0.906;
 pub struct Orientation {
     /// The order in which the slices' axis is the last.
     slices_last: Reorder,
-    /// Whether the file tells which axis that is.
+    /// Whether it is evident which axis that is.
     slices_known: bool,
     /// The directions of the axes in that order, where they are clear.
     pub axes: Option<Axes>,
@@ -29,13 +31,11 @@ pub struct Orientation {
 impl Orientation {
     /// Of a volume's place.
     pub fn of(place: &Place) -> Self {
-        let (mm, dim) = (place.spacing_mm, place.dim);
-        let is_thickest = |axis: &usize| (0..3).all(|other| other == *axis || mm[*axis] > THICKER * mm[other]);
-        // One slice alone has no distance; and of two axes of one voxel, the later one is the slice's.
-        let slices = (0..3).rev().find(|&axis| dim[axis] == 1).or_else(|| (0..3).find(is_thickest));
+        let slices = slice_axis(place.dim, place.spacing_mm);
         let slices_last = Reorder::last(slices.unwrap_or(2));
         let affine = place.affine.map(|affine| slices_last.affine(&affine, place.dim));
-        Self { slices_last, slices_known: slices.is_some(), axes: affine.filter(is_clear).as_ref().map(Axes::of) }
+        let axes = affine.filter(is_clear).as_ref().map(Axes::of);
+        Self { slices_last, slices_known: slices.is_some(), axes }
     }
 
     /// Whether the volume can be brought into the order `target`, its slices staying slices.
@@ -61,6 +61,17 @@ impl Orientation {
             (_, None) => (self.slices_last, moved.then_some(Remark::SlicesLast)),
         }
     }
+}
+
+/// The axis of the slices, where it is evident: of one voxel, or of longer ones, or of far fewer.
+pub fn slice_axis(dim: [usize; 3], spacing_mm: [f32; 3]) -> Option<usize> {
+    let only = |tells: &dyn Fn(usize, usize) -> bool| {
+        (0..3).find(|&axis| (0..3).filter(|&other| other != axis).all(|other| tells(axis, other)))
+    };
+    let single = only(&|axis, other| dim[axis] == 1 && dim[other] > 1);
+    let thicker = || only(&|axis, other| spacing_mm[axis] >= THICKER * spacing_mm[other]);
+    let fewer = || only(&|axis, other| FEWER * dim[axis] <= dim[other]);
+    single.or_else(thicker).or_else(fewer)
 }
 
 /// Whether every axis runs along one of the patient's directions.
@@ -91,7 +102,7 @@ mod tests {
             assert_eq!(order, from.parse::<Axes>().unwrap().to(Axes::LPS));
             assert_eq!(remark, Some(Remark::Reordered { from: from.to_string(), to: "LPS".to_string() }));
         }
-        let own = Orientation::of(&place([3, 2, 2], LPS));
+        let own = Orientation::of(&place([5, 5, 2], LPS));
         assert_eq!((own.axes, own.into_order(target)), (Some(Axes::LPS), (Reorder::NONE, None)));
     }
 
@@ -100,9 +111,9 @@ mod tests {
         let orientation = Orientation::of(&place([5, 96, 80], SLICE_FIRST));
         assert_eq!(orientation.axes, Some(Axes::LPS));
         assert_eq!(orientation.into_order(None), (Reorder::last(0), Some(Remark::SlicesLast)));
-        // Voxels as long as wide do not tell where slices are.
-        let cubes = place([5, 96, 80], SLICE_FIRST.map(|row| [row[0] / 10.0, row[1] / 1.5, row[2] / 1.5, row[3]]));
-        let cubes = Orientation::of(&cubes);
+        // Voxels as long as wide, and as many along every axis, do not tell where slices are.
+        let cubes = SLICE_FIRST.map(|row| [row[0] / 10.0, row[1] / 1.5, row[2] / 1.5, row[3]]);
+        let cubes = Orientation::of(&place([60, 96, 80], cubes));
         assert_eq!((cubes.axes, cubes.can_become(Axes::LPS)), ("SLP".parse().ok(), true));
         // One slice is one, however thick.
         let one = Orientation::of(&place([96, 1, 80], LPS));
