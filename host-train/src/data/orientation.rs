@@ -74,8 +74,8 @@ pub fn slice_axis(dim: [usize; 3], spacing_mm: [f32; 3]) -> Option<usize> {
     single.or_else(thicker).or_else(fewer)
 }
 
-/// Whether every axis runs along one of the patient's directions.
-fn is_clear(affine: &Affine) -> bool {
+/// Whether every axis runs along one of the patient's directions, give or take 25 degrees.
+pub fn is_clear(affine: &Affine) -> bool {
     let lengths = lengths_mm(affine);
     (0..3).all(|axis| affine.iter().any(|row| row[axis].abs() >= CLEAR * lengths[axis]))
 }
@@ -141,5 +141,24 @@ mod tests {
         let (order, remark) = orientation.into_order(Some(Axes::LPS));
         assert_eq!(order, Reorder::NONE);
         assert_eq!(remark, Some(Remark::OtherView { own: "ASL".to_string(), target: "LPS".to_string() }));
+    }
+
+    #[test]
+    fn the_axis_of_the_slices_is_the_one_that_differs() {
+        for (dim, spacing_mm, expected) in [
+            ([216, 256, 10], [1.4, 1.4, 10.0], Some(2)),
+            ([10, 216, 256], [8.0, 1.4, 1.4], Some(0)),
+            ([216, 10, 256], [1.4, 8.0, 1.3], Some(1)),
+            // More slices than pixels, and thick ones.
+            ([64, 64, 80], [1.4, 1.4, 5.0], Some(2)),
+            ([1, 216, 256], [1.0, 1.4, 1.4], Some(0)),
+            ([216, 256, 1], [1.4, 1.4, 1.0], Some(2)),
+            ([10, 216, 256], [1.0; 3], Some(0)),
+            ([160, 216, 256], [1.0; 3], None),
+            ([160, 216, 256], [1.4, 1.4, 1.2], None),
+            ([216, 1, 1], [1.0; 3], None),
+        ] {
+            assert_eq!(slice_axis(dim, spacing_mm), expected, "{dim:?} {spacing_mm:?}");
+        }
     }
 }

@@ -6,15 +6,12 @@
 //!
 //! Slices stay what they are: where one axis is evidently that of the slices, because its voxels are longer by half or more
 //! or it has far fewer of them, it becomes the third one, whatever the patient's direction; if that differs from the
-//! training data's, as in a short axis beside axial slices, x and y are taken as they are stored.
+//! training data's, as in a short axis beside axial slices, x and y are taken as they are stored. So they are where the axes
+//! run between the patient's directions, as in the making of data sets ([`orientation`](crate::data::orientation)).
 
 use crate::data::nifti_volume::NiftiVolume;
+use crate::data::orientation::{is_clear, slice_axis};
 use crate::data::{Axes, Reorder};
-
-/// How much longer voxels are along the axis of the slices.
-const THICKER: f32 = 1.5;
-/// How many times fewer voxels there are along it, where lengths do not tell.
-const FEWER: usize = 3;
 
 /// The order of axes that a network has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +42,10 @@ pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String
         let said: Vec<String> = slices.into_iter().chain(unknown).collect();
         return (by_slices, (!said.is_empty()).then(|| said.join("; ")));
     };
+    if !volume.affine().as_ref().is_some_and(is_clear) {
+        let note = "its axes run between the patient's directions: x and y are taken as stored";
+        return (by_slices, Some(note.to_string()));
+    }
     let reorder = own.to(target);
     if let Some(axis) = slices
         && reorder.source_axes()[2] != axis
@@ -59,41 +60,6 @@ pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String
     (reorder, (reorder != Reorder::NONE).then(note))
 }
 
-/// The axis of the slices, where it is evident.
-fn slice_axis(dim: [usize; 3], spacing_mm: [f32; 3]) -> Option<usize> {
-    let only = |tells: &dyn Fn(usize, usize) -> bool| {
-        (0..3).find(|&axis| (0..3).filter(|&other| other != axis).all(|other| tells(axis, other)))
-    };
-    let single = only(&|axis, other| dim[axis] == 1 && dim[other] > 1);
-    let thicker = || only(&|axis, other| spacing_mm[axis] >= THICKER * spacing_mm[other]);
-    let fewer = || only(&|axis, other| FEWER * dim[axis] <= dim[other]);
-    single.or_else(thicker).or_else(fewer)
-}
-
 fn name(axis: usize) -> &'static str {
     ["first", "second", "third"][axis]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_axis_of_the_slices_is_the_one_that_differs() {
-        for (dim, spacing_mm, expected) in [
-            ([216, 256, 10], [1.4, 1.4, 10.0], Some(2)),
-            ([10, 216, 256], [8.0, 1.4, 1.4], Some(0)),
-            ([216, 10, 256], [1.4, 8.0, 1.3], Some(1)),
-            // More slices than pixels, and thick ones.
-            ([64, 64, 80], [1.4, 1.4, 5.0], Some(2)),
-            ([1, 216, 256], [1.0, 1.4, 1.4], Some(0)),
-            ([216, 256, 1], [1.4, 1.4, 1.0], Some(2)),
-            ([10, 216, 256], [1.0; 3], Some(0)),
-            ([160, 216, 256], [1.0; 3], None),
-            ([160, 216, 256], [1.4, 1.4, 1.2], None),
-            ([216, 1, 1], [1.0; 3], None),
-        ] {
-            assert_eq!(slice_axis(dim, spacing_mm), expected, "{dim:?} {spacing_mm:?}");
-        }
-    }
 }
