@@ -259,7 +259,9 @@ mod tests {
         }
     }
 
-    fn patients(cases: &[&str]) -> Result<Vec<(String, Vec<(Phase, String)>)>, String> {
+    type Cases = Vec<(Phase, String)>;
+
+    fn patients(cases: &[&str]) -> Result<Vec<(String, Cases)>, String> {
         let images = cases.iter().map(|case| (case.to_string(), PathBuf::from(case))).collect();
         let found = by_patient(&images, Path::new("imagesTr")).map_err(|error| error.to_string())?;
         Ok(found.into_iter().map(|(patient, frames)| (patient, frames.in_phases)).collect())

@@ -62,9 +62,12 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
 /// A patient.
 struct Source {
     name: String,
-    slices: Vec<(SliceRecord, Files)>,
+    slices: Vec<Slice>,
     remarks: Vec<Remark>,
 }
+
+/// What the manifest, or whoever makes it up, says of a slice, and its files.
+type Slice = (SliceRecord, Files);
 
 /// A slice's files.
 struct Files {
@@ -127,7 +130,7 @@ fn with_records(
     files: Vec<Files>,
     manifest: Option<&Manifest>,
     options: &ImportOptions,
-) -> Result<(Vec<(SliceRecord, Files)>, Vec<Remark>), DataError> {
+) -> Result<(Vec<Slice>, Vec<Remark>), DataError> {
     let mut remarks = Vec::new();
     let made_up = match manifest {
         None => Some(made_up(name, options, &mut remarks)?),
@@ -207,7 +210,7 @@ fn corrected(record: &SliceRecord, options: &ImportOptions, remarks: &mut Vec<Re
 
 fn prepare(source: &Source, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
     let mut volumes: Vec<PreparedVolume> = Vec::new();
-    let mut slices: Vec<&(SliceRecord, Files)> = source.slices.iter().collect();
+    let mut slices: Vec<&Slice> = source.slices.iter().collect();
     slices.sort_by_key(|(record, _)| (record.phase, record.z, record.slice));
     for (record, files) in slices {
         if volumes.last().is_none_or(|volume| volume.phase != record.phase) {
