@@ -464,6 +464,13 @@ fn voxels_of_no_sensible_size_are_refused() {
     folder.refused(&[], &["patient001_frame01.nii", "voxels of 0.0015 mm", "unit"]);
 }
 
+#[test]
+fn files_above_the_limit_are_refused_and_the_option_raises_it() {
+    let folder = Folder::acdc();
+    folder.refused(&["--max-gib", "0.00001"], &["patient001_frame", ".nii", "--max-gib"]);
+    folder.imported(&["--max-gib", "0.001"]);
+}
+
 // What is cut off.
 
 #[test]

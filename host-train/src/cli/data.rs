@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Failure;
+use super::limit::FileLimit;
 use crate::data::import::{ImportOptions, Imported, progress_bar};
 use crate::data::losses::in_words;
 use crate::data::phantom::{self, PhantomOptions};
@@ -89,6 +90,8 @@ struct ImportArgs {
     /// Replace the data set in DST.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    limit: FileLimit,
 }
 
 #[derive(Debug, Args)]
@@ -198,6 +201,7 @@ fn import(args: &ImportArgs) -> Result<(), DataError> {
         assume_spacing: args.spacing.is_none(),
         source_spacing_mm: args.source_spacing,
         slice_distance_mm: args.slice_distance,
+        max_bytes: args.limit.bytes(),
         size: args.size,
         split: args.split,
         force: args.force,

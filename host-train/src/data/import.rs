@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::intensity::to_levels;
 use super::losses::{Cut, losses, missing_classes};
 use super::manifest::{FORMAT_VERSION, MANIFEST_FILE};
+use super::nifti_volume::DEFAULT_MAX_BYTES;
 use super::notes::{Note, Remark, in_sentences};
 use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_file};
 use crate::io::whole::replace_folder;
@@ -40,6 +41,8 @@ pub struct ImportOptions {
     pub source_spacing_mm: Option<[f32; 2]>,
     /// Distance of slices in mm, for PNG files; `None` where their manifest says it, or nobody knows.
     pub slice_distance_mm: Option<f32>,
+    /// How large a NIfTI file may be, as of [`NiftiVolume::read_within`](super::nifti_volume::NiftiVolume::read_within).
+    pub max_bytes: u64,
     /// Height and width of the output in pixels.
     pub size: usize,
     /// How patients are assigned to splits.
@@ -55,6 +58,7 @@ impl Default for ImportOptions {
             assume_spacing: true,
             source_spacing_mm: None,
             slice_distance_mm: None,
+            max_bytes: DEFAULT_MAX_BYTES,
             size: 128,
             split: SplitRule::Auto,
             force: false,

@@ -102,11 +102,14 @@ fn lv_ml(volume: &PreparedVolume) -> f64 {
 }
 
 fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedVolume, DataError> {
-    let image = NiftiVolume::read(&scan.image)?;
+    let image = NiftiVolume::read_within(&scan.image, options.max_bytes)?;
     expect_picture(&image, &scan.image)?;
     let mut remarks: Vec<Remark> = image.notes.iter().cloned().map(Remark::Words).collect();
     let label = match &scan.label {
-        Some(path) => Some(label_on(&image, scan, path, &mut remarks)?),
+        Some(path) => {
+            let label = NiftiVolume::read_within(path, options.max_bytes)?;
+            Some(label_on((&image, &scan.image), (&label, path), &mut remarks)?)
+        }
         None => None,
     };
     // Image and label into the order of the data set.
@@ -133,15 +136,19 @@ fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> R
     })
 }
 
-/// The classes of the label at `path` on the image's grid.
-fn label_on(image: &NiftiVolume, scan: &Scan, path: &Path, remarks: &mut Vec<Remark>) -> Result<Vec<u8>, DataError> {
-    let label = NiftiVolume::read(path)?;
-    let [from, to] = [(&label, path), (image, &scan.image)].map(|(volume, path)| GridOf {
+/// The classes of a label on its image's grid.
+fn label_on(
+    image: (&NiftiVolume, &Path),
+    label: (&NiftiVolume, &Path),
+    remarks: &mut Vec<Remark>,
+) -> Result<Vec<u8>, DataError> {
+    let [from, to] = [label, image].map(|(volume, path)| GridOf {
         path,
         dim: volume.dim,
         spacing_mm: volume.spacing_mm,
         affine: volume.affine(),
     });
+    let (label, path) = label;
     let (reorder, remark) = onto_image(from, to)?;
     remarks.extend(remark);
     for note in &label.notes {
