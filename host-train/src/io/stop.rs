@@ -184,7 +184,7 @@ fn come(source: Source, signal: i32) {
         None => graceful && now == 1,
     };
     if !waits {
-        end(signal, graceful);
+        end(signal, graceful || now > 1);
     }
     if now == 1 && std::env::var_os(STEP).is_none() {
         eprintln!("note: ends after the step under way, and saves; a second signal ends at once");
