@@ -57,6 +57,18 @@ pub enum ScanError {
         /// The first such sample.
         sample: usize,
     },
+    /// A part of a sample is beyond [`LARGEST_SAMPLE`](super::LARGEST_SAMPLE): its square would not fit.
+    TooLarge {
+        /// The line that was given.
+        line: usize,
+        /// The first such sample.
+        sample: usize,
+    },
+    /// All samples so far are below [`FAINTEST_LINE`](super::FAINTEST_LINE), but not all zero: their squares would vanish.
+    TooFaint {
+        /// The line that was given.
+        line: usize,
+    },
     /// The model has no policy, so something else must choose the lines.
     NoPolicy,
     /// The model has no segmenter.
@@ -88,6 +100,12 @@ impl fmt::Display for ScanError {
                 write!(f, "a line of {got} samples: expected {needed}")
             }
             Self::NotFinite { line, sample } => write!(f, "sample {sample} of line {line} is infinite or not a number"),
+            Self::TooLarge { line, sample } => {
+                write!(f, "sample {sample} of line {line} is beyond 1.1e15: give all samples in a larger unit")
+            }
+            Self::TooFaint { line } => {
+                write!(f, "all samples up to line {line} are below 8.8e-16: give all samples in a smaller unit")
+            }
             Self::NoPolicy => f.write_str("the model has no policy: choose the lines with a pattern"),
             Self::NoSegmenter => f.write_str("the model has no segmenter"),
             Self::Run(error) => error.fmt(f),

@@ -25,11 +25,13 @@
 //! The policy proposes and the caller disposes: [`push_line`](Scan::push_line) takes any line that has not been
 //! measured, so a fixed pattern or another policy can drive the same scan.
 
+mod cost;
 mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod memory;
 mod rules;
+mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -43,11 +45,14 @@ use crate::kspace::fft::is_fft_length;
 use crate::kspace::{LineSet, Reconstruction};
 use crate::model::{Graph, Model, run};
 
+pub use cost::multiply_accumulates;
 pub use error::ScanError;
 pub(crate) use memory::{PairedImage, arena_bytes_of, arena_bytes_of_with};
 pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};
 pub(crate) use rules::{Fnv1a, share};
 pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
+pub(crate) use samples::check_samples;
+pub use samples::{FAINTEST_LINE, LARGEST_SAMPLE};
 
 /// What the arena of the graphs holds: where the output of the network lies that ran last.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +75,8 @@ pub struct Scan<'m, 'a, K = Native> {
     memory: Memory<'a>,
     mask: LineSet,
     budget: usize,
+    /// A line has come whose samples can be told from nothing.
+    has_signal: bool,
     image_is_current: bool,
     /// The image of paired lines was lent by the networks, and is there no more: no line can be added.
     used_up: bool,
@@ -121,6 +128,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
             memory: Memory::carve(arena, model, paired)?,
             mask,
             budget: 0,
+            has_signal: false,
             image_is_current: false,
             used_up: false,
             held: Held::Nothing,
@@ -147,6 +155,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
     fn forget(&mut self) {
         self.memory.clear();
         self.mask.clear();
+        self.has_signal = false;
         self.image_is_current = false;
         self.used_up = false;
         self.held = Held::Nothing;
@@ -183,18 +192,22 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
 
     /// Takes in a measured line: H samples along ky, DC at H/2. Any line that has not been measured will do.
     ///
+    /// The samples' unit does not matter, but no real or imaginary part may be beyond [`LARGEST_SAMPLE`], and the largest of a line
+    /// not below [`FAINTEST_LINE`], unless all are zero or an earlier line is above it.
+    ///
     /// # Errors
     /// [`ScanError::NotStarted`], [`Line`](ScanError::Line), [`Repeated`](ScanError::Repeated),
-    /// [`BudgetSpent`](ScanError::BudgetSpent), [`SampleCount`](ScanError::SampleCount) or
-    /// [`NotFinite`](ScanError::NotFinite); the scan stays as it was.
+    /// [`BudgetSpent`](ScanError::BudgetSpent), [`SampleCount`](ScanError::SampleCount), [`NotFinite`](ScanError::NotFinite),
+    /// [`TooLarge`](ScanError::TooLarge) or [`TooFaint`](ScanError::TooFaint); the scan stays as it was.
     pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
-        self.check_line(line, samples)?;
+        let has_signal = self.check_line(line, samples)?;
         self.memory.grow(&self.kernels, &self.mask, (line, samples))?;
         if let Some(slot) = self.memory.lines.get_mut(self.mask.len()) {
             *slot = line as u16;
         }
         let width = self.mask.width();
         self.mask.insert(line).map_err(|_| ScanError::Line { line, width })?;
+        self.has_signal |= has_signal;
         self.image_is_current = false;
         self.held = Held::Nothing;
         // Somebody else chooses the lines, so the scan has not ended early.
@@ -202,8 +215,8 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         Ok(())
     }
 
-    fn check_line(&self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
-        let (needed, got) = (self.memory.profile.len(), samples.len());
+    /// Whether the line has signal, if it can be taken.
+    fn check_line(&self, line: usize, samples: &[Complex32]) -> Result<bool, ScanError> {
         let width = self.mask.width();
         if self.budget == 0 || self.used_up {
             return Err(ScanError::NotStarted);
@@ -217,13 +230,7 @@ impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
         if self.remaining() == 0 {
             return Err(ScanError::BudgetSpent { budget: self.budget });
         }
-        if got != needed {
-            return Err(ScanError::SampleCount { needed, got });
-        }
-        match samples.iter().position(|sample| !(sample.re.is_finite() && sample.im.is_finite())) {
-            Some(sample) => Err(ScanError::NotFinite { line, sample }),
-            None => Ok(()),
-        }
+        check_samples(line, samples, self.memory.profile.len(), self.has_signal)
     }
 
     /// Segments the image as it is, and gives the class of each pixel, `[y][x]`. At any moment, before the first line too;

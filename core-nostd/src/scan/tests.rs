@@ -219,13 +219,60 @@ fn what_is_refused_leaves_the_scan_as_it_was() {
     });
 }
 
+/// A scan of all lines, each with `value` in all its samples.
+fn filled_with(scan: &mut Scan<'_, '_>, value: f32) -> Result<(), ScanError> {
+    scan.start(WIDTH).unwrap();
+    (0..WIDTH).try_for_each(|line| scan.push_line(line, &[Complex32::new(value, -value); HEIGHT]))
+}
+
 #[test]
-fn samples_too_large_to_square_give_a_dark_image() {
+fn samples_from_one_end_of_the_range_to_the_other_give_the_same_image() {
+    for reconstruction in Reconstruction::ALL {
+        with_scan_of(&[segmenter()], reconstruction, |scan| {
+            filled_with(scan, 1.0).unwrap();
+            let expected = scan.image().to_vec();
+            assert!(expected.iter().any(|&level| level > -128));
+            for value in [LARGEST_SAMPLE, FAINTEST_LINE] {
+                filled_with(scan, value).unwrap();
+                assert_eq!(scan.image(), expected, "{reconstruction}, {value}");
+            }
+            // The least that is taken: one sample of one line.
+            let mut line = [Complex32::new(0.0, 0.0); HEIGHT];
+            line[5] = Complex32::new(0.0, FAINTEST_LINE);
+            scan.start(1).unwrap();
+            scan.push_line(3, &line).unwrap();
+            assert!(scan.image().iter().all(|&level| level == -80), "{reconstruction}");
+        });
+    }
+}
+
+#[test]
+fn samples_out_of_range_are_refused_instead_of_a_dark_image() {
     with_scan(&[segmenter()], |scan| {
-        scan.start(2).unwrap();
-        scan.push_line(16, &[Complex32::new(f32::MAX, f32::MAX); HEIGHT]).unwrap();
-        assert!(scan.image().iter().all(|&level| level == -128));
-        assert!(scan.segment().unwrap().iter().all(|&class| class == 0));
+        let lines = lines_of(&disc());
+        scan.start(3).unwrap();
+        scan.push_line(16, &lines[16]).unwrap();
+        let before = (scan.complex_image().to_vec(), scan.image().to_vec(), scan.lines().to_vec());
+        for value in [LARGEST_SAMPLE * 1.01, 1e19, f32::MAX] {
+            let mut samples = lines[3].clone();
+            samples[40].re = -value;
+            assert_eq!(scan.push_line(3, &samples), Err(ScanError::TooLarge { line: 3, sample: 40 }), "{value}");
+        }
+        assert_eq!(before, (scan.complex_image().to_vec(), scan.image().to_vec(), scan.lines().to_vec()));
+        for (line, value) in [(3, 0.0), (4, 1e-20)] {
+            scan.push_line(line, &[Complex32::new(value, 0.0); HEIGHT]).unwrap();
+            assert_eq!(scan.image(), before.1, "a line without signal adds nothing");
+        }
+
+        scan.start(3).unwrap();
+        scan.push_line(4, &[Complex32::new(0.0, 0.0); HEIGHT]).unwrap();
+        for value in [FAINTEST_LINE * 0.99, 1e-20, f32::from_bits(1)] {
+            let samples = [Complex32::new(value, -value); HEIGHT];
+            assert_eq!(scan.push_line(3, &samples), Err(ScanError::TooFaint { line: 3 }), "{value}");
+        }
+        assert_eq!(scan.lines(), [4]);
+        assert!(scan.complex_image().iter().all(|&pixel| pixel == Complex32::new(0.0, 0.0)));
+        scan.push_line(3, &lines[3]).unwrap();
     });
 }
 
@@ -271,6 +318,16 @@ fn a_pattern_takes_over_where_next_line_gives_none() {
         assert!(scan.push_line(0, &[]).is_err());
         assert_eq!(scan.segment(), Err(ScanError::NoPolicy));
     });
+}
+
+#[test]
+fn a_scan_costs_its_policy_once_a_line_and_its_segmenter_once() {
+    let bytes = blob(&[segmenter(), policy()], Reconstruction::ZeroFilled);
+    let model = Model::new_checked(&bytes).unwrap();
+    let [segmenter, policy] = [model.segmenter(), model.policy()].map(|graph| graph.unwrap().macs());
+    assert!(segmenter > 0 && policy > 0);
+    assert_eq!(multiply_accumulates(&model, 12), segmenter + 12 * policy);
+    assert_eq!(multiply_accumulates(&model, usize::MAX), u64::MAX);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::arena::{ArenaError, Carver, carved_bytes};
 use crate::kernels::{Kernels, Native};
 use crate::kspace::Pattern;
 use crate::model::{Graph, Model};
-use crate::scan::{Fnv1a, PairedImage, Scan, ScanError, arena_bytes_of, arena_bytes_of_with};
+use crate::scan::{Fnv1a, PairedImage, Scan, ScanError, arena_bytes_of, arena_bytes_of_with, check_samples};
 
 /// The most slices of a volume.
 pub const MOST_SLICES: usize = 32;
@@ -102,6 +102,14 @@ impl From<ArenaError> for VolumeError {
 /// more, but no image: the networks' memory, which is at least as large then, lends it.
 pub fn volume_arena_bytes(model: &Model<'_>, slices: usize, budget: usize) -> usize {
     kept_bytes(model, slices, budget).saturating_add(arena_bytes_of(model, PairedImage::Lent))
+}
+
+/// Multiply-accumulates of a scan of `lines` lines for `slices` slices together with `model`: for each line its segmenter's once, and
+/// its slice policy's once a slice; `u64::MAX` where they are more. See [`scan::multiply_accumulates`](crate::scan::multiply_accumulates).
+pub fn volume_multiply_accumulates(model: &Model<'_>, slices: usize, lines: usize) -> u64 {
+    let of = |graph: Option<Graph<'_>>| graph.map_or(0, |graph| graph.macs());
+    let decision = of(model.slice_policy()).saturating_mul(slices as u64);
+    decision.saturating_add(of(model.segmenter())).saturating_mul(lines as u64)
 }
 
 /// [`volume_arena_bytes`] with what these kernels make use of.
@@ -292,7 +300,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     }
 
     /// Takes in the next line of a slice, H samples along ky, and segments the slice. Any slice that may have another line
-    /// will do.
+    /// will do. Samples have the range that [`Scan::push_line`] gives.
     ///
     /// # Errors
     /// [`VolumeError`]; the scan stays as it was.
@@ -302,6 +310,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             return Err(VolumeError::BudgetSpent { budget: self.budget });
         }
         let line = self.next_line(slice).ok_or(VolumeError::Full { slice })?;
+        // Before another slice gives up its place for this one.
+        let has_signal = self.energies.get(slice).is_some_and(|&energy| energy > 0.0);
+        check_samples(line, samples, self.height, has_signal)?;
         self.visit(slice)?;
         self.scan.push_line(line, samples)?;
         self.keep(slice, line, samples);

@@ -184,6 +184,41 @@ fn asking_twice_or_looking_at_slices_leaves_the_digest_as_it_is() {
 }
 
 #[test]
+fn samples_out_of_range_are_refused_and_leave_the_scan_as_it_was() {
+    let volume = volume();
+    for bytes in every_model() {
+        with_scan(&bytes, 14, |scan| {
+            for slice in [0, 1] {
+                let line = scan.next_line(slice).unwrap();
+                scan.push_line(slice, &volume[slice][line]).unwrap();
+            }
+            scan.visit(1).unwrap();
+            let line = scan.next_line(0).unwrap();
+            let refused = |scan: &mut VolumeScan<'_, '_>, value: f32, error| {
+                let mut samples = volume[0][line].clone();
+                samples.iter_mut().for_each(|sample| *sample = Complex32::new(value, 0.0));
+                assert_eq!(scan.push_line(0, &samples), Err(VolumeError::Scan(error)), "{value}");
+                assert!(scan.is_ready(1), "the slice that was visited is still there");
+                assert_eq!((scan.remaining(), scan.lines(0)), (12, 1));
+            };
+            refused(scan, f32::MAX, ScanError::TooLarge { line, sample: 0 });
+            refused(scan, f32::NAN, ScanError::NotFinite { line, sample: 0 });
+            let short = ScanError::SampleCount { needed: volume[0][line].len(), got: 0 };
+            assert_eq!(scan.push_line(0, &[]), Err(VolumeError::Scan(short)));
+            scan.push_line(0, &volume[0][line]).unwrap();
+            // Of a slice without signal so far; beside signal what is faint does no harm.
+            let faint: Vec<_> = volume[0][line].iter().map(|_| Complex32::new(1e-30, 0.0)).collect();
+            let first = scan.next_line(2).unwrap();
+            let refused = VolumeError::Scan(ScanError::TooFaint { line: first });
+            assert_eq!(scan.push_line(2, &faint), Err(refused));
+            scan.push_line(0, &faint).unwrap();
+            scan.segment(1).unwrap();
+            scan.segment(0).unwrap();
+        });
+    }
+}
+
+#[test]
 fn by_symmetry_an_image_is_grown_again_whenever_it_has_been_used_up() {
     for (bytes, symmetric) in every_model().into_iter().zip([false, true, true]) {
         let model = Model::new_checked(&bytes).unwrap();
