@@ -13,6 +13,7 @@ use crate::eval::run::{MeasuredVolume, Scanned};
 use crate::eval::stats::mean;
 use crate::mri::KSpace;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
+use crate::numbers::{NoNumbers, numbers};
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -37,27 +38,40 @@ pub type Opinion = Vec<[f64; 2]>;
 
 impl Diagnoser {
     /// What it thinks of each complex image (row-major).
-    pub fn opinions(&self, images: &[&[Complex32]]) -> Vec<Opinion> {
-        images.chunks(BATCH).flat_map(|batch| self.batch(batch)).collect()
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    pub fn opinions(&self, images: &[&[Complex32]]) -> Result<Vec<Opinion>, NoNumbers> {
+        let mut all = Vec::with_capacity(images.len());
+        for batch in images.chunks(BATCH) {
+            all.extend(self.batch(batch)?);
+        }
+        Ok(all)
     }
 
     /// Scores what it thinks of finished scans of `volumes`.
+    ///
+    /// # Errors
+    /// Those of [`opinions`](Self::opinions).
     pub fn score_volumes(
         &self,
         labels: &Labels,
         volumes: &[MeasuredVolume<'_>],
         scans: &[Vec<Scanned>],
-    ) -> DiagnosisScore {
+    ) -> Result<DiagnosisScore, NoNumbers> {
         let slices = volumes.iter().flat_map(|volume| &volume.slices).zip(scans.iter().flatten());
         self.score(labels, slices.map(|(measured, scan)| (&measured.slice.id, &measured.kspace, &scan.lines[..])))
     }
 
     /// Scores what it thinks of scans: slices and their measured lines. Those of which `labels` know nothing are left out.
+    ///
+    /// # Errors
+    /// Those of [`opinions`](Self::opinions).
     pub fn score<'a>(
         &self,
         labels: &Labels,
         scans: impl Iterator<Item = (&'a SliceId, &'a KSpace, &'a [u16])>,
-    ) -> DiagnosisScore {
+    ) -> Result<DiagnosisScore, NoNumbers> {
         let known: Vec<_> = scans.filter(|(id, ..)| labels.know(id)).collect();
         let mut verdicts = Vec::with_capacity(known.len());
         for part in known.chunks(HELD) {
@@ -66,18 +80,19 @@ impl Diagnoser {
             };
             let images: Vec<Vec<Complex32>> = part.par_iter().map(image).collect();
             let images: Vec<&[Complex32]> = images.iter().map(Vec::as_slice).collect();
-            for (&(id, ..), opinion) in part.iter().zip(self.opinions(&images)) {
+            for (&(id, ..), opinion) in part.iter().zip(self.opinions(&images)?) {
                 verdicts.push(Verdict { case: labels.case(id), opinion, truth: labels.of(id) });
             }
         }
-        DiagnosisScore::of(&verdicts)
+        Ok(DiagnosisScore::of(&verdicts))
     }
 
-    fn batch(&self, images: &[&[Complex32]]) -> Vec<Opinion> {
+    fn batch(&self, images: &[&[Complex32]]) -> Result<Vec<Opinion>, NoNumbers> {
         let logits = self.network.forward(complex_planes(images, self.size, &self.device));
-        let log_p = log_softmax(logits, 2).into_data().try_into_vec::<f32>().expect("logits are f32");
+        let log_p = numbers(log_softmax(logits, 2), "classifier")?;
         let pair = |pair: &[f32]| [f64::from(pair[0]), f64::from(pair[1])];
-        log_p.chunks_exact(2 * self.labels.len()).map(|image| image.chunks_exact(2).map(pair).collect()).collect()
+        let image = |image: &[f32]| image.chunks_exact(2).map(pair).collect();
+        Ok(log_p.chunks_exact(2 * self.labels.len()).map(image).collect())
     }
 }
 

@@ -7,7 +7,7 @@
 //! * [`net`]: the networks. [`train`]: the reward models' training.
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
 //! * [`kernels`]: what runs those files on this machine.
-//! * [`segment`] and [`diagnose`]: asking a trained reward model. [`play`]: playing scans. [`measure`]: what is scanned.
+//! * [`segment`] and [`diagnose`]: asking a trained reward model; [`numbers`]: whether it answers. [`play`]: playing scans. [`measure`]: what is scanned.
 //! * [`orders`]: lines chosen without a policy, to compare policies with; [`grow`]: the images that they try.
 //! * [`volume`]: volumes whose slices share a budget. [`worth`]: what a scan is worth.
 //! * [`rl`]: the policy's training, over the core's scan loop.
@@ -34,6 +34,7 @@ pub mod kernels;
 pub mod measure;
 pub mod mri;
 pub mod net;
+pub mod numbers;
 pub mod orders;
 pub mod play;
 pub mod predict;

@@ -12,10 +12,22 @@ use crate::kernels::{scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::net::FloatGraph;
+use crate::numbers::{NoNumbers, check};
 use crate::segment::HeapArena;
 
 /// Scans that a [`Chooser`] is asked about at once.
 const SIDE_BY_SIDE: usize = 32;
+
+/// Why scans side by side broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    /// The core refused a step.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The policy gives no numbers.
+    #[error(transparent)]
+    NoNumbers(#[from] NoNumbers),
+}
 
 /// Measures `budget` lines, each one that `choose` names; ends early when it names none.
 ///
@@ -36,12 +48,16 @@ pub fn play<'m, 'a, K: Kernels>(
 }
 
 /// The unmeasured line with the largest logit of a policy in real numbers.
-pub fn float_choice<K: Kernels>(policy: &FloatGraph, scan: &mut Scan<'_, '_, K>) -> Option<usize> {
+///
+/// # Errors
+/// [`NoNumbers`] where the policy does not give any.
+pub fn float_choice<K: Kernels>(policy: &FloatGraph, scan: &mut Scan<'_, '_, K>) -> Result<Option<usize>, NoNumbers> {
     let image: Vec<f32> = levels_to_real(scan.image()).collect();
     let state: Vec<f32> = state_to_real(scan.state()).collect();
     let logits = policy.run(&[&image, &state]).pop().unwrap_or_default();
+    check(&logits, "policy")?;
     // The first of equal ones, as the core does it.
-    scan.mask().missing().reduce(|best, line| if logits[line] > logits[best] { line } else { best })
+    Ok(scan.mask().missing().reduce(|best, line| if logits[line] > logits[best] { line } else { best }))
 }
 
 /// The reconstructed image of the lines measured so far, row-major, before its magnitude is taken: what the networks see of a
@@ -92,19 +108,22 @@ pub trait Chooser: Sync + fmt::Debug {
     fn sees_phase(&self) -> bool;
 
     /// An unmeasured line for each scan.
-    fn choose(&self, sights: &[Sight]) -> Vec<usize>;
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the policy does not give any.
+    fn choose(&self, sights: &[Sight]) -> Result<Vec<usize>, NoNumbers>;
 }
 
 /// The `budget` lines that `chooser` measures of each slice, in order.
 ///
 /// # Errors
-/// Those of [`Scan`].
+/// Those of [`Scan`] and of [`Chooser::choose`].
 pub fn chosen_lines(
     model: &Model<'_>,
     slices: &[&KSpace],
     chooser: &dyn Chooser,
     budget: usize,
-) -> Result<Vec<Vec<u16>>, ScanError> {
+) -> Result<Vec<Vec<u16>>, PlayError> {
     let mut chosen = Vec::with_capacity(slices.len());
     let mut arenas: Vec<HeapArena> = (0..SIDE_BY_SIDE.min(slices.len())).map(|_| scan_arena(model)).collect();
     for part in slices.chunks(SIDE_BY_SIDE) {
@@ -119,7 +138,7 @@ pub fn chosen_lines(
             .collect::<Result<Vec<_>, ScanError>>()?;
         for _ in 0..budget {
             let sights: Vec<Sight> = scans.iter_mut().map(|scan| Sight::of(scan, chooser.sees_phase())).collect();
-            for ((scan, kspace), line) in scans.iter_mut().zip(part).zip(chooser.choose(&sights)) {
+            for ((scan, kspace), line) in scans.iter_mut().zip(part).zip(chooser.choose(&sights)?) {
                 scan.push_line(line, kspace.line(line))?;
             }
         }

@@ -9,6 +9,7 @@ use crate::data::{CLASSES, largest_class};
 use crate::kernels::fastest;
 use crate::mri::observation::levels_to_real;
 use crate::net::Segmenter;
+use crate::numbers::{NoNumbers, numbers};
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -16,13 +17,23 @@ const BATCH: usize = 16;
 /// Turns quantised images (`height * width` levels each) into logits and classes.
 pub trait Segment {
     /// The logits `[y][x][class]` of each image. Their unit is the network's own: only which is larger counts.
-    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>>;
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers>;
 
     /// The classes of each image, row-major: those with the largest logit, ties to the lowest.
-    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
+    ///
+    /// # Errors
+    /// Those of [`logits`](Self::logits).
+    fn segment(&self, images: &[&[i8]]) -> Result<Vec<Vec<u8>>, NoNumbers> {
         let classes = |logits: Vec<f32>| logits.chunks_exact(CLASSES).map(largest_class).collect();
+        let mut all = Vec::with_capacity(images.len());
         // Logits take sixteen times the memory of classes, so only a batch's are kept at a time.
-        images.chunks(BATCH).flat_map(|batch| self.logits(batch)).map(classes).collect()
+        for batch in images.chunks(BATCH) {
+            all.extend(self.logits(batch)?.into_iter().map(classes));
+        }
+        Ok(all)
     }
 }
 
@@ -66,18 +77,18 @@ impl CoreSegmenter<'_> {
 }
 
 impl Segment for CoreSegmenter<'_> {
-    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
-        self.each(images, |logits| logits.iter().map(|&logit| f32::from(logit)).collect())
+    fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers> {
+        Ok(self.each(images, |logits| logits.iter().map(|&logit| f32::from(logit)).collect()))
     }
 
     /// As the device does it, from the quantised logits.
-    fn segment(&self, images: &[&[i8]]) -> Vec<Vec<u8>> {
+    fn segment(&self, images: &[&[i8]]) -> Result<Vec<Vec<u8>>, NoNumbers> {
         let shape = self.graph.output().shape;
-        self.each(images, |logits| {
+        Ok(self.each(images, |logits| {
             let mut classes = vec![0; shape.h * shape.w];
             fastest().classify(logits, shape.c, &mut classes);
             classes
-        })
+        }))
     }
 }
 
@@ -92,29 +103,47 @@ pub struct DeviceSegmenter {
 }
 
 impl Segment for DeviceSegmenter {
-    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
-        let batch = |batch: &[&[i8]]| -> Vec<Vec<f32>> {
+    fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers> {
+        let mut all = Vec::with_capacity(images.len());
+        for batch in images.chunks(BATCH) {
             let input = batch.iter().flat_map(|levels| levels_to_real(levels)).collect();
-            let logits = pixel_logits(&self.network, input, self.size, &self.device);
-            logits.chunks_exact(logits.len() / batch.len()).map(<[f32]>::to_vec).collect()
-        };
-        images.chunks(BATCH).flat_map(batch).collect()
+            let logits = pixel_logits(&self.network, input, self.size, &self.device)?;
+            all.extend(logits.chunks_exact(logits.len() / batch.len()).map(<[f32]>::to_vec));
+        }
+        Ok(all)
     }
 }
 
 /// The classes of a batch of real-valued images (`height * width` values each).
-pub fn classify(network: &Segmenter, images: Vec<f32>, size: [usize; 2], device: &Device) -> Vec<u8> {
-    pixel_logits(network, images, size, device).chunks_exact(CLASSES).map(largest_class).collect()
+///
+/// # Errors
+/// [`NoNumbers`] where the network does not give any.
+pub fn classify(
+    network: &Segmenter,
+    images: Vec<f32>,
+    size: [usize; 2],
+    device: &Device,
+) -> Result<Vec<u8>, NoNumbers> {
+    let logits = pixel_logits(network, images, size, device)?;
+    Ok(logits.chunks_exact(CLASSES).map(largest_class).collect())
 }
 
 /// Logits `[image][y][x][class]` of a batch of real-valued images (`height * width` values each).
-pub fn pixel_logits(network: &Segmenter, images: Vec<f32>, [height, width]: [usize; 2], device: &Device) -> Vec<f32> {
+///
+/// # Errors
+/// [`NoNumbers`] where the network does not give any.
+pub fn pixel_logits(
+    network: &Segmenter,
+    images: Vec<f32>,
+    [height, width]: [usize; 2],
+    device: &Device,
+) -> Result<Vec<f32>, NoNumbers> {
     let plane = height * width;
     let batch = images.len() / plane;
     let input = Tensor::<4>::from_data(TensorData::new(images, [batch, 1, height, width]), device);
-    let planes = network.forward(input).into_data().try_into_vec::<f32>().expect("logits are f32");
+    let planes = numbers(network.forward(input), "segmenter")?;
     let by_pixel = |image: &[f32]| -> Vec<f32> {
         (0..plane * CLASSES).map(|i| image[i % CLASSES * plane + i / CLASSES]).collect()
     };
-    planes.chunks_exact(plane * CLASSES).flat_map(by_pixel).collect()
+    Ok(planes.chunks_exact(plane * CLASSES).flat_map(by_pixel).collect())
 }

@@ -5,6 +5,7 @@ pub mod job;
 pub mod moment;
 pub mod pytorch_file;
 pub mod small_model;
+pub mod small_unet;
 pub mod small_volume;
 
 use std::ffi::OsStr;

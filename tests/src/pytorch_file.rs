@@ -126,10 +126,15 @@ fn half(value: f32) -> u16 {
 
 /// The file of PyTorch 1.6 and later.
 pub fn zipped(value: &Value) -> Vec<u8> {
+    zipped_in("a", value)
+}
+
+/// The same with the folder `stem` inside, which PyTorch calls as the file.
+pub fn zipped_in(stem: &str, value: &Value) -> Vec<u8> {
     let Pickler { pickle, storages } = Pickler::of(value);
-    let mut entries = vec![("a/data.pkl".into(), pickle), ("a/byteorder".into(), b"little".to_vec())];
+    let mut entries = vec![(format!("{stem}/data.pkl"), pickle), (format!("{stem}/byteorder"), b"little".to_vec())];
     let storages = storages.into_iter().enumerate();
-    entries.extend(storages.map(|(key, (_, bytes))| (format!("a/data/{key}"), bytes)));
+    entries.extend(storages.map(|(key, (_, bytes))| (format!("{stem}/data/{key}"), bytes)));
     zip(&entries)
 }
 
@@ -170,8 +175,9 @@ pub fn safetensors(entries: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
 }
 
-/// A zip archive of entries stored as they are; a checksum of 0 means none, as PyTorch can be told to write it.
-fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+/// A zip archive of entries stored as they are; a checksum of 0 means none, as PyTorch can be told to write it. The zip64 records
+/// stand before the end record, as in PyTorch's own, whether they are needed or not.
+pub fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     let (mut bytes, mut table) = (Vec::new(), Vec::new());
     for (name, data) in entries {
         let header = bytes.len() as u32;
@@ -183,5 +189,14 @@ fn zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     }
     let count = (entries.len() as u16).to_le_bytes();
     let place = [(table.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
-    [bytes, table, b"PK\x05\x06\0\0\0\0".to_vec(), count.to_vec(), count.to_vec(), place, vec![0; 2]].concat()
+    let at = (bytes.len() + table.len()) as u64;
+    let zip64 = zip64_records(entries.len() as u64, table.len() as u64, bytes.len() as u64, at);
+    [bytes, table, zip64, b"PK\x05\x06\0\0\0\0".to_vec(), count.to_vec(), count.to_vec(), place, vec![0; 2]].concat()
+}
+
+/// The 56 bytes of the zip64 end record at `at`, and the 20 of its locator.
+fn zip64_records(entries: u64, table: u64, start: u64, at: u64) -> Vec<u8> {
+    let numbers = [entries, entries, table, start].map(u64::to_le_bytes).concat();
+    let record = [&b"PK\x06\x06"[..], &44u64.to_le_bytes(), &[45, 0, 45, 0], &[0; 8], &numbers].concat();
+    [&record[..], b"PK\x06\x07", &[0; 4], &at.to_le_bytes(), &1u32.to_le_bytes()].concat()
 }

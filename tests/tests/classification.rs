@@ -228,7 +228,7 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
     let image: Vec<Complex32> = (0..32 * 32).map(|i| Complex32::new((i % 7) as f32, (i % 5) as f32)).collect();
     let opinion = |name: &str| {
         let (diagnoser, _) = load_classifier(Path::new(&job.path(name)), &Device::flex()).unwrap();
-        diagnoser.opinions(&[&image])
+        diagnoser.opinions(&[&image]).unwrap()
     };
     assert_eq!(opinion("unscored"), opinion("scored"));
 

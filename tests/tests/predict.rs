@@ -43,7 +43,7 @@ fn telling_network(device: &Device) -> Segmenter {
     let picture = |i: usize| 1.0 + (i as f32 * 0.11).sin() + ((i / SIDE) as f32 * 0.17).cos();
     let picture: Vec<f32> = (0..SIDE * SIDE).map(picture).collect();
     let tells = |network: &Segmenter| {
-        let found = classify(network, picture.clone(), [SIDE; 2], device);
+        let found = classify(network, picture.clone(), [SIDE; 2], device).unwrap();
         (0..4).all(|class| found.iter().filter(|&&found| found == class).count() < SIDE * SIDE * 9 / 10)
     };
     (0..100).map(|seed| network(4, device, seed)).find(tells).expect("one of a hundred random networks")
@@ -163,9 +163,9 @@ impl Sandbox {
             .collect();
         let levels: Vec<&[i8]> = levels.iter().map(Vec::as_slice).collect();
         let (network, device) = (self.network.clone(), self.device.clone());
-        let float = DeviceSegmenter { network, size: [SIDE; 2], device }.segment(&levels);
+        let float = DeviceSegmenter { network, size: [SIDE; 2], device }.segment(&levels).unwrap();
         let blob = BlobFile::read(&self.path("model.kscout")).unwrap();
-        let int8 = CoreSegmenter { graph: blob.model().unwrap().segmenter().unwrap() }.segment(&levels);
+        let int8 = CoreSegmenter { graph: blob.model().unwrap().segmenter().unwrap() }.segment(&levels).unwrap();
         for classes in [&float, &int8] {
             let first = classes[0][0];
             assert!(

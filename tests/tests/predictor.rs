@@ -9,6 +9,7 @@ use std::path::Path;
 use acdc_tree::Volume;
 use kscout::data::nifti_volume::DEFAULT_MAX_BYTES;
 use kscout::mri::Protocol;
+use kscout::numbers::NoNumbers;
 use kscout::predict::input::Input;
 use kscout::predict::orientation::Trained;
 use kscout::predict::{Predictor, Undersampling};
@@ -21,13 +22,13 @@ const SIDE: usize = 64;
 struct Plateaus;
 
 impl Segment for Plateaus {
-    fn logits(&self, images: &[&[i8]]) -> Vec<Vec<f32>> {
+    fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers> {
         let one = |image: &&[i8]| -> Vec<f32> {
             let top = f32::from(*image.iter().max().unwrap()) + 128.0;
             let level = |q: i8| 3.0 * (f32::from(q) + 128.0) / top;
             image.iter().flat_map(|&q| (0..4u8).map(move |class| -(level(q) - f32::from(class)).abs())).collect()
         };
-        images.iter().map(one).collect()
+        Ok(images.iter().map(one).collect())
     }
 }
 
@@ -61,7 +62,7 @@ fn through_the_predictor(volume: &Volume, spacing_mm: Option<f32>) -> (Vec<u8>, 
         protocol: Protocol::igs(),
         seed: 1,
     };
-    let prediction = predictor.predict(&read(&path), true).unwrap();
+    let prediction = predictor.predict(&read(&path), true).unwrap().unwrap();
     (volume.voxels.iter().map(|&v| v as u8).collect(), prediction.classes.concat())
 }
 
@@ -111,7 +112,7 @@ fn fewer_lines_give_another_image_and_the_same_seed_the_same_one() {
             protocol: Protocol::igs(),
             seed,
         };
-        predictor.predict(&read(&path), true).unwrap().seen
+        predictor.predict(&read(&path), true).unwrap().unwrap().seen
     };
     let random = |lines| Some(Undersampling { pattern: "random".parse().unwrap(), lines });
     assert_ne!(seen(None, 1), seen(random(16), 1));

@@ -6,8 +6,8 @@ use clap::Args;
 use kscout_core::kernels::Kernels;
 
 use super::Failure;
+use super::cost::{CostArgs, cost};
 use crate::eval::table::{Align, Table};
-use crate::export::BlobFile;
 use crate::export::bench::{Bench, Time, bench};
 use crate::kernels::{Threaded, fastest};
 
@@ -23,6 +23,8 @@ pub struct BenchArgs {
     /// Threads to spread large convolutions over
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Print the outcome as JSON, for programs
     #[arg(long)]
     json: bool,
@@ -31,8 +33,11 @@ pub struct BenchArgs {
 impl BenchArgs {
     /// Times.
     pub fn run(self) -> Result<(), Failure> {
-        let file = BlobFile::read(&self.file)?;
+        let file = self.cost.read(&self.file)?;
         let model = file.model()?;
+        if !self.json {
+            println!("{}: {}", self.file.display(), cost(&file)?);
+        }
         let bench = match self.threads {
             1 => bench(&model, &fastest(), self.runs.into())?,
             threads => {

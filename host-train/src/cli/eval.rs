@@ -8,6 +8,7 @@ use kscout_core::model::{Model, Reconstruction};
 
 use super::Failure;
 use super::baselines::{BaselineArgs, Ground};
+use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
@@ -15,7 +16,7 @@ use crate::diagnose::Diagnoser;
 use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::Method;
-use crate::export::{self, BlobFile};
+use crate::export;
 use crate::io::lock::Locks;
 use crate::io::whole::fill_folder;
 use crate::measure::MeasuredVolume;
@@ -82,6 +83,8 @@ pub struct EvalArgs {
     /// the policy was trained)
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model")]
     least_gain: f32,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Slices that panels are drawn of.
     #[arg(long, default_value_t = 4)]
     panels: usize,
@@ -119,7 +122,8 @@ impl EvalArgs {
         match &self.model {
             Some(path) => {
                 data.expect_masks("`kscout eval` of a segmenter")?;
-                let file = BlobFile::read(path)?;
+                let file = self.cost.read(path)?;
+                println!("{}: {}", path.display(), cost(&file)?);
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 let shared = SlicePolicyOrder { model: &model, least_gain: self.least_gain };

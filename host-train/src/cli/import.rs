@@ -11,16 +11,20 @@ use super::Failure;
 use crate::data::CLASSES;
 use crate::export::cost::parameters;
 use crate::io::lock::Locks;
-use crate::net::import::{StateDict, import_asmr, import_classifier, import_segmenter};
+use crate::net::import::{
+    StateDict, Wanted, import_asmr, import_classifier, import_segmenter, wanted_asmr, wanted_classifier,
+    wanted_segmenter,
+};
 use crate::net::resnet::Depth;
 use crate::net::{Arch, SegmenterSpec};
 use crate::rl::PolicyNetwork;
+use crate::shown::shown;
 use crate::train::{Meta, checkpoint};
 
 /// `kscout import`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout import --arch unext-s --weights model.pth --out runs/unext\n\nTakes state dicts with the original projects' own names, with or without DataParallel's `module.` prefix or a wrapping\n`state_dict`. Nothing in the file is ever run."
+    after_help = "Example:\n  kscout import --arch unext-s --weights model.pth --out runs/unext\n\nTakes state dicts with the original projects' own names, whatever dictionary they lie in and whatever DataParallel,\ntorch.compile, weight averaging or Lightning put before them. Nothing in the file is ever run."
 )]
 pub struct ImportArgs {
     /// The network: unet, unet-bilinear, unetpp, unext or unext-s, ASMR's policy (asmr) or its classifier (resnet18,
@@ -30,6 +34,10 @@ pub struct ImportArgs {
     /// The weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
+    /// Of several networks in the file, the one behind this key, such as model_ema or state_dict.net; `.` for names with
+    /// nothing before them
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     /// Names of a classifier's labels, in the order of its layers, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Vec<String>,
@@ -44,7 +52,7 @@ pub struct ImportArgs {
 impl ImportArgs {
     /// Imports.
     pub fn run(self) -> Result<(), Failure> {
-        let Self { arch, weights, size, out, labels } = self;
+        let Self { arch, weights, key, size, out, labels } = self;
         if !labels.is_empty() && !matches!(arch, Network::Classifier(_)) {
             return Err("--labels: only the classifiers resnet18 and resnet50 have labels".into());
         }
@@ -55,7 +63,7 @@ impl ImportArgs {
         if out.exists() {
             return Err(format!("{}: there already; choose another --out, or remove it", out.display()).into());
         }
-        let dict = StateDict::read(&weights)?;
+        let dict = StateDict::read_wanted(&weights, arch.wanted().under(key.as_deref()))?;
         // The name alone: it ends up in exported files, and folders are nobody else's business.
         let origin = format!("imported from {}", weights.file_name().unwrap_or_default().display());
         match arch {
@@ -63,12 +71,10 @@ impl ImportArgs {
             Network::Asmr => policy(&dict, origin, &out)?,
             Network::Classifier(depth) => classifier(depth, &dict, ([size; 2], labels), origin, &out)?,
         }
-        if !dict.left_out().is_empty() {
-            println!(
-                "left out as no weights: {} integer entries, such as {}",
-                dict.left_out().len(),
-                dict.left_out()[0]
-            );
+        for (names, what) in [(dict.left_out(), "as no weights"), (dict.beside(), "beside the network")] {
+            if let Some(first) = names.first() {
+                println!("left out {what}: {} entries, such as {}", names.len(), shown(first));
+            }
         }
         println!("licence: {}", arch.licence());
         Ok(())
@@ -149,6 +155,14 @@ impl FromStr for Network {
 }
 
 impl Network {
+    fn wanted(self) -> Wanted<'static> {
+        match self {
+            Self::Segmenter(arch) => wanted_segmenter(arch),
+            Self::Asmr => wanted_asmr(),
+            Self::Classifier(_) => wanted_classifier(),
+        }
+    }
+
     fn licence(self) -> &'static str {
         match self {
             Self::Segmenter(arch) => licence(arch),

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::cost::cost;
 use super::export::summary;
 use crate::eval::table::{Align, Table};
 use crate::export::BlobFile;
 use crate::export::inspect::{Contents, GraphContents, inspect};
+use crate::shown::shown_up_to;
 
 /// `kscout inspect`.
 #[derive(Args)]
@@ -29,13 +31,13 @@ impl InspectArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&contents)?);
         } else {
-            print!("{}", text(&self.file.display().to_string(), &contents));
+            print!("{}", text(&self.file.display().to_string(), &cost(&file)?, &contents));
         }
         Ok(())
     }
 }
 
-fn text(name: &str, contents: &Contents) -> String {
+fn text(name: &str, cost: &str, contents: &Contents) -> String {
     let Contents { height, width, classes, flash_bytes, scan_arena_bytes, reconstruction, axes, provenance, .. } =
         contents;
     let axes = axes.as_ref().map_or("not known".to_owned(), |axes| {
@@ -43,7 +45,8 @@ fn text(name: &str, contents: &Contents) -> String {
     });
     let mut text = format!(
         "{name}: {flash_bytes} bytes of flash, {scan_arena_bytes} bytes of memory for a scan\n\
-         {reconstruction} images of {height}x{width}, {classes} classes\naxes: {axes}\n{provenance}\n"
+         {reconstruction} images of {height}x{width}, {classes} classes\n{cost}\naxes: {axes}\n{}\n",
+        shown_up_to(provenance, 2000)
     );
     for graph in &contents.graphs {
         text += &format!("\n{}\n{}", heading(graph), operators(graph).to_text());

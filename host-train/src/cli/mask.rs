@@ -8,9 +8,10 @@ use kscout_core::capture::blob_crc;
 use kscout_core::model::Model;
 
 use super::Failure;
+use super::cost::CostArgs;
 use super::export::expect_size;
 use crate::data::Dataset;
-use crate::export::{BlobFile, segmenter_in_memory};
+use crate::export::segmenter_in_memory;
 use crate::io::stop::{self, Graceful, Stopped};
 use crate::mri::Protocol;
 use crate::orders::learn::{Change, Learning, Origin};
@@ -137,7 +138,7 @@ impl MaskArgs {
         let size = [data.height(), data.width()];
         let data_name = self.data.display().to_string();
         if let Some(path) = &self.model {
-            let file = BlobFile::read(path)?;
+            let file = CostArgs::default().read(path)?;
             let model = file.model()?;
             expect_size(path, [model.height(), model.width()], size, &data_name)?;
             return Ok((path, file.into_bytes()));

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::Failure;
 use super::baselines::{BaselineArgs, BaselineList, Ground};
+use super::cost::CostArgs;
 use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
-use crate::export::BlobFile;
 use crate::io::lock::Locks;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
@@ -45,6 +45,8 @@ pub struct MasksArgs {
     #[arg(long)]
     by_baseline: bool,
     #[command(flatten)]
+    cost: CostArgs,
+    #[command(flatten)]
     baselines: BaselineArgs,
 }
 
@@ -67,7 +69,7 @@ impl MasksArgs {
                     .into(),
             );
         }
-        let file = BlobFile::read(&self.model)?;
+        let file = self.cost.read(&self.model)?;
         let model = file.model()?;
         let size = [data.height(), data.width()];
         expect_size(&self.data, size, [model.height(), model.width()], "the model")?;

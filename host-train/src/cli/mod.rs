@@ -3,6 +3,7 @@
 mod baselines;
 mod bench;
 mod compare;
+mod cost;
 mod data;
 mod eval;
 mod export;

@@ -6,13 +6,13 @@ use clap::Args;
 use kscout_core::kspace::Reconstruction;
 
 use super::Failure;
+use super::cost::{CostArgs, cost};
 use super::data::{Spacing, parse_spacing};
 use super::limit::FileLimit;
 use super::notes::Notes;
 use crate::data::{Axes, CLASSES, DataError};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Structure;
-use crate::export::BlobFile;
 use crate::io::lock::Locks;
 use crate::mri::Protocol;
 use crate::predict::folders::{Task, Tasks, gather};
@@ -54,6 +54,8 @@ pub struct PredictArgs {
     /// How slices are measured: `igs` (magnitude only) or `scanner` (phase and noise)
     #[arg(long, default_value = "igs")]
     protocol: Protocol,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Seed of phase, noise and random patterns
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -79,7 +81,8 @@ impl PredictArgs {
         let _locks = Locks::of([self.out.as_path()])?;
         match (&self.blob, &self.model) {
             (Some(path), _) => {
-                let file = BlobFile::read(path)?;
+                let file = self.cost.read(path)?;
+                println!("{}: {}", path.display(), cost(&file)?);
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 check_network(path, [model.height(), model.width()], model.classes())?;
@@ -163,7 +166,8 @@ impl PredictArgs {
         let input = Input::read(path, name, trained, self.limit.bytes())?;
         input.notes.iter().for_each(|note| said.say(path, note));
         let blank = || DataError::Blank { path: path.clone() };
-        let prediction = predictor.predict(&input, self.overlay).ok_or_else(blank)?;
+        let predicted = predictor.predict(&input, self.overlay);
+        let prediction = predicted.map_err(|error| format!("{}: {error}", path.display()))?.ok_or_else(blank)?;
         let written = write(&self.out, &input, &prediction, self.overlay)?;
         Ok(format!("{}: {}", written.display(), summary(&input, &prediction)))
     }

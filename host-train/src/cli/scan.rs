@@ -10,6 +10,7 @@ use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_core::model::Model;
 
 use super::Failure;
+use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::scan_volume::VolumeJob;
 use crate::data::{Dataset, Slice};
@@ -57,6 +58,8 @@ pub struct ScanArgs {
     /// End a volume's scan when no line is expected to gain it this much mean Dice (or SSIM and Dice, as the policy was trained)
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume")]
     least_gain: f32,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Draw the scan as a PNG picture: of a volume, what every slice got and what came of it
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
@@ -102,7 +105,7 @@ impl ScanArgs {
     /// Scans.
     pub fn run(self) -> Result<(), Failure> {
         let _locks = Locks::of([&self.out, &self.capture].into_iter().flatten().map(PathBuf::as_path))?;
-        let file = BlobFile::read(&self.file)?;
+        let file = self.cost.read(&self.file)?;
         let model = file.model()?;
         let data = Dataset::open(&self.data)?;
         let size = [model.height(), model.width()];
@@ -110,6 +113,7 @@ impl ScanArgs {
         if self.budget == 0 || self.budget > data.width() {
             return Err(format!("--budget {}: expected 1 to {} lines", self.budget, data.width()).into());
         }
+        println!("{}: {}", self.file.display(), cost(&file)?);
         let Some(name) = &self.slice else {
             return self.scan_volume(&file, &model, &data);
         };

@@ -8,11 +8,11 @@ use kscout_core::model::Model;
 use kscout_core::volume::line_order;
 
 use super::Failure;
+use super::cost::CostArgs;
 use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::device::DeviceChoice;
 use crate::eval::table::{Align, Table};
-use crate::export::BlobFile;
 use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
 use crate::measure::measure;
 use crate::mri::Protocol;
@@ -65,6 +65,8 @@ pub struct VerifyArgs {
     /// The most mean 3-D Dice that int8 may lose at any budget
     #[arg(long, value_name = "DICE", default_value_t = 0.01)]
     tolerance: f64,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Where the real-valued networks run
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -76,7 +78,7 @@ pub struct VerifyArgs {
 impl VerifyArgs {
     /// Verifies.
     pub fn run(self) -> Result<(), Failure> {
-        let file = BlobFile::read(&self.file)?;
+        let file = self.cost.read(&self.file)?;
         let model = file.model()?;
         let device = self.device.open()?;
         let size = [model.height(), model.width()];

@@ -7,7 +7,7 @@ use kscout_core::model::Model;
 
 use super::csv::{Cell, Csv};
 use super::report::ReportError;
-use super::run::{MeasuredVolume, Method, scan_slices};
+use super::run::{MeasuredVolume, Method, RunError, scan_slices};
 use super::table::{Align, Table};
 use crate::data::Labels;
 use crate::diagnose::{Diagnoser, DiagnosisScore};
@@ -70,5 +70,5 @@ pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table,
 
 fn score(task: &DiagnosisTask<'_>, method: Method<'_>, budget: usize) -> Result<DiagnosisScore, ReportError> {
     let scans = scan_slices(task.model, task.volumes, method, budget)?;
-    Ok(task.diagnoser.score_volumes(task.labels, task.volumes, &scans))
+    Ok(task.diagnoser.score_volumes(task.labels, task.volumes, &scans).map_err(RunError::from)?)
 }

@@ -11,8 +11,9 @@ use super::scores::{VolumeScores, score_volume};
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::net::FloatGraph;
+use crate::numbers::NoNumbers;
 use crate::orders::{LineOrder, OrderError};
-use crate::play::{Chooser, chosen_lines, float_choice, play, reconstructed};
+use crate::play::{Chooser, PlayError, chosen_lines, float_choice, play, reconstructed};
 use crate::segment::{HeapArena, Segment};
 
 pub use crate::measure::{Measured, MeasuredVolume, measure};
@@ -57,12 +58,24 @@ pub enum RunError {
     /// The core refused a step of scans side by side.
     #[error("scans side by side: {0}")]
     SideBySide(#[from] ScanError),
+    /// A network gives no numbers.
+    #[error(transparent)]
+    NoNumbers(#[from] NoNumbers),
     /// An order cannot give that many lines, or not of these slices.
     #[error(transparent)]
     Order(#[from] OrderError),
     /// Images or labels do not fit together.
     #[error(transparent)]
     Metric(#[from] MetricError),
+}
+
+impl From<PlayError> for RunError {
+    fn from(error: PlayError) -> Self {
+        match error {
+            PlayError::Scan(error) => Self::SideBySide(error),
+            PlayError::NoNumbers(error) => Self::NoNumbers(error),
+        }
+    }
 }
 
 /// What a scan of one slice ended with.
@@ -86,7 +99,7 @@ pub fn scan_volumes(
     method: Method<'_>,
     budget: usize,
 ) -> Result<Vec<Vec<Scanned>>, RunError> {
-    Ok(segmented(segmenter, scan_slices(model, volumes, method, budget)?))
+    Ok(segmented(segmenter, scan_slices(model, volumes, method, budget)?)?)
 }
 
 /// Scans every slice of every volume, in parallel; no classes yet.
@@ -125,11 +138,14 @@ fn ordered_lines(
 }
 
 /// The scans with their classes.
-pub fn segmented(segmenter: &dyn Segment, mut scans: Vec<Vec<Scanned>>) -> Vec<Vec<Scanned>> {
+///
+/// # Errors
+/// [`NoNumbers`] where the segmenter does not give any.
+pub fn segmented(segmenter: &dyn Segment, mut scans: Vec<Vec<Scanned>>) -> Result<Vec<Vec<Scanned>>, NoNumbers> {
     let images: Vec<&[i8]> = scans.iter().flatten().map(|scan| scan.levels.as_slice()).collect();
-    let classes = segmenter.segment(&images);
+    let classes = segmenter.segment(&images)?;
     scans.iter_mut().flatten().zip(classes).for_each(|(scan, classes)| scan.classes = classes);
-    scans
+    Ok(scans)
 }
 
 /// The lines and the image of one scan; no classes yet. `chosen` are its lines where no policy is asked line by line.
@@ -145,12 +161,20 @@ fn scan_slice(
     // Where slices share a budget, each has its own number of lines.
     let lines = if chosen.is_empty() { budget } else { chosen.len() };
     let mut chosen = chosen.iter().map(|&line| usize::from(line));
+    let mut lost = None;
     let choose = |scan: &mut HostScan<'_, '_>| match method {
-        Method::FloatPolicy(graph) => Ok(float_choice(graph, scan)),
+        // A scan ends where no line is chosen; why, is said below.
+        Method::FloatPolicy(graph) => Ok(float_choice(graph, scan).unwrap_or_else(|error| {
+            lost = Some(error);
+            None
+        })),
         Method::Policy => scan.propose(),
         Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => Ok(chosen.next()),
     };
     play(&mut scan, &measured.kspace, lines, choose).map_err(refused)?;
+    if let Some(error) = lost {
+        return Err(error.into());
+    }
     let quality = Reference::new(&measured.kspace).quality(&reconstructed(&scan))?;
     Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
 }

@@ -1,5 +1,7 @@
 //! Tables for the terminal and for Markdown pages.
 
+use crate::shown::shown;
+
 /// How a column's cells are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -23,9 +25,9 @@ impl Table {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row.
+    /// Adds a row; what would be obeyed by a terminal is escaped, and long cells are cut (see [`shown`]).
     pub fn push<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let mut row: Vec<String> = cells.into_iter().map(|cell| shown(&cell.into()).to_string()).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
     }

@@ -20,6 +20,7 @@ use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{Scout, Segmenter};
+use crate::numbers::{NoNumbers, numbers};
 use crate::play::play;
 use crate::progress;
 use crate::segment::{HeapArena, pixel_logits};
@@ -107,6 +108,9 @@ pub enum VerifyError {
         /// Why.
         source: ScanError,
     },
+    /// The original gives no numbers.
+    #[error(transparent)]
+    NoNumbers(#[from] NoNumbers),
     /// A network broke off.
     #[error("slice {slice}: {source}")]
     Run {
@@ -210,7 +214,7 @@ pub fn verify(
                 budget,
                 digest: format!("{:016x}", scans[0].digest),
             });
-            sums.add(model, originals, volume, &scans);
+            sums.add(model, originals, volume, &scans)?;
             if number.is_multiple_of(sample_every) && samples.len() <= number / sample_every {
                 let middle = scans.len() / 2;
                 samples.push((volume[middle], scans.swap_remove(middle)));
@@ -353,14 +357,20 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, model: &Model<'_>, originals: &Originals<'_>, slices: &[&Slice], scans: &[Played]) {
+    fn add(
+        &mut self,
+        model: &Model<'_>,
+        originals: &Originals<'_>,
+        slices: &[&Slice],
+        scans: &[Played],
+    ) -> Result<(), NoNumbers> {
         let size = [model.height(), model.width()];
         let output = model.segmenter().expect("checked before").output();
         let truth: Vec<u8> = slices.iter().flat_map(|slice| slice.label.iter().copied()).collect();
         let mut float_classes = Vec::with_capacity(truth.len());
         for batch in scans.chunks(BATCH) {
             let images = batch.iter().flat_map(|played| levels_to_real(&played.levels)).collect();
-            let real = pixel_logits(originals.segmenter, images, size, originals.device);
+            let real = pixel_logits(originals.segmenter, images, size, originals.device)?;
             let int8 = batch.iter().flat_map(|played| &played.logits);
             for (&real, &q) in real.iter().zip(int8) {
                 let value = output.scale * (i32::from(q) - output.zero_point) as f32;
@@ -381,12 +391,13 @@ impl Sums {
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
             for steps in steps.chunks(4 * BATCH) {
-                for behind in decisions_behind(policy, steps, size, originals.device) {
+                for behind in decisions_behind(policy, steps, size, originals.device)? {
                     self.decisions_equal += usize::from(behind == 0.0);
                     self.decisions_behind = self.decisions_behind.max(f64::from(behind));
                 }
             }
         }
+        Ok(())
     }
 
     fn report(&self, budget: usize) -> BudgetReport {
@@ -405,18 +416,23 @@ impl Sums {
 }
 
 /// For each step how far the line taken is behind the real-valued policy's best, in its logits; 0 where it is the best.
-fn decisions_behind(policy: &Scout, steps: &[&(Observation, usize)], [h, w]: [usize; 2], device: &Device) -> Vec<f32> {
+fn decisions_behind(
+    policy: &Scout,
+    steps: &[&(Observation, usize)],
+    [h, w]: [usize; 2],
+    device: &Device,
+) -> Result<Vec<f32>, NoNumbers> {
     let images: Vec<f32> = steps.iter().flat_map(|(seen, _)| levels_to_real(&seen.levels)).collect();
     let states: Vec<f32> = steps.iter().flat_map(|(seen, _)| state_to_real(&seen.state)).collect();
     let entries = states.len() / steps.len();
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
-    let logits = policy.forward(images, states).into_data().try_into_vec::<f32>().expect("logits are f32");
+    let logits = numbers(policy.forward(images, states), "policy")?;
     let behind = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
         let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
         unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]
     };
-    logits.chunks_exact(w).zip(steps).map(behind).collect()
+    Ok(logits.chunks_exact(w).zip(steps).map(behind).collect())
 }
 
 fn run_error(slice: &Slice, source: RunError) -> VerifyError {

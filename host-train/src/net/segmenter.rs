@@ -33,6 +33,14 @@ pub enum Arch {
 /// The widest first stage that the core can run: sixteen times as many channels further down are the most it takes.
 pub const WIDEST: usize = kscout_core::kernels::MAX_CHANNELS / 16;
 
+/// The widest first stage, the most classes and the most image channels that a network is taken to have. Beyond them a number in a
+/// file is damage, and a network of it would fill the memory.
+pub const MOST_WIDTH: usize = 512;
+/// See [`MOST_WIDTH`].
+pub const MOST_CLASSES: usize = 256;
+/// See [`MOST_WIDTH`].
+pub const MOST_CHANNELS: usize = 256;
+
 impl Arch {
     /// Every network.
     pub const ALL: [Self; 5] = [Self::Unet, Self::UnetBilinear, Self::UnetPp, Self::Unext, Self::UnextS];

@@ -27,6 +27,7 @@ use crate::data::resample::Resampler;
 use crate::data::restore::Restorer;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{Protocol, acquire, seed_for};
+use crate::numbers::NoNumbers;
 use crate::segment::Segment;
 use input::{Input, Intensities};
 
@@ -87,9 +88,12 @@ pub struct Prediction {
 impl Predictor<'_> {
     /// Segments every slice of a file, and keeps `seen` of them; `None` where no intensity inside the crop is above zero.
     ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    ///
     /// # Panics
     /// If more lines are to be measured than the network's images have columns.
-    pub fn predict(&self, input: &Input, keep_seen: bool) -> Option<Prediction> {
+    pub fn predict(&self, input: &Input, keep_seen: bool) -> Result<Option<Prediction>, NoNumbers> {
         let (dim, side) = (input.dim, self.side);
         let (spacing_mm, target) = match input.spacing_mm {
             Some(spacing_mm) => (spacing_mm, self.spacing_mm),
@@ -99,17 +103,17 @@ impl Predictor<'_> {
         let restorer = Restorer::new(dim, spacing_mm, target, side);
         let planes: Vec<&[f32]> = input.planes().collect();
         let squares: Vec<Vec<f32>> = planes.par_iter().map(|plane| resampler.image(plane)).collect();
-        let images = as_in_a_data_set(&squares, input.intensities)?;
+        let Some(images) = as_in_a_data_set(&squares, input.intensities) else { return Ok(None) };
         let observed: Vec<Vec<i8>> = (images.par_iter().enumerate())
             .map(|(z, image)| self.observe(image, seed_for(&input.name, z as u32, self.seed)))
             .collect();
         let levels: Vec<&[i8]> = observed.iter().map(Vec::as_slice).collect();
-        let logits = self.network.logits(&levels);
+        let logits = self.network.logits(&levels)?;
         let seen = |levels: &Vec<i8>| restorer.image(&levels_to_real(levels).collect::<Vec<f32>>());
-        Some(Prediction {
+        Ok(Some(Prediction {
             classes: logits.par_iter().map(|logits| restorer.classes(logits)).collect(),
             seen: if keep_seen { observed.par_iter().map(seen).collect() } else { Vec::new() },
-        })
+        }))
     }
 
     /// What a scan makes of an image.

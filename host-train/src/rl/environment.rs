@@ -6,6 +6,7 @@ use kscout_core::scan::ScanError;
 use super::config::RewardConfig;
 use super::reward::{Glance, Pays, RewardModel, Truth};
 use crate::data::Diagnosis;
+use crate::eval::run::RunError;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::mri::KSpace;
 use crate::play::{Sight, reconstructed};
@@ -73,7 +74,7 @@ impl<'a> Environment<'a> {
     }
 
     /// Measures line `lines[i]` in scan `active[i]`; returns the rewards.
-    pub fn step(&mut self, active: &[usize], lines: &[usize]) -> Result<Vec<f64>, ScanError> {
+    pub fn step(&mut self, active: &[usize], lines: &[usize]) -> Result<Vec<f64>, RunError> {
         for (&index, &line) in active.iter().zip(lines) {
             let episode = &mut self.episodes[index];
             episode.scan.push_line(line, episode.kspace.line(line))?;
@@ -87,7 +88,7 @@ impl<'a> Environment<'a> {
             Glance { levels, image: reconstructed(&episode.scan), truth: &episode.truth }
         };
         let glances: Vec<Glance<'_>> = judged.iter().zip(levels).map(glance).collect();
-        let worth = self.reward.worth(&glances);
+        let worth = self.reward.worth(&glances)?;
         drop(glances);
         let mut rewards = vec![0.0; self.episodes.len()];
         for (&index, worth) in judged.iter().zip(worth) {
@@ -128,9 +129,10 @@ mod tests {
     use kscout_core::scan::STATE_EXTRAS;
 
     use super::*;
-    use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+    use crate::eval::run::{MeasuredVolume, Scanned};
     use crate::export::{HeaderSpec, Observation, Origin, pack};
     use crate::net::Scout;
+    use crate::numbers::NoNumbers;
     use crate::rl::reward::Measure;
 
     const SIDE: usize = 32;
@@ -140,8 +142,8 @@ mod tests {
     struct Lines(Pays);
 
     impl RewardModel for Lines {
-        fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
-            scans.iter().map(|scan| scan.image.iter().map(|v| f64::from(v.norm_sqr())).sum()).collect()
+        fn worth(&self, scans: &[Glance<'_>]) -> Result<Vec<f64>, NoNumbers> {
+            Ok(scans.iter().map(|scan| scan.image.iter().map(|v| f64::from(v.norm_sqr())).sum()).collect())
         }
 
         fn pays(&self) -> Pays {

@@ -7,6 +7,7 @@ use kscout_core::volume::MOST_SLICES;
 use super::augment::Refusal;
 use super::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::numbers::NoNumbers;
 use crate::volume::position::PlansError;
 
 /// Why a training could not run.
@@ -15,6 +16,9 @@ pub enum TrainError {
     /// Lines by position could not be kept.
     #[error(transparent)]
     Plans(#[from] PlansError),
+    /// A network gives no numbers.
+    #[error(transparent)]
+    NoNumbers(#[from] NoNumbers),
     /// A configuration value out of range.
     #[error("config key `{key}`: {message}")]
     Config {

@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
             let device = self.device.clone().inner();
             let mut scores = Vec::new();
             for &lines in &self.config.validate_lines {
-                let dice = validation.dice(network, lines, &device);
+                let dice = validation.dice(network, lines, &device)?;
                 let mean = dice.iter().sum::<f64>() / 3.0;
                 scores.push(mean);
                 row += &format!(",{:.4},{:.4},{:.4}", dice[0], dice[1], dice[2]);

@@ -11,6 +11,7 @@ use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::reconstruction::usual_pattern;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::Segmenter;
+use crate::numbers::NoNumbers;
 use crate::segment::classify;
 
 const BATCH: usize = 16;
@@ -38,7 +39,10 @@ impl<'a> Validation<'a> {
     }
 
     /// Mean Dice of RV, MYO and LV over the volumes at `budget` lines.
-    pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> [f64; 3] {
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> Result<[f64; 3], NoNumbers> {
         let mut mean = MeanDice::default();
         for volume in &self.volumes {
             let (mut predicted, mut truth) = (Vec::new(), Vec::new());
@@ -48,12 +52,12 @@ impl<'a> Validation<'a> {
                     levels_to_real(&observed_levels(kspace, &mask, self.reconstruction)).collect::<Vec<_>>()
                 };
                 let images: Vec<f32> = part.par_iter().flat_map_iter(seen).collect();
-                predicted.extend(classify(network, images, [part[0].0.height, part[0].0.width], device));
+                predicted.extend(classify(network, images, [part[0].0.height, part[0].0.width], device)?);
                 part.iter().for_each(|(slice, _)| truth.extend_from_slice(&slice.label));
             }
             let overlaps = overlaps(&predicted, &truth).expect("labels of one size");
             mean.add(overlaps.map(|overlap| overlap.dice()));
         }
-        mean.means().map(|dice| dice.unwrap_or(0.0))
+        Ok(mean.means().map(|dice| dice.unwrap_or(0.0)))
     }
 }

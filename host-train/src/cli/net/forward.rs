@@ -7,12 +7,14 @@ use clap::Args;
 use kscout_core::model::TensorInfo;
 
 use super::super::Failure;
+use super::super::cost::CostArgs;
 use super::npy::Array;
 use crate::device::DeviceChoice;
 use crate::export::BlobFile;
 use crate::io::lock::Locks;
-use crate::net::import::{StateDict, import_segmenter};
+use crate::net::import::{StateDict, import_segmenter, wanted_segmenter};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
+use crate::numbers::{NoNumbers, numbers};
 use crate::segment::{CoreSegmenter, Segment};
 use crate::train::checkpoint;
 
@@ -28,12 +30,17 @@ pub struct ForwardArgs {
     /// Weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
     #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "blob"], conflicts_with = "model")]
     weights: Option<PathBuf>,
+    /// Of several networks in the weights' file, the one behind this key, such as model_ema
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    key: Option<String>,
     /// A checkpoint, from `kscout import` or `kscout train reward`, instead of weights
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The int8 segmenter of a file that `kscout export` wrote: images are rounded to its input's steps, logits are its output's
     #[arg(long, value_name = "FILE.kscout", conflicts_with_all = ["arch", "weights", "model", "device"])]
     blob: Option<PathBuf>,
+    #[command(flatten)]
+    cost: CostArgs,
     /// Images [B, C, H, W] as float32 or float64, C being 1 or the network's channels
     #[arg(long, value_name = "FILE.npy")]
     input: PathBuf,
@@ -50,7 +57,7 @@ impl ForwardArgs {
     pub fn run(self) -> Result<(), Failure> {
         let _locks = Locks::of([self.output.as_path()])?;
         let logits = match &self.blob {
-            Some(blob) => self.in_int8(&BlobFile::read(blob)?, blob)?,
+            Some(blob) => self.in_int8(&self.cost.read(blob)?, blob)?,
             None => self.in_real_numbers()?,
         };
         logits.write(&self.output)?;
@@ -69,9 +76,11 @@ impl ForwardArgs {
             .chunks_exact(channels * height * width)
             .map(|image| {
                 let image = TensorData::new(image.to_vec(), [1, channels, height, width]);
-                network.heads(Tensor::<4>::from_data(image, &device)).into_iter().flat_map(values).collect()
+                let heads = network.heads(Tensor::<4>::from_data(image, &device));
+                let heads = heads.into_iter().map(|head| numbers(head, "network")).collect::<Result<Vec<_>, _>>()?;
+                Ok(heads.concat())
             })
-            .collect();
+            .collect::<Result<_, NoNumbers>>()?;
         let levels = spec.arch.levels();
         Ok(Array {
             shape: [&[levels][usize::from(levels == 1)..], &[batch, spec.classes, height, width]].concat(),
@@ -92,7 +101,7 @@ impl ForwardArgs {
         }
         let levels: Vec<i8> = images.data.iter().map(|&value| to_step(value, &input)).collect();
         let levels: Vec<&[i8]> = levels.chunks_exact(input.shape.len()).collect();
-        let logits = CoreSegmenter { graph }.logits(&levels);
+        let logits = CoreSegmenter { graph }.logits(&levels)?;
         let real = |q: f32| output.scale * (q - output.zero_point as f32);
         Ok(Array {
             shape: vec![images.shape[0], output.shape.c, output.shape.h, output.shape.w],
@@ -102,7 +111,8 @@ impl ForwardArgs {
 
     fn network(&self, device: &Device) -> Result<(Segmenter, SegmenterSpec), Failure> {
         if let (Some(weights), Some(arch)) = (&self.weights, self.arch) {
-            return Ok(import_segmenter(arch, &StateDict::read(weights)?, device)?);
+            let wanted = wanted_segmenter(arch).under(self.key.as_deref());
+            return Ok(import_segmenter(arch, &StateDict::read_wanted(weights, wanted)?, device)?);
         }
         let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
         let (dir, mut meta) = checkpoint::read_meta(dir)?;
@@ -143,10 +153,6 @@ fn to_step(value: f32, tensor: &TensorInfo) -> i8 {
 /// `[pixel][channel]` as `[channel][pixel]`.
 fn channels_first(values: &[f32], channels: usize) -> impl Iterator<Item = f32> {
     (0..channels).flat_map(move |channel| values.iter().skip(channel).step_by(channels).copied())
-}
-
-fn values(tensor: Tensor<4>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec().expect("converted to f32")
 }
 
 /// From every image's heads, one behind the other, to every head's images.

@@ -39,24 +39,53 @@ pub(super) enum Pickle {
 /// `UnexpectedEof` where the table of contents is not where it has to be: the archive is cut short.
 pub(super) fn find_pickle(file: &mut (impl Read + Seek)) -> io::Result<Pickle> {
     let table = table_of_contents(file)?;
-    let mut rest = table.as_slice();
     let mut best: Option<(usize, Pickle)> = None;
-    while rest.starts_with(ENTRY) && rest.len() >= ENTRY_BYTES {
-        let (name, extra, comment) = (half(rest, 28), half(rest, 30), half(rest, 32));
-        let end = ENTRY_BYTES + name + extra + comment;
-        let Some(path) = rest.get(ENTRY_BYTES..ENTRY_BYTES + name) else { return Err(cut_short()) };
+    for entry in entries(&table) {
+        let (path, entry) = entry?;
         let is_pickle = path == b"data.pkl" || path.ends_with(b"/data.pkl");
         // The outermost one, as the reader of the tensors chooses.
-        if is_pickle && best.is_none_or(|(length, _)| name < length) {
-            let pickle = match half(rest, 10) {
-                0 => stored(file, u64::from(word(rest, 20)), u64::from(word(rest, 42)))?,
+        if is_pickle && best.is_none_or(|(length, _)| path.len() < length) {
+            let pickle = match half(entry, 10) {
+                0 => stored(file, u64::from(word(entry, 20)), u64::from(word(entry, 42)))?,
                 _ => Pickle::Compressed,
             };
-            best = Some((name, pickle));
+            best = Some((path.len(), pickle));
         }
-        rest = rest.get(end..).ok_or_else(cut_short)?;
     }
     Ok(best.map_or(Pickle::None, |(_, pickle)| pickle))
+}
+
+/// The names of all entries.
+///
+/// # Errors
+/// As [`find_pickle`].
+pub(super) fn names(file: &mut (impl Read + Seek)) -> io::Result<Vec<String>> {
+    let table = table_of_contents(file)?;
+    entries(&table).map(|entry| entry.map(|(path, _)| String::from_utf8_lossy(path).into_owned())).collect()
+}
+
+/// The entries of a table of contents: the path of each, and its record.
+fn entries(table: &[u8]) -> impl Iterator<Item = io::Result<(&[u8], &[u8])>> {
+    let mut rest = table;
+    std::iter::from_fn(move || {
+        if !(rest.starts_with(ENTRY) && rest.len() >= ENTRY_BYTES) {
+            return None;
+        }
+        let entry = rest;
+        let (name, extra, comment) = (half(entry, 28), half(entry, 30), half(entry, 32));
+        let Some(path) = entry.get(ENTRY_BYTES..ENTRY_BYTES + name) else {
+            rest = &[];
+            return Some(Err(cut_short()));
+        };
+        match entry.get(ENTRY_BYTES + name + extra + comment..) {
+            Some(behind) => rest = behind,
+            None => {
+                rest = &[];
+                return Some(Err(cut_short()));
+            }
+        }
+        Some(Ok((path, entry)))
+    })
 }
 
 fn table_of_contents(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::shown::shown;
+
 /// Why weights could not be taken over. Nothing has been written, and nothing of the file has been run.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -31,7 +33,7 @@ pub enum ImportError {
         rename: &'static str,
     },
     /// The file is something else.
-    #[error("{path}: {found}, not weights; {advice}")]
+    #[error("{path}: {}, not weights; {advice}", shown(found))]
     NotWeights {
         /// The file.
         path: PathBuf,
@@ -41,7 +43,7 @@ pub enum ImportError {
         advice: &'static str,
     },
     /// The file breaks off or contradicts itself.
-    #[error("{path}: cut short or damaged ({message}); copy or download it again")]
+    #[error("{path}: cut short or damaged ({}); copy or download it again", shown(message))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -84,7 +86,10 @@ pub enum ImportError {
         max: u64,
     },
     /// A weight is infinite or not a number.
-    #[error("{origin}: `{name}` holds {value}, so the network was not trained to an end; take an earlier checkpoint")]
+    #[error(
+        "{origin}: `{}` holds {value}, so the network was not trained to an end; take an earlier checkpoint",
+        shown(name)
+    )]
     NotFinite {
         /// Where the weights come from.
         origin: String,
@@ -92,6 +97,51 @@ pub enum ImportError {
         name: String,
         /// The value.
         value: f32,
+    },
+    /// A batch norm's variance is below zero, whose root is no number.
+    #[error(
+        "{origin}: `{}` holds {value}, and a variance is never negative: the network would give no numbers; take another checkpoint",
+        shown(name)
+    )]
+    NegativeVariance {
+        /// Where the weights come from.
+        origin: String,
+        /// The entry.
+        name: String,
+        /// The value.
+        value: f32,
+    },
+    /// The file holds the network more than once.
+    #[error(
+        "{origin}: {} networks of this kind in it, behind {}; say which with --key, such as --key {}",
+        keys.len(), quoted(keys), shown(keys.last().map_or("", String::as_str))
+    )]
+    Several {
+        /// Where the weights come from.
+        origin: String,
+        /// What stands before their names; `.`: nothing.
+        keys: Vec<String>,
+    },
+    /// Nothing is behind the key that was asked for.
+    #[error("{origin}: --key {}: no weights there; the file has {}", shown(key), quoted(keys))]
+    NoSuchKey {
+        /// Where the weights come from.
+        origin: String,
+        /// The key.
+        key: String,
+        /// Those that are there.
+        keys: Vec<String>,
+    },
+    /// Two entries have the same name, once wrappers are taken off.
+    #[error(
+        "{origin}: two entries are called `{}` without their wrappers; save the state_dict of one network alone",
+        shown(name)
+    )]
+    Twice {
+        /// Where the weights come from.
+        origin: String,
+        /// The name.
+        name: String,
     },
     /// Weights and network are of one kind, but differ.
     #[error(transparent)]
@@ -151,7 +201,10 @@ impl fmt::Display for Mismatch {
         write!(f, "{}: the weights do not fit the network", self.origin)?;
         list(f, "missing", &self.missing)?;
         list(f, "left over", &self.left_over)?;
-        let shape = |s: &WrongShape| format!("{} is {:?}, should be {:?}", s.name, s.found, s.expected);
+        let shape = |s: &WrongShape| {
+            let found = format!("{:?}", s.found);
+            format!("{} is {}, should be {:?}", s.name, shown(&found), s.expected)
+        };
         list(f, "of the wrong shape", &self.shapes.iter().map(shape).collect::<Vec<_>>())
     }
 }
@@ -163,13 +216,21 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result
     }
 }
 
-/// The first `listed` of `names`, and how many there are besides.
+/// The first `listed` of `names`, as a terminal is shown them, and how many there are besides.
 pub(super) fn shortened(names: &[String], listed: usize) -> String {
-    let mut text = names.iter().take(listed).cloned().collect::<Vec<_>>().join(", ");
+    let mut text = names.iter().take(listed).map(|name| shown(name).to_string()).collect::<Vec<_>>().join(", ");
     if names.len() > listed {
         text += &format!(", and {} more", names.len() - listed);
     }
     text
+}
+
+/// Keys in quotes, the first few of many.
+fn quoted(keys: &[String]) -> String {
+    match keys {
+        [] => "none".into(),
+        keys => shortened(&keys.iter().map(|key| format!("`{}`", shown(key))).collect::<Vec<_>>(), LISTED),
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ mod segmenters;
 mod state_dict;
 
 pub use apply::load_state_dict;
-pub use asmr::{import_asmr, import_classifier};
+pub use asmr::{import_asmr, import_classifier, wanted_asmr, wanted_classifier};
 pub use error::{ImportError, Mismatch, WrongShape};
-pub use segmenters::{import_segmenter, infer_spec, pytorch_name, recognise};
+pub use names::Wanted;
+pub use segmenters::{import_segmenter, infer_spec, pytorch_name, recognise, wanted_segmenter};
 pub use state_dict::{StateDict, Weights};

@@ -19,8 +19,13 @@ const MAX_MEMO: usize = 1 << 16;
 const MAX_FOREIGN: usize = 64;
 
 /// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them.
-const HARMLESS: [(&str, &[&str]); 13] = [
-    ("collections", &["OrderedDict", "defaultdict"]),
+const HARMLESS: [(&str, &[&str]); 18] = [
+    ("collections", &["OrderedDict", "defaultdict", "Counter"]),
+    ("pathlib", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
+    ("pathlib._local", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
+    ("datetime", &["datetime", "date", "timedelta"]),
+    ("torch.torch_version", &["TorchVersion"]),
+    ("numpy.dtypes", &["Float32DType", "Float64DType", "Int32DType", "Int64DType"]),
     (
         "torch._utils",
         &[

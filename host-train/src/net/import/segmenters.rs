@@ -9,11 +9,19 @@ use burn::tensor::Device;
 
 use super::apply::load_state_dict;
 use super::error::{ImportError, shortened};
+use super::names::{UNET, UNETPP, UNEXT, Wanted};
 use super::state_dict::StateDict;
+use crate::net::segmenter::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
+use crate::shown::shown;
 
-/// Beyond these a shape is no width, number of classes or number of channels, and a network of it would fill the memory.
-const MOST: [(&str, usize); 3] = [("width", 512), ("classes", 256), ("channels", 256)];
+/// Beyond these a shape is no width, number of classes or number of channels.
+const MOST: [(&str, usize); 3] = [("width", MOST_WIDTH), ("classes", MOST_CLASSES), ("channels", MOST_CHANNELS)];
+
+/// A segmenter of the architecture `arch`, wherever in a file it is.
+pub fn wanted_segmenter(arch: Arch) -> Wanted<'static> {
+    Wanted { first_layer: Some(ends(arch).0), key: None }
+}
 
 /// The segmenter of the architecture `arch` with the weights of `dict`; width, classes and channels are the weights' own.
 ///
@@ -46,7 +54,10 @@ pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportE
     let (first, last) = ends(arch);
     let shape = |name: &str| match dict.shape(name) {
         Some(&[out, input, _, _]) => Ok((out, input)),
-        Some(shape) => Err(other(format!("`{name}` is {shape:?} and should have four dimensions"))),
+        Some(shape) => {
+            let shape = format!("{shape:?}");
+            Err(other(format!("`{name}` is {} and should have four dimensions", shown(&shape))))
+        }
         None => Err(other(format!("`{name}` is not there"))),
     };
     let ((width, channels), (classes, _)) = (shape(first)?, shape(last)?);
@@ -61,16 +72,16 @@ pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportE
 /// The architecture that the weights are of, as `--arch` calls it; `None` if no network here has such names.
 pub fn recognise(dict: &StateDict) -> Option<&'static str> {
     let first = |name: &str| dict.shape(name).and_then(|shape| shape.first().copied());
-    if first("inc.double_conv.0.weight").is_some() {
+    if first(UNET).is_some() {
         let arch = if first("up1.up.weight").is_some() { Arch::Unet } else { Arch::UnetBilinear };
         return Some(arch.name());
     }
-    if first("x0_0.conv1.weight").is_some() {
+    if first(UNETPP).is_some() {
         return Some(Arch::UnetPp.name());
     }
     if first("patch_embed3.proj.weight").is_some() {
         // UNeXt's third stage is eight times as wide as the first, UNeXt-S's four times.
-        return match (first("encoder1.weight")?, first("encoder3.weight")?) {
+        return match (first(UNEXT)?, first("encoder3.weight")?) {
             (one, three) if three == 8 * one => Some(Arch::Unext.name()),
             (one, three) if three == 4 * one => Some(Arch::UnextS.name()),
             _ => None,
@@ -93,9 +104,9 @@ fn other_arch(arch: Arch, dict: &StateDict, why: String) -> ImportError {
 /// The names of the first layer's weights, `[width, channels, 3, 3]`, and of the last one's, `[classes, width, 1, 1]`.
 fn ends(arch: Arch) -> (&'static str, &'static str) {
     match arch {
-        Arch::Unet | Arch::UnetBilinear => ("inc.double_conv.0.weight", "outc.conv.weight"),
-        Arch::UnetPp => ("x0_0.conv1.weight", "head1.weight"),
-        Arch::Unext | Arch::UnextS => ("encoder1.weight", "final.weight"),
+        Arch::Unet | Arch::UnetBilinear => (UNET, "outc.conv.weight"),
+        Arch::UnetPp => (UNETPP, "head1.weight"),
+        Arch::Unext | Arch::UnextS => (UNEXT, "final.weight"),
     }
 }
 

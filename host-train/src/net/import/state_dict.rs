@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::archive::{self, Pickle};
 use super::error::ImportError;
 use super::format::{Container, container};
-use super::names::unwrap;
+use super::names::{Found, Unclear, Wanted, find};
 use super::pickle::Foreign;
 
 /// Most bytes of weights, as f32; the largest network here has an eighth of it.
@@ -41,6 +41,7 @@ pub struct StateDict {
     origin: String,
     entries: BTreeMap<String, Weights>,
     left_out: Vec<String>,
+    beside: Vec<String>,
 }
 
 impl StateDict {
@@ -54,7 +55,7 @@ impl StateDict {
     ) -> Result<Self, ImportError> {
         let mut given: BTreeMap<String, Weights> = entries.into_iter().collect();
         let names = given.keys().cloned().collect();
-        Self::collect(origin.into(), names, |name| Ok(given.remove(name)))
+        Self::collect(origin.into(), names, Wanted::default(), |name| Ok(given.remove(name)))
     }
 
     /// The weights in the file `path`: a PyTorch file (the zip of PyTorch 1.6 and later, or the one before) or safetensors.
@@ -62,28 +63,38 @@ impl StateDict {
     /// # Errors
     /// [`ImportError`] names the file and what is wrong with it. Whatever the file holds, nothing of it is run.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
+        Self::read_wanted(path, Wanted::default())
+    }
+
+    /// [`read`](Self::read), of several networks in the file the one that is wanted.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read), and [`ImportError::Several`] or [`ImportError::NoSuchKey`].
+    pub fn read_wanted(path: &Path, wanted: Wanted<'_>) -> Result<Self, ImportError> {
         match container(path)? {
-            Container::Safetensors => read_safetensors(path),
+            Container::Safetensors => read_safetensors(path, wanted),
             Container::Zip => {
                 refuse_code(path, zip_globals(path)?)?;
-                read_pytorch(path)
+                read_pytorch(path, wanted)
             }
             Container::Pickle => {
                 let file = File::open(path).map_err(io(path))?;
                 refuse_code(path, Foreign::in_pickles(&mut BufReader::new(file), LEGACY_PICKLES))?;
-                read_pytorch(path)
+                read_pytorch(path, wanted)
             }
         }
     }
 
-    /// Takes what `take` gives for each name in the file; `None` is left out.
+    /// Takes what `take` gives for each of the network's names in the file; `None` is left out.
     fn collect(
         origin: String,
         names: Vec<String>,
+        wanted: Wanted<'_>,
         mut take: impl FnMut(&str) -> Result<Option<Weights>, ImportError>,
     ) -> Result<Self, ImportError> {
+        let Found { names, beside } = find(names, wanted).map_err(|unclear| unclear_error(&origin, wanted, unclear))?;
         let (mut entries, mut left_out, mut bytes) = (BTreeMap::new(), Vec::new(), 0u64);
-        for name in unwrap(names) {
+        for name in names {
             let Some(weights) = take(&name.full)? else {
                 left_out.push(name.own);
                 continue;
@@ -92,15 +103,15 @@ impl StateDict {
             if bytes > MAX_BYTES {
                 return Err(ImportError::TooLarge { origin, bytes, max: MAX_BYTES });
             }
-            if let Some(&value) = weights.data.iter().find(|value| !value.is_finite()) {
-                return Err(ImportError::NotFinite { origin, name: name.own, value });
+            check_values(&origin, &name.own, &weights)?;
+            if entries.insert(name.own.clone(), weights).is_some() {
+                return Err(ImportError::Twice { origin, name: name.own });
             }
-            entries.insert(name.own, weights);
         }
         if entries.is_empty() {
             return Err(ImportError::NoWeights(origin));
         }
-        Ok(Self { origin, entries, left_out })
+        Ok(Self { origin, entries, left_out, beside })
     }
 
     /// Where the weights come from.
@@ -137,6 +148,33 @@ impl StateDict {
     /// Names of what is not in floating point, and so no weight.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
+    }
+
+    /// Names of what lies beside the network in the file: an optimizer's state, a loss's weights.
+    pub fn beside(&self) -> &[String] {
+        &self.beside
+    }
+}
+
+/// Refuses weights that no network can run with.
+fn check_values(origin: &str, name: &str, weights: &Weights) -> Result<(), ImportError> {
+    let (origin, name) = (origin.to_owned(), name.to_owned());
+    if let Some(&value) = weights.data.iter().find(|value| !value.is_finite()) {
+        return Err(ImportError::NotFinite { origin, name, value });
+    }
+    match weights.data.iter().find(|&&value| value < 0.0) {
+        Some(&value) if name.ends_with("running_var") => Err(ImportError::NegativeVariance { origin, name, value }),
+        _ => Ok(()),
+    }
+}
+
+fn unclear_error(origin: &str, wanted: Wanted<'_>, unclear: Unclear) -> ImportError {
+    let origin = origin.to_owned();
+    match unclear {
+        Unclear::Several(keys) => ImportError::Several { origin, keys },
+        Unclear::NoSuchKey(keys) => {
+            ImportError::NoSuchKey { origin, key: wanted.key.unwrap_or_default().to_owned(), keys }
+        }
     }
 }
 
@@ -175,11 +213,11 @@ fn zip_globals(path: &Path) -> Result<Foreign, ImportError> {
     }
 }
 
-fn read_pytorch(path: &Path) -> Result<StateDict, ImportError> {
+fn read_pytorch(path: &Path, wanted: Wanted<'_>) -> Result<StateDict, ImportError> {
     let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error))?;
     let mut tensors = reader.into_tensors();
     let names = tensors.keys().cloned().collect();
-    StateDict::collect(path.display().to_string(), names, |name| {
+    StateDict::collect(path.display().to_string(), names, wanted, |name| {
         let Some(tensor) = tensors.remove(name) else { return Ok(None) };
         let dtype = match tensor.dtype() {
             DType::F64 => BurnType::F64,
@@ -212,7 +250,7 @@ fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
     }
 }
 
-fn read_safetensors(path: &Path) -> Result<StateDict, ImportError> {
+fn read_safetensors(path: &Path, wanted: Wanted<'_>) -> Result<StateDict, ImportError> {
     // In f64 the weights take twice the bytes that they will have.
     let bytes = fs::metadata(path).map_err(io(path))?.len();
     if bytes > 2 * MAX_BYTES + MAX_HEADER_BYTES {
@@ -221,7 +259,7 @@ fn read_safetensors(path: &Path) -> Result<StateDict, ImportError> {
     let bytes = fs::read(path).map_err(io(path))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, error))?;
     let names = file.names().into_iter().map(str::to_owned).collect();
-    StateDict::collect(path.display().to_string(), names, |name| {
+    StateDict::collect(path.display().to_string(), names, wanted, |name| {
         let tensor = file.tensor(name).map_err(|error| damaged(path, error))?;
         let dtype = match tensor.dtype() {
             Dtype::F64 => BurnType::F64,

@@ -16,6 +16,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::config::PolicyNetwork;
 use crate::net::asmr::AsmrActorCritic;
 use crate::net::{FloatGraph, Scout};
+use crate::numbers::{NoNumbers, numbers};
 use crate::play::{Chooser, Sight};
 use crate::train::checkpoint::{self, CheckpointError, Meta};
 
@@ -90,15 +91,14 @@ impl<A: Agent + Sync> Chooser for Greedy<A> {
         A::SEES_PHASE
     }
 
-    fn choose(&self, sights: &[Sight]) -> Vec<usize> {
+    fn choose(&self, sights: &[Sight]) -> Result<Vec<usize>, NoNumbers> {
         let sights: Vec<&Sight> = sights.iter().collect();
         let width = self.size[1];
         let logits = self.agent.logits(&sights, self.size, &self.device);
-        let logits = (logits + exclusion(&sights, width, &self.device)).into_data();
-        let logits = logits.try_into_vec::<f32>().expect("f32");
+        let logits = numbers(logits + exclusion(&sights, width, &self.device), "policy")?;
         // The first of equal ones, as the core does it.
         let best = |row: &[f32]| (1..width).fold(0, |best, line| if row[line] > row[best] { line } else { best });
-        logits.chunks_exact(width).map(best).collect()
+        Ok(logits.chunks_exact(width).map(best).collect())
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Glance, Measure, Pays, RewardModel};
 use crate::data::{Diagnosis, Labels};
 use crate::diagnose::{Diagnoser, Opinion, of_the_truth};
 use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+use crate::numbers::NoNumbers;
 
 /// Mean over the known labels of the scaled log-probability of the truth.
 pub struct ClassificationReward<'a> {
@@ -21,10 +22,10 @@ pub struct ClassificationReward<'a> {
 }
 
 impl RewardModel for ClassificationReward<'_> {
-    fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
+    fn worth(&self, scans: &[Glance<'_>]) -> Result<Vec<f64>, NoNumbers> {
         let images: Vec<&[Complex32]> = scans.iter().map(|scan| &*scan.image).collect();
-        let opinions = self.diagnoser.opinions(&images);
-        opinions.iter().zip(scans).map(|(opinion, scan)| worth(opinion, &scan.truth.diagnosis)).collect()
+        let opinions = self.diagnoser.opinions(&images)?;
+        Ok(opinions.iter().zip(scans).map(|(opinion, scan)| worth(opinion, &scan.truth.diagnosis)).collect())
     }
 
     fn pays(&self) -> Pays {
@@ -40,7 +41,7 @@ impl RewardModel for ClassificationReward<'_> {
     }
 
     fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
-        let score = self.diagnoser.score_volumes(self.labels, volumes, &scans);
+        let score = self.diagnoser.score_volumes(self.labels, volumes, &scans)?;
         Ok(vec![score.mean_auc(), score.log_probability])
     }
 }

@@ -14,6 +14,7 @@ use crate::data::Diagnosis;
 use crate::eval::reference::Reference;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned};
 use crate::mri::KSpace;
+use crate::numbers::NoNumbers;
 
 pub use classification::ClassificationReward;
 pub use segmentation::SegmentationReward;
@@ -66,7 +67,10 @@ pub struct Measure {
 /// Judges scans.
 pub trait RewardModel: Sync {
     /// What each scan is worth as it stands, in units of the unscaled reward.
-    fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64>;
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    fn worth(&self, scans: &[Glance<'_>]) -> Result<Vec<f64>, NoNumbers>;
 
     /// What a step earns of it.
     fn pays(&self) -> Pays;

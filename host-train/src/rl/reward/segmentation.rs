@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{Glance, Measure, Pays, RewardModel};
 use crate::eval::metrics::slice_dice;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
+use crate::numbers::NoNumbers;
 use crate::rl::config::RewardConfig;
 use crate::segment::Segment;
 
@@ -17,10 +18,10 @@ pub struct SegmentationReward<'a> {
 }
 
 impl RewardModel for SegmentationReward<'_> {
-    fn worth(&self, scans: &[Glance<'_>]) -> Vec<f64> {
+    fn worth(&self, scans: &[Glance<'_>]) -> Result<Vec<f64>, NoNumbers> {
         let images: Vec<&[i8]> = scans.iter().map(|scan| scan.levels.as_slice()).collect();
-        let classes = self.segmenter.segment(&images);
-        scans.par_iter().zip(&classes).map(|(scan, classes)| worth(scan, classes, self.config)).collect()
+        let classes = self.segmenter.segment(&images)?;
+        Ok(scans.par_iter().zip(&classes).map(|(scan, classes)| worth(scan, classes, self.config)).collect())
     }
 
     fn pays(&self) -> Pays {
@@ -32,7 +33,7 @@ impl RewardModel for SegmentationReward<'_> {
     }
 
     fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
-        let scores = score(volumes, &segmented(self.segmenter, scans))?;
+        let scores = score(volumes, &segmented(self.segmenter, scans)?)?;
         Ok(vec![Some(mean_dice(&scores).iter().sum::<f64>() / 3.0)])
     }
 }

@@ -9,6 +9,7 @@ use kscout_core::model::AxisCodes;
 use super::{META, WEIGHTS, WeightsHash};
 use crate::data::CLASSES;
 use crate::net::SegmenterSpec;
+use crate::shown::shown;
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +46,30 @@ pub enum CheckpointError {
         /// What the system said.
         source: io::Error,
     },
+    /// A number of the description that no checkpoint has.
+    #[error("{path}: `{key}` is {}; expected {expected}: the file was changed or is damaged", shown(got))]
+    Number {
+        /// The file.
+        path: PathBuf,
+        /// Where the number is.
+        key: String,
+        /// What is there.
+        got: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A weight that is no number, or a variance below zero.
+    #[error("{path}: `{name}` holds {value}, and with that the network gives no numbers; take another checkpoint")]
+    NoNumbers {
+        /// The file.
+        path: PathBuf,
+        /// The parameter.
+        name: String,
+        /// Its value.
+        value: f32,
+    },
     /// The description is not what this version writes.
-    #[error("{path}: not a checkpoint description: {message}")]
+    #[error("{path}: not a checkpoint description: {}", shown(message))]
     Meta {
         /// The file.
         path: PathBuf,
@@ -54,7 +77,7 @@ pub enum CheckpointError {
         message: String,
     },
     /// The weights are of another kind of network.
-    #[error("{path}: this is a checkpoint of `{found}`, but `{expected}` is needed here")]
+    #[error("{path}: this is a checkpoint of `{}`, but `{expected}` is needed here", shown(found))]
     Network {
         /// The folder.
         path: PathBuf,
@@ -188,7 +211,7 @@ pub enum CheckpointError {
         expected: WeightsHash,
     },
     /// The weights do not fit the network, or the file is damaged.
-    #[error("{path}: the weights cannot be used: {message}")]
+    #[error("{path}: the weights cannot be used: {}", shown(message))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -214,7 +237,7 @@ fn instead(best: Option<&Path>) -> String {
 }
 
 fn named(labels: &[String]) -> String {
-    if labels.is_empty() { "masks".into() } else { format!("the labels {}", labels.join(", ")) }
+    if labels.is_empty() { "masks".into() } else { format!("the labels {}", shown(&labels.join(", "))) }
 }
 
 pub(super) fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {

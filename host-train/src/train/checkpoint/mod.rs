@@ -5,6 +5,7 @@
 mod error;
 mod identity;
 mod meta;
+mod sound;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,7 +111,10 @@ pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
 fn describes(dir: &Path) -> Result<Meta, CheckpointError> {
     let file = dir.join(META);
     let text = fs::read_to_string(&file).map_err(io_error(&file))?;
-    serde_json::from_str(&text).map_err(|error| CheckpointError::Meta { path: file, message: error.to_string() })
+    let refused = |error: serde_json::Error| CheckpointError::Meta { path: file.clone(), message: error.to_string() };
+    let description = serde_json::from_str(&text).map_err(refused)?;
+    sound::check_description(&file, &description)?;
+    serde_json::from_value(description).map_err(refused)
 }
 
 /// Whether the folder `dir` is itself a checkpoint.
@@ -171,7 +175,9 @@ pub fn load_training_weights<M: Module>(dir: &Path, module: M) -> Result<M, Chec
 }
 
 fn load_from<M: Module>(path: &Path, module: M) -> Result<M, CheckpointError> {
-    load(path, |bytes| module.try_load_record(ModuleRecord::from_bytes(bytes)?))
+    let module = load(path, |bytes| module.try_load_record(ModuleRecord::from_bytes(bytes)?))?;
+    sound::check_weights(path, &module)?;
+    Ok(module)
 }
 
 /// Loads the optimizer's state of the checkpoint folder `dir`.

@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
             };
             let mut scores = Vec::new();
             for &lines in &self.config.validate_lines {
-                let score = validation.score(&diagnoser, lines);
+                let score = validation.score(&diagnoser, lines)?;
                 for value in score.auc.iter().copied().chain([score.log_probability]) {
                     row += &value.map_or(",".into(), |value| format!(",{value:.4}"));
                 }

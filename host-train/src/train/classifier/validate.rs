@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use crate::data::{Dataset, Labels, Slice, Split};
 use crate::diagnose::{Diagnoser, DiagnosisScore};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::numbers::NoNumbers;
 
 /// The labelled validation slices, measured once: the same phase and noise at every validation.
 pub struct Validation<'a> {
@@ -30,7 +31,10 @@ impl<'a> Validation<'a> {
     }
 
     /// The score at `budget` centre lines, 1 to all.
-    pub fn score(&self, diagnoser: &Diagnoser, budget: usize) -> DiagnosisScore {
+    ///
+    /// # Errors
+    /// [`NoNumbers`] where the network does not give any.
+    pub fn score(&self, diagnoser: &Diagnoser, budget: usize) -> Result<DiagnosisScore, NoNumbers> {
         let lines = Pattern::CentreOut.lines(diagnoser.size[1], budget, 0).expect("a budget of 1 to all lines");
         diagnoser.score(self.labels, self.slices.iter().map(|(slice, kspace)| (&slice.id, kspace, &lines[..])))
     }

@@ -1,0 +1,308 @@
+//! `kscout import`: weights as people save them, in every wrapping; and files that are no weights, or bad ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kscout::net::Arch;
+use kscout::net::import::{ImportError, StateDict, Weights, import_segmenter, wanted_segmenter};
+use kscout_tests::pytorch_file::{Storage, Value, bare, legacy, safetensors, zip, zipped, zipped_in};
+use kscout_tests::small_unet::{Entry, unet};
+use kscout_tests::{Ran, run};
+
+const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    /// The U-Net's weights in `bytes`, as a file of that name.
+    fn read(&self, name: &str, bytes: &[u8]) -> Result<StateDict, ImportError> {
+        self.read_key(name, bytes, None)
+    }
+
+    fn read_key(&self, name: &str, bytes: &[u8], key: Option<&str>) -> Result<StateDict, ImportError> {
+        StateDict::read_wanted(&self.file(name, bytes), wanted_segmenter(Arch::Unet).under(key))
+    }
+
+    fn import(&self, weights: &Path, more: &[&str]) -> Ran {
+        let (weights, out) = (weights.display().to_string(), self.path("out").display().to_string());
+        run(EXE, [&["import", "--arch", "unet", "--weights", &weights, "--out", &out], more].concat())
+    }
+}
+
+fn tensor(data: &[f32]) -> Value {
+    Value::Tensor { storage: Storage::Float, shape: vec![data.len()], data: data.to_vec() }
+}
+
+fn number(value: f32) -> Value {
+    Value::Tensor { storage: Storage::Long, shape: vec![], data: vec![value] }
+}
+
+/// A state dict, its names changed by `rename`, with what batch norms count beside the weights.
+fn dict(entries: &[Entry], rename: impl Fn(&str) -> String) -> Vec<(String, Value)> {
+    let mut dict = Vec::new();
+    for (name, shape, data) in entries {
+        let value = Value::Tensor { storage: Storage::Float, shape: shape.clone(), data: data.clone() };
+        dict.push((rename(name), value));
+        if let Some(norm) = name.strip_suffix("running_var") {
+            dict.push((rename(&format!("{norm}num_batches_tracked")), number(7.0)));
+        }
+    }
+    dict
+}
+
+fn behind(prefix: &str) -> impl Fn(&str) -> String {
+    let prefix = prefix.to_owned();
+    move |name| format!("{prefix}{name}")
+}
+
+/// `inc.double_conv` as `inc._orig_mod.double_conv`, and so for every block.
+fn wrapped_blocks(wrapper: &str) -> impl Fn(&str) -> String {
+    let wrapper = wrapper.to_owned();
+    move |name| name.replacen('.', &format!(".{wrapper}."), 1)
+}
+
+fn with(mut dict: Vec<(String, Value)>, more: Vec<(&str, Value)>) -> Value {
+    dict.extend(more.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    Value::Dict(dict)
+}
+
+fn plain(prefix: &str) -> Value {
+    Value::Dict(dict(&unet(), behind(prefix)))
+}
+
+fn optimizer() -> Value {
+    let state = Value::dict([("0", Value::dict([("step", number(3.0)), ("exp_avg", tensor(&[1.0, f32::NAN]))]))]);
+    Value::dict([("state", state)])
+}
+
+fn entries(dict: &StateDict) -> Vec<Entry> {
+    let entry = |name: &str| {
+        let Weights { shape, data } = dict.get(name).unwrap();
+        (name.to_owned(), shape.clone(), data.clone())
+    };
+    dict.names().map(entry).collect()
+}
+
+fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    entries
+}
+
+#[test]
+fn archives_are_read_whatever_the_folder_inside_is_called() {
+    let sandbox = Sandbox::new();
+    let value = || Value::dict([("a.weight", tensor(&[1.0, 2.0])), ("b.weight", tensor(&[3.0]))]);
+    for length in 1..=64 {
+        let read = StateDict::read(&sandbox.file("a.pth", &zipped_in(&"x".repeat(length), &value())));
+        let names = read.map(|dict| dict.names().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(names.unwrap_or_else(|error| panic!("{length}: {error}")), ["a.weight", "b.weight"]);
+    }
+}
+
+#[test]
+fn a_network_is_found_in_whatever_it_is_wrapped() {
+    let sandbox = Sandbox::new();
+    let original = sorted(unet());
+    let under =
+        |key: &str, value: Value| Value::dict([("epoch", Value::Int(3)), (key, value), ("optimizer", optimizer())]);
+    let lightning = |prefix: &str| {
+        let loss = vec![("criterion.pos_weight", tensor(&[1.0, 2.0])), ("val_metrics.total", tensor(&[0.5]))];
+        let state = with(dict(&unet(), behind(prefix)), loss);
+        Value::dict([
+            ("state_dict", state),
+            ("optimizer_states", Value::List(vec![optimizer()])),
+            ("epoch", Value::Int(1)),
+        ])
+    };
+    let averaged = |prefix: &str| with(dict(&unet(), behind(prefix)), vec![("n_averaged", number(5.0))]);
+    let files = [
+        ("averaged", averaged("module.")),
+        ("averaged, parallel, compiled", averaged("module._orig_mod.module.")),
+        ("under a key of its own", under("unet", plain(""))),
+        ("state_dict in model", under("model", Value::dict([("state_dict", plain("module."))]))),
+        ("averaged under a key", under("ema", averaged("module."))),
+        ("a prefix of its own", plain("backbone.segmenter.")),
+        ("Lightning", lightning("net.")),
+        ("Lightning, the module is the network", lightning("")),
+        ("Lightning, compiled", lightning("model._orig_mod.")),
+        ("compiled by region", Value::Dict(dict(&unet(), wrapped_blocks("_orig_mod")))),
+        ("checkpointed activations", Value::Dict(dict(&unet(), wrapped_blocks("_checkpoint_wrapped_module")))),
+        (
+            "FSDP",
+            Value::Dict(dict(&unet(), |name| {
+                format!("_fsdp_wrapped_module.{}", wrapped_blocks("_fsdp_wrapped_module")(name))
+            })),
+        ),
+        ("blocks for several devices", Value::Dict(dict(&unet(), wrapped_blocks("module")))),
+    ];
+    for (what, value) in &files {
+        for (name, bytes) in [("a.pth", zipped(value)), ("a.ckpt", legacy(value)), ("a.pth.tar", zipped(value))] {
+            let read = sandbox.read(name, &bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert!(entries(&read) == original, "{what}");
+        }
+    }
+    for prefix in ["", "model.", "state_dict.module._orig_mod.", "model_ema.module."] {
+        let mut stored: Vec<Entry> =
+            unet().into_iter().map(|(name, shape, data)| (format!("{prefix}{name}"), shape, data)).collect();
+        stored.push(("criterion.pos_weight".into(), vec![1], vec![2.0]));
+        let read =
+            sandbox.read("a.safetensors", &safetensors(&stored)).unwrap_or_else(|error| panic!("{prefix}: {error}"));
+        assert!(entries(&read) == original, "safetensors behind `{prefix}`");
+        assert_eq!(read.beside(), ["criterion.pos_weight"]);
+    }
+}
+
+#[test]
+fn of_two_networks_both_are_named_and_the_key_says_which() {
+    let sandbox = Sandbox::new();
+    let mut other = unet();
+    other.iter_mut().for_each(|(_, _, data)| data.iter_mut().for_each(|value| *value *= 0.5));
+    let ema = with(dict(&other, behind("module.")), vec![("n_averaged", number(2.0))]);
+    let bytes = zipped(&Value::dict([("model", plain("")), ("model_ema", ema)]));
+    let file = sandbox.file("two.pth", &bytes);
+    sandbox.import(&file, &[]).refused(&["two.pth", "2 networks", "`model`", "`model_ema.module`", "--key"]);
+    sandbox.import(&file, &["--key", "teacher"]).refused(&["--key teacher", "`model`", "`model_ema.module`"]);
+    assert!(!sandbox.path("out").exists());
+    let key = |key: &str| entries(&sandbox.read_key("two.pth", &bytes, Some(key)).unwrap());
+    assert_eq!(key("model"), sorted(unet()));
+    assert_eq!(key("model_ema"), sorted(other));
+    let said = sandbox.import(&file, &["--key", "model_ema"]).succeeded();
+    assert!(said.contains("unet, width 2, 4 classes") && said.contains("left out beside the network"), "{said}");
+}
+
+#[test]
+fn what_belongs_to_the_network_and_does_not_fit_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    for prefix in ["", "net."] {
+        let more: Vec<(String, Value)> =
+            ["inc.attention.weight", "head.weight"].map(|name| (format!("{prefix}{name}"), tensor(&[1.0]))).into();
+        let mut weights = dict(&unet(), behind(prefix));
+        weights.extend(more);
+        let file = sandbox.file("more.pth", &zipped(&Value::Dict(weights)));
+        sandbox.import(&file, &[]).refused(&["2 left over: head.weight, inc.attention.weight"]);
+    }
+    let mut fewer = unet();
+    fewer.retain(|(name, ..)| name != "up2.up.bias");
+    let file = sandbox.file("fewer.pth", &zipped(&Value::Dict(dict(&fewer, behind("a.b.")))));
+    sandbox.import(&file, &[]).refused(&["1 missing: up2.up.bias"]);
+    let mut twice = dict(&unet(), behind(""));
+    twice.push(("_orig_mod.outc.conv.bias".into(), tensor(&[0.0; 4])));
+    let file = sandbox.file("twice.pth", &zipped(&Value::Dict(twice)));
+    sandbox.import(&file, &[]).refused(&["two entries are called `outc.conv.bias`"]);
+}
+
+#[test]
+fn weights_that_give_no_numbers_are_refused_by_name() {
+    let sandbox = Sandbox::new();
+    for (name, value, words) in [
+        ("down2.maxpool_conv.1.double_conv.4.running_var", -0.25, "holds -0.25, and a variance is never negative"),
+        ("inc.double_conv.0.weight", f32::NAN, "holds NaN"),
+        ("outc.conv.bias", f32::INFINITY, "holds inf"),
+    ] {
+        let mut bad = unet();
+        bad.iter_mut().find(|(own, ..)| own == name).unwrap().2[1] = value;
+        for bytes in [zipped(&Value::Dict(dict(&bad, behind("module.")))), legacy(&Value::Dict(dict(&bad, behind(""))))]
+        {
+            let file = sandbox.file("bad.pth", &bytes);
+            sandbox.import(&file, &[]).refused(&["bad.pth", name, words]);
+        }
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_told_apart_and_say_what_to_do() {
+    let sandbox = Sandbox::new();
+    let entry = |name: &str| (name.to_owned(), b"x".to_vec());
+    let archive = |names: &[&str]| zip(&names.iter().map(|name| entry(name)).collect::<Vec<_>>());
+    let script = archive(&["m/data.pkl", "m/code/__torch__/m.py", "m/constants.pkl", "m/version"]);
+    let tar = |first: &str| {
+        let mut tar = vec![0; 1024];
+        tar[..first.len()].copy_from_slice(first.as_bytes());
+        tar[257..263].copy_from_slice(b"ustar\0");
+        tar
+    };
+    let whole = bare(&Value::Opcodes(
+        b"c__main__\nUNet\n)\x81}X\x04\x00\x00\x00convctorch.nn.modules.conv\nConv2d\n)\x81sb".to_vec(),
+    ));
+    let save = "torch.save(model.state_dict()";
+    for (name, bytes, found, advice) in [
+        ("script.pt", script.clone(), "a TorchScript archive", "torch.jit.load"),
+        ("script.zip", script, "a TorchScript archive", "torch.jit.load"),
+        ("program.pt2", archive(&["m/archive_format", "m/models/model.json"]), "torch.export", save),
+        ("old.pth.tar", tar("sys_info"), "a tar archive of PyTorch before 0.1.10", "torch.save(state_dict"),
+        ("files.tar", tar("notes.txt"), "a tar archive", "unpack it"),
+        ("whole.pth", zip(&[("m/data.pkl".into(), whole.clone())]), "a whole pickled model", "model.state_dict()"),
+        ("whole-old.pth", whole, "a whole pickled model", "model.state_dict()"),
+        ("net.onnx", b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x80".to_vec(), "an ONNX model", save),
+        ("net.pth", b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:\x80".to_vec(), "an ONNX model", save),
+        ("net.h5", b"\x89HDF\r\n\x1a\n".to_vec(), "an HDF5 file, as Keras writes it", save),
+        ("net.keras", archive(&["metadata.json", "config.json", "model.weights.h5"]), "a Keras model", save),
+        ("net.npy", b"\x93NUMPY\x01\x00v\x00{".to_vec(), "a NumPy array", "torch.from_numpy"),
+        ("net.npz", archive(&["weight.npy"]), "NumPy arrays", "torch.from_numpy"),
+        ("net.tflite", b"\x1c\0\0\0TFL3".to_vec(), "a TensorFlow Lite model", save),
+        ("net.kscout", b"\x89KSCOUT\n\x01".to_vec(), "a .kscout file", "kscout inspect"),
+        ("net.pth.gz", b"\x1f\x8b\x08\0".to_vec(), "a gzip archive", "unpack it"),
+        ("other.zip", archive(&["notes.txt"]), "", "rename it if it is one"),
+    ] {
+        sandbox.import(&sandbox.file(name, &bytes), &[]).refused(&[name, found, advice]);
+    }
+    sandbox.import(sandbox.0.path(), &[]).refused(&["a folder", "--model"]);
+    assert!(!sandbox.path("out").exists());
+}
+
+#[test]
+fn headers_that_lie_about_lengths_are_refused() {
+    let sandbox = Sandbox::new();
+    let whole = safetensors(&unet());
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let text = String::from_utf8(whole[8..8 + header].to_vec()).unwrap();
+    let with_header =
+        |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &whole[8 + header..]].concat();
+    let long = |length: u64| [&length.to_le_bytes()[..], &whole[8..]].concat();
+    let mut lies = vec![long(whole.len() as u64), long(1 << 39), long(header as u64 + 4), long(3)];
+    for (old, new) in [
+        ("\"shape\":[2,1,3,3]", "\"shape\":[2,1,3,4]"),
+        ("\"shape\":[2,1,3,3]", "\"shape\":[4294967296,4294967296,3,3]"),
+        ("\"shape\":[2,1,3,3]", "\"shape\":[18446744073709551615,2,3,3]"),
+        ("\"data_offsets\":[0,72]", "\"data_offsets\":[0,71]"),
+        ("\"data_offsets\":[0,72]", "\"data_offsets\":[72,0]"),
+        ("\"data_offsets\":[0,72]", "\"data_offsets\":[0,9223372036854775807]"),
+    ] {
+        assert!(text.contains(old), "{text}");
+        lies.push(with_header(&text.replacen(old, new, 1)));
+    }
+    for bytes in lies {
+        let error = sandbox.read("lies.safetensors", &bytes).expect_err("a lie").to_string();
+        assert!(error.contains("lies.safetensors") && error.len() < 600, "{error}");
+    }
+    assert!(sandbox.read("lies.safetensors", &whole).is_ok());
+}
+
+#[test]
+fn a_found_network_computes_what_the_plain_one_does() {
+    let sandbox = Sandbox::new();
+    let device = burn::tensor::Device::flex();
+    let image = burn::tensor::Tensor::<4>::from_data(
+        burn::tensor::TensorData::new((0..256).map(|i| (i as f32 * 0.1).sin()).collect::<Vec<_>>(), [1, 1, 16, 16]),
+        &device,
+    );
+    let logits = |bytes: &[u8]| {
+        let dict = sandbox.read("a.pth", bytes).unwrap();
+        import_segmenter(Arch::Unet, &dict, &device).unwrap().0.forward(image.clone()).into_data()
+    };
+    let expected = logits(&zipped(&plain("")));
+    assert_eq!(logits(&zipped_in("checkpoint_best_model", &plain("module._orig_mod."))), expected);
+}
