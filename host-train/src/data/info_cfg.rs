@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use crate::shown::shown;
 
 /// The keys of `Info.cfg` that are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,12 +83,6 @@ fn pair(line: &str) -> Option<(&str, &str)> {
         line.trim_matches(around).split_once([':', '=']).or_else(|| line.trim().split_once(char::is_whitespace))?;
     let value = value.split(['#', ';']).next().unwrap_or_default();
     Some((name.trim_matches(around), value.trim_matches(around)))
-}
-
-/// A value as a message can show it.
-fn shown(value: &str) -> String {
-    let short: String = value.chars().take(40).filter(|c| !c.is_control()).collect();
-    if value.chars().count() > 40 { format!("{short}...") } else { short }
 }
 
 /// The text of a file: UTF-16 where a mark or zero bytes say so, UTF-8 where it is valid, else Latin-1.
@@ -174,7 +169,7 @@ mod tests {
             assert!(error.contains(words), "{text:?}: {error}");
         }
         let error = parse(&[&b"ED: \x1b[31m"[..], &[b'x'; 5000]].concat()).unwrap_err();
-        assert!(error.len() < 200 && !error.contains('\u{1b}'), "{error}");
+        assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::import::{ImportOptions, Imported, Progress};
 use super::info::CLASS_NAMES;
 use super::nifti_import::{self, Scan, Subject};
 use super::{DataError, Phase};
+use crate::shown::shown;
 
 const LAYOUT: &str = "imagesTr/NAME_0000.nii.gz and, if there are masks, labelsTr/NAME.nii.gz";
 
@@ -206,7 +207,8 @@ fn check_description(path: &Path) -> Result<(), DataError> {
         {
             let expected: Vec<String> =
                 CLASS_NAMES.iter().enumerate().map(|(class, name)| format!("{class} {name}")).collect();
-            let reason = format!("labels {name} as {number}; expected {}: renumber the labels", expected.join(", "));
+            let reason =
+                format!("labels {} as {number}; expected {}: renumber the labels", shown(name), expected.join(", "));
             return Err(wrong(reason));
         }
     }

@@ -80,8 +80,13 @@ impl FromStr for SplitRule {
     }
 }
 
-/// The number at the end of a patient's name: 7 for `patient007`.
+/// The number at the end of a patient's name: 7 for `patient007`; in BIDS's names the subject's, 7 for `sub-07_ses-02`, whose
+/// sessions must not be in two splits.
 pub fn patient_number(patient: &str) -> Option<u32> {
+    let patient = match patient.strip_prefix("sub-") {
+        Some(_) => patient.split('_').next().unwrap_or(patient),
+        None => patient,
+    };
     let digits = patient.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     patient[digits..].parse().ok()
 }
@@ -96,6 +101,8 @@ mod tests {
         assert_eq!(SplitRule::Auto.split_of("patient100"), Split::Val);
         assert_eq!(SplitRule::Auto.split_of("patient001"), Split::Train);
         assert_eq!(SplitRule::Auto.split_of("volunteer"), Split::Train);
+        assert_eq!(SplitRule::Auto.split_of("sub-10_ses-02"), Split::Val);
+        assert_eq!(SplitRule::Auto.split_of("sub-02_ses-10"), Split::Train);
     }
 
     #[test]
