@@ -59,8 +59,18 @@ impl Diagnoser {
         volumes: &[MeasuredVolume<'_>],
         scans: &[Vec<Scanned>],
     ) -> Result<DiagnosisScore, NoNumbers> {
+        Ok(DiagnosisScore::of(&self.verdicts_of_volumes(labels, volumes, scans)?))
+    }
+
+    /// What it thinks of finished scans of `volumes`, slice by slice, beside what is true.
+    pub fn verdicts_of_volumes<'a>(
+        &self,
+        labels: &Labels,
+        volumes: &'a [MeasuredVolume<'_>],
+        scans: &'a [Vec<Scanned>],
+    ) -> Result<Vec<Verdict<'a>>, NoNumbers> {
         let slices = volumes.iter().flat_map(|volume| &volume.slices).zip(scans.iter().flatten());
-        self.score(labels, slices.map(|(measured, scan)| (&measured.slice.id, &measured.kspace, &scan.lines[..])))
+        self.verdicts(labels, slices.map(|(measured, scan)| (&measured.slice.id, &measured.kspace, &scan.lines[..])))
     }
 
     /// Scores what it thinks of scans: slices and their measured lines. Those of which `labels` know nothing are left out.
@@ -72,6 +82,14 @@ impl Diagnoser {
         labels: &Labels,
         scans: impl Iterator<Item = (&'a SliceId, &'a KSpace, &'a [u16])>,
     ) -> Result<DiagnosisScore, NoNumbers> {
+        Ok(DiagnosisScore::of(&self.verdicts(labels, scans)?))
+    }
+
+    fn verdicts<'a>(
+        &self,
+        labels: &Labels,
+        scans: impl Iterator<Item = (&'a SliceId, &'a KSpace, &'a [u16])>,
+    ) -> Result<Vec<Verdict<'a>>, NoNumbers> {
         let known: Vec<_> = scans.filter(|(id, ..)| labels.know(id)).collect();
         let mut verdicts = Vec::with_capacity(known.len());
         for part in known.chunks(HELD) {
@@ -84,7 +102,7 @@ impl Diagnoser {
                 verdicts.push(Verdict { case: labels.case(id), opinion, truth: labels.of(id) });
             }
         }
-        Ok(DiagnosisScore::of(&verdicts))
+        Ok(verdicts)
     }
 
     fn batch(&self, images: &[&[Complex32]]) -> Result<Vec<Opinion>, NoNumbers> {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use kscout::rl::agent::load_policy;
+use kscout::rl::agent::{Agent, ScoutActorCritic};
 use kscout::rl::volume::load_slice_policy;
+use kscout::train::checkpoint::load_weights;
 use kscout::train::classifier::load_classifier;
 use kscout::train::reward::load_segmenter;
 use kscout_tests::job::Job;
@@ -48,10 +49,11 @@ impl Outcome {
     fn of(run: &Path) -> Self {
         let weights = ["last", "best"].map(|name| run.join(name)).map(|dir| dir.exists().then(|| weights(&dir)));
         let said = description(&run.join("last"));
-        let said = ["step", "score", "best", "best_step", "progress", "since", "row"].map(|key| match key {
-            "row" => without_seconds(said["row"].as_str().unwrap_or_default()).into(),
-            _ => said[key].clone(),
-        });
+        let said =
+            ["step", "score", "best", "best_step", "standing", "progress", "since", "row"].map(|key| match key {
+                "row" => without_seconds(said["row"].as_str().unwrap_or_default()).into(),
+                _ => said[key].clone(),
+            });
         let log = fs::read_to_string(run.join("log.csv")).unwrap();
         Self { weights, said: said.into(), log: log.lines().map(without_seconds).collect() }
     }
@@ -65,7 +67,8 @@ fn weights(checkpoint: &Path) -> Vec<u32> {
     let device = Device::flex();
     match description(checkpoint)["network"].as_str().unwrap() {
         "resnet18" => values(&load_classifier(checkpoint, &device).unwrap().0.network),
-        "scout" => values(&load_policy(checkpoint, &device).unwrap().0),
+        // What the policy has learned, whether or not the run keeps it.
+        "scout" => values(&load_weights(checkpoint, ScoutActorCritic::new([32, 32], &device)).unwrap()),
         "slices" => values(&load_slice_policy(checkpoint, &device).unwrap().0),
         _ => values(&load_segmenter(checkpoint, None, &device).unwrap().0),
     }

@@ -254,6 +254,6 @@ fn what_does_not_fit_is_refused_in_words() {
     job.run(&["train", "policy", "--reward", &reward, "--data", &thick, "--out", &out, "--set", "budget=volume"])
         .refused(&["33 slices", "at most 32"]);
     job.run(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
-        .refused(&["--mask", "budget = \"volume\""]);
+        .refused(&["mask.json", "kscout train mask"]);
     assert!(!fs::exists(&out).unwrap(), "nothing is written");
 }

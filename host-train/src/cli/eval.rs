@@ -17,12 +17,14 @@ use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::Method;
 use crate::export;
+use crate::export::inspect::fixed_order;
 use crate::io::lock::Locks;
 use crate::io::whole::fill_folder;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
+use crate::net::FixedOrder;
 use crate::net::asmr::MOST_LINES;
-use crate::orders::{LineOrder, SlicePolicyOrder};
+use crate::orders::{Fixed, LineOrder, SlicePolicyOrder};
 use crate::rl::agent::{Policy, load_any_policy};
 use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::train::Meta;
@@ -131,8 +133,10 @@ impl EvalArgs {
                     (Some(_), _) => Some(Method::Order(&shared)),
                     (None, policy) => policy.map(|_| Method::Policy),
                 };
-                let title =
-                    format!("{} (int8), {} protocol, {} images", path.display(), self.protocol, model.reconstruction());
+                let fixed = fixed_order(&model).filter(|_| model.slice_policy().is_none());
+                let kept = said(fixed.as_ref());
+                let (path, reconstruction) = (path.display(), model.reconstruction());
+                let title = format!("{path} (int8), {} protocol, {reconstruction} images{kept}", self.protocol);
                 self.finish(&data, &model, &CoreSegmenter { graph }, policy, &title)
             }
             None => self.in_real_numbers(&data),
@@ -150,7 +154,16 @@ impl EvalArgs {
             Some(Policy::Scout(scout)) => Some(scout.graph(size[0], size[1])),
             _ => None,
         };
+        let order = match &policy {
+            Some(Policy::Fixed(order)) => Some(Fixed { name: "policy", lines: order.lines.clone() }),
+            _ => None,
+        };
+        let kept = said(match &policy {
+            Some(Policy::Fixed(order)) => Some(order),
+            _ => None,
+        });
         let policy = match (&policy, &scout) {
+            (Some(Policy::Fixed(_)), _) => order.as_ref().map(|order| Method::Order(order)),
             (Some(Policy::Asmr(policy)), _) => Some(Method::Chooser(policy.as_ref())),
             (_, scout) => scout.as_ref().map(Method::FloatPolicy),
         };
@@ -166,7 +179,7 @@ impl EvalArgs {
             let model = Model::new_checked(&blob)?;
             let (diagnoser, meta) = load_classifier(reward, &device)?;
             self.check_reward(reward, &meta, size)?;
-            return self.diagnose(data, &model, &diagnoser, policy);
+            return self.diagnose(data, &model, &diagnoser, (policy, &kept));
         }
         if let Some(labels) = &self.labels {
             let labels = labels.display();
@@ -185,8 +198,8 @@ impl EvalArgs {
         };
         let model = Model::new_checked(&blob)?;
         let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
-        let title =
-            format!("{} (f32{pruned}), {} protocol, {} images", reward.display(), self.protocol, meta.reconstruction);
+        let (path, reconstruction) = (reward.display(), meta.reconstruction);
+        let title = format!("{path} (f32{pruned}), {} protocol, {reconstruction} images{kept}", self.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
         self.finish(data, &model, &segmenter, policy, &title)
     }
@@ -239,7 +252,7 @@ impl EvalArgs {
         data: &Dataset,
         model: &Model<'_>,
         diagnoser: &Diagnoser,
-        policy: Option<Method<'_>>,
+        (policy, kept): (Option<Method<'_>>, &str),
     ) -> Result<(), Failure> {
         let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
@@ -252,7 +265,7 @@ impl EvalArgs {
         let table = self.write("diagnosis.csv", |out| Ok(evaluate_diagnoses(&task, out)?))?;
         println!(
             "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
-             protocol, {} images:",
+             protocol, {} images{kept}:",
             self.protocol,
             model.reconstruction()
         );
@@ -313,6 +326,11 @@ impl EvalArgs {
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
     }
+}
+
+/// What a title says of a policy that is a fixed order.
+fn said(order: Option<&FixedOrder>) -> String {
+    order.map_or(String::new(), |order| format!("; the policy is {order}"))
 }
 
 /// The policy, if any, and what it is compared with.

@@ -24,7 +24,7 @@ use crate::net::SlicePolicy;
 use crate::rl::agent::load_policy;
 use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
-use crate::train::checkpoint::WeightsHash;
+use crate::train::checkpoint::{Plays, WeightsHash};
 use crate::train::reward::load_segmenter;
 use crate::volume::heart::follow;
 use crate::volume::trajectory::Course;
@@ -214,6 +214,10 @@ fn provenance(reward: &Meta, prune: Option<usize>, policy: Option<&Meta>, slices
         // The score is that of the whole network.
         let score = meta.score.filter(|_| prune.is_none());
         let score = score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
+        // Of a policy what the run keeps, which is not always the network.
+        if let Some(standing) = meta.standing.as_ref().filter(|standing| standing.plays == Plays::FixedOrder) {
+            return standing.to_string();
+        }
         match meta.step {
             0 => format!("{}{pruned} {}", meta.network, meta.data),
             steps => format!("{}{pruned} trained on {} for {steps} steps{score}", meta.network, meta.data),

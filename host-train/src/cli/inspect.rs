@@ -10,6 +10,7 @@ use super::export::summary;
 use crate::eval::table::{Align, Table};
 use crate::export::BlobFile;
 use crate::export::inspect::{Contents, GraphContents, inspect};
+use crate::net::FixedOrder;
 use crate::shown::shown_up_to;
 
 /// `kscout inspect`.
@@ -48,6 +49,10 @@ fn text(name: &str, cost: &str, contents: &Contents) -> String {
          {reconstruction} images of {height}x{width}, {classes} classes\n{cost}\naxes: {axes}\n{}\n",
         shown_up_to(provenance, 2000)
     );
+    if let Some(lines) = &contents.fixed_order {
+        let order = FixedOrder { name: String::new(), lines: lines.clone() };
+        text += &format!("its policy is {order}: it measures the same lines in every scan\n");
+    }
     for graph in &contents.graphs {
         text += &format!("\n{}\n{}", heading(graph), operators(graph).to_text());
     }

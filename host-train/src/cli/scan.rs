@@ -20,6 +20,7 @@ use crate::eval::metrics::{SliceDice, Structure, slice_dice};
 use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::eval::reference::Reference;
 use crate::export::BlobFile;
+use crate::export::inspect::fixed_order;
 use crate::io::lock::Locks;
 use crate::kernels::{HostScan, scan as host_scan, scan_arena};
 use crate::measure::MeasuredVolume;
@@ -121,6 +122,7 @@ impl ScanArgs {
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
         let (name, lines) = self.lines(&model, seed)?;
+        let by_policy = lines.is_none();
         let outcome = self.scan(&model, &kspace, lines)?;
         let reference = Reference::new(&kspace);
         let ssim = reference.ssim_of(&outcome.image)?;
@@ -129,6 +131,9 @@ impl ScanArgs {
             false => None,
         };
         print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
+        if let Some(order) = fixed_order(&model).filter(|_| by_policy) {
+            println!("policy  {order}, whatever it sees");
+        }
         if let Some(path) = &self.out {
             draw(path, slice, name, reference.image(), &outcome, dice.as_ref(), ssim)?;
         }

@@ -91,8 +91,8 @@ struct PolicyArgs {
     /// What is true of the slices, for a classifier: the CSV file that it was trained on.
     #[arg(long, value_name = "FILE.csv")]
     labels: Option<PathBuf>,
-    /// With `budget = "volume"`: measure the lines of a slice in the order of this learned mask, from `kscout train mask`, instead of
-    /// centre-out.
+    /// A learned mask, from `kscout train mask`, instead of centre-out: the fixed order that a line policy begins as and has to
+    /// beat, or, with `budget = "volume"`, the order in which the lines of a slice are measured.
     #[arg(long, value_name = "FILE.json")]
     mask: Option<PathBuf>,
 }
@@ -159,20 +159,20 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
         let held_out = held_out.display();
         return Err(format!("--held-out {held_out}: judges whole volumes; set budget = \"volume\"").into());
     }
-    if let Some(mask) = args.mask {
-        return Err(format!(
-            "--mask {}: orders lines where a budget is shared; set budget = \"volume\"",
-            mask.display()
-        )
-        .into());
-    }
     let config: PolicyConfig = config::load(common.config.as_deref(), &common.set)?;
     let device = common.device.open()?;
     let labels = args.labels.as_deref().map(Labels::read).transpose()?;
     let data = Dataset::open(&common.data)?;
-    let reward = (args.reward.as_path(), labels.as_ref());
-    let trained = train_policy(&data, reward, &common.out, &config, &device, common.resume)?;
-    done(&common.out, &trained, if labels.is_some() { "mean AUC" } else { "mean Dice" })
+    let mask = args.mask.map(|path| LearnedMask::read_for(&path, data.width(), 1)).transpose()?;
+    let teachers = (args.reward.as_path(), labels.as_ref(), mask.as_ref());
+    let trained = train_policy(&data, teachers, &common.out, &config, &device, common.resume)?;
+    match &trained.meta.standing {
+        Some(standing) if !trained.stopped => {
+            println!("{}: update {}; {}", common.out.display(), trained.meta.step, standing.of_the_run());
+            Ok(())
+        }
+        _ => done(&common.out, &trained, if labels.is_some() { "mean AUC" } else { "mean Dice" }),
+    }
 }
 
 fn slice_policy(

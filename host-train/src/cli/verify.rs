@@ -13,6 +13,7 @@ use super::export::expect_size;
 use crate::data::{Dataset, Split};
 use crate::device::DeviceChoice;
 use crate::eval::table::{Align, Table};
+use crate::export::inspect::fixed_order;
 use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
 use crate::measure::measure;
 use crate::mri::Protocol;
@@ -107,8 +108,12 @@ impl VerifyArgs {
         if self.json {
             println!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            let lines = if model.policy().is_some() { "the file's policy" } else { "centre-out" };
-            print!("{}", text(&report, lines));
+            let lines = match (model.policy(), fixed_order(&model)) {
+                (None, _) => "centre-out".to_owned(),
+                (Some(_), None) => "the file's policy".to_owned(),
+                (Some(_), Some(order)) => format!("the file's policy, {order}"),
+            };
+            print!("{}", text(&report, &lines));
         }
         if let Some(dir) = &self.slice_policy {
             print!("{}", slice_policy_table(dir, &model, &data, &options, &device)?.to_text());

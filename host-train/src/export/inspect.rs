@@ -1,11 +1,16 @@
 //! What a blob holds, as plain values that serialise.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use kscout_core::kernels::{Axis, Corners, Shape};
-use kscout_core::model::{Graph, Model, Node, OperatorRepr, TensorInfo};
+use kscout_core::model::{Graph, Model, Node, OperatorRepr, TensorInfo, run};
 use kscout_core::scan::arena_bytes;
 use serde::Serialize;
+
+use crate::kernels::fastest;
+use crate::net::FixedOrder;
+use crate::segment::HeapArena;
 
 /// A blob.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +31,8 @@ pub struct Contents {
     pub axes: Option<String>,
     /// Where the networks come from.
     pub provenance: String,
+    /// The lines in order, of a policy that measures the same ones in every scan.
+    pub fixed_order: Option<Vec<u16>>,
     /// The networks.
     pub graphs: Vec<GraphContents>,
 }
@@ -98,8 +105,26 @@ pub fn inspect(model: &Model<'_>) -> Contents {
         reconstruction: model.reconstruction().name(),
         axes: model.axes().map(|axes| axes.to_string()),
         provenance: model.provenance().to_owned(),
+        fixed_order: fixed_order(model).map(|order| order.lines),
         graphs: model.graphs().map(|graph| graph_contents(model, &graph)).collect(),
     }
+}
+
+/// The order in which the model's policy measures lines if it looks at nothing: its last layer has no weights.
+pub fn fixed_order(model: &Model<'_>) -> Option<FixedOrder> {
+    let graph = model.policy()?;
+    let OperatorRepr::Conv2d(last) = graph.nodes().last()?.op else { return None };
+    if last.weights.iter().any(|&weight| weight != 0) {
+        return None;
+    }
+    let anything: Vec<Vec<i8>> =
+        (0..graph.inputs()).filter_map(|i| graph.input(i)).map(|input| vec![0; input.shape.len()]).collect();
+    let anything: Vec<&[i8]> = anything.iter().map(Vec::as_slice).collect();
+    let mut arena = HeapArena::new(graph.arena_bytes_with(&fastest()));
+    let logits = run(&graph, &fastest(), &anything, arena.bytes()).ok()?;
+    let mut lines: Vec<u16> = (0..model.width() as u16).collect();
+    lines.sort_by_key(|&line| Reverse(logits[usize::from(line)]));
+    Some(FixedOrder { name: "fixed-order".into(), lines })
 }
 
 fn graph_contents(model: &Model<'_>, graph: &Graph<'_>) -> GraphContents {
@@ -160,5 +185,88 @@ impl fmt::Display for TensorContents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [h, w, c] = self.shape;
         f.pad(&format!("{h}x{w}x{c}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use kscout_core::kernels::Layout;
+    use kscout_core::model::Reconstruction;
+    use kscout_core::scan::{STATE_EXTRAS, best_line, write_state};
+
+    use super::*;
+    use crate::export::blob_writer::Origin;
+    use crate::export::{HeaderSpec, Observation, pack};
+    use crate::net::{FloatGraph, Scout};
+
+    fn blob(policy: &FloatGraph, side: usize, layout: Layout) -> Vec<u8> {
+        let seen = |level| Observation { levels: vec![level; side * side], state: vec![127; side + STATE_EXTRAS] };
+        let header = HeaderSpec {
+            height: side,
+            width: side,
+            classes: 4,
+            layout,
+            reconstruction: Reconstruction::ZeroFilled,
+            origin: Origin::default(),
+            provenance: String::new(),
+        };
+        pack(None, Some(policy), &[seen(0), seen(9)], &header).unwrap()
+    }
+
+    /// Every line that the graph chooses, one after the other, with the whole budget and any image.
+    fn chosen(model: &Model<'_>) -> Vec<u16> {
+        let (graph, width) = (model.policy().unwrap(), model.width());
+        let mut arena = HeapArena::new(graph.arena_bytes_with(&fastest()));
+        let image: Vec<i8> = (0..model.height() * width).map(|i| (i * 37 % 251) as u8 as i8).collect();
+        let (mut mask, mut state) = (kscout_core::kspace::LineSet::new(width).unwrap(), vec![0; width + STATE_EXTRAS]);
+        let mut lines = Vec::new();
+        while lines.len() < width {
+            write_state(&mask, width, &mut state);
+            let logits = run(&graph, &fastest(), &[&image, &state], arena.bytes()).unwrap();
+            let line = best_line(logits, &mask).unwrap();
+            mask.insert(line).unwrap();
+            lines.push(line as u16);
+        }
+        lines
+    }
+
+    #[test]
+    fn a_fixed_order_in_int8_is_followed_to_the_last_line_and_read_back() {
+        for side in [32, 128, 256, 512] {
+            let mixed: Vec<u16> = (0..side as u16).map(|i| (i * 7 + 3) % side as u16).take(side / 4).collect();
+            for first in [&[][..], &mixed] {
+                let order = FixedOrder::beginning_with("learned-mask", first, side);
+                for layout in Layout::ALL {
+                    let blob = blob(&order.graph(side), side, layout);
+                    let model = Model::new_checked(&blob).unwrap();
+                    assert_eq!(chosen(&model), order.lines, "{side} {layout}");
+                    assert_eq!(fixed_order(&model).unwrap().lines, order.lines, "{side} {layout}");
+                    assert!(model.policy().unwrap().macs() < 2000, "a decision costs next to nothing");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policy_begins_in_int8_as_the_order_up_to_its_largest_budget() {
+        let (device, side) = (Device::flex(), 128);
+        let order = FixedOrder::beginning_with("learned-mask", &[3, 120, 64, 66, 61], side);
+        for (slope, budget) in [(0.01, 24), (0.25, 24), (10.0, 24), (0.25, 128)] {
+            let scout = Scout::new(side, side, &device).beginning_with(order.slope(slope, budget, &device), &device);
+            let blob = blob(&scout.graph(side, side), side, Layout::Portable);
+            let model = Model::new_checked(&blob).unwrap();
+            assert_eq!(chosen(&model)[..budget], order.lines[..budget], "{slope} {budget}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_has_weights_has_no_fixed_order() {
+        let device = Device::flex();
+        let mut graph = Scout::new(32, 32, &device).graph(32, 32);
+        assert!(fixed_order(&Model::new_checked(&blob(&graph, 32, Layout::Portable)).unwrap()).is_some());
+        let crate::net::graph::FloatOp::Conv(last) = &mut graph.nodes.last_mut().unwrap().op else { panic!() };
+        last.weights[7] = 0.5;
+        assert!(fixed_order(&Model::new_checked(&blob(&graph, 32, Layout::Portable)).unwrap()).is_none());
     }
 }

@@ -19,7 +19,7 @@ use crate::eval::metrics::{MeanDice, SliceDice, overlaps};
 use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
-use crate::net::{Scout, Segmenter};
+use crate::net::{LinePolicy, Segmenter};
 use crate::numbers::{NoNumbers, numbers};
 use crate::play::play;
 use crate::progress;
@@ -50,7 +50,7 @@ pub struct Originals<'a> {
     /// The segmenter.
     pub segmenter: &'a Segmenter,
     /// The policy, to compare decisions with.
-    pub policy: Option<&'a Scout>,
+    pub policy: Option<&'a LinePolicy>,
     /// Where both live.
     pub device: &'a Device,
 }
@@ -417,7 +417,7 @@ impl Sums {
 
 /// For each step how far the line taken is behind the real-valued policy's best, in its logits; 0 where it is the best.
 fn decisions_behind(
-    policy: &Scout,
+    policy: &LinePolicy,
     steps: &[&(Observation, usize)],
     [h, w]: [usize; 2],
     device: &Device,
@@ -427,7 +427,7 @@ fn decisions_behind(
     let entries = states.len() / steps.len();
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
-    let logits = numbers(policy.forward(images, states), "policy")?;
+    let logits = numbers(policy.forward(images, states, device), "policy")?;
     let behind = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
         let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
         unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]

@@ -20,7 +20,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::Complex32;
 
 use super::resnet::{Depth, ResNet, number_in_sequence};
-use super::scout::centre_slope;
+use super::scout::{blind_layer, centre_slope};
 
 /// Taps of the k-space convolution along each axis.
 const KERNEL: usize = 5;
@@ -195,14 +195,18 @@ pub struct AsmrActorCritic {
 
 impl AsmrActorCritic {
     /// Networks with random weights for images of `height` by `width`. Unlike ASMR's, whose first policy is random, the
-    /// policy starts out as centre-out: small weights in its last layer, and the slope of `scout`'s bias.
+    /// policy starts out as centre-out: no weights in its last layer, and the slope of `scout`'s bias.
     pub fn new([height, width]: [usize; 2], device: &Device) -> Self {
-        let mut policy = Network::new([height, width], width, device);
-        let small = Initializer::Normal { mean: 0.0, std: 0.01 };
-        let mut last = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
-        last.bias = Some(Param::from_tensor(centre_slope(width, device)));
-        policy.out_layer.last = last;
-        Self { pi: Actor { logits_net: policy }, v: Network::new([height, width], 1, device) }
+        let policy = Actor { logits_net: Network::new([height, width], width, device) };
+        let agent = Self { pi: policy, v: Network::new([height, width], 1, device) };
+        agent.beginning_with(centre_slope(width, device), device)
+    }
+
+    /// The networks with a last layer of the policy that gives `logits`, `[W]`, whatever it sees, until it has learned.
+    #[must_use]
+    pub fn beginning_with(mut self, logits: Tensor<1>, device: &Device) -> Self {
+        self.pi.logits_net.out_layer.last = blind_layer(HIDDEN, logits, device);
+        self
     }
 
     /// Logits `[B, W]`, measured lines not yet excluded, and values `[B]`.
@@ -369,7 +373,10 @@ mod tests {
     #[test]
     fn an_untrained_policy_prefers_the_centre_and_fixed_norms_change_no_number() {
         let device = Device::flex().autodiff();
-        let agent = AsmrActorCritic::new([32, 32], &device).with_fixed_norms();
+        let mut agent = AsmrActorCritic::new([32, 32], &device).with_fixed_norms();
+        // An untrained policy's last layer has no weights, and would hide what comes before it.
+        let small = Initializer::Normal { mean: 0.0, std: 0.01 };
+        agent.pi.logits_net.out_layer.last.weight = small.init([HIDDEN, 32], &device);
         let image: Vec<Complex32> = (0..1024).map(|i| Complex32::new((i % 7) as f32, (i % 5) as f32)).collect();
         let run = |agent: &AsmrActorCritic, device: &Device| {
             let planes = complex_planes(&[&image, &[Complex32::ZERO; 1024]], [32, 32], device);

@@ -1,14 +1,17 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
 //! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
-//! [`slice_policy`]: the policy that shares a budget among slices.
+//! [`fixed_order`]: lines in a fixed order as a policy;
+//! [`line_policy`]: that or `scout`. [`slice_policy`]: the policy that shares a budget among slices.
 //! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. [`graph`]: a network as a list of operators.
 //! [`import`](mod@import): weights from PyTorch.
 
 pub mod asmr;
+pub mod fixed_order;
 pub mod graph;
 pub mod import;
 mod layers;
+pub mod line_policy;
 mod lower;
 pub mod resnet;
 pub mod scout;
@@ -18,7 +21,9 @@ pub mod unet;
 pub mod unetpp;
 pub mod unext;
 
+pub use fixed_order::FixedOrder;
 pub use graph::FloatGraph;
+pub use line_policy::LinePolicy;
 pub use scout::{Critic, Scout};
 pub use segmenter::{Arch, Segmenter, SegmenterSpec};
 pub use slice_policy::{SlicePolicy, VolumeCritic};

@@ -1,26 +1,27 @@
 //! `scout`: a policy small enough for a microcontroller, and the critic that trains beside it.
 //!
 //! Five convolutions look at the zero-filled image, one layer at the lines measured so far and what is left of the budget.
-//! Their sum chooses among the lines. The last bias starts as a gentle slope away from the centre of k-space: without any
-//! training the policy measures centre-out, and learning only has to correct that.
+//! Their sum chooses among the lines. The last bias starts as a gentle slope along a fixed order of lines: without any training
+//! the policy measures in that order, and learning only has to correct that.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use kscout_core::kernels::Shape;
 use kscout_core::kspace::IMAGE_LEVELS_PER_RMS;
 use kscout_core::scan::STATE_EXTRAS;
 
+use super::fixed_order::FixedOrder;
 use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};
 use super::lower;
 
-/// Fall of the first policy's logits from one line to the next in centre-out order, ...
+/// Fall of an untrained policy's logits from one line to the next in centre-out order.
 const CENTRE_SLOPE: f32 = 0.25;
 
-/// ... down to this place in the order; further out it is level, so that int8 spends its steps where choices are made.
-const CENTRE_REACH: usize = 64;
+/// The largest budget that an untrained policy is made for.
+const BUDGET: usize = 24;
 
 const WIDTHS: [usize; 4] = [8, 16, 24, 24];
 const HIDDEN: usize = 48;
@@ -91,10 +92,14 @@ impl Trunk {
 impl Scout {
     /// A policy for images of `height` by `width` pixels, multiples of 32, that starts out as centre-out.
     pub fn new(height: usize, width: usize, device: &Device) -> Self {
-        let small = Initializer::Normal { mean: 0.0, std: 0.01 };
-        let mut lines = LinearConfig::new(HIDDEN, width).with_initializer(small).init(device);
-        lines.bias = Some(Param::from_tensor(centre_slope(width, device)));
+        let lines = blind_layer(HIDDEN, centre_slope(width, device), device);
         Self { trunk: Trunk::new(height, width, device), lines }
+    }
+
+    /// The policy with a last layer that gives `logits`, `[W]`, whatever the network sees, until it has learned.
+    #[must_use]
+    pub fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self {
+        Self { lines: blind_layer(HIDDEN, logits, device), ..self }
     }
 
     /// Logits `[B, W]`, measured lines not yet excluded.
@@ -131,15 +136,15 @@ impl Critic {
 
 /// Logits `[W]` that fall gently away from the centre: a bias with which a policy starts out as centre-out.
 pub fn centre_slope(width: usize, device: &Device) -> Tensor<1> {
-    let place = |line| centre_out_place(line, width).min(CENTRE_REACH);
-    let slope: Vec<f32> = (0..width).map(|line| -CENTRE_SLOPE * place(line) as f32).collect();
-    Tensor::from_data(TensorData::new(slope, [width]), device)
+    FixedOrder::centre_out(width).slope(CENTRE_SLOPE, BUDGET, device)
 }
 
-/// The place of a line in centre-out order: `W/2`, `W/2 - 1`, `W/2 + 1`, ...
-fn centre_out_place(line: usize, width: usize) -> usize {
-    let distance = line.abs_diff(width / 2);
-    if line < width / 2 { 2 * distance - 1 } else { 2 * distance }
+/// A layer of `inputs` inputs without weights yet, so that its bias alone counts.
+pub fn blind_layer(inputs: usize, bias: Tensor<1>, device: &Device) -> Linear {
+    let [outputs] = bias.dims();
+    let mut layer = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
+    layer.bias = Some(Param::from_tensor(bias));
+    layer
 }
 
 /// The quantised zero-filled image as a graph's input.
@@ -149,6 +154,8 @@ pub fn image_input(height: usize, width: usize) -> GraphInput {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
+
     use super::*;
 
     #[test]
@@ -177,9 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_begins_with_any_order() {
+        let device = Device::flex();
+        let order = FixedOrder::beginning_with("learned-mask", &[3, 60, 31], 64);
+        let scout = Scout::new(32, 64, &device).beginning_with(order.slope(0.1, 8, &device), &device);
+        let [image, state] = [32 * 64, 67].map(|n| (0..n).map(|i| (i * 37 % 101) as f32 / 50.0).collect::<Vec<_>>());
+        let logits = scout.graph(32, 64).run(&[&image, &state]).pop().unwrap();
+        let mut lines: Vec<u16> = (0..64).collect();
+        lines.sort_by(|&a, &b| logits[usize::from(b)].total_cmp(&logits[usize::from(a)]));
+        assert_eq!(lines[..8], order.lines[..8]);
+    }
+
+    #[test]
     fn the_graph_computes_what_the_module_does() {
         let device = Device::flex();
-        let scout = Scout::new(64, 96, &device);
+        let mut scout = Scout::new(64, 96, &device);
+        // An untrained policy's last layer has none.
+        scout.lines = LinearConfig::new(HIDDEN, 96).init(&device);
         let image: Vec<f32> = (0..64 * 96).map(|i| (i * 37 % 101) as f32 / 50.0).collect();
         let state: Vec<f32> = (0..99).map(|i| (i % 3 == 0) as u8 as f32).collect();
         let expected = lower::values(scout.forward(

@@ -88,6 +88,9 @@ pub struct PolicyConfig {
     pub min_budget: usize,
     /// Most lines of a scan.
     pub max_budget: usize,
+    /// How much less likely, in logits, the first policy takes each line of the fixed order than the one before it: with a gentle
+    /// slope it tries more, with a steep one it keeps to the order.
+    pub order_slope: f64,
     /// Passes over the steps of an update.
     pub epochs: usize,
     /// Steps in a minibatch.
@@ -151,6 +154,7 @@ impl Default for PolicyConfig {
             episodes: 32,
             min_budget: 4,
             max_budget: 24,
+            order_slope: 0.25,
             epochs: 4,
             minibatch: 128,
             learning_rate: 1e-4,

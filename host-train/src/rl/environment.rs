@@ -133,7 +133,7 @@ mod tests {
     use crate::export::{HeaderSpec, Observation, Origin, pack};
     use crate::net::Scout;
     use crate::numbers::NoNumbers;
-    use crate::rl::reward::Measure;
+    use crate::rl::reward::{Measure, Scored};
 
     const SIDE: usize = 32;
     const BUDGET: usize = 4;
@@ -154,8 +154,12 @@ mod tests {
             &[]
         }
 
-        fn score(&self, _: &[MeasuredVolume<'_>], _: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
-            Ok(Vec::new())
+        fn compares(&self) -> &'static str {
+            "energy"
+        }
+
+        fn score(&self, _: &[MeasuredVolume<'_>], _: Vec<Vec<Scanned>>) -> Result<Scored, RunError> {
+            Ok(Scored::default())
         }
     }
 

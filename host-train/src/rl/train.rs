@@ -12,11 +12,13 @@ use super::trainer::{Pupil, Slices, Trainer};
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
 use crate::eval::run::RunError;
+use crate::eval::stats::StatsError;
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
 use crate::mri::Protocol;
-use crate::net::FloatGraph;
 use crate::net::asmr::{AsmrActorCritic, MOST_LINES};
+use crate::net::{FixedOrder, FloatGraph};
+use crate::orders::LearnedMask;
 use crate::segment::CoreSegmenter;
 use crate::train::checkpoint::{CheckpointError, Meta};
 use crate::train::checks::Shared;
@@ -27,6 +29,11 @@ use crate::train::{TrainError, Trained};
 
 /// Slices that calibrate what is exported.
 const CALIBRATION_SLICES: usize = 96;
+
+/// With less a first policy would hardly follow its order, ...
+const LEAST_SLOPE: f64 = 0.01;
+/// ... with more it would never leave it.
+const MOST_SLOPE: f64 = 10.0;
 
 /// Why a policy could not be trained.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,9 @@ pub enum PolicyError {
     /// Scans could not be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Policies could not be compared.
+    #[error("validation: {0}")]
+    Stats(#[from] StatsError),
     /// The core refused a step of the environment.
     #[error("environment: {0}")]
     Scan(#[from] kscout_core::scan::ScanError),
@@ -114,6 +124,9 @@ impl PolicyConfig {
             let message = format!("{largest} lines, but the network `asmr` counts to {MOST_LINES}");
             return error("max_budget, validate_lines", message);
         }
+        if !(LEAST_SLOPE..=MOST_SLOPE).contains(&self.order_slope) {
+            return error("order_slope", format!("must be within {LEAST_SLOPE} to {MOST_SLOPE}"));
+        }
         if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
             return error("gamma, gae_lambda", "must be within 0 to 1".into());
         }
@@ -136,12 +149,16 @@ impl PolicyConfig {
     }
 }
 
-/// Trains a policy for the reward model in the checkpoint `reward`, and leaves `last`, `best` and `log.csv` in `out`.
+/// Trains a policy for the reward model in the checkpoint `reward`, and leaves `last`, `best` and `log.csv` in `out`: `last` is where
+/// training stands, `best` the policy to use.
+///
+/// The policy begins as a fixed order of lines, that of `mask` or else centre-out, and `best` plays that order until an update
+/// gains over it on validation, by an interval above 0 over patients.
 ///
 /// A classifier judges by `labels`; a segmenter has no use for them.
 pub fn train_policy(
     data: &Dataset,
-    (reward, labels): (&Path, Option<&Labels>),
+    (reward, labels, mask): (&Path, Option<&Labels>, Option<&LearnedMask>),
     out: &Path,
     config: &PolicyConfig,
     device: &Device,
@@ -153,6 +170,7 @@ pub fn train_policy(
     let slices = judge.slices(data)?;
     let shown: Vec<_> = slices.iter().map(|pupil| pupil.slice).collect();
     let reconstruction = judge.reconstruction();
+    mask.inspect(|mask| mask.note_conditions(&config.protocol, reconstruction.name()));
     let observations = export::observe(&shown, CALIBRATION_SLICES, (&protocol, reconstruction), config.seed);
     let segmenter = match &judge {
         Judge::Segmenter(graph, _) => Some(export::quantised(GraphKind::Segmenter, graph, &observations)?),
@@ -182,12 +200,21 @@ pub fn train_policy(
         model: &model,
         reward: reward.as_ref(),
         labels: judge.labels().to_vec(),
+        order: fixed_order(data.width(), mask),
         out,
     };
     match config.network {
         PolicyNetwork::Scout => trainer.run::<ScoutActorCritic>(device, found),
         PolicyNetwork::Asmr => trainer.run::<AsmrActorCritic>(device, found),
     }
+}
+
+/// The best fixed order of lines that is known: the mask's, then from the centre outwards; without a mask centre-out.
+fn fixed_order(width: usize, mask: Option<&LearnedMask>) -> FixedOrder {
+    mask.map_or_else(
+        || FixedOrder::centre_out(width),
+        |mask| FixedOrder::beginning_with("learned-mask", &mask.lines, width),
+    )
 }
 
 /// The segmenter in the checkpoint `reward`, for images of the size of `data`, and what the checkpoint says of it.

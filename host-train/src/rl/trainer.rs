@@ -22,10 +22,11 @@ use crate::export::blob_writer::GraphSpec;
 use crate::io::moment::moment;
 use crate::io::stop;
 use crate::mri::Protocol;
+use crate::net::FixedOrder;
 use crate::play::Sight;
 use crate::progress;
-use crate::train::checkpoint::{self, Meta};
-use crate::train::folder::{self, Found, RunFolder};
+use crate::train::checkpoint::{self, Meta, Standing};
+use crate::train::folder::{Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
 use crate::train::{TrainError, Trained};
 
@@ -82,12 +83,16 @@ pub(super) struct Trainer<'a> {
     pub reward: &'a dyn RewardModel,
     /// The labels that it judges by; none of a segmenter.
     pub labels: Vec<String>,
+    /// What the policy begins as, and has to beat.
+    pub order: FixedOrder,
     pub out: &'a Path,
 }
 
 /// Networks, optimizer, and what is known of them.
 pub(super) struct State<A> {
     pub agent: A,
+    /// The agent that the run began with, whose policy is the fixed order.
+    pub begun: A,
     pub optimizer: ModuleOptimizer,
     pub meta: Meta,
 }
@@ -108,12 +113,19 @@ impl Trainer<'_> {
         let mut validation = measure(self.data, Split::Val, &self.protocol, config.seed);
         validation.retain(|volume| self.reward.can_score(volume));
         let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
+        let validation = self.rival(validation)?;
+        if let Some(standing) = &mut state.meta.standing {
+            standing.order_score = validation.order_score();
+            standing.kept = standing.kept.take().filter(|_| state.meta.best_step.is_some());
+        }
         let clock = Clock::new(state.meta.seconds, config.max_minutes);
         let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
         let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
         if state.meta.step == 0 {
-            self.report_baseline(&validation, &bar)?;
+            self.report_baselines(&validation, &bar)?;
+            self.save_between(&state, &folder)?;
         }
+        self.keep_order(&state)?;
         let _graceful = stop::Graceful::begin();
         let mut stopped = false;
         while !stopped && state.meta.step < end && !clock.is_over() {
@@ -138,8 +150,7 @@ impl Trainer<'_> {
             if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
                 self.validate_and_save(&mut state, (&validation, &folder), &bar, device)?;
             } else if stop::asked() {
-                let State { agent, optimizer, meta } = &state;
-                folder.save(&folder::State { network: agent, training: None, optimizer }, meta)?;
+                self.save_between(&state, &folder)?;
             }
             stopped = stop::asked() && state.meta.step < end && !clock.is_over();
         }
@@ -149,22 +160,26 @@ impl Trainer<'_> {
 
     fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
         device.seed(self.config.seed);
-        let mut agent = A::new(self.size(), device);
+        let slope = self.order.slope(self.config.order_slope as f32, self.config.max_budget, device);
+        let new = A::new(self.size(), device).beginning_with(slope, device);
+        let begun = new.clone().ready(Some(&self.first_sights::<A>()), self.size(), device);
         let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
         let adamw = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5);
         let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
-        let begun = Meta::begun(A::NETWORK.name().into(), self.data, self.config);
-        let mut meta = Meta { labels: self.labels.clone(), reconstruction: self.model.reconstruction(), ..begun };
-        let first = match found {
+        let mut meta = Meta {
+            labels: self.labels.clone(),
+            reconstruction: self.model.reconstruction(),
+            standing: Some(Standing::begun(self.order.clone())),
+            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config)
+        };
+        let agent = match found {
             Some((dir, found)) => {
                 meta = found.resume(&dir, meta)?;
-                agent = checkpoint::load_weights(&dir, agent)?;
                 optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-                None
+                checkpoint::load_weights(&dir, new)?.ready(None, self.size(), device)
             }
-            None => Some(self.first_sights::<A>()),
+            None => begun.clone(),
         };
-        let agent = agent.ready(first.as_deref(), self.size(), device);
-        Ok(State { agent, optimizer, meta })
+        Ok(State { agent, begun, optimizer, meta })
     }
 }

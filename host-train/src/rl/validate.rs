@@ -1,80 +1,133 @@
-//! A policy's score during training, and its checkpoints.
+//! A policy's score during training beside that of the fixed order that it began as, and its checkpoints.
 
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use kscout_core::kspace::Pattern;
 use kscout_core::model::{GraphKind, Model};
 
 use super::agent::{Agent, Greedy};
+use super::reward::Scored;
 use super::train::PolicyError;
 use super::trainer::{State, Trainer};
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
-use crate::eval::stats::mean;
+use crate::eval::stats::{Bootstrap, Sample, StatsError, mean, paired_difference};
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
+use crate::net::FixedOrder;
+use crate::orders::Fixed;
+use crate::train::checkpoint::{self, Gain, Meta, Plays};
 use crate::train::folder::{self, RunFolder};
 
+/// What a policy is validated on, and what the fixed order scores there, at each of `validate_lines`.
+pub(super) struct Validation<'a> {
+    volumes: Vec<MeasuredVolume<'a>>,
+    order: Vec<Scored>,
+}
+
+impl Validation<'_> {
+    fn is_empty(&self) -> bool {
+        self.volumes.is_empty() || self.order.is_empty()
+    }
+
+    /// The score of the fixed order, of so many digits that a checkpoint gives them back exactly.
+    pub fn order_score(&self) -> Option<f64> {
+        score(&self.order).map(|score| (score * 1e9).round() / 1e9)
+    }
+
+    /// Why there is nothing to compare.
+    fn want(&self) -> &'static str {
+        match (self.volumes.is_empty(), self.order.is_empty()) {
+            (true, _) => "there are no validation patients to compare on",
+            (_, true) => "`validate_lines` names no number of lines to compare at",
+            _ => "nothing on validation can be compared",
+        }
+    }
+}
+
 impl Trainer<'_> {
-    /// Says how well the centre lines alone do.
-    pub fn report_baseline(&self, validation: &[MeasuredVolume<'_>], bar: &ProgressBar) -> Result<(), PolicyError> {
+    /// What the policy is compared with on `volumes`.
+    pub fn rival<'v>(&self, volumes: Vec<MeasuredVolume<'v>>) -> Result<Validation<'v>, PolicyError> {
+        let order = if volumes.is_empty() { Vec::new() } else { self.scores_of_order(&self.order, &volumes)? };
+        Ok(Validation { volumes, order })
+    }
+
+    fn scores_of_order(&self, order: &FixedOrder, volumes: &[MeasuredVolume<'_>]) -> Result<Vec<Scored>, PolicyError> {
+        let order = Fixed { name: "fixed order", lines: order.lines.clone() };
+        self.scores(self.model, volumes, Method::Order(&order))
+    }
+
+    /// Says how well the fixed order does, and the centre lines alone.
+    pub fn report_baselines(&self, validation: &Validation<'_>, bar: &ProgressBar) -> Result<(), PolicyError> {
         if validation.is_empty() {
             return Ok(());
         }
-        let mut line = String::from("centre-out");
-        for (&budget, measures) in self.config.validate_lines.iter().zip(self.scores(
-            self.model,
-            validation,
-            Method::Pattern(Pattern::CentreOut),
-        )?) {
-            line += &self.for_people(budget, &measures);
+        bar.suspend(|| println!("{}{}", self.order.name, self.for_people(&validation.order)));
+        if !self.order.is_centre_out() {
+            let centre_out = FixedOrder::centre_out(self.data.width());
+            let scores = self.scores_of_order(&centre_out, &validation.volumes)?;
+            bar.suspend(|| println!("{}{}", centre_out.name, self.for_people(&scores)));
         }
-        bar.suspend(|| println!("{line}"));
         Ok(())
     }
 
     /// The columns of the log; `validated` where there is something to validate on.
     pub fn columns(&self, validated: bool) -> String {
-        let scored = self.config.validate_lines.iter().filter(|_| validated);
-        let of = |budget| self.reward.measures().iter().map(move |measure| format!(",{}_{budget}", measure.column));
-        String::from("update,seconds,worth,entropy,kl,value_loss") + &scored.flat_map(of).collect::<String>()
+        let budgets = &self.config.validate_lines;
+        let mut columns = String::from("update,seconds,worth,entropy,kl,value_loss");
+        if validated && !budgets.is_empty() {
+            let of = |budget| self.reward.measures().iter().map(move |measure| format!(",{}_{budget}", measure.column));
+            columns.extend(budgets.iter().flat_map(of));
+            columns += ",order_score,gain,gain_low,gain_high,kept";
+        }
+        columns
     }
 
-    /// The measures at each validation budget.
+    /// The scores at each validation budget.
     fn scores(
         &self,
         model: &Model<'_>,
-        validation: &[MeasuredVolume<'_>],
+        volumes: &[MeasuredVolume<'_>],
         method: Method<'_>,
-    ) -> Result<Vec<Vec<Option<f64>>>, PolicyError> {
-        let at =
-            |&budget: &usize| Ok(self.reward.score(validation, scan_slices(model, validation, method, budget)?)?);
+    ) -> Result<Vec<Scored>, PolicyError> {
+        let at = |&budget: &usize| Ok(self.reward.score(volumes, scan_slices(model, volumes, method, budget)?)?);
         self.config.validate_lines.iter().map(at).collect()
     }
 
-    /// The measures of a policy: in int8, as it would be deployed, if it can be.
+    /// The scores of a policy: in int8, as it would be deployed, if it can be.
     fn scores_of<A: Agent + Sync>(
         &self,
         agent: A,
-        validation: &[MeasuredVolume<'_>],
+        volumes: &[MeasuredVolume<'_>],
         device: &Device,
-    ) -> Result<Vec<Vec<Option<f64>>>, PolicyError> {
+    ) -> Result<Vec<Scored>, PolicyError> {
         let Some(policy) = agent.graph(self.size()) else {
             let policy = Greedy { agent, size: self.size(), device: device.clone() };
-            return self.scores(self.model, validation, Method::Chooser(&policy));
+            return self.scores(self.model, volumes, Method::Chooser(&policy));
         };
         let policy = export::quantised(GraphKind::Policy, &policy, &self.observations)?;
         let blob =
             write_blob(&export::header(self.data, self.model.reconstruction()), self.segmenter.as_ref(), Some(&policy))
                 .map_err(ExportError::from)?;
         let model = Model::new_checked(&blob).map_err(ExportError::from)?;
-        self.scores(&model, validation, Method::Policy)
+        self.scores(&model, volumes, Method::Policy)
+    }
+
+    /// What a policy of `scores` gains over the fixed order, paired by patient; `None` where no patient can be compared.
+    fn gain(&self, scores: &[Scored], validation: &Validation<'_>, update: usize) -> Result<Option<Gain>, PolicyError> {
+        let samples = |scores: &[Scored]| -> Vec<Sample<String>> {
+            scores.iter().flat_map(|scored| scored.samples.iter().cloned()).collect()
+        };
+        match paired_difference(&samples(scores), &samples(&validation.order), &Bootstrap::default()) {
+            Ok(difference) => Ok(Some(Gain::of(&difference, update, self.reward.compares()))),
+            Err(StatsError::Empty) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Validates the policy and writes the checkpoints.
     pub fn validate_and_save<A: Agent + Sync>(
         &self,
         state: &mut State<A>,
-        (validation, folder): (&[MeasuredVolume<'_>], &RunFolder),
+        (validation, folder): (&Validation<'_>, &RunFolder),
         bar: &ProgressBar,
         device: &Device,
     ) -> Result<(), PolicyError> {
@@ -82,26 +135,80 @@ impl Trainer<'_> {
         let (step, seconds) = (state.meta.step, state.meta.seconds);
         let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{value_loss:.4}");
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
+        let mut gain = None;
         if !validation.is_empty() {
-            let scores = self.scores_of(state.agent.valid(), validation, device)?;
-            for (&budget, measures) in self.config.validate_lines.iter().zip(&scores) {
-                for value in measures {
-                    row += &value.map_or(",".into(), |value| format!(",{value:.4}"));
-                }
-                line += &self.for_people(budget, measures);
-            }
-            let first = scores.iter().filter_map(|measures| *measures.first()?);
-            state.meta.score = mean(&first.collect::<Vec<_>>());
+            let scores = self.scores_of(state.agent.valid(), &validation.volumes, device)?;
+            line += &self.for_people(&scores);
+            let values = scores.iter().flat_map(|scored| &scored.measures);
+            row.extend(values.map(|value| value.map_or(",".into(), |value| format!(",{value:.4}"))));
+            state.meta.score = score(&scores);
+            gain = self.gain(&scores, validation, step)?;
+        }
+        let keep = observe(&mut state.meta, gain, validation);
+        row += &compared(&state.meta, validation);
+        if let Some(gain) = state.meta.standing.as_ref().and_then(|standing| standing.gain.as_ref()) {
+            line += &format!("; gains {gain} over `{}`", self.order.name);
         }
         bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        let State { agent, optimizer, meta } = state;
-        Ok(folder.validated(&folder::State { network: &*agent, training: None, optimizer }, meta, row)?)
+        let State { agent, optimizer, meta, .. } = &mut *state;
+        let networks = folder::State { network: &*agent, training: None, optimizer };
+        folder.validated_as(&networks, meta, row, keep)?;
+        self.keep_order(state)
     }
 
-    /// `, Dice at 8 lines 0.8123`
-    fn for_people(&self, budget: usize, values: &[Option<f64>]) -> String {
-        let number = |value: &Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
-        let titles = self.reward.measures().iter().map(|measure| measure.title);
-        titles.zip(values).map(|(title, value)| format!(", {title} at {budget} lines {}", number(value))).collect()
+    /// Saves between validations: nothing is known yet of what the network gains by now.
+    pub fn save_between<A: Agent>(&self, state: &State<A>, folder: &RunFolder) -> Result<(), PolicyError> {
+        let State { agent, optimizer, meta, .. } = state;
+        let want = format!("update {} has not been compared with it yet", meta.step);
+        let standing = meta.standing.clone().map(|standing| standing.with(None, &want));
+        let meta = Meta { standing, ..meta.clone() };
+        Ok(folder.save(&folder::State { network: agent, training: None, optimizer }, &meta)?)
     }
+
+    /// Writes `best` as the fixed order, with the most that the network has gained over it, unless the run keeps a network by now.
+    pub fn keep_order<A: Agent>(&self, state: &State<A>) -> Result<(), PolicyError> {
+        let Some(standing) = state.meta.standing.as_ref().filter(|standing| standing.kept.is_none()) else {
+            return Ok(());
+        };
+        let meta = Meta { score: standing.order_score, standing: Some(standing.of_the_run()), ..state.meta.clone() };
+        Ok(checkpoint::save(&self.out.join("best"), &state.begun, None, &meta)?)
+    }
+
+    /// `, Dice at 8 lines 0.8123`, and so on at each validation budget.
+    fn for_people(&self, scores: &[Scored]) -> String {
+        let number = |value: &Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
+        let at = |(budget, scored): (&usize, &Scored)| -> String {
+            let titles = self.reward.measures().iter().map(|measure| measure.title);
+            let one = |(title, value)| format!(", {title} at {budget} lines {}", number(value));
+            titles.zip(&scored.measures).map(one).collect()
+        };
+        self.config.validate_lines.iter().zip(scores).map(at).collect()
+    }
+}
+
+/// Takes what validation has found into the record; returns whether the network is now the one to keep.
+fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> bool {
+    let Some(mut standing) = meta.standing.take() else { return false };
+    let keep = gain.as_ref().is_some_and(|gain| standing.observe(gain));
+    meta.standing = Some(standing.with(gain, validation.want()));
+    keep
+}
+
+/// The mean over the budgets of the first measure; `None` where it is not defined at any.
+fn score(scores: &[Scored]) -> Option<f64> {
+    let first = scores.iter().filter_map(|scored| *scored.measures.first()?);
+    mean(&first.collect::<Vec<_>>())
+}
+
+/// The log's columns of the comparison: what the fixed order scores, what the network gains, its interval, and what is kept.
+fn compared(meta: &Meta, validation: &Validation<'_>) -> String {
+    let Some(standing) = meta.standing.as_ref().filter(|_| !validation.is_empty()) else {
+        return String::new();
+    };
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    let gain = standing.gain.as_ref();
+    let numbers =
+        [standing.order_score, gain.map(|gain| gain.mean), gain.map(|gain| gain.low), gain.map(|gain| gain.high)];
+    let kept = if standing.kept.is_some() { Plays::Network } else { Plays::FixedOrder };
+    numbers.map(|value| format!(",{}", number(value))).concat() + &format!(",{kept}")
 }

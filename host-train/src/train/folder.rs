@@ -96,6 +96,20 @@ impl RunFolder {
         // So many digits that a checkpoint gives them back exactly.
         meta.score = meta.score.map(|score| (score * 1e9).round() / 1e9);
         let improved = meta.score > meta.best;
+        self.validated_as(state, meta, row, improved)
+    }
+
+    /// [`validated`](Self::validated), where something else than the score says whether this is the best checkpoint of the run.
+    ///
+    /// # Errors
+    /// Something cannot be written.
+    pub fn validated_as<M: Module>(
+        &self,
+        state: &State<'_, M>,
+        meta: &mut Meta,
+        row: String,
+        improved: bool,
+    ) -> Result<(), TrainError> {
         if improved {
             (meta.best, meta.best_step) = (meta.score, Some(meta.step));
         }

@@ -24,6 +24,10 @@ impl Agent for AsmrActorCritic {
         AsmrActorCritic::new(size, device)
     }
 
+    fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self {
+        AsmrActorCritic::beginning_with(self, logits, device)
+    }
+
     /// One batch of first sights settles the statistics of new batch norms; from then on they are fixed.
     fn ready(self, first: Option<&[Sight]>, size: [usize; 2], device: &Device) -> Self {
         if let Some(first) = first {

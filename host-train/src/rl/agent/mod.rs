@@ -15,10 +15,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::config::PolicyNetwork;
 use crate::net::asmr::AsmrActorCritic;
-use crate::net::{FloatGraph, Scout};
+use crate::net::{FixedOrder, FloatGraph, LinePolicy, Scout};
 use crate::numbers::{NoNumbers, numbers};
 use crate::play::{Chooser, Sight};
-use crate::train::checkpoint::{self, CheckpointError, Meta};
+use crate::train::checkpoint::{self, CheckpointError, Meta, Plays, WeightsHash};
 
 pub use scout::ScoutActorCritic;
 
@@ -35,6 +35,10 @@ pub trait Agent: Module {
 
     /// Random weights, for images of `size` (rows, columns); the policy starts out as centre-out.
     fn new(size: [usize; 2], device: &Device) -> Self;
+
+    /// With a policy that gives `logits`, `[W]`, whatever it sees, until it has learned.
+    #[must_use]
+    fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self;
 
     /// Ready to play and to learn; `first` are a few sights where the weights are new, none where they were loaded.
     fn ready(self, first: Option<&[Sight]>, size: [usize; 2], device: &Device) -> Self;
@@ -126,14 +130,37 @@ pub enum Policy {
     Scout(Box<Scout>),
     /// For the host.
     Asmr(Box<Greedy<AsmrActorCritic>>),
+    /// The fixed order that a run began as and has not learned to beat, of whatever network.
+    Fixed(FixedOrder),
 }
 
-/// The policy in the checkpoint that `path` names.
+/// The policy in the checkpoint that `path` names: a checkpoint folder, or a run's folder, of which the policy is meant that the
+/// run keeps. Where its record says that the fixed order is kept, that is the policy, and standard error says so.
 pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), CheckpointError> {
-    let (dir, mut meta) = checkpoint::read_meta(path)?;
+    let (dir, mut meta) = read_kept(path)?;
     let size = [meta.height, meta.width];
     let names = PolicyNetwork::ALL.map(PolicyNetwork::name);
     meta.expect_network(&dir, &names)?;
+    match &meta.standing {
+        Some(standing) if !standing.order.is_whole(meta.width) => {
+            let message = format!("`standing.order.lines` is no order of {} lines", meta.width);
+            return Err(CheckpointError::Meta { path: dir, message });
+        }
+        Some(standing) if standing.plays == Plays::FixedOrder => {
+            eprintln!("note: {}: {standing}", dir.display());
+            let order = standing.order.clone();
+            // Whatever weights lie beside it.
+            meta.weights_hash = Some(WeightsHash::of_order(&order.lines));
+            return Ok((Policy::Fixed(order), meta));
+        }
+        None if meta.step > 0 => {
+            eprintln!(
+                "note: {}: nothing says whether this policy beats a fixed order; `kscout eval` does",
+                dir.display()
+            );
+        }
+        _ => {}
+    }
     let policy = if meta.network == PolicyNetwork::Asmr.name() {
         let agent = checkpoint::load_noted(&dir, AsmrActorCritic::new(size, device), &mut meta)?;
         Policy::Asmr(Box::new(Greedy { agent, size, device: device.clone() }))
@@ -144,10 +171,18 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
     Ok((policy, meta))
 }
 
-/// The policy in the checkpoint that `path` names, for a device.
-pub fn load_policy(path: &Path, device: &Device) -> Result<(Scout, Meta), LoadPolicyError> {
+/// The checkpoint that `path` names; of a line policy's run its `best`, which is what the run keeps.
+fn read_kept(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
+    let (dir, meta) = checkpoint::read_meta(path)?;
+    let is_run = dir.parent() == Some(path);
+    if is_run && meta.standing.is_some() { checkpoint::read_meta(&path.join("best")) } else { Ok((dir, meta)) }
+}
+
+/// The policy in the checkpoint that `path` names, as [`load_any_policy`] finds it, for a device.
+pub fn load_policy(path: &Path, device: &Device) -> Result<(LinePolicy, Meta), LoadPolicyError> {
     match load_any_policy(path, device)? {
-        (Policy::Scout(policy), meta) => Ok((*policy, meta)),
+        (Policy::Scout(policy), meta) => Ok((LinePolicy::Learned(policy), meta)),
+        (Policy::Fixed(order), meta) => Ok((LinePolicy::Fixed(order), meta)),
         (Policy::Asmr(_), _) => Err(LoadPolicyError::HostOnly { path: path.to_owned() }),
     }
 }

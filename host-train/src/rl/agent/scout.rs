@@ -38,6 +38,10 @@ impl Agent for ScoutActorCritic {
         Self { policy: Scout::new(height, width, device), critic: Critic::new(height, width, device) }
     }
 
+    fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self {
+        Self { policy: self.policy.beginning_with(logits, device), ..self }
+    }
+
     fn ready(self, _: Option<&[Sight]>, _: [usize; 2], _: &Device) -> Self {
         self
     }

@@ -7,10 +7,11 @@
 
 use kscout_core::Complex32;
 
-use super::{Glance, Measure, Pays, RewardModel};
+use super::{Glance, Measure, Pays, RewardModel, Scored};
 use crate::data::{Diagnosis, Labels};
-use crate::diagnose::{Diagnoser, Opinion, of_the_truth};
+use crate::diagnose::{Diagnoser, DiagnosisScore, Opinion, Verdict, of_the_truth};
 use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+use crate::eval::stats::{Sample, mean};
 use crate::numbers::NoNumbers;
 
 /// Mean over the known labels of the scaled log-probability of the truth.
@@ -36,13 +37,24 @@ impl RewardModel for ClassificationReward<'_> {
         &[Measure { column: "auc", title: "AUC" }, Measure { column: "log_p", title: "log p" }]
     }
 
+    fn compares(&self) -> &'static str {
+        "log p"
+    }
+
     fn can_score(&self, volume: &MeasuredVolume<'_>) -> bool {
         volume.slices.iter().any(|measured| self.labels.know(&measured.slice.id))
     }
 
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
-        let score = self.diagnoser.score_volumes(self.labels, volumes, &scans)?;
-        Ok(vec![score.mean_auc(), score.log_probability])
+    /// The areas under the curves are of all patients together, so patients are compared by log-probability.
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Scored, RunError> {
+        let verdicts = self.diagnoser.verdicts_of_volumes(self.labels, volumes, &scans)?;
+        let score = DiagnosisScore::of(&verdicts);
+        let sample = |verdict: &Verdict<'_>| {
+            let known: Vec<f64> = of_the_truth(&verdict.opinion, &verdict.truth).collect();
+            Some(Sample::new(verdict.case.0.to_owned(), mean(&known)?))
+        };
+        let samples = verdicts.iter().filter_map(sample).collect();
+        Ok(Scored { measures: vec![score.mean_auc(), score.log_probability], samples })
     }
 }
 

@@ -13,6 +13,7 @@ use kscout_core::Complex32;
 use crate::data::Diagnosis;
 use crate::eval::reference::Reference;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned};
+use crate::eval::stats::Sample;
 use crate::mri::KSpace;
 use crate::numbers::NoNumbers;
 
@@ -64,6 +65,15 @@ pub struct Measure {
     pub title: &'static str,
 }
 
+/// What finished scans of volumes score.
+#[derive(Clone, Debug, Default)]
+pub struct Scored {
+    /// Each of the [`RewardModel::measures`], or `None` where it is not defined.
+    pub measures: Vec<Option<f64>>,
+    /// What [`RewardModel::compares`] names, by patient, to pair with those of other scans.
+    pub samples: Vec<Sample<String>>,
+}
+
 /// Judges scans.
 pub trait RewardModel: Sync {
     /// What each scan is worth as it stands, in units of the unscaled reward.
@@ -75,17 +85,20 @@ pub trait RewardModel: Sync {
     /// What a step earns of it.
     fn pays(&self) -> Pays;
 
-    /// What [`Self::score`] gives; the first measure is the one that picks the best policy, more being better.
+    /// What [`Self::score`] gives; the first measure is a checkpoint's score, more being better.
     fn measures(&self) -> &'static [Measure];
+
+    /// What policies are compared in, patient by patient; more is better.
+    fn compares(&self) -> &'static str;
 
     /// Whether it has anything to score a volume by.
     fn can_score(&self, _volume: &MeasuredVolume<'_>) -> bool {
         true
     }
 
-    /// Scores finished scans: each of the measures, or `None` where it is not defined.
+    /// Scores finished scans.
     ///
     /// # Errors
     /// [`RunError`] where images and labels do not fit together.
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError>;
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Scored, RunError>;
 }

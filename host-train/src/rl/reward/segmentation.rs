@@ -2,19 +2,29 @@
 
 use rayon::prelude::*;
 
-use super::{Glance, Measure, Pays, RewardModel};
+use super::{Glance, Measure, Pays, RewardModel, Scored};
 use crate::eval::metrics::slice_dice;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
+use crate::eval::stats::{Sample, mean};
 use crate::numbers::NoNumbers;
 use crate::rl::config::RewardConfig;
 use crate::segment::Segment;
 
-/// `lambda1 * SSIM + lambda2 * Dice`.
+const DICE: Measure = Measure { column: "dice", title: "Dice" };
+const SSIM: Measure = Measure { column: "ssim", title: "SSIM" };
+
+/// `lambda1 * SSIM + lambda2 * Dice`; validated by Dice, or by SSIM where that alone is paid for.
 pub struct SegmentationReward<'a> {
     /// Makes the segmentations.
     pub segmenter: &'a (dyn Segment + Sync),
     /// The weights.
     pub config: &'a RewardConfig,
+}
+
+impl SegmentationReward<'_> {
+    fn pays_for_dice(&self) -> bool {
+        self.config.lambda2 > 0.0
+    }
 }
 
 impl RewardModel for SegmentationReward<'_> {
@@ -29,13 +39,39 @@ impl RewardModel for SegmentationReward<'_> {
     }
 
     fn measures(&self) -> &'static [Measure] {
-        &[Measure { column: "dice", title: "Dice" }]
+        match self.pays_for_dice() {
+            true => &[DICE],
+            false => &[SSIM, DICE],
+        }
     }
 
-    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Vec<Option<f64>>, RunError> {
-        let scores = score(volumes, &segmented(self.segmenter, scans)?)?;
-        Ok(vec![Some(mean_dice(&scores).iter().sum::<f64>() / 3.0)])
+    fn compares(&self) -> &'static str {
+        self.measures()[0].title
     }
+
+    fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Scored, RunError> {
+        let ssim: Vec<f64> = scans.iter().map(|scans| mean_ssim(scans)).collect();
+        let scores = score(volumes, &segmented(self.segmenter, scans)?)?;
+        let dice = Some(mean_dice(&scores).iter().sum::<f64>() / 3.0);
+        let sample =
+            |(volume, value): (&MeasuredVolume<'_>, Option<f64>)| Some(Sample::new(volume.patient.to_owned(), value?));
+        let patients = volumes.iter();
+        Ok(match self.pays_for_dice() {
+            true => Scored {
+                measures: vec![dice],
+                samples: patients.zip(scores.iter().map(|scores| scores.mean_dice())).filter_map(sample).collect(),
+            },
+            false => Scored {
+                measures: vec![mean(&ssim), dice],
+                samples: patients.zip(ssim.into_iter().map(Some)).filter_map(sample).collect(),
+            },
+        })
+    }
+}
+
+/// Mean over the slices of a volume.
+fn mean_ssim(scans: &[Scanned]) -> f64 {
+    scans.iter().map(|scan| scan.quality.ssim).sum::<f64>() / scans.len() as f64
 }
 
 fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {

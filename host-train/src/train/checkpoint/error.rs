@@ -138,9 +138,15 @@ pub enum CheckpointError {
         /// The data's size.
         got: [usize; 2],
     },
-    /// The run measures the lines of a slice in another order.
+    /// The run measures the lines of a slice in another order, or began as another one.
     #[error("{0}: lines of a slice came in another order there; give the same --mask, or choose another --out")]
     LineOrder(PathBuf),
+    /// A line policy's run of before there was a fixed order to compare with.
+    #[error(
+        "{0}: from a version that did not compare a line policy with the fixed order that it begins as; begin anew in another --out \
+         (`kscout eval` and `kscout export` still take it)"
+    )]
+    NoStanding(PathBuf),
     /// The run leaves out other patients.
     #[error("{0}: left out other patients there; set `folds` and `fold` as they were, or choose another --out")]
     OtherFold(PathBuf),

@@ -26,6 +26,14 @@ impl WeightsHash {
         found.hash()
     }
 
+    /// The hash of a fixed order of lines, which has no weights: the CRC-32 of `lines`, little-endian, after the word `order`.
+    pub fn of_order(lines: &[u16]) -> Self {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(b"order");
+        lines.iter().for_each(|line| crc.update(&line.to_le_bytes()));
+        Self(NonZeroU32::new(crc.finalize()).unwrap_or(NonZeroU32::MIN))
+    }
+
     /// Its number, never 0.
     pub fn get(self) -> u32 {
         self.0.get()

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CheckpointError;
 use super::identity::WeightsHash;
+use super::standing::Standing;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
 use crate::train::means::Means;
@@ -30,6 +31,9 @@ pub struct Meta {
     /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub line_order: Vec<u16>,
+    /// Of a line policy, the fixed order that it began as, and whether it has learned to beat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// Training patients that a segmenter has not seen, by name: its fold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -117,6 +121,7 @@ impl Meta {
             segmenter: None,
             labels: Vec::new(),
             line_order: Vec::new(),
+            standing: None,
             left_out: Vec::new(),
             held_out: Vec::new(),
             reconstruction: Reconstruction::default(),
@@ -173,13 +178,15 @@ impl Meta {
         if of != got {
             return Err(CheckpointError::Size { path: dir.to_owned(), of, got });
         }
+        self.expect_same_standing(dir, &fresh)?;
         self.expect_axes(dir, fresh.axis_codes, "this run")?;
         let axis_codes = self.axis_codes.or(fresh.axis_codes);
         note_changes("", &self.config, &fresh.config);
-        let (mut best, mut progress) = (self.best, self.progress);
+        let (mut best, mut progress, mut standing) = (self.best, self.progress, self.standing.clone());
         if !scores_alike(&self.config, &fresh.config) {
             eprintln!("note: scores so far do not compare with those to come; the best one begins anew");
             best = None;
+            standing.iter_mut().for_each(Standing::forget);
             progress.stopping = Patience::default();
             progress.plateau.patience = Patience::default();
         }
@@ -189,10 +196,22 @@ impl Meta {
             best,
             best_step,
             progress,
+            standing,
             config: fresh.config,
             segmenter: self.segmenter.or(fresh.segmenter),
             ..self
         })
+    }
+
+    /// Refuses a line policy's run that began as another fixed order, or as none.
+    fn expect_same_standing(&self, dir: &Path, fresh: &Self) -> Result<(), CheckpointError> {
+        match (&self.standing, &fresh.standing) {
+            (None, Some(_)) => Err(CheckpointError::NoStanding(dir.to_owned())),
+            (Some(found), Some(fresh)) if found.order.lines != fresh.order.lines => {
+                Err(CheckpointError::LineOrder(dir.to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Says on standard error that the network was trained under another protocol than `protocol`, if it was.

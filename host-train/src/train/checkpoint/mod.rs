@@ -6,6 +6,7 @@ mod error;
 mod identity;
 mod meta;
 mod sound;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +22,7 @@ pub use error::CheckpointError;
 use error::io_error;
 pub use identity::WeightsHash;
 pub use meta::{HeldOut, Meta, Progress};
+pub use standing::{Gain, Plays, Standing};
 
 const WEIGHTS: &str = "weights.bpk";
 /// Beside the weights' average, the weights themselves, which training goes on with.

@@ -1,0 +1,35 @@
+//! A line policy that a device can run: learned, or a fixed order of lines.
+
+use burn::tensor::{Device, Tensor};
+
+use super::{FixedOrder, FloatGraph, Scout};
+
+/// Picks the next line of a slice.
+#[derive(Debug)]
+pub enum LinePolicy {
+    /// Looks at the image.
+    Learned(Box<Scout>),
+    /// Measures the same lines in every scan.
+    Fixed(FixedOrder),
+}
+
+impl LinePolicy {
+    /// The policy as a graph for images of `height` by `width`.
+    pub fn graph(&self, height: usize, width: usize) -> FloatGraph {
+        match self {
+            Self::Learned(scout) => scout.graph(height, width),
+            Self::Fixed(order) => order.graph(height),
+        }
+    }
+
+    /// Logits `[B, W]` of images `[B, 1, H, W]` and states `[B, W + 3]`, measured lines not yet excluded.
+    pub fn forward(&self, images: Tensor<4>, states: Tensor<2>, device: &Device) -> Tensor<2> {
+        match self {
+            Self::Learned(scout) => scout.forward(images, states),
+            Self::Fixed(order) => {
+                let [batch, ..] = images.dims();
+                Tensor::<1>::from_floats(order.logits().as_slice(), device).unsqueeze::<2>().repeat_dim(0, batch)
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a line policy has learned to gain over the fixed order that it began as, and which of the two a checkpoint is for.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::eval::stats::PairedDifference;
+use crate::net::FixedOrder;
+
+/// Fewer patients than this give no interval to rely on.
+pub const FEWEST_PATIENTS: usize = 8;
+
+/// What a network gains on validation over the fixed order that it began as: mean over patients and budgets, paired by patient,
+/// with a 95 % interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gain {
+    /// Updates that the network had learned by.
+    pub update: usize,
+    /// What is compared, such as `Dice`.
+    pub measure: String,
+    /// The mean difference.
+    pub mean: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+    /// Patients.
+    pub patients: usize,
+}
+
+impl Gain {
+    /// The gain of the network after `update` in the measure called `measure`.
+    pub fn of(difference: &PairedDifference, update: usize, measure: &str) -> Self {
+        let estimate = difference.difference;
+        // So many digits that a checkpoint gives them back exactly.
+        let [mean, low, high] = [estimate.mean, estimate.low, estimate.high].map(|value| (value * 1e9).round() / 1e9);
+        Self { update, measure: measure.to_owned(), mean, low, high, patients: estimate.patients }
+    }
+
+    /// Whether the network is better: the interval lies above 0, and there are patients enough for one.
+    pub fn is_sure(&self) -> bool {
+        self.low > 0.0 && self.patients >= FEWEST_PATIENTS
+    }
+}
+
+/// `+0.0003 [-0.0010, +0.0015] Dice (19 patients)`
+impl fmt::Display for Gain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { measure, mean, low, high, patients, .. } = self;
+        write!(f, "{mean:+.4} [{low:+.4}, {high:+.4}] {measure} ({patients} patients)")
+    }
+}
+
+/// Who chooses the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Plays {
+    /// The fixed order.
+    FixedOrder,
+    /// The network.
+    Network,
+}
+
+/// As in checkpoints: `fixed-order` or `network`.
+impl fmt::Display for Plays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::FixedOrder => "fixed-order",
+            Self::Network => "network",
+        })
+    }
+}
+
+/// How a line policy's checkpoint stands to the fixed order that its run began as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The order.
+    pub order: FixedOrder,
+    /// Who chooses the lines where the checkpoint is used; training goes on with the network in any case.
+    pub plays: Plays,
+    /// Why, in words.
+    pub reason: String,
+    /// What the order scores on validation; `None` where nothing can be scored.
+    pub order_score: Option<f64>,
+    /// What the checkpoint's network gains. Where the run keeps the order, its `best` has the most that any validation found.
+    pub gain: Option<Gain>,
+    /// The gain of the network that the run keeps so far; `None`: it keeps the order.
+    pub kept: Option<Gain>,
+    /// The most that any validation of the run has found.
+    pub most: Option<Gain>,
+}
+
+impl Standing {
+    /// A run that begins as `order`.
+    pub fn begun(order: FixedOrder) -> Self {
+        let reason = "no update has been compared with it yet".into();
+        Self { order, plays: Plays::FixedOrder, reason, order_score: None, gain: None, kept: None, most: None }
+    }
+
+    /// The record of a checkpoint whose network gains `gain`; `None` where that is not known for `want` of something.
+    #[must_use]
+    pub fn with(self, gain: Option<Gain>, want: &str) -> Self {
+        let order = &self.order.name;
+        let (plays, reason) = match &gain {
+            None => (Plays::FixedOrder, want.to_owned()),
+            Some(gain) if gain.is_sure() => {
+                (Plays::Network, format!("update {} gains {gain} over the fixed order `{order}`", gain.update))
+            }
+            Some(gain) if gain.patients < FEWEST_PATIENTS => {
+                let few = format!("fewer than {FEWEST_PATIENTS} give no sure interval");
+                (Plays::FixedOrder, format!("PPO gains {gain}, and {few}"))
+            }
+            Some(gain) => (Plays::FixedOrder, format!("PPO gains {gain}")),
+        };
+        Self { plays, reason, gain, ..self }
+    }
+
+    /// Takes in what a validation found; returns whether the network is now the one to keep.
+    pub fn observe(&mut self, gain: &Gain) -> bool {
+        let more = |than: &Option<Gain>| than.as_ref().is_none_or(|than| gain.mean > than.mean);
+        if more(&self.most) {
+            self.most = Some(gain.clone());
+        }
+        let keep = gain.is_sure() && more(&self.kept);
+        if keep {
+            self.kept = Some(gain.clone());
+        }
+        keep
+    }
+
+    /// The record of what the run keeps.
+    #[must_use]
+    pub fn of_the_run(&self) -> Self {
+        let (gain, reason) = (self.kept.clone().or_else(|| self.most.clone()), self.reason.clone());
+        self.clone().with(gain, &reason)
+    }
+
+    /// Forgets what earlier validations found, which does not compare with what later ones will.
+    pub fn forget(&mut self) {
+        (self.kept, self.most) = (None, None);
+    }
+}
+
+/// ``the fixed order `centre-out` is kept: PPO gains ...``
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.plays {
+            Plays::FixedOrder => write!(f, "the fixed order `{}` is kept: {}", self.order.name, self.reason),
+            Plays::Network => write!(f, "the learned policy is kept: {}", self.reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gain(update: usize, mean: f64, half: f64, patients: usize) -> Gain {
+        Gain { update, measure: "Dice".into(), mean, low: mean - half, high: mean + half, patients }
+    }
+
+    fn begun() -> Standing {
+        Standing::begun(FixedOrder::centre_out(32))
+    }
+
+    #[test]
+    fn a_network_is_played_where_its_interval_lies_above_0_over_patients_enough() {
+        let plays = |gain: Gain| begun().with(Some(gain), "").plays;
+        assert_eq!(plays(gain(50, 0.01, 0.009, 8)), Plays::Network);
+        for unsure in [gain(50, 0.01, 0.01, 8), gain(50, 0.01, 0.009, 7), gain(50, -0.02, 0.01, 30)] {
+            assert_eq!(plays(unsure), Plays::FixedOrder);
+        }
+        assert_eq!(plays(gain(50, f64::NAN, 0.0, 9)), Plays::FixedOrder);
+    }
+
+    #[test]
+    fn the_reason_is_said_with_its_numbers() {
+        let said = |gain| begun().with(gain, "nothing to validate on").to_string();
+        assert_eq!(
+            said(Some(gain(50, 0.0003, 0.0013, 19))),
+            "the fixed order `centre-out` is kept: PPO gains +0.0003 [-0.0010, +0.0016] Dice (19 patients)"
+        );
+        assert_eq!(said(None), "the fixed order `centre-out` is kept: nothing to validate on");
+        let few = said(Some(gain(50, 0.01, 0.001, 4)));
+        assert!(few.ends_with("+0.0110] Dice (4 patients), and fewer than 8 give no sure interval"), "{few}");
+        assert_eq!(
+            said(Some(gain(50, 0.01, 0.001, 9))),
+            "the learned policy is kept: update 50 gains +0.0100 [+0.0090, +0.0110] Dice (9 patients) over the fixed order \
+             `centre-out`"
+        );
+    }
+
+    #[test]
+    fn the_surest_gain_is_kept_and_the_largest_one_remembered() {
+        let mut standing = begun();
+        assert!(!standing.observe(&gain(1, 0.002, 0.003, 9)));
+        assert!(standing.observe(&gain(2, 0.001, 0.0005, 9)));
+        assert!(!standing.observe(&gain(3, 0.0005, 0.0001, 9)), "less than the one that is kept");
+        assert_eq!(standing.kept.as_ref().map(|gain| gain.update), Some(2));
+        assert_eq!(standing.most.as_ref().map(|gain| gain.update), Some(1));
+        standing.forget();
+        assert_eq!((standing.kept, standing.most), (None, None));
+    }
+}
