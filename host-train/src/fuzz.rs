@@ -1,0 +1,180 @@
+//! What fuzzers call: every reader of files from elsewhere, by name. Not for programs; it may change at any time.
+//!
+//! A reader takes any bytes and says whether they were accepted. None may panic, read out of bounds, run for long or take more
+//! memory than its bound, whatever the bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::Device;
+use kscout_core::Complex32;
+use kscout_core::capture::Capture;
+use kscout_core::model::Model;
+use kscout_core::scan::multiply_accumulates;
+
+use crate::cli::{read_npy, read_results};
+use crate::config;
+use crate::data::nifti_volume::NiftiVolume;
+use crate::data::png_tree::Grey;
+use crate::data::{Labels, Manifest};
+use crate::export::inspect::inspect;
+use crate::kernels::{scan, scan_arena};
+use crate::net::import::{StateDict, import_segmenter, recognise};
+use crate::net::Segmenter;
+use crate::orders::LearnedMask;
+use crate::rl::PolicyConfig;
+use crate::rl::volume::VolumeConfig;
+use crate::train::checkpoint::read_meta;
+use crate::train::given::masks_of_text;
+use crate::train::{ClassifierConfig, RewardConfig};
+use crate::volume::position::Plans;
+
+/// Takes a file's bytes; whether they were accepted.
+pub type Reader = fn(&[u8]) -> bool;
+
+/// The readers, by the names of their corpora.
+pub const READERS: [(&str, Reader); 11] = [
+    ("blob", blob),
+    ("capture", capture),
+    ("nifti", nifti),
+    ("png", png),
+    ("weights", weights),
+    ("checkpoint", checkpoint),
+    ("config", config_file),
+    ("csv", csv),
+    ("json", json),
+    ("npy", npy),
+    ("info", info),
+];
+
+/// The reader of this name.
+pub fn reader(name: &str) -> Option<Reader> {
+    READERS.iter().find(|(known, _)| *known == name).map(|(_, reader)| *reader)
+}
+
+/// Multiply-accumulates of a scan that a fuzzer still runs.
+const MOST_MACS: u64 = 20_000_000;
+/// Bytes that a volume may be unpacked to.
+const MOST_BYTES: u64 = 1 << 24;
+
+/// A model: checked, listed, and a short scan by it.
+fn blob(bytes: &[u8]) -> bool {
+    let Ok(model) = Model::new_checked(bytes) else { return false };
+    inspect(&model);
+    let lines = 3.min(model.width());
+    if multiply_accumulates(&model, lines) > MOST_MACS {
+        return true;
+    }
+    let mut arena = scan_arena(&model);
+    let Ok(mut scan) = scan(&model, &mut arena) else { return true };
+    if scan.start(lines).is_err() {
+        return true;
+    }
+    for k in 0..lines {
+        let line = (model.width() / 2 + k) % model.width();
+        let samples: Vec<Complex32> =
+            (0..model.height()).map(|y| Complex32::new((y * 7 + k) as f32 % 5.0 - 2.0, (y + k) as f32 % 3.0)).collect();
+        let _ = scan.propose();
+        if scan.push_line(line, &samples).is_err() {
+            return true;
+        }
+    }
+    let _ = scan.segment();
+    scan.digest();
+    true
+}
+
+fn capture(bytes: &[u8]) -> bool {
+    Capture::new_checked(bytes).is_ok()
+}
+
+fn nifti(bytes: &[u8]) -> bool {
+    let Ok(volume) = NiftiVolume::from_bytes(bytes, MOST_BYTES) else { return false };
+    let _ = volume.classes(Path::new("fuzzed.nii"));
+    volume.affine();
+    true
+}
+
+fn png(bytes: &[u8]) -> bool {
+    in_file("0.png", bytes, |path| Grey::read(path).is_ok() | Grey::read_label(path).is_ok())
+}
+
+/// PyTorch's files and safetensors, up to a network that holds them.
+fn weights(bytes: &[u8]) -> bool {
+    in_file("weights.pth", bytes, |path| {
+        let Ok(weights) = StateDict::read(path) else { return false };
+        if let Some(spec) = recognise(&weights).filter(|spec| spec.is_small()) {
+            let _ = import_segmenter(Segmenter::new(&spec, &Device::flex()), &weights);
+        }
+        true
+    })
+}
+
+/// A checkpoint's description, beside weights that are none.
+fn checkpoint(bytes: &[u8]) -> bool {
+    in_file("checkpoint.json", bytes, |path| {
+        let dir = path.parent().unwrap_or(path);
+        let _ = fs::write(dir.join("weights.bpk"), b"none");
+        let Ok((dir, meta)) = read_meta(dir) else { return false };
+        let _ = meta.segmenter(&dir);
+        true
+    })
+}
+
+fn config_file(bytes: &[u8]) -> bool {
+    in_file("config.toml", bytes, |path| {
+        let path = Some(path);
+        let reward = config::load::<RewardConfig>(path, &[]).is_ok_and(|config| config.check_values().is_ok());
+        reward
+            | config::load::<ClassifierConfig>(path, &[]).is_ok()
+            | config::load::<PolicyConfig>(path, &[]).is_ok()
+            | config::load::<VolumeConfig>(path, &[]).is_ok()
+    })
+}
+
+/// Labels of a classifier, masks of slices, and scores of an evaluation.
+fn csv(bytes: &[u8]) -> bool {
+    let masks = std::str::from_utf8(bytes).is_ok_and(|text| masks_of_text(text, 32).is_ok());
+    masks
+        | in_file("results.csv", bytes, |path| {
+            Labels::read(path).is_ok() | path.parent().is_some_and(|dir| read_results(dir, "policy").is_ok())
+        })
+}
+
+/// Learned masks, lines by position, and manifests.
+fn json(bytes: &[u8]) -> bool {
+    in_file("manifest.json", bytes, |path| {
+        let dir = path.parent().unwrap_or(path);
+        LearnedMask::read_for(path, 32, 4).is_ok() | Plans::read_for(path, 32).is_ok() | Manifest::read(dir).is_ok()
+    })
+}
+
+fn npy(bytes: &[u8]) -> bool {
+    in_file("array.npy", bytes, |path| read_npy(path).is_ok())
+}
+
+/// ACDC's `Info.cfg`.
+fn info(bytes: &[u8]) -> bool {
+    in_file("Info.cfg", bytes, |path| crate::data::acdc::Info::read(path).is_ok())
+}
+
+/// Calls `read` with a file of `bytes` in a folder of its own, which goes afterwards.
+fn in_file(name: &str, bytes: &[u8], read: impl FnOnce(&Path) -> bool) -> bool {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let folder = format!("kscout-fuzz-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = Folder(std::env::temp_dir().join(folder));
+    fs::create_dir_all(&folder.0).expect("a folder for the file");
+    let path = folder.0.join(name);
+    fs::write(&path, bytes).expect("the file is written");
+    read(&path)
+}
+
+/// Removed when dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
