@@ -15,13 +15,14 @@ use kscout_core::scan::multiply_accumulates;
 
 use crate::cli::{read_npy, read_results};
 use crate::config;
+use crate::data::info_cfg::InfoCfg;
 use crate::data::nifti_volume::NiftiVolume;
-use crate::data::png_tree::Grey;
+use crate::data::png_file::Grey;
 use crate::data::{Labels, Manifest};
 use crate::export::inspect::inspect;
 use crate::kernels::{scan, scan_arena};
-use crate::net::import::{StateDict, import_segmenter, recognise};
-use crate::net::Segmenter;
+use crate::net::Arch;
+use crate::net::import::{StateDict, import_segmenter, infer_spec, recognise};
 use crate::orders::LearnedMask;
 use crate::rl::PolicyConfig;
 use crate::rl::volume::VolumeConfig;
@@ -104,8 +105,10 @@ fn png(bytes: &[u8]) -> bool {
 fn weights(bytes: &[u8]) -> bool {
     in_file("weights.pth", bytes, |path| {
         let Ok(weights) = StateDict::read(path) else { return false };
-        if let Some(spec) = recognise(&weights).filter(|spec| spec.is_small()) {
-            let _ = import_segmenter(Segmenter::new(&spec, &Device::flex()), &weights);
+        if let Some(arch) = recognise(&weights).and_then(|name| name.parse::<Arch>().ok())
+            && infer_spec(arch, &weights).is_ok_and(|spec| spec.width <= 16 && spec.classes <= 16)
+        {
+            let _ = import_segmenter(arch, &weights, &Device::flex());
         }
         true
     })
@@ -156,7 +159,7 @@ fn npy(bytes: &[u8]) -> bool {
 
 /// ACDC's `Info.cfg`.
 fn info(bytes: &[u8]) -> bool {
-    in_file("Info.cfg", bytes, |path| crate::data::acdc::Info::read(path).is_ok())
+    InfoCfg::parse(bytes, Path::new("Info.cfg")).is_ok()
 }
 
 /// Calls `read` with a file of `bytes` in a folder of its own, which goes afterwards.

@@ -28,6 +28,8 @@ pub mod device;
 pub mod diagnose;
 pub mod eval;
 pub mod export;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod grow;
 pub mod io;
 pub mod kernels;

@@ -25,6 +25,9 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use compare::read_results;
+pub(crate) use net::read_npy;
+
 use crate::io::stop;
 
 /// What a subcommand fails with: any error that can be shown to a person.

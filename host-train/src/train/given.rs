@@ -63,20 +63,28 @@ impl GivenMasks {
 /// The masks in a file, some of every training slice of `data`.
 fn of_file(path: &Path, data: &Dataset) -> Result<HashMap<String, Vec<LineSet>>, GivenMasksError> {
     let text = fs::read_to_string(path).map_err(|error| refused(path, error.to_string()))?;
-    let mut lines = text.lines();
-    if lines.next() != Some(HEADER) {
-        return Err(refused(path, format!("the first line is not `{HEADER}`")));
-    }
-    let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
-    for (number, line) in lines.enumerate() {
-        let (slice, mask) =
-            row(line, data.width()).map_err(|message| refused(path, format!("row {}: {message}", number + 2)))?;
-        masks.entry(slice.to_owned()).or_default().push(mask);
-    }
+    let masks = masks_of_text(&text, data.width()).map_err(|message| refused(path, message))?;
     match data.slices(Split::Train).iter().find(|slice| !masks.contains_key(&slice.id.to_string())) {
         Some(slice) => Err(refused(path, format!("no mask of training slice {}", slice.id))),
         None => Ok(masks),
     }
+}
+
+/// The masks in a file's text, for images of `width` columns, by the slice's name.
+///
+/// # Errors
+/// What is wrong, and in which row.
+pub(crate) fn masks_of_text(text: &str, width: usize) -> Result<HashMap<String, Vec<LineSet>>, String> {
+    let mut lines = text.lines();
+    if lines.next() != Some(HEADER) {
+        return Err(format!("the first line is not `{HEADER}`"));
+    }
+    let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
+    for (number, line) in lines.enumerate() {
+        let (slice, mask) = row(line, width).map_err(|message| format!("row {}: {message}", number + 2))?;
+        masks.entry(slice.to_owned()).or_default().push(mask);
+    }
+    Ok(masks)
 }
 
 fn row(line: &str, width: usize) -> Result<(&str, LineSet), String> {

@@ -99,6 +99,15 @@ impl CompareArgs {
     }
 }
 
+/// Reads what the evaluation in `dir` says of `method`, as `compare` does; gives the number of rows.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn read_results(dir: &Path, method: &str) -> Result<usize, Failure> {
+    let one: Evaluated = format!("{}:{method}", dir.display()).parse()?;
+    Ok(read::read(&[&one])?.len())
+}
+
 /// Mean Dice of every method, a column a number of lines.
 fn dice_by_lines(all: &[Read]) -> Table {
     let budgets: BTreeSet<usize> = all.iter().flat_map(|read| read.scores.keys().copied()).collect();

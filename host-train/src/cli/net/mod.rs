@@ -4,6 +4,8 @@ mod forward;
 mod info;
 mod npy;
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 
 use super::Failure;
@@ -31,4 +33,12 @@ impl NetArgs {
             NetCommand::Info(args) => args.run(),
         }
     }
+}
+
+/// Reads an array as `net forward` does; gives its shape.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn read_npy(path: &Path) -> Result<Vec<usize>, Failure> {
+    Ok(npy::Array::read(path)?.shape)
 }
