@@ -3,8 +3,8 @@
 //! * `KSCOUT_BLOB`: the exported model, `.kscout`.
 //! * `KSCOUT_SCAN`: the captured slice or volume with the host's result, `.kscan`.
 //! * `KSCOUT_CORE`: `m4` (the default), `m33` or `m55`, which decides on the emulated board.
-//! * `KSCOUT_RAM_KIB`: RAM the linker may use; 512 by default, which is the budget of the project. A scan that needs more is
-//!   refused here, with its size.
+//! * `KSCOUT_RAM_KIB`: RAM the linker may use. By default 512, which is the budget of the project, or all of the emulated board's
+//!   for a scan that needs more. What does not fit is refused here, before anything is linked, with its size.
 //!
 //! Without the first two everything but the self-test still builds.
 
@@ -17,6 +17,13 @@ use kscout_core::volume::volume_arena_bytes;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// RAM that the project allows itself for variables, arena and stack, and flash for weights and code.
+const RAM_KIB: u32 = 512;
+const FLASH_LIMIT: usize = 768 * 1024;
+/// RAM of the emulated boards.
+const BOARD_RAM_KIB: u32 = 4096;
+/// Room for the code, of which the self-test has been seen to take 160 KB.
+const CODE_BYTES: usize = 256 * 1024;
 /// Room for the stack, of which scans have been seen to take 18,236 bytes.
 const STACK_BYTES: usize = 20 * 1024;
 
@@ -31,21 +38,18 @@ fn build() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-link-search={}", out.display());
-    let ram_kib = ram_kib()?;
-    fs::write(out.join("memory.x"), Board::of_core()?.memory_map(ram_kib))?;
-    fs::write(out.join("embedded.rs"), embedded(ram_kib)?)?;
+    let board = Board::of_core()?;
+    let (source, ram_kib) = embedded(&board)?;
+    fs::write(out.join("memory.x"), board.memory_map(ram_kib))?;
+    fs::write(out.join("embedded.rs"), source)?;
     Ok(())
 }
 
-fn ram_kib() -> Result<u32> {
-    match input("KSCOUT_RAM_KIB") {
-        None => Ok(512),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|kib| (1..=4096).contains(kib))
-            .ok_or_else(|| format!("KSCOUT_RAM_KIB is {text}, expected 1 to 4096").into()),
-    }
+/// RAM that was asked for.
+fn asked_ram_kib() -> Result<Option<u32>> {
+    let Some(text) = input("KSCOUT_RAM_KIB") else { return Ok(None) };
+    let kib = text.parse().ok().filter(|kib| (1..=BOARD_RAM_KIB).contains(kib));
+    kib.map(Some).ok_or_else(|| format!("KSCOUT_RAM_KIB is {text}, expected 1 to {BOARD_RAM_KIB}").into())
 }
 
 /// Where a board has memory for code, weights and, here, the captured scan ("flash"), and where for variables.
@@ -76,6 +80,12 @@ impl Board {
     /// in 2 MiB of SRAM 16 MiB higher; RAM by its secure address.
     const AN547: Self = Self { flash: 0, flash_mib: 18, code: Some(0x0100_0000), ram: 0x3100_0000 };
 
+    /// Bytes for code, weights and the captured scan.
+    fn room(&self) -> usize {
+        let end = self.flash + (self.flash_mib << 20);
+        (end - self.code.unwrap_or(self.flash)) as usize
+    }
+
     /// The map for the linker; the firmware gets `ram_kib` of RAM.
     fn memory_map(&self, ram_kib: u32) -> String {
         let Self { flash, flash_mib, code, ram } = self;
@@ -87,28 +97,51 @@ impl Board {
     }
 }
 
-/// Source of the constants that `src/bin/selftest/embedded.rs` includes. Refuses a scan that needs more than `ram_kib`.
-fn embedded(ram_kib: u32) -> Result<String> {
+/// Source of the constants that `src/bin/selftest/embedded.rs` includes, and the RAM that the linker gets in KiB. Refuses what
+/// does not fit.
+fn embedded(board: &Board) -> Result<(String, u32)> {
+    let asked = asked_ram_kib()?;
     let (Some(blob), Some(scan)) = (input("KSCOUT_BLOB"), input("KSCOUT_SCAN")) else {
-        return Ok("compile_error!(\"set KSCOUT_BLOB and KSCOUT_SCAN to an exported model and a captured scan, \
-                   or use run.sh selftest BLOB SCAN\");\n"
-            .into());
+        let source = "compile_error!(\"set KSCOUT_BLOB and KSCOUT_SCAN to an exported model and a captured scan, \
+                      or use run.sh selftest BLOB SCAN\");\n";
+        return Ok((source.into(), asked.unwrap_or(RAM_KIB)));
     };
     let (blob, scan) = (absolute("KSCOUT_BLOB", &blob)?, absolute("KSCOUT_SCAN", &scan)?);
     let arena = arena_bytes(&blob, &scan)?;
-    if arena + STACK_BYTES > ram_kib as usize * 1024 {
+    let needed = (arena + STACK_BYTES).div_ceil(1024);
+    let ram_kib = asked.unwrap_or(if needed <= RAM_KIB as usize { RAM_KIB } else { BOARD_RAM_KIB });
+    if needed > ram_kib as usize {
         return Err(format!(
-            "KSCOUT_SCAN {}: the scan needs {arena} bytes of arena and {STACK_BYTES} of stack, and there are {ram_kib} KiB of RAM; take \
-             a smaller model, or a smaller budget if it is of a volume, or set KSCOUT_RAM_KIB (the emulated boards have 4096)",
+            "KSCOUT_SCAN {}: the scan needs {arena} bytes of arena and {STACK_BYTES} of stack, {needed} KiB together, and there are \
+             {ram_kib} KiB of RAM; take a smaller model, or a smaller budget if it is of a volume, or set KSCOUT_RAM_KIB to {needed} \
+             or more (the emulated boards have {BOARD_RAM_KIB})",
             scan.display(),
         )
         .into());
     }
-    Ok(format!(
+    let bytes = [&blob, &scan].map(|path| fs::metadata(path).map_or(0, |found| found.len() as usize));
+    let (flash, room) = (bytes[0] + bytes[1] + CODE_BYTES, board.room());
+    if flash > room {
+        return Err(format!(
+            "KSCOUT_BLOB {}: the model takes {} bytes, the stored scan {} and the code up to {CODE_BYTES}, {} KiB together, and the \
+             board has {} KiB for them; take a smaller model",
+            blob.display(),
+            bytes[0],
+            bytes[1],
+            flash.div_ceil(1024),
+            room / 1024,
+        )
+        .into());
+    }
+    let ram_limit = asked.unwrap_or(RAM_KIB) as usize * 1024;
+    let source = format!(
         "/// Bytes that the scan asks for.\npub const ARENA_BYTES: usize = {arena};\n\
+         /// RAM that there is to be for variables, arena and stack.\npub const RAM_LIMIT: usize = {ram_limit};\n\
+         /// Flash that there is to be for weights and code.\npub const FLASH_LIMIT: usize = {FLASH_LIMIT};\n\
          static BLOB: &Aligned<[u8]> = &Aligned(*include_bytes!({blob:?}));\n\
          static SCAN: &Aligned<[u8]> = &Aligned(*include_bytes!({scan:?}));\n"
-    ))
+    );
+    Ok((source, ram_kib))
 }
 
 /// Size of the static arena: what the core itself says that the scan needs.

@@ -10,7 +10,8 @@ usage: run.sh COMMAND
 
   selftest [--core CORE] [BLOB] [SCAN]
                           repeat the scan of a slice or a volume stored in SCAN (.kscan) with the model BLOB (.kscout)
-                          in QEMU; status 0 only if the digest is the host's and memory is within its limits. Default:
+                          in QEMU; status 0 only if the digest is the host's. Says what RAM and flash it takes, against
+                          512 and 768 KiB; a scan that needs more RAM gets the board's 4096. Default:
                           KSCOUT_BLOB, KSCOUT_SCAN, then out/model.kscout and out/slice.kscan of the checkout.
   bench [CORE] [BLOB] [SCAN]
                           instructions of operators of many shapes, in QEMU, per multiply-accumulate or element of output,
@@ -27,7 +28,8 @@ usage: run.sh COMMAND
 
 environment
   KSCOUT_TOOLCHAIN        rustup or debian, to use that one rather than the first that works
-  KSCOUT_RAM_KIB          RAM given to the linker, 512 by default
+  KSCOUT_RAM_KIB          RAM that there is, 1 to 4096: what needs more is refused, with its size; by default 512, or
+                          4096 for a scan that needs more
   KSCOUT_TIMEOUT          seconds a run in QEMU may take, 900 by default
 TEXT
 }

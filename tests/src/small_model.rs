@@ -26,40 +26,56 @@ pub struct HostScan {
     pub blob_crc: u32,
     /// `Scan::digest` at the end.
     pub digest: u64,
-    /// The lines that the policy chose, in order.
+    /// The lines that the policy chose, or that were given, in order.
     pub lines: Vec<u16>,
+    /// Whether they were given.
+    given: bool,
+    /// Rows and columns.
+    side: usize,
     kspace: Vec<Complex32>,
 }
 
 impl HostScan {
-    /// Scans with `kernels`; k-space is random, and strongest in the middle.
+    /// Scans with `kernels`, the lines of the blob's policy; k-space is random, and strongest in the middle.
     pub fn new<K: Kernels>(blob: &[u8], kernels: K) -> Self {
+        let scan = Self::of(blob, kernels, None);
+        assert_eq!(scan.lines.len(), BUDGET);
+        scan
+    }
+
+    /// The same of given lines, up to as many as the policy could choose.
+    pub fn of_lines<K: Kernels>(blob: &[u8], kernels: K, lines: &[u16]) -> Self {
+        Self::of(blob, kernels, Some(lines))
+    }
+
+    fn of<K: Kernels>(blob: &[u8], kernels: K, given: Option<&[u16]>) -> Self {
+        let model = Model::new_checked(blob).unwrap();
+        let side = model.width();
         let mut random = Random(7);
-        let half = SIDE as f32 / 2.0;
-        let kspace: Vec<Complex32> = (0..SIDE * SIDE)
+        let half = side as f32 / 2.0;
+        let kspace: Vec<Complex32> = (0..side * side)
             .map(|i| {
-                let (line, sample) = ((i / SIDE) as f32 - half, (i % SIDE) as f32 - half);
+                let (line, sample) = ((i / side) as f32 - half, (i % side) as f32 - half);
                 let amplitude = 100.0 / (1.0 + line * line + sample * sample);
                 Complex32::new(random.unit(), random.unit()) * amplitude
             })
             .collect();
-        let model = Model::new_checked(blob).unwrap();
         let mut arena = HeapArena::new(arena_bytes_with(&model, &kernels));
         let mut scan = Scan::with_kernels(&model, arena.bytes(), kernels).unwrap();
         scan.start(BUDGET).unwrap();
-        while let Some(line) = scan.next_line() {
-            scan.push_line(line, &kspace[line * SIDE..][..SIDE]).unwrap();
+        let mut lines = given.unwrap_or_default().iter().map(|&line| usize::from(line));
+        while let Some(line) = if given.is_some() { lines.next() } else { scan.next_line() } {
+            scan.push_line(line, &kspace[line * side..][..side]).unwrap();
         }
         scan.segment().unwrap();
-        let lines = scan.lines().to_vec();
-        assert_eq!(lines.len(), BUDGET);
-        Self { blob_crc: blob_crc(blob), digest: scan.digest(), lines, kspace }
+        let (lines, given) = (scan.lines().to_vec(), given.is_some());
+        Self { blob_crc: blob_crc(blob), digest: scan.digest(), lines, given, side, kspace }
     }
 
     /// Writes the blob and this scan into `folder`, as `name.kscout` and `name.kscan`; returns their paths.
     pub fn write(&self, folder: &Path, name: &str, blob: &[u8]) -> [String; 2] {
-        let &Self { blob_crc, digest, ref lines, ref kspace } = self;
-        let repr = Repr { height: SIDE, width: SIDE, budget: BUDGET, blob_crc, digest, lines, kspace };
+        let &Self { blob_crc, digest, ref lines, given, side, ref kspace } = self;
+        let repr = Repr { height: side, width: side, budget: BUDGET, blob_crc, digest, lines, given, kspace };
         let mut bytes = vec![0; repr.buffer_len()];
         repr.emit(&mut bytes).unwrap();
         write_files(folder, name, blob, &bytes)

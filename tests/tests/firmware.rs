@@ -8,7 +8,7 @@ use std::process::Output;
 
 use burn::tensor::Device;
 use kscout::export::blob_writer::write_blob;
-use kscout::export::{Observation, quantised};
+use kscout::export::{HeaderSpec, Observation, quantised};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::kernels::{Layout, Native};
 use kscout_core::model::{GraphKind, Reconstruction};
@@ -81,6 +81,56 @@ fn a_scan_that_measures_other_lines_than_the_hosts_fails() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("(!)") && text.contains("was not measured by the host"), "{text}");
+}
+
+/// A file as `kscout export` makes it for hearts of 256x256 pixels: the published UNeXt-S, half-homodyne images, no policy.
+fn large_blob() -> Vec<u8> {
+    const SIDE: usize = 256;
+    let network = Segmenter::new(&SegmenterSpec::published(Arch::UnextS, 4), &Device::flex());
+    let random = &mut Random(5);
+    let levels = (0..SIDE * SIDE).map(|_| random.i8()).collect();
+    let seen = Observation { levels, state: Vec::new() };
+    let segmenter = quantised(GraphKind::Segmenter, &network.graph(SIDE, SIDE), &[seen]).unwrap();
+    let reconstruction = Reconstruction::HalfHomodyne;
+    let header = HeaderSpec { height: SIDE, width: SIDE, reconstruction, ..header(Layout::Portable) };
+    write_blob(&header, Some(&segmenter), None).unwrap()
+}
+
+#[test]
+fn a_slice_of_given_lines_and_more_memory_than_the_projects_passes_and_says_so() {
+    let blob = large_blob();
+    let host = HostScan::of_lines(&blob, Native::default(), &[128, 129, 127, 130, 126, 125]);
+    let [model, slice] = host.write(&temporary(), "given", &blob);
+    let Some(output) = run(&["selftest", &model, &slice]) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let digest = format!("{:#018x}, equal to", host.digest);
+    let lines = "lines 128 129 127 130 126 125\n";
+    for expected in [lines, "given, not chosen by a policy", &digest, "OVER the limit of 524288", "self-test passed"] {
+        assert!(text.contains(expected), "expected {expected:?} in\n{text}");
+    }
+    // Where there is no more, it says how much it would need, before anything is linked.
+    let Some(output) = run_with(&["selftest", &model, &slice], &[("KSCOUT_RAM_KIB", "512")]) else {
+        return;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{errors}");
+    for expected in ["bytes of arena", "KiB together", "512 KiB of RAM", "set KSCOUT_RAM_KIB to "] {
+        assert!(errors.contains(expected), "expected {expected:?} in\n{errors}");
+    }
+}
+
+#[test]
+fn lines_that_were_given_are_repeated_though_the_model_has_a_policy() {
+    let blob = random_blob(Layout::Portable);
+    let host = HostScan::of_lines(&blob, Native::default(), &[1, 33, 60, 5]);
+    let [model, slice] = host.write(&temporary(), "given-beside-policy", &blob);
+    let Some(text) = passes(CORES[0], &model, &slice, host.digest) else {
+        return;
+    };
+    assert!(text.contains("lines 1 33 60 5\n") && !text.contains("(!)"), "{text}");
 }
 
 /// The self-test of `blob` passes on a core, with the lines and the digest of the scan on the host.

@@ -10,7 +10,8 @@
 //! | 12 | 4 | CRC-32 of the whole blob the result was made with |
 //! | 16 | 8 | digest of the host's scan |
 //! | 24 | 2 | n, number of chosen lines, 0..=budget |
-//! | 26 | 2 | zero |
+//! | 26 | 1 | who chose the lines: 0 the blob's policy, if it has one; 1 somebody else |
+//! | 27 | 1 | zero |
 //! | 28 | 4 | CRC-32 of every other byte of the file |
 //! | 32 | 2 n | the lines the host chose, u16 each, in order, none twice |
 //! | | | zeros up to a multiple of 8 |
@@ -35,7 +36,8 @@ mod field {
     pub const BLOB_CRC: Range<usize> = 12..16;
     pub const DIGEST: Range<usize> = 16..24;
     pub const LINE_COUNT: Range<usize> = 24..26;
-    pub const RESERVED: Range<usize> = 26..28;
+    pub const GIVEN: Range<usize> = 26..27;
+    pub const RESERVED: Range<usize> = 27..28;
     pub const HEADER_LEN: usize = 32;
 }
 
@@ -66,6 +68,10 @@ impl<'a> Capture<'a> {
 
         check_crc(bytes)?;
         check_zeros(bytes, field::RESERVED)?;
+        match header.get(field::GIVEN) {
+            Some([0 | 1]) => {}
+            _ => check_zeros(bytes, field::GIVEN)?,
+        }
         layout.check_padding(bytes)?;
         check_lines(view.lines(), view.height(), view.width())?;
         Ok(view)
@@ -101,6 +107,12 @@ impl<'a> Capture<'a> {
         self.lines.chunks_exact(2).map(|pair| usize::from(u16_at(pair, 0..2)))
     }
 
+    /// Whether the lines were given to the scan, by a fixed order or a mask: the blob's policy, if it has one, was not asked, and
+    /// whoever repeats the scan takes [`lines`](Self::lines) as they are.
+    pub fn given(&self) -> bool {
+        self.header.get(field::GIVEN) == Some(&[1])
+    }
+
     /// Copies the samples of one line to `out`, H of them (a shorter `out` gets the first ones).
     ///
     /// # Errors
@@ -132,6 +144,8 @@ pub struct Repr<'a> {
     pub digest: u64,
     /// The lines the host chose, in order.
     pub lines: &'a [u16],
+    /// Whether they were given to the scan, rather than chosen by the blob's policy.
+    pub given: bool,
     /// K-space, line-major: H * W samples.
     pub kspace: &'a [Complex32],
 }
@@ -174,6 +188,7 @@ impl Repr<'_> {
         put(header, field::BLOB_CRC, &self.blob_crc.to_le_bytes());
         put(header, field::DIGEST, &self.digest.to_le_bytes());
         put(header, field::LINE_COUNT, &short(self.lines.len()));
+        put(header, field::GIVEN, &[u8::from(self.given)]);
     }
 }
 

@@ -23,6 +23,8 @@ mod scan_volume;
 mod train;
 mod verify;
 
+use std::path::Path;
+
 use clap::{Parser, Subcommand};
 
 pub(crate) use compare::read_results;
@@ -77,6 +79,19 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     /// Run one scan and draw it.
     Scan(scan::ScanArgs),
+}
+
+/// Refuses to write `out`, the value of `option`, over one of the files that the command reads. Any other file of that name is
+/// replaced, whole, once the command has all that goes into it.
+fn expect_no_input(option: &str, out: &Path, inputs: &[&Path]) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let is_input = |input: &&&Path| real(out).is_some_and(|out| real(input) == Some(out));
+    match inputs.iter().find(is_input) {
+        Some(_) => {
+            Err(format!("{option} {}: is what is read, and would be lost; name another file", out.display()).into())
+        }
+        None => Ok(()),
+    }
 }
 
 impl Cli {

@@ -9,10 +9,10 @@ use kscout_core::kspace::recon::magnitude;
 use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_core::model::Model;
 
-use super::Failure;
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::scan_volume::VolumeJob;
+use super::{Failure, expect_no_input};
 use crate::data::{Dataset, Slice};
 use crate::eval::atomic::write_atomically;
 use crate::eval::canvas::write_png;
@@ -61,10 +61,10 @@ pub struct ScanArgs {
     least_gain: f32,
     #[command(flatten)]
     cost: CostArgs,
-    /// Draw the scan as a PNG picture: of a volume, what every slice got and what came of it
+    /// Draw the scan as a PNG picture: of a volume, what every slice got and what came of it. A file of this name is replaced
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    /// Write what the scan measured with its lines and digest, for other machines to repeat
+    /// Write what the scan measured with its lines and digest, for other machines to repeat; a file of this name is replaced
     #[arg(long, value_name = "FILE.kscan")]
     capture: Option<PathBuf>,
     /// How the slice is measured: `scanner` (phase and noise) or `igs` (magnitude only)
@@ -105,6 +105,9 @@ struct Outcome {
 impl ScanArgs {
     /// Scans.
     pub fn run(self) -> Result<(), Failure> {
+        for (option, out) in [("--out", &self.out), ("--capture", &self.capture)] {
+            out.as_ref().map_or(Ok(()), |out| expect_no_input(option, out, &[&self.file]))?;
+        }
         let _locks = Locks::of([&self.out, &self.capture].into_iter().flatten().map(PathBuf::as_path))?;
         let file = self.cost.read(&self.file)?;
         let model = file.model()?;
@@ -122,7 +125,7 @@ impl ScanArgs {
         let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
         let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
         let (name, lines) = self.lines(&model, seed)?;
-        let by_policy = lines.is_none();
+        let given = lines.is_some();
         let outcome = self.scan(&model, &kspace, lines)?;
         let reference = Reference::new(&kspace);
         let ssim = reference.ssim_of(&outcome.image)?;
@@ -131,14 +134,14 @@ impl ScanArgs {
             false => None,
         };
         print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
-        if let Some(order) = fixed_order(&model).filter(|_| by_policy) {
+        if let Some(order) = fixed_order(&model).filter(|_| !given) {
             println!("policy  {order}, whatever it sees");
         }
         if let Some(path) = &self.out {
             draw(path, slice, name, reference.image(), &outcome, dice.as_ref(), ssim)?;
         }
         if let Some(path) = &self.capture {
-            self.write(path, &file, &kspace, &outcome)?;
+            self.write(path, &file, &kspace, (&outcome, given))?;
         }
         Ok(())
     }
@@ -197,7 +200,13 @@ impl ScanArgs {
         })
     }
 
-    fn write(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
+    fn write(
+        &self,
+        path: &Path,
+        file: &BlobFile,
+        kspace: &KSpace,
+        (outcome, given): (&Outcome, bool),
+    ) -> Result<(), Failure> {
         let capture = Repr {
             height: kspace.height,
             width: kspace.width,
@@ -205,6 +214,7 @@ impl ScanArgs {
             blob_crc: blob_crc(file.bytes()),
             digest: outcome.digest,
             lines: &outcome.lines,
+            given,
             kspace: &kspace.samples,
         };
         let mut bytes = vec![0; capture.buffer_len()];

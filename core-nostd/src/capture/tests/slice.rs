@@ -5,7 +5,8 @@ use crate::Complex32;
 use crate::capture::{Capture, CaptureError, Repr};
 
 fn repr<'a>(lines: &'a [u16], kspace: &'a [Complex32]) -> Repr<'a> {
-    Repr { height: 3, width: 4, budget: 3, blob_crc: 0x1234_5678, digest: 0x0102_0304_0506_0708, lines, kspace }
+    let (blob_crc, digest) = (0x1234_5678, 0x0102_0304_0506_0708);
+    Repr { height: 3, width: 4, budget: 3, blob_crc, digest, lines, given: false, kspace }
 }
 
 pub(super) fn file() -> Vec<u8> {
@@ -37,6 +38,18 @@ fn the_layout_is_the_one_described() {
     assert_eq!(bytes[16..28], [8, 7, 6, 5, 4, 3, 2, 1, 3, 0, 0, 0]);
     assert_eq!(bytes[32..40], [2, 0, 1, 0, 3, 0, 0, 0]);
     assert_eq!(bytes[48..56], [0, 0, 128, 63, 0, 0, 0, 191], "1 - 0.5i");
+}
+
+#[test]
+fn lines_that_were_given_are_told_from_those_of_a_policy() {
+    let kspace = kspace(12);
+    for given in [false, true] {
+        let repr = Repr { given, ..repr(&[2, 1, 3], &kspace) };
+        let mut out = vec![0; repr.buffer_len()];
+        repr.emit(&mut out).unwrap();
+        assert_eq!(out[26..28], [u8::from(given), 0]);
+        assert_eq!(Capture::new_checked(&out).unwrap().given(), given);
+    }
 }
 
 #[test]

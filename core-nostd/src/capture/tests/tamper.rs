@@ -31,7 +31,8 @@ impl Form {
 
 /// 3 samples x 4 lines; lines 2, 1, 3 of a budget of 3.
 fn slice_form() -> Form {
-    let wrong: [(usize, &[u8], CaptureError); 10] = [
+    let wrong: [(usize, &[u8], CaptureError); 11] = [
+        (26, &[2], CaptureError::Reserved { offset: 26, found: 2 }),
         (0, b"NSCK", CaptureError::Magic),
         (0, b"KSCV", CaptureError::IsVolume),
         (4, &[9, 0], CaptureError::Version(9)),
@@ -48,7 +49,7 @@ fn slice_form() -> Form {
         file: slice::file(),
         read: |bytes| Capture::new_checked(bytes).map(drop),
         wrong: wrong.map(|(at, bytes, error)| (at, bytes.to_vec(), error)).into(),
-        zeros: [26, 27, 38, 39],
+        zeros: [27, 27, 38, 39],
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Failure {
     Taken,
     /// The result is not the host's.
     Digest,
-    /// More RAM or flash than the project allows itself.
+    /// The stack was used to its last word, and perhaps beyond.
     Memory,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Failure {
             ),
             Self::Taken => f.write_str("the self-test runs once a reset"),
             Self::Digest => f.write_str("the result is not the host's"),
-            Self::Memory => f.write_str("memory is over its limit"),
+            Self::Memory => f.write_str("the stack took all of its memory"),
         }
     }
 }
