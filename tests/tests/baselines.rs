@@ -24,7 +24,8 @@ fn learn_mask(job: &Job, options: &[&str]) -> Ran {
 
 fn eval(job: &Job, options: &[&str]) -> Ran {
     let [data, reward, out] = ["data", "reward", "eval"].map(|name| job.path(name));
-    let usual = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0"];
+    let usual =
+        ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0", "--force"];
     job.run(&[&usual[..], options].concat())
 }
 
@@ -171,12 +172,12 @@ fn evaluations_of_other_phase_and_noise_are_compared_together() {
         assert!(row.contains(&format!(" {mean:.4} ")), "{name}: the mean of both, {mean:.4}, is missing: {row}");
     }
     let share = 100.0 * (centre.1 - random.1) / (oracle.1 - random.1);
-    let last = compared.lines().last().unwrap();
-    assert!(last.contains(&format!(" {share:.0} % [")), "{share} % is missing: {last}");
+    assert!(compared.contains(&format!(" {share:.0} % [")), "{share} % is missing: {compared}");
     let dice = compared.lines().find(|row| row.contains(":one-step-oracle ")).unwrap();
     assert!(dice.ends_with(&format!(" {:.4}", oracle.1)), "the ceiling is in the table of Dice: {dice}");
     let wrong_way = ["compare", &centre.0, "--with", &oracle.0, "--ceiling", &random.0];
-    assert!(job.run(&wrong_way).succeeded().trim_end().ends_with(" -"), "no share of a way down");
+    let down = job.run(&wrong_way).succeeded();
+    assert!(down.lines().any(|row| row.ends_with(" -")), "no share of a way down: {down}");
     job.run(&[&compare[..], &["--ceiling", &random.0]].concat()).refused(&["--ceiling", "only --with"]);
 
     let twice = format!("{0},{0}/.:random", folders[0]);

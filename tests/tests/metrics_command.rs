@@ -271,6 +271,20 @@ fn out_is_the_challenge_s_table() {
 }
 
 #[test]
+fn out_is_not_written_over_what_is_compared() {
+    let sandbox = cohort();
+    let truth = sandbox.path("truth/patient10_ED.nii");
+    let before = fs::read(&truth).unwrap();
+    let out = sandbox.path("prediction/../truth/patient10_ED.nii");
+    for [truth, prediction] in [["truth", "prediction"], ["truth/patient10_ED.nii", "prediction/patient10_frame01.nii"]]
+    {
+        let ran = sandbox.metrics(truth, prediction, &["--out", out.to_str().unwrap()]);
+        ran.refused(&["--out", "patient10_ED.nii", "would be lost"]);
+    }
+    assert_eq!(fs::read(&truth).unwrap(), before);
+}
+
+#[test]
 fn what_one_or_both_lack_is_zero_or_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("truth.nii", labels(5, 0).bytes());

@@ -14,6 +14,7 @@ use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
 use crate::diagnose::Diagnoser;
 use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
+use crate::eval::earlier;
 use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::Method;
 use crate::export;
@@ -56,9 +57,12 @@ pub struct EvalArgs {
     /// Data set folder.
     #[arg(long)]
     data: PathBuf,
-    /// Folder for tables and pictures.
+    /// Folder for tables and pictures; one that holds results already is refused.
     #[arg(long)]
     out: PathBuf,
+    /// Replace the results that --out holds, or the parts of them that an evaluation left that was cut off.
+    #[arg(long)]
+    force: bool,
     /// Lines a slice may measure, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "6,8,12,16,24")]
     budgets: Vec<usize>,
@@ -236,10 +240,21 @@ impl EvalArgs {
         self.baselines.orders(&Ground { data, model, volumes, most, protocol, seed })
     }
 
+    /// Refuses a folder that holds results, unless they are to be replaced: last of all, before the work begins.
+    fn expect_room(&self) -> Result<(), Failure> {
+        if self.force { Ok(()) } else { Ok(earlier::expect_none(&self.out)?) }
+    }
+
     /// Has `evaluate` write its files, which appear in the folder together; a reader knows a whole result by `mark`.
     fn write<T>(&self, mark: &str, evaluate: impl FnOnce(&Path) -> Result<T, Failure>) -> Result<T, Failure> {
         let failed = |error| format!("{}: cannot be written: {error}", self.out.display()).into();
-        fill_folder(&self.out, mark, failed, evaluate)
+        let (made, new) = fill_folder(&self.out, mark, failed, |out| {
+            let made = evaluate(out)?;
+            Ok::<_, Failure>((made, earlier::results(out)?))
+        })?;
+        // Of an evaluation before, nothing is to stay: it may have had other methods, budgets and pictures.
+        earlier::remove_others(&self.out, &new)?;
+        Ok(made)
     }
 
     fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
@@ -257,6 +272,7 @@ impl EvalArgs {
         let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
         labels.expect_some(data, self.split)?;
+        self.expect_room()?;
         let volumes = self.measure(data);
         let orders = self.orders(data, model, &volumes)?;
         let methods = methods(policy, &orders);
@@ -301,6 +317,7 @@ impl EvalArgs {
         title: &str,
     ) -> Result<(), Failure> {
         expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
+        self.expect_room()?;
         let volumes = self.measure(data);
         let orders = self.orders(data, model, &volumes)?;
         let methods = methods(policy, &orders);
@@ -323,6 +340,7 @@ impl EvalArgs {
             let measured: Vec<String> = early.map(|entry| format!("{:.2} of {}", entry.lines, entry.budget)).collect();
             println!("Lines that the policy measured, a slice: {}", measured.join(", "));
         }
+        results.notes.iter().for_each(|note| println!("note: {note}"));
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::Failure;
 use super::limit::FileLimit;
 use super::notes::Notes;
+use super::{Failure, expect_no_input};
 use crate::data::Phase;
 use crate::eval::cohort::{Cohort, Index, ScoredVolume, score_pairs};
 use crate::eval::csv::acdc_csv;
@@ -31,7 +31,7 @@ pub struct MetricsArgs {
     prediction: PathBuf,
     #[command(flatten)]
     limit: FileLimit,
-    /// Write the volumes' scores in the ACDC challenge's columns
+    /// Write the volumes' scores in the ACDC challenge's columns; a file of this name is replaced, unless it is one of the inputs
     #[arg(long, value_name = "FILE.csv")]
     out: Option<PathBuf>,
     /// Print everything as JSON
@@ -58,6 +58,10 @@ impl MetricsArgs {
                 return Err(format!("{folder} is a folder and {file} a file; give two files or two folders").into());
             }
         };
+        if let Some(out) = &self.out {
+            let inputs = pairs.iter().flat_map(|pair| [pair.truth.as_path(), pair.prediction.as_path()]);
+            expect_no_input("--out", out, &inputs.collect::<Vec<_>>())?;
+        }
         let volumes = score_pairs(&pairs, self.limit.bytes())?;
         let cohort = self.truth.is_dir().then(|| Cohort::of(&volumes)).transpose()?;
         if let Some(path) = &self.out {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::agreement::{Agreement, agreement};
 use super::compare::{CompareError, Compared, compare_files};
-use super::metrics::Structure;
+use super::metrics::{Occurring, Structure};
 use super::pairing::Pair;
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
 use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean};
@@ -89,11 +89,11 @@ pub struct Absent {
 impl Absent {
     /// The structures that no truth of these volumes has.
     fn of(volumes: &[ScoredVolume]) -> Vec<Self> {
+        let occurring = Occurring::of(volumes.iter().map(|volume| volume.scores.truth_has()));
         let absent = |structure: Structure| {
-            let scores = || volumes.iter().map(|volume| volume.scores.of(structure));
-            let predicted_in = scores().filter(|scores| scores.volume_pred_ml > 0.0).count();
-            let occurs = scores().any(|scores| scores.volume_true_ml > 0.0);
-            (!occurs).then(|| Self { structure: structure.name(), predicted_in })
+            let predicted = |volume: &&ScoredVolume| volume.scores.of(structure).volume_pred_ml > 0.0;
+            let predicted_in = || volumes.iter().filter(predicted).count();
+            (!occurring.has(structure)).then(|| Self { structure: structure.name(), predicted_in: predicted_in() })
         };
         Structure::ALL.into_iter().filter_map(absent).collect()
     }

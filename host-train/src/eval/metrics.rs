@@ -8,6 +8,9 @@
 //! | both | `None` | `None` | 0 ml on both |
 //!
 //! What is `None` is left out of a mean, whose number of values is given beside it; in files it is an empty cell or `null`.
+//!
+//! A structure that no true segmentation of a data set has is left out of every mean over that data set, with a note
+//! ([`Occurring`]): its Dice would be 0 for a single wrong voxel and nothing without, and says nothing of a segmenter.
 
 /// A structure of the heart, with its label in the segmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,23 +208,101 @@ impl SliceDice {
     }
 }
 
-/// Running mean of the Dice of RV, MYO and LV; a volume in which a structure has none is left out of its mean.
+/// Which structures occur in the truth of a data set, in any of its volumes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occurring([bool; 3]);
+
+impl Occurring {
+    /// Of volumes that are not known to be a whole data set.
+    pub const ALL: Self = Self([true; 3]);
+
+    /// Of volumes whose truth has these structures, in the order of [`Structure::ALL`].
+    pub fn of(volumes: impl IntoIterator<Item = [bool; 3]>) -> Self {
+        let mut all = Self::default();
+        volumes.into_iter().for_each(|volume| all.add(volume));
+        all
+    }
+
+    /// Of true labels.
+    pub fn in_labels<'l>(labels: impl IntoIterator<Item = &'l u8>) -> Self {
+        let mut all = Self::default();
+        for &label in labels {
+            if let Some(found) = usize::from(label).checked_sub(1).and_then(|place| all.0.get_mut(place)) {
+                *found = true;
+            }
+        }
+        all
+    }
+
+    /// Takes another volume in.
+    pub fn add(&mut self, volume: [bool; 3]) {
+        self.0.iter_mut().zip(volume).for_each(|(occurs, there)| *occurs |= there);
+    }
+
+    /// Whether this structure occurs.
+    pub fn has(self, structure: Structure) -> bool {
+        self.0[structure.index()]
+    }
+
+    /// Names of those that never do.
+    pub fn absent(self) -> Vec<&'static str> {
+        Structure::ALL.into_iter().filter(|&structure| !self.has(structure)).map(Structure::name).collect()
+    }
+
+    /// A volume's values of the structures that occur; `None` for the others.
+    pub fn only<T>(self, values: [Option<T>; 3]) -> [Option<T>; 3] {
+        let mut occurs = self.0.into_iter();
+        values.map(|value| occurs.next().and_then(|occurs| value.filter(|_| occurs)))
+    }
+
+    /// Says what is left out of means, if anything is.
+    pub fn note(self) -> Option<String> {
+        let names = self.absent();
+        let (does, it) = if names.len() == 1 { ("does", "it is") } else { ("do", "they are") };
+        let note = || {
+            format!("{} {does} not occur in the truth of these data: {it} left out of all means", names.join(" and "))
+        };
+        (!names.is_empty()).then(note)
+    }
+}
+
+/// Running mean of the Dice of RV, MYO and LV over the volumes of a data set. A volume in which a structure has none is left out
+/// of its mean, and so is a structure that no truth has.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct MeanDice([(f64, usize); 3]);
+pub struct MeanDice {
+    sums: [(f64, usize); 3],
+    occurring: Occurring,
+}
 
 impl MeanDice {
-    /// Adds a volume's Dice.
-    pub fn add(&mut self, dice: [Option<f64>; 3]) {
-        for (sum, dice) in self.0.iter_mut().zip(dice) {
+    /// Adds a volume: its Dice, and which structures its truth has.
+    pub fn add(&mut self, dice: [Option<f64>; 3], truth: [bool; 3]) {
+        self.occurring.add(truth);
+        for (sum, dice) in self.sums.iter_mut().zip(dice) {
             if let Some(dice) = dice {
                 *sum = (sum.0 + dice, sum.1 + 1);
             }
         }
     }
 
-    /// The means; `None` where no volume had a Dice.
+    /// Adds a volume whose segmentations overlap so.
+    pub fn add_overlaps(&mut self, overlaps: &[Overlap; 3]) {
+        self.add(overlaps.map(|overlap| overlap.dice()), overlaps.map(|overlap| overlap.truth > 0));
+    }
+
+    /// The means; `None` where no volume had a Dice, and where no truth has the structure.
     pub fn means(&self) -> [Option<f64>; 3] {
-        self.0.map(|(sum, count)| (count > 0).then(|| sum / count as f64))
+        self.occurring.only(self.sums.map(|(sum, count)| (count > 0).then(|| sum / count as f64)))
+    }
+
+    /// Over how many volumes each of the means goes.
+    pub fn counts(&self) -> [usize; 3] {
+        self.occurring.only(self.sums.map(|(_, count)| Some(count))).map(Option::unwrap_or_default)
+    }
+
+    /// Mean over the structures; `None` where there is none.
+    pub fn mean(&self) -> Option<f64> {
+        SliceDice(self.means()).mean()
     }
 }
 
@@ -264,6 +345,26 @@ mod tests {
         let dice = SliceDice([Some(1.0), None, Some(0.0)]);
         assert_eq!(dice.weighted_mean([1.0, 5.0, 3.0]), Some(0.25));
         assert_eq!(dice.weighted_mean([0.0, 1.0, 0.0]), None);
+    }
+
+    #[test]
+    fn a_structure_that_no_truth_has_is_left_out_of_means_even_where_it_is_found() {
+        let mut mean = MeanDice::default();
+        // LV everywhere; RV found wrongly in the first volume; MYO in the truth of the second alone.
+        let volumes = [([3, 3, 1, 0], [3, 3, 0, 0]), ([3, 3, 0, 0], [3, 3, 0, 2])];
+        let found = volumes.map(|(pred, truth)| overlaps(&pred, &truth).unwrap());
+        found.iter().for_each(|overlaps| mean.add_overlaps(overlaps));
+        assert_eq!(mean.means(), [None, Some(0.0), Some(1.0)]);
+        assert_eq!((mean.counts(), mean.mean()), ([0, 1, 2], Some(0.5)));
+        let occurring = Occurring::in_labels(volumes.iter().flat_map(|(_, truth)| truth));
+        assert_eq!(occurring, Occurring::of(found.map(|overlaps| overlaps.map(|overlap| overlap.truth > 0))));
+        assert_eq!(
+            occurring.note().unwrap(),
+            "RV does not occur in the truth of these data: it is left out of all means"
+        );
+        assert_eq!((Occurring::ALL.note(), Occurring::default().absent().len()), (None, 3));
+        assert_eq!(MeanDice::default().mean(), None);
+        assert_eq!(Occurring::of([[false, true, true]]).only([None, None, Some(1)]), [None, None, Some(1)]);
     }
 
     #[test]

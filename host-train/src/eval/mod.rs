@@ -7,6 +7,7 @@ pub mod cohort;
 pub mod compare;
 pub mod csv;
 pub mod diagnosis;
+pub mod earlier;
 mod font;
 pub mod heatmap;
 pub mod metrics;

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 
 use super::canvas::{Anchor, Canvas, Colour, DATA_COLOURS, Mark, text_width};
-use super::stats::Estimate;
+use super::stats::{ENOUGH_PATIENTS, Estimate};
 
 const WHITE: Colour = Rgb([255; 3]);
 const INK: Colour = Rgb([34, 34, 38]);
@@ -104,7 +104,11 @@ pub fn score_plot(plot: &ScorePlot<'_>) -> RgbImage {
     let height = (TOP + PLOT_SIZE.1 + BOTTOM).max(TOP + entries as f32 * KEY_PITCH);
     let mut canvas = Canvas::new(width as usize, height as usize, WHITE);
     canvas.text((LEFT, 56.0), Anchor::Left, TITLE_SCALE, INK, plot.title);
-    canvas.text((LEFT, TOP - 34.0), Anchor::Left, LABEL_SCALE, FAINT_INK, plot.y_label);
+    let fewest = plot.series.iter().flat_map(finite_points).map(|(_, score)| score.patients).min();
+    let few = fewest.filter(|&patients| patients < ENOUGH_PATIENTS);
+    let few = few.map_or(String::new(), |patients| format!(" of {patients} patients: too few to say much"));
+    let y_label = plot.y_label.to_owned() + &few;
+    canvas.text((LEFT, TOP - 34.0), Anchor::Left, LABEL_SCALE, FAINT_INK, &y_label);
     match Axes::around(plot) {
         Some(axes) => {
             axes.draw(&mut canvas, plot.x_label, plot.x_digits);

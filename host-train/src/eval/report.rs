@@ -12,12 +12,14 @@ use super::atomic::write_atomically;
 use super::canvas::{PictureError, write_png};
 use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use super::heatmap::line_heatmap;
-use super::metrics::Structure;
+use super::metrics::{Occurring, Structure};
 use super::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use super::plot::{Series, dice_plot};
 use super::run::{MeasuredVolume, Method, RunError, Scanned, mean_dice, scan_volumes, score};
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
-use super::stats::{Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, paired_difference};
+use super::stats::{
+    Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, few_patients, paired_difference,
+};
 use super::table::{Align, Table};
 use crate::mri::observation::levels_to_real;
 use crate::progress;
@@ -41,6 +43,11 @@ pub enum ReportError {
     /// Rows of different columns.
     #[error(transparent)]
     Csv(#[from] ColumnsDiffer),
+    /// There is nothing to score.
+    #[error(
+        "no structure occurs in the truth of these volumes, so that there is nothing to score; are these the right labels?"
+    )]
+    NoStructure,
     /// A file could not be written.
     #[error("{path}: {source}")]
     Io {
@@ -82,9 +89,11 @@ pub struct Entry {
     pub budget: usize,
     /// Lines that were measured, a slice: fewer than the budget where scans may end early.
     pub lines: f64,
-    /// Mean Dice of RV, MYO, LV over volumes.
-    pub dice: [f64; 3],
-    /// Mean over the volumes of the mean over structures, with its interval over patients.
+    /// Mean Dice of RV, MYO, LV over volumes; none of a structure that no truth has.
+    pub dice: [Option<f64>; 3],
+    /// Over how many volumes each of these goes: those in which truth or segmentation has the structure.
+    pub dice_volumes: [usize; 3],
+    /// Mean over the volumes of the mean over the structures that occur in the data, with its interval over patients.
     pub mean_dice: Estimate,
     /// Mean SSIM over slices.
     pub ssim: f64,
@@ -95,6 +104,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A structure's mean, and over how many volumes it goes where these are not `all`.
+    fn dice_cell(&self, place: usize, all: usize) -> String {
+        match (self.dice[place], self.dice_volumes[place]) {
+            (None, _) => "-".into(),
+            (Some(dice), volumes) if volumes == all => format!("{dice:.3}"),
+            (Some(dice), volumes) => format!("{dice:.3} (n={volumes})"),
+        }
+    }
+
     /// `16`, or `13.2 of 16` where scans have ended early.
     fn lines_of_budget(&self) -> String {
         if (self.lines - self.budget as f64).abs() < 0.05 {
@@ -115,6 +133,10 @@ pub struct Results {
     pub volumes: usize,
     /// Draws of phase and noise that each was measured with.
     pub draws: usize,
+    /// Structures that no volume's truth has: left out of means.
+    pub absent: Vec<&'static str>,
+    /// What is to be known of the numbers: what is left out of means, intervals of too few patients.
+    pub notes: Vec<String>,
     /// One a method and budget; full sampling first.
     pub entries: Vec<Entry>,
 }
@@ -146,6 +168,10 @@ struct Outcome {
 /// Runs the task and writes `report.md`, `results.csv`, `results.json`, `ejection.csv`, `acdc/METHOD_LINES.csv` (the
 /// challenge's own columns), `dice.png`, `lines_*.png` and `panel_*.png`.
 pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
+    let occurring = occurring(task);
+    if occurring == Occurring::default() {
+        return Err(ReportError::NoStructure);
+    }
     let full = outcome(task, Method::Pattern(Pattern::CentreOut), task.width, "full")?;
     let total = task.methods.len() * task.budgets.len();
     let bar = progress::bar(total as u64, 0, "scans");
@@ -157,10 +183,14 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
         }
     }
     bar.finish_and_clear();
-    let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes)).collect::<Result<_, _>>()?;
+    let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes, occurring));
+    let entries = entries.collect::<Result<Vec<Entry>, _>>()?;
+    let fewest = entries.iter().map(|entry| entry.mean_dice.patients).min().unwrap_or_default();
+    let notes = occurring.note().into_iter().chain(few_patients(fewest)).collect();
     let reconstruction = task.model.reconstruction().name();
     let (volumes, draws) = (task.first_draw().len(), task.draws);
-    let results = Results { title: task.title.to_owned(), reconstruction, volumes, draws, entries };
+    let (title, absent) = (task.title.to_owned(), occurring.absent());
+    let results = Results { title, reconstruction, volumes, draws, absent, notes, entries };
 
     write_rows(task, &outcomes, out)?;
     write_ejection(task, &outcomes, out)?;
@@ -169,7 +199,7 @@ pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
     write(&out.join("report.md"), report(&results, task.budgets).as_bytes())?;
     draw_plot(&results, task, out)?;
     draw_lines(&outcomes, task, out)?;
-    draw_panels(&outcomes, task, out)?;
+    draw_panels((&outcomes, occurring), task, out)?;
     Ok(results)
 }
 
@@ -186,25 +216,33 @@ fn outcome(task: &Task<'_>, method: Method<'_>, budget: usize, name: &'static st
     Ok(outcome)
 }
 
-fn samples<'a>(task: &Task<'a>, outcome: &Outcome) -> Vec<Sample<&'a str>> {
-    let mean = task.volumes.iter().zip(&outcome.scores);
-    mean.filter_map(|(volume, scores)| Some(Sample::new(volume.patient, scores.mean_dice()?))).collect()
+/// Which structures occur in the truth of what is evaluated.
+fn occurring(task: &Task<'_>) -> Occurring {
+    let slices = task.first_draw().iter().flat_map(|volume| &volume.slices);
+    Occurring::in_labels(slices.flat_map(|measured| &measured.slice.label))
 }
 
-fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome]) -> Result<Entry, ReportError> {
+fn samples<'a>(task: &Task<'a>, outcome: &Outcome, occurring: Occurring) -> Vec<Sample<&'a str>> {
+    let mean = task.volumes.iter().zip(&outcome.scores);
+    mean.filter_map(|(volume, scores)| Some(Sample::new(volume.patient, scores.mean_dice(occurring)?))).collect()
+}
+
+fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome], occurring: Occurring) -> Result<Entry, ReportError> {
     let slices: Vec<&Scanned> = outcome.scans.iter().flatten().collect();
     let mean = |f: &dyn Fn(&Scanned) -> f64| slices.iter().map(|scan| f(scan)).sum::<f64>() / slices.len() as f64;
     let bootstrap = Bootstrap::default();
     let policy = all.iter().find(|other| other.method == "policy" && other.budget == outcome.budget);
     let policy = policy.filter(|_| outcome.method != "policy");
-    let difference =
-        policy.map(|policy| paired_difference(&samples(task, policy), &samples(task, outcome), &bootstrap));
+    let samples = |outcome| samples(task, outcome, occurring);
+    let difference = policy.map(|policy| paired_difference(&samples(policy), &samples(outcome), &bootstrap));
+    let dice = mean_dice(&outcome.scores);
     Ok(Entry {
         method: outcome.method,
         budget: outcome.budget,
         lines: mean(&|scan| scan.lines.len() as f64),
-        dice: mean_dice(&outcome.scores),
-        mean_dice: bootstrap_mean(&samples(task, outcome), &bootstrap)?,
+        dice: dice.means(),
+        dice_volumes: dice.counts(),
+        mean_dice: bootstrap_mean(&samples(outcome), &bootstrap)?,
         ssim: mean(&|scan| scan.quality.ssim),
         nmse: mean(&|scan| scan.quality.nmse),
         policy_minus_this: difference.transpose()?,
@@ -323,11 +361,12 @@ fn report(results: &Results, budgets: &[usize]) -> String {
     );
     text += &summary(results, budgets).to_markdown();
     text += "\nEvery entry, with 95 % intervals (bootstrap over patients); the last column is the policy's Dice minus \
-             this method's, by patient:\n\n";
+             this method's, by patient. n: over so many volumes a mean goes, where in others neither truth nor segmentation has \
+             the structure.\n\n";
     let columns = ["method", "lines", "RV", "MYO", "LV", "mean", "SSIM", "NMSE", "policy minus this"];
     let mut table = Table::new(columns.map(|name| (name, if name == "method" { Align::Left } else { Align::Right })));
     for entry in &results.entries {
-        let [rv, myo, lv] = entry.dice.map(|dice| format!("{dice:.3}"));
+        let [rv, myo, lv] = [0, 1, 2].map(|place| entry.dice_cell(place, results.volumes * results.draws));
         let difference = entry.policy_minus_this.as_ref().map_or(String::new(), |d| format!("{:+.3}", d.difference));
         table.push([
             entry.method.to_string(),
@@ -341,7 +380,8 @@ fn report(results: &Results, budgets: &[usize]) -> String {
             difference,
         ]);
     }
-    text + &table.to_markdown()
+    text += &table.to_markdown();
+    text + &results.notes.iter().map(|note| format!("\nNote: {note}.\n")).collect::<String>()
 }
 
 fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
@@ -368,7 +408,7 @@ fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), R
 }
 
 /// The middle slices of evenly chosen volumes, all methods at the smallest budget.
-fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
+fn draw_panels((outcomes, occurring): (&[Outcome], Occurring), task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
     let budget = task.budgets.iter().min().copied().unwrap_or_default();
     let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
     let volumes = task.first_draw();
@@ -381,7 +421,7 @@ fn draw_panels(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), 
         let images: Vec<Vec<f32>> =
             shown.iter().map(|o| levels_to_real(&o.scans[volume][middle].levels).collect()).collect();
         let label = |o: &&Outcome| {
-            let dice = o.scores[volume].mean_dice().map_or("none".into(), |dice| format!("{dice:.3}"));
+            let dice = o.scores[volume].mean_dice(occurring).map_or("none".into(), |dice| format!("{dice:.3}"));
             format!("{}, {} lines: Dice of the volume {dice}", o.method, o.budget)
         };
         let labels: Vec<String> = shown.iter().map(label).collect();

@@ -193,9 +193,9 @@ pub fn score(volumes: &[MeasuredVolume<'_>], scans: &[Vec<Scanned>]) -> Result<V
     volumes.par_iter().zip(scans.par_iter()).map(one).collect()
 }
 
-/// Mean over the volumes of RV, MYO and LV Dice; volumes in which a class is absent are left out of that class.
-pub fn mean_dice(scores: &[VolumeScores]) -> [f64; 3] {
+/// Mean over the volumes of RV, MYO and LV Dice.
+pub fn mean_dice(scores: &[VolumeScores]) -> MeanDice {
     let mut mean = MeanDice::default();
-    scores.iter().for_each(|volume| mean.add(volume.0.map(|structure| structure.dice)));
-    mean.means().map(|dice| dice.unwrap_or(0.0))
+    scores.iter().for_each(|volume| mean.add(volume.0.map(|structure| structure.dice), volume.truth_has()));
+    mean
 }

@@ -4,7 +4,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::metrics::{LabelVolume, MetricError, SliceDice, Structure, overlaps};
+use super::metrics::{LabelVolume, MetricError, Occurring, SliceDice, Structure, overlaps};
 use super::surface::{SurfaceDistances, surface_distances};
 
 /// All metrics of one structure in one volume.
@@ -43,9 +43,14 @@ impl VolumeScores {
         &self.0[structure.index()]
     }
 
-    /// Mean 3-D Dice over the structures that have one; `None` if none has.
-    pub fn mean_dice(&self) -> Option<f64> {
-        SliceDice(self.0.map(|scores| scores.dice)).mean()
+    /// Which structures the truth has.
+    pub fn truth_has(&self) -> [bool; 3] {
+        self.0.map(|scores| scores.volume_true_ml > 0.0)
+    }
+
+    /// Mean 3-D Dice over the structures that have one and occur in the data set; `None` if none does.
+    pub fn mean_dice(&self, occurring: Occurring) -> Option<f64> {
+        SliceDice(occurring.only(self.0.map(|scores| scores.dice))).mean()
     }
 }
 
@@ -135,9 +140,10 @@ mod tests {
     fn mean_dice_leaves_out_what_both_lack_and_counts_what_one_lacks_as_zero() {
         let volume = |labels| LabelVolume::new(labels, [1, 2, 2], [1.0; 3]).unwrap();
         let scores = score_volume(&volume(&[0, 0, 1, 1]), &volume(&[3, 0, 1, 1])).unwrap();
-        assert_eq!(scores.mean_dice(), Some(0.5));
+        assert_eq!(scores.mean_dice(Occurring::ALL), Some(0.5));
+        assert_eq!(scores.mean_dice(Occurring::of([[true, true, false]])), Some(1.0), "no LV anywhere");
         let nothing = score_volume(&volume(&[0; 4]), &volume(&[0; 4])).unwrap();
-        assert_eq!(nothing.mean_dice(), None);
+        assert_eq!(nothing.mean_dice(Occurring::ALL), None);
     }
 
     #[test]

@@ -64,6 +64,20 @@ impl fmt::Display for Estimate {
     }
 }
 
+/// Patients that an interval should be of at least: of fewer, resampling sees too little of how patients differ.
+pub const ENOUGH_PATIENTS: usize = 8;
+
+/// What is to be said of intervals over so few patients; `None` of [`ENOUGH_PATIENTS`] and more.
+pub fn few_patients(patients: usize) -> Option<String> {
+    let noun = if patients == 1 { "patient" } else { "patients" };
+    let note = || {
+        format!(
+            "the intervals are of {patients} {noun}; of fewer than {ENOUGH_PATIENTS} they are too narrow, and say little"
+        )
+    };
+    (patients < ENOUGH_PATIENTS).then(note)
+}
+
 /// Two methods compared on the same patients.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct PairedDifference {
@@ -302,6 +316,13 @@ mod tests {
         assert!(error.to_string().contains("patient 17"));
         let none = Bootstrap { resamples: 0, ..settings };
         assert!(matches!(bootstrap_mean(&samples(&[(1, 1.0)]), &none), Err(StatsError::Settings { .. })));
+    }
+
+    #[test]
+    fn intervals_of_few_patients_are_said_to_be() {
+        assert!(few_patients(7).unwrap().contains("of 7 patients; of fewer than 8"));
+        assert!(few_patients(1).unwrap().contains("of 1 patient;"));
+        assert_eq!(few_patients(8), None);
     }
 
     #[test]

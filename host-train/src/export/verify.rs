@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::observe::Observation;
 use crate::data::{CLASSES, Dataset, Slice, Split, largest_class};
-use crate::eval::metrics::{MeanDice, SliceDice, overlaps};
+use crate::eval::metrics::{MeanDice, Occurring, SliceDice, overlaps};
 use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
@@ -87,6 +87,14 @@ pub enum VerifyError {
     /// Nothing to run on.
     #[error("{}: no slices in split {split}", dir.display())]
     NoSlices {
+        /// The data set.
+        dir: PathBuf,
+        /// The part that was asked for.
+        split: Split,
+    },
+    /// The truth has no structure, so that there is no Dice.
+    #[error("{}: no structure occurs in the truth of split {split}, so that there is no Dice to compare", dir.display())]
+    NoStructure {
         /// The data set.
         dir: PathBuf,
         /// The part that was asked for.
@@ -166,9 +174,11 @@ pub struct BudgetReport {
     pub decisions: usize,
     /// Those that the real-valued policy would have chosen too.
     pub decisions_equal: usize,
-    /// How far, in real-valued logits, a chosen line was at most behind the real-valued policy's own: small where lines
-    /// differ only because the policy is indifferent.
-    pub decisions_behind: f64,
+    /// These, and those whose line the real-valued policy rates less than a step of the int8 ratings below its own: where it is
+    /// indifferent, int8 cannot tell the two apart.
+    pub decisions_alike: usize,
+    /// How far below its own choice the real-valued policy rated a chosen line at most.
+    pub decisions_below: f64,
 }
 
 impl BudgetReport {
@@ -260,6 +270,10 @@ fn check(
         return Err(VerifyError::NoSlices { dir, split: options.split });
     }
     let width = model.width();
+    let truth = limited(data, options).into_iter().flatten().flat_map(|slice| &slice.label);
+    if Occurring::in_labels(truth) == Occurring::default() {
+        return Err(VerifyError::NoStructure { dir, split: options.split });
+    }
     match options.budgets.iter().find(|&&budget| budget == 0 || budget > width) {
         Some(&budget) => Err(VerifyError::Budget { budget, width }),
         None if options.budgets.is_empty() => Err(VerifyError::Budget { budget: 0, width }),
@@ -353,7 +367,8 @@ struct Sums {
     int8: MeanDice,
     decisions: usize,
     decisions_equal: usize,
-    decisions_behind: f64,
+    decisions_alike: usize,
+    decisions_below: f64,
 }
 
 impl Sums {
@@ -384,16 +399,18 @@ impl Sums {
         let int8_classes: Vec<u8> = scans.iter().flat_map(|played| played.classes.iter().copied()).collect();
         self.pixels += truth.len();
         self.pixels_equal += int8_classes.iter().zip(&float_classes).filter(|(a, b)| a == b).count();
-        let dice = |classes: &[u8]| overlaps(classes, &truth).expect("as many classes as labels").map(|o| o.dice());
-        self.float.add(dice(&float_classes));
-        self.int8.add(dice(&int8_classes));
+        let overlaps = |classes: &[u8]| overlaps(classes, &truth).expect("as many classes as labels");
+        self.float.add_overlaps(&overlaps(&float_classes));
+        self.int8.add_overlaps(&overlaps(&int8_classes));
         let steps: Vec<&(Observation, usize)> = scans.iter().flat_map(|played| &played.steps).collect();
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
+            let int8_step = model.policy().map_or(0.0, |graph| graph.output().scale);
             for steps in steps.chunks(4 * BATCH) {
-                for behind in decisions_behind(policy, steps, size, originals.device)? {
-                    self.decisions_equal += usize::from(behind == 0.0);
-                    self.decisions_behind = self.decisions_behind.max(f64::from(behind));
+                for below in decisions_below(policy, steps, size, originals.device)? {
+                    self.decisions_equal += usize::from(below == 0.0);
+                    self.decisions_alike += usize::from(below == 0.0 || below < int8_step);
+                    self.decisions_below = self.decisions_below.max(f64::from(below));
                 }
             }
         }
@@ -410,13 +427,14 @@ impl Sums {
             dice_int8: self.int8.means(),
             decisions: self.decisions,
             decisions_equal: self.decisions_equal,
-            decisions_behind: self.decisions_behind,
+            decisions_alike: self.decisions_alike,
+            decisions_below: self.decisions_below,
         }
     }
 }
 
-/// For each step how far the line taken is behind the real-valued policy's best, in its logits; 0 where it is the best.
-fn decisions_behind(
+/// For each step how far the line taken is below the real-valued policy's best, in its logits; 0 where it is the best.
+fn decisions_below(
     policy: &LinePolicy,
     steps: &[&(Observation, usize)],
     [h, w]: [usize; 2],
@@ -428,11 +446,11 @@ fn decisions_behind(
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
     let logits = numbers(policy.forward(images, states, device), "policy")?;
-    let behind = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
+    let below = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
         let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
         unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]
     };
-    Ok(logits.chunks_exact(w).zip(steps).map(behind).collect())
+    Ok(logits.chunks_exact(w).zip(steps).map(below).collect())
 }
 
 fn run_error(slice: &Slice, source: RunError) -> VerifyError {

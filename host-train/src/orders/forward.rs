@@ -103,7 +103,7 @@ mod tests {
         let evaluated = |lines: &[u16]| {
             let fixed = Fixed { name: "tried", lines: lines.to_vec() };
             let scans = scan_volumes(&model, &core, &volumes, Method::Order(&fixed), lines.len()).unwrap();
-            mean_dice(&score(&volumes, &scans).unwrap()).iter().sum::<f64>() / 3.0
+            mean_dice(&score(&volumes, &scans).unwrap()).mean().unwrap()
         };
         for step in 0..3 {
             let (chosen, said) = told[step];

@@ -128,7 +128,7 @@ mod tests {
         let core = CoreSegmenter { graph: model.segmenter().unwrap() };
         let dice = |method, budget| {
             let scores = score(&volumes, &scan_volumes(&model, &core, &volumes, method, budget).unwrap()).unwrap();
-            mean_dice(&scores).iter().sum::<f64>()
+            mean_dice(&scores).mean().unwrap()
         };
         let oracle = Oracle { judge: &judge, centre: 0, nearest: 64 };
         for budget in [1, 4, 8] {

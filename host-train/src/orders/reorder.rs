@@ -177,8 +177,7 @@ mod tests {
             let fixed = Fixed { name: "tried", lines: lines.to_vec() };
             let dice = |budget: usize| {
                 let scans = scan_volumes(&model, &core, &volumes, Method::Order(&fixed), budget).unwrap();
-                let dice = mean_dice(&score(&volumes, &scans).unwrap());
-                dice.iter().sum::<f64>() / dice.len() as f64
+                mean_dice(&score(&volumes, &scans).unwrap()).mean().unwrap()
             };
             (1..=lines.len()).map(dice).collect()
         };

@@ -212,10 +212,13 @@ impl<'a> Run<'a> {
             let mut scores = Vec::new();
             for &lines in &self.config.validate_lines {
                 let dice = validation.dice(network, lines, &device)?;
-                let mean = dice.iter().sum::<f64>() / 3.0;
-                scores.push(mean);
-                row += &format!(",{:.4},{:.4},{:.4}", dice[0], dice[1], dice[2]);
-                line += &format!(", Dice at {lines} lines {mean:.4}");
+                // A structure that no truth has leaves its cell empty.
+                let cell = |dice: Option<f64>| dice.map_or(String::new(), |dice| format!("{dice:.4}"));
+                row += &dice.means().map(|dice| format!(",{}", cell(dice))).concat();
+                if let Some(mean) = dice.mean() {
+                    scores.push(mean);
+                    line += &format!(", Dice at {lines} lines {mean:.4}");
+                }
             }
             self.meta.score = (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64);
         }

@@ -6,7 +6,7 @@ use kscout_core::kspace::Reconstruction;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Slice, Split};
-use crate::eval::metrics::{MeanDice, overlaps};
+use crate::eval::metrics::{MeanDice, Occurring, overlaps};
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::reconstruction::usual_pattern;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
@@ -23,13 +23,18 @@ pub struct Validation<'a> {
 }
 
 impl<'a> Validation<'a> {
-    /// Measures every validation slice of `data`.
+    /// Measures every validation slice of `data`; says on standard error which structures their truth lacks.
     pub fn new(data: &'a Dataset, (protocol, reconstruction): (&Protocol, Reconstruction), seed: u64) -> Self {
         let measure = |slice: &'a Slice| {
             let seed = seed_for(&slice.id.patient, slice.id.n, seed);
             (slice, acquire(&slice.image, slice.height, slice.width, protocol, seed))
         };
-        let volumes = data.volumes(Split::Val).into_iter();
+        let volumes = data.volumes(Split::Val);
+        let truth = volumes.iter().flat_map(|volume| &volume.slices).flat_map(|slice| &slice.label);
+        if let Some(note) = Occurring::in_labels(truth).note().filter(|_| !volumes.is_empty()) {
+            eprintln!("note: validation: {note}");
+        }
+        let volumes = volumes.into_iter();
         Self { volumes: volumes.map(|v| v.slices.into_par_iter().map(measure).collect()).collect(), reconstruction }
     }
 
@@ -42,7 +47,7 @@ impl<'a> Validation<'a> {
     ///
     /// # Errors
     /// [`NoNumbers`] where the network does not give any.
-    pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> Result<[f64; 3], NoNumbers> {
+    pub fn dice(&self, network: &Segmenter, budget: usize, device: &Device) -> Result<MeanDice, NoNumbers> {
         let mut mean = MeanDice::default();
         for volume in &self.volumes {
             let (mut predicted, mut truth) = (Vec::new(), Vec::new());
@@ -56,8 +61,8 @@ impl<'a> Validation<'a> {
                 part.iter().for_each(|(slice, _)| truth.extend_from_slice(&slice.label));
             }
             let overlaps = overlaps(&predicted, &truth).expect("labels of one size");
-            mean.add(overlaps.map(|overlap| overlap.dice()));
+            mean.add_overlaps(&overlaps);
         }
-        Ok(mean.means().map(|dice| dice.unwrap_or(0.0)))
+        Ok(mean)
     }
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::trajectory::{Course, Trajectory};
 use crate::data::Volume;
+use crate::eval::metrics::{Occurring, SliceDice};
 use crate::kernels::scan_arena;
 use crate::measure::MeasuredVolume;
 use crate::mri::{Protocol, acquire, random::mix};
@@ -58,10 +59,15 @@ impl Tally {
         })
     }
 
-    /// Mean Dice of the structures that are there or found; 1 where there are none.
+    /// Mean Dice of the structures that are there or found; 1 where there are none. What a step of a scan gains by: a structure
+    /// that is found where there is none is a fault to be mended.
     pub fn mean_dice(&self) -> f64 {
-        let dice: Vec<f64> = self.dice().into_iter().flatten().collect();
-        if dice.is_empty() { 1.0 } else { dice.iter().sum::<f64>() / dice.len() as f64 }
+        self.mean_dice_of(Occurring::ALL)
+    }
+
+    /// Mean Dice of those structures alone that occur in the data set: what a score is made of.
+    pub fn mean_dice_of(&self, occurring: Occurring) -> f64 {
+        SliceDice(occurring.only(self.dice())).mean().unwrap_or(1.0)
     }
 
     /// What replacing the part `old` by `new` gains in mean Dice, to first order: the mean over structures of
@@ -80,6 +86,12 @@ impl Tally {
 }
 
 impl Heart {
+    /// Which structures occur in the truth of these volumes.
+    pub fn occurring(hearts: &[Self]) -> Occurring {
+        let slices = hearts.iter().flat_map(|heart| &heart.slices);
+        Occurring::of(slices.map(|slice| slice.truth.map(|pixels| pixels > 0)))
+    }
+
     /// Slice `slice` after `lines` lines.
     pub fn part(&self, slice: usize, lines: usize) -> Tally {
         let trajectory = &self.slices[slice];
@@ -177,6 +189,8 @@ mod tests {
         let found = Tally { found: [40, 20, 3], ..VOLUME };
         assert_eq!(found.dice(), [Some(0.75), Some(0.5), Some(0.0)]);
         assert_eq!(Tally::default().mean_dice(), 1.0);
+        let no_lv = Occurring::of([[true, true, false]]);
+        assert_eq!(found.mean_dice_of(no_lv), 0.625, "a structure that no volume has is no part of the score");
     }
 
     #[test]

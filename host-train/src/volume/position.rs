@@ -84,7 +84,8 @@ impl ByPosition {
     }
 
     fn score(&self, hearts: &[Heart]) -> f64 {
-        let dice = |heart: &Heart| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice();
+        let occurring = Heart::occurring(hearts);
+        let dice = |heart: &Heart| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice_of(occurring);
         hearts.par_iter().map(dice).sum::<f64>() / hearts.len() as f64
     }
 }

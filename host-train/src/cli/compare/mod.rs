@@ -1,5 +1,6 @@
 //! `kscout compare`.
 
+mod notes;
 mod read;
 mod verdict;
 
@@ -27,16 +28,16 @@ use verdict::verdict;
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
     /// times, policies of other seeds
-    #[arg(value_name = "DIR[,DIR]:METHOD", required = true)]
+    #[arg(value_name = "DIR[,DIR]:METHOD")]
     first: Vec<Evaluated>,
     /// What it is compared with, in the same form; may be given many times
-    #[arg(long, value_name = "DIR[,DIR]:METHOD", required_unless_present = "stops")]
+    #[arg(long, value_name = "DIR[,DIR]:METHOD")]
     with: Vec<Evaluated>,
-    /// Tell how much of the way from each --with to this method, such as an oracle, is gone by what is compared; `-` where this
-    /// method is not clearly above
+    /// Tell how much of the gap in Dice between each --with and this method, such as an oracle, what is compared closes; `-` where
+    /// this method is not clearly above
     #[arg(long, value_name = "DIR[,DIR]:METHOD", requires = "with")]
     ceiling: Option<Evaluated>,
-    /// Write the tables as Markdown too
+    /// Write the tables as Markdown too; like the pictures, the file is replaced whole
     #[arg(long, value_name = "FILE.md")]
     out: Option<PathBuf>,
     /// Draw Dice against lines, a curve a method
@@ -55,6 +56,7 @@ pub struct CompareArgs {
 impl CompareArgs {
     /// Compares.
     pub fn run(self) -> Result<(), Failure> {
+        self.expect_methods()?;
         let written = [&self.out, &self.plot, &self.trade];
         let _locks = Locks::of(written.into_iter().flatten().map(PathBuf::as_path))?;
         let mut named: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
@@ -72,7 +74,7 @@ impl CompareArgs {
             let from: Vec<&Read> =
                 (firsts.len()..compared).filter(|&with| with != to).map(|with| &read[with]).collect();
             if from.is_empty() {
-                return Err("--ceiling: is the only --with; give one more, where the way begins".into());
+                return Err("--ceiling: is the only --with; give one more, from which the gap is measured".into());
             }
             tables.push(ways(firsts, &from, &read[to])?);
         }
@@ -94,8 +96,24 @@ impl CompareArgs {
             text.push(verdicts.clone());
             markdown.push(verdicts.replace('\n', "\n\n"));
         }
-        print!("{}", text.join("\n"));
-        self.out.as_deref().map_or(Ok(()), |path| write(path, &markdown.join("\n")))
+        let notes = notes::of(&self, &read);
+        println!("{}\n{}", text.join("\n"), notes.join("\n"));
+        let page = format!("{}\n{}\n", markdown.join("\n"), notes.join("\n\n"));
+        self.out.as_deref().map_or(Ok(()), |path| write(path, &page))
+    }
+
+    /// Refuses too little to compare, and says what there is.
+    fn expect_methods(&self) -> Result<(), Failure> {
+        let Some(first) = self.first.first() else {
+            return Err("nothing to compare: give the folder of a `kscout eval` and a method of it, and with --with another, such as \
+                        kscout compare runs/eval:policy --with runs/eval:centre-out; a folder alone lists its methods, and --help \
+                        says more"
+                .into());
+        };
+        if self.with.is_empty() && !self.stops {
+            return Err(format!("--with is missing: the method to compare with{}", first.others()).into());
+        }
+        Ok(())
     }
 }
 
@@ -122,7 +140,7 @@ fn dice_by_lines(all: &[Read]) -> Table {
 
 /// Each of `firsts` against each of `seconds`, at the budgets that both have.
 fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
-    let columns = ["first", "Dice", "second", "Dice", "difference", "better", "worse"];
+    let columns = ["method", "Dice", "compared with", "Dice", "difference", "better", "worse"];
     let align = |(place, title): (usize, &str)| {
         (title.to_owned(), [Align::Right, Align::Left][usize::from(place % 2 == 0 && place < 4)])
     };
@@ -172,10 +190,10 @@ fn difference(
     ])
 }
 
-/// How much of the way from each of `seconds` to `ceiling` each of `firsts` goes, at the budgets that all have.
+/// How much of the gap between each of `seconds` and `ceiling` each of `firsts` closes, at the budgets that all have.
 fn ways(firsts: &[Read], seconds: &[&Read], ceiling: &Read) -> Result<Table, Failure> {
-    let columns = [("lines", Align::Right), ("first", Align::Left), ("from", Align::Left), ("to", Align::Left)];
-    let columns = columns.into_iter().chain([("share of the way", Align::Right)]);
+    let columns = [("lines", Align::Right), ("method", Align::Left), ("from", Align::Left), ("to", Align::Left)];
+    let columns = columns.into_iter().chain([("gap closed", Align::Right)]);
     let mut table = Table::new(columns.map(|(title, align)| (title.to_owned(), align)));
     let mut any = false;
     for second in seconds {
@@ -207,7 +225,7 @@ fn way(
     let Some(Estimate { mean, low, high, patients, .. }) = share.map_err(of)? else { return Ok("-".into()) };
     if patients < own.dice.patients {
         let (name, missing) = (&ceiling.name, own.dice.patients - patients);
-        eprintln!("note: {name}: {missing} patients of {} are not in all three, left out of the share", first.name);
+        eprintln!("note: {name}: {missing} patients of {} are not in all three, left out of the gap", first.name);
     }
     let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
     Ok(format!("{mean:.0} % [{low:.0}, {high:.0}]"))
@@ -238,7 +256,7 @@ fn both_scores(all: &[Read], budgets: &[usize]) -> Table {
 
 /// How early scans could end at no loss.
 fn earliest(all: &[Read]) -> Result<Table, Failure> {
-    let columns = ["lines", "method", "Dice", "fewest lines", "saved", "by other draws", "saved so"];
+    let columns = ["lines", "method", "Dice", "fewest lines", "saved", "from other draws", "saved"];
     let align = |(place, title)| (String::from(title), if place == 1 { Align::Left } else { Align::Right });
     let mut table = Table::new(columns.into_iter().enumerate().map(align));
     for read in all {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::cli::Failure;
-use crate::eval::metrics::SliceDice;
+use crate::eval::metrics::{Occurring, SliceDice};
 use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
 
 /// A method of an evaluation, or of several of the same volumes, of other phase and noise each.
@@ -31,9 +31,42 @@ impl FromStr for Evaluated {
                 dirs.sort();
                 Ok(Self { dirs, method: method.into() })
             }
-            _ => Err(format!("`{text}` is no DIR:METHOD or DIR,DIR:METHOD, such as runs/eval:centre-out")),
+            _ => {
+                let dir = text.trim_end_matches([':', ',']);
+                let there = help_with(Path::new(dir)).map_or(String::new(), |help| format!("; {help}"));
+                Err(format!("`{text}` is no DIR:METHOD or DIR,DIR:METHOD, such as runs/eval:centre-out{there}"))
+            }
         }
     }
+}
+
+/// The methods of the evaluation in `dir`, in its order; `None` where there is none that can be read.
+fn methods_in(dir: &Path) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        method: String,
+    }
+    let rows = csv::Reader::from_path(dir.join("results.csv")).ok()?.into_deserialize::<Named>();
+    let mut methods: Vec<String> = Vec::new();
+    for row in rows {
+        let Named { method } = row.ok()?;
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    (!methods.is_empty()).then_some(methods)
+}
+
+/// Says which methods the evaluation in `dir` has, and how two of them are compared.
+fn help_with(dir: &Path) -> Option<String> {
+    let methods = methods_in(dir)?;
+    let dir = dir.display();
+    let with = |first: &str, second: &str| format!(", such as kscout compare {dir}:{first} --with {dir}:{second}");
+    let command = match &methods[..] {
+        [first, .., last] => with(if methods.iter().any(|method| method == "policy") { "policy" } else { first }, last),
+        _ => String::new(),
+    };
+    Some(format!("{dir} has the methods {}{command}", methods.join(", ")))
 }
 
 /// What is read of a row.
@@ -53,6 +86,10 @@ struct Row {
     dice_rv: Option<f64>,
     dice_myo: Option<f64>,
     dice_lv: Option<f64>,
+    /// Evaluations of before lack them.
+    volume_true_ml_rv: Option<f64>,
+    volume_true_ml_myo: Option<f64>,
+    volume_true_ml_lv: Option<f64>,
     ssim: f64,
 }
 
@@ -60,6 +97,12 @@ impl Row {
     /// Mean Dice of the structures that have one.
     fn mean_dice(&self) -> Option<f64> {
         SliceDice([self.dice_rv, self.dice_myo, self.dice_lv]).mean()
+    }
+
+    /// Which structures the truth has; all where the evaluation does not say.
+    fn truth_has(&self) -> [bool; 3] {
+        let volumes = [self.volume_true_ml_rv, self.volume_true_ml_myo, self.volume_true_ml_lv];
+        volumes.map(|ml| ml.is_none_or(|ml| ml > 0.0))
     }
 }
 
@@ -109,6 +152,12 @@ impl Evaluated {
         format!("{}{others}:{}", shown.display(), self.method)
     }
 
+    /// Says which other methods the first folder has, and how they are compared; nothing where that cannot be read.
+    pub fn others(&self) -> String {
+        let help = help_with(&self.dirs[0]);
+        help.map_or(String::new(), |help| format!("; {help}"))
+    }
+
     /// Parts of the first folder.
     fn parts(&self) -> usize {
         self.dirs[0].components().count()
@@ -156,15 +205,21 @@ impl Evaluated {
         let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
         let mut rows = rows.map_err(refused)?;
         rows.retain(|row| row.method == self.method);
+        let occurring = Occurring::of(rows.iter().map(Row::truth_has));
+        for row in &mut rows {
+            [row.dice_rv, row.dice_myo, row.dice_lv] = occurring.only([row.dice_rv, row.dice_myo, row.dice_lv]);
+        }
         if rows.iter().all(|row| row.mean_dice().is_none()) {
-            return Err(format!("{}: no volumes of method `{}`", path.display(), self.method).into());
+            let there = help_with(dir).map_or(String::new(), |help| format!("; {help}"));
+            return Err(format!("{}: no volumes of method `{}`{there}", path.display(), self.method).into());
         }
         Ok(rows)
     }
 
     /// Volumes by budget, and the number of draws.
-    fn scores(&self) -> Result<(Scores, usize), Failure> {
+    fn scores(&self) -> Result<(Scores, usize, Occurring), Failure> {
         let draws = self.draws()?;
+        let occurring = Occurring::of(draws.iter().flat_map(|draw| &draw.rows).map(Row::truth_has));
         let mut budgets: BTreeMap<usize, Vec<(usize, &Row, f64)>> = BTreeMap::new();
         for (folder, row) in draws.iter().flat_map(|draw| draw.rows.iter().map(move |row| (draw.folder, row))) {
             let Some(dice) = row.mean_dice() else { continue };
@@ -172,7 +227,7 @@ impl Evaluated {
         }
         let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
         let scores = scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()))?;
-        Ok((scores, draws.len()))
+        Ok((scores, draws.len(), occurring))
     }
 }
 
@@ -240,6 +295,8 @@ pub struct Read {
     pub scores: Scores,
     /// Draws of phase and noise in all evaluations together.
     pub draws: usize,
+    /// Which structures occur in the truth.
+    pub occurring: Occurring,
 }
 
 /// Reads the evaluations of `methods`.
@@ -248,8 +305,8 @@ pub struct Read {
 /// In words: a method that is given twice, or whose evaluations cannot be read or do not go together.
 pub fn read(methods: &[&Evaluated]) -> Result<Vec<Read>, Failure> {
     let one = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
-        let (scores, draws) = method.scores()?;
-        Ok(Read { name: method.name(), short, scores, draws })
+        let (scores, draws, occurring) = method.scores()?;
+        Ok(Read { name: method.name(), short, scores, draws, occurring })
     };
     methods.iter().zip(short_names(methods)?).map(one).collect()
 }
@@ -265,6 +322,15 @@ mod tests {
         let named: Evaluated = "runs/1,runs/2:policy".parse().unwrap();
         assert_eq!(named, Evaluated { dirs: vec!["runs/1".into(), "runs/2".into()], method: "policy".into() });
         assert_eq!("runs/2,runs/1:policy".parse(), Ok(named));
+        let tmp = std::env::temp_dir().join(format!("kscout-compare-{}", std::process::id()));
+        std::fs::create_dir_all(&tmp).unwrap();
+        std::fs::write(tmp.join("results.csv"), "method,x\nfull,1\npolicy,2\npolicy,3\nrandom,4\n").unwrap();
+        for text in [tmp.display().to_string(), format!("{}:", tmp.display())] {
+            let told = text.parse::<Evaluated>().unwrap_err();
+            assert!(told.contains("has the methods full, policy, random, such as kscout compare "), "{told}");
+            assert!(told.contains(":policy --with ") && told.ends_with(":random"), "{told}");
+        }
+        std::fs::remove_dir_all(tmp).unwrap();
         for text in ["runs/eval", ":policy", "runs/eval:", "runs/eval,:policy"] {
             assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
         }

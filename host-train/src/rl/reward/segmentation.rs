@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::{Glance, Measure, Pays, RewardModel, Scored};
-use crate::eval::metrics::slice_dice;
+use crate::eval::metrics::{Occurring, slice_dice};
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
+use crate::eval::scores::VolumeScores;
 use crate::eval::stats::{Sample, mean};
 use crate::numbers::NoNumbers;
 use crate::rl::config::RewardConfig;
@@ -52,14 +53,18 @@ impl RewardModel for SegmentationReward<'_> {
     fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Scored, RunError> {
         let ssim: Vec<f64> = scans.iter().map(|scans| mean_ssim(scans)).collect();
         let scores = score(volumes, &segmented(self.segmenter, scans)?)?;
-        let dice = Some(mean_dice(&scores).iter().sum::<f64>() / 3.0);
+        let dice = mean_dice(&scores).mean();
+        let occurring = Occurring::of(scores.iter().map(VolumeScores::truth_has));
         let sample =
             |(volume, value): (&MeasuredVolume<'_>, Option<f64>)| Some(Sample::new(volume.patient.to_owned(), value?));
         let patients = volumes.iter();
         Ok(match self.pays_for_dice() {
             true => Scored {
                 measures: vec![dice],
-                samples: patients.zip(scores.iter().map(|scores| scores.mean_dice())).filter_map(sample).collect(),
+                samples: patients
+                    .zip(scores.iter().map(|scores| scores.mean_dice(occurring)))
+                    .filter_map(sample)
+                    .collect(),
             },
             false => Scored {
                 measures: vec![mean(&ssim), dice],

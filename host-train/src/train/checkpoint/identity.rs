@@ -67,7 +67,8 @@ impl Serialize for WeightsHash {
 impl<'de> Deserialize<'de> for WeightsHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let hash = (text.len() == 8).then(|| u32::from_str_radix(&text, 16).ok()).flatten().and_then(NonZeroU32::new);
+        let is_hash = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hash = is_hash.then(|| u32::from_str_radix(&text, 16).ok()).flatten().and_then(NonZeroU32::new);
         hash.map(Self).ok_or_else(|| de::Error::custom("expected a hash of weights: 8 hexadecimal digits, not all 0"))
     }
 }

@@ -1,0 +1,331 @@
+//! `kscout verify`.
+
+mod bars;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use clap::Args;
+use kscout_core::model::{GraphKind, Model};
+use kscout_core::volume::line_order;
+use serde::Serialize;
+
+use super::Failure;
+use super::cost::CostArgs;
+use super::export::expect_size;
+use crate::data::{Dataset, Split};
+use crate::device::DeviceChoice;
+use crate::eval::metrics::Occurring;
+use crate::eval::table::{Align, Table};
+use crate::export::inspect::fixed_order;
+use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
+use crate::measure::measure;
+use crate::mri::Protocol;
+use crate::net::SlicePolicy;
+use crate::rl::agent::load_policy;
+use crate::rl::volume::agreement::{Agreement, InInt8};
+use crate::rl::volume::load_slice_policy;
+use crate::train::Meta;
+use crate::train::checkpoint::WeightsHash;
+use crate::train::reward::load_segmenter;
+use crate::volume::heart::follow;
+use crate::volume::trajectory::Course;
+use bars::{Bars, Check, checks, judge};
+
+/// `kscout verify`.
+#[derive(Args)]
+#[command(
+    after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The networks in real numbers (float) look at the\nsame images. Fails (exit code 1) where the checkpoint is not the one that the file was made from (the hash of its weights\nis in the file), where int8 and float differ by more than --tolerance, --pixels or --choices allow at any number of\nlines, and where the plain and the fast int8 kernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --reward runs/reward/best --policy runs/policy/best --data data/acdc128 --limit 50"
+)]
+pub struct VerifyArgs {
+    /// A file that `kscout export` wrote
+    #[arg(value_name = "FILE.kscout")]
+    file: PathBuf,
+    /// Checkpoint of the segmenter that it was exported from
+    #[arg(long, value_name = "DIR")]
+    reward: PathBuf,
+    /// The head of a U-Net++ that the file was pruned to
+    #[arg(long, value_name = "K")]
+    prune: Option<usize>,
+    /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Checkpoint of the slice policy that it was exported from: its choices are compared over whole volumes
+    #[arg(long, value_name = "DIR")]
+    slice_policy: Option<PathBuf>,
+    /// Data set to run on
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The part of the data set: `train`, `val` or `test`
+    #[arg(long, default_value = "val")]
+    split: Split,
+    /// Lines a scan may measure
+    #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = "8,16,24")]
+    budgets: Vec<usize>,
+    /// Whole volumes until this many slices are reached; without it all
+    #[arg(long, value_name = "SLICES")]
+    limit: Option<usize>,
+    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
+    #[arg(long, default_value = "scanner")]
+    protocol: Protocol,
+    /// Seed of phase and noise
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// By how much the mean 3-D Dice in int8 may differ from that in real numbers, up or down
+    #[arg(long, value_name = "DICE", default_value = "0.02", value_parser = from_0_to_1)]
+    tolerance: f64,
+    /// The least share of pixels that int8 gives the class of the networks in real numbers, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = from_0_to_1)]
+    pixels: f64,
+    /// The least share of choices, of a line or a slice, that are the same in int8, 0 to 1; a line that the policy in real numbers
+    /// rates less than a step of int8 lower counts as the same
+    #[arg(long, value_name = "SHARE", default_value = "0.8", value_parser = from_0_to_1)]
+    choices: f64,
+    #[command(flatten)]
+    cost: CostArgs,
+    /// Where the real-valued networks run
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Print the outcome as JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyArgs {
+    /// Verifies.
+    pub fn run(self) -> Result<(), Failure> {
+        let file = self.cost.read(&self.file)?;
+        let model = file.model()?;
+        let device = self.device.open()?;
+        let size = [model.height(), model.width()];
+        let blob = self.file.display().to_string();
+        let (segmenter, meta) = load_segmenter(&self.reward, self.prune, &device)?;
+        expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
+        meta.expect_reconstruction(&self.reward, model.reconstruction(), &blob)?;
+        meta.note_protocol(&self.protocol.to_string());
+        let mut known = expect_made_from((&model, &blob), GraphKind::Segmenter, (&self.reward, &meta))?;
+        let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
+            expect_size(dir, [meta.height, meta.width], size, &blob)?;
+            meta.expect_reconstruction(dir, model.reconstruction(), &blob)?;
+            known &= expect_made_from((&model, &blob), GraphKind::Policy, (dir, meta))?;
+        }
+        let data = Dataset::open(&self.data)?;
+        data.expect_masks("`kscout verify`, which compares Dice,")?;
+        let policy = policy.as_ref().map(|(policy, _)| policy);
+        let originals = Originals { segmenter: &segmenter, policy, device: &device };
+        let options = VerifyOptions {
+            split: self.split,
+            budgets: self.budgets,
+            limit: self.limit,
+            protocol: self.protocol,
+            seed: self.seed,
+        };
+        let slices = self.slice_policy.as_deref();
+        let slices = slices.map(|dir| load_slices(dir, (&model, &blob), &device)).transpose()?;
+        known &= slices.as_ref().is_none_or(|(_, known)| *known);
+        let report = verify(&model, &originals, &data, &options).map_err(|error| format!("{blob}: {error}"))?;
+        let slices = slices.map(|(policy, _)| compare_slices(&policy, &model, &data, &options, &device)).transpose()?;
+        let slices = slices.unwrap_or_default();
+        let bars = Bars { dice: self.tolerance, pixels: self.pixels, choices: self.choices };
+        let checks = checks(&report, &slices, &bars);
+        if self.json {
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&Outcome { report: &report, slices: &slices, checks: &checks })?
+            );
+        } else {
+            let lines = match (model.policy(), fixed_order(&model)) {
+                (None, _) => "centre-out".to_owned(),
+                (Some(_), None) => "the file's policy".to_owned(),
+                (Some(_), Some(order)) => format!("the file's policy, {order}"),
+            };
+            print!("{}", text(&report, &lines));
+            if !slices.is_empty() {
+                print!("\n{}", slices_text(&slices));
+            }
+            print!("\n{}", bars::table(&checks).to_text());
+        }
+        judge(&report, &checks, known).map_err(|reason| format!("{blob}: {reason}").into())
+    }
+}
+
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(flatten)]
+    report: &'a VerifyReport,
+    /// The slice policy's choices, where they were compared.
+    slices: &'a [Agreement],
+    /// What has a bar, against it.
+    checks: &'a [Check],
+}
+
+/// A share, or a difference of Dice.
+fn from_0_to_1(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(format!("{text}: expected a number from 0 to 1")) }
+}
+
+/// Refuses the checkpoint in `dir` unless the file's graph was made from its weights; false, and a note, where the file does not
+/// say what it was made from.
+fn expect_made_from(
+    (model, file): (&Model<'_>, &str),
+    kind: GraphKind,
+    (dir, meta): (&Path, &Meta),
+) -> Result<bool, Failure> {
+    if model.graphs().all(|graph| graph.kind() != kind) {
+        // That is refused elsewhere.
+        return Ok(true);
+    }
+    let Some(expected) = model.weights_hash(kind).map(WeightsHash::from) else {
+        eprintln!(
+            "note: {file} does not say which weights its {kind} was made from; export it anew to have that checked"
+        );
+        return Ok(false);
+    };
+    let dir = dir.display();
+    match meta.weights_hash {
+        Some(found) if found != expected => Err(format!(
+            "{dir}: not the checkpoint that the {kind} in {file} was made from: its weights have the hash {found}, the \
+             {kind}'s had {expected}; give that checkpoint (a run's `best` and `last` differ), or export this one"
+        )
+        .into()),
+        _ => Ok(true),
+    }
+}
+
+/// The slice policy in the checkpoint `dir`, and whether it is known to be the file's.
+fn load_slices(dir: &Path, (model, blob): (&Model<'_>, &str), device: &Device) -> Result<(SlicePolicy, bool), Failure> {
+    if model.slice_policy().is_none() {
+        return Err(format!("{blob}: holds no slice policy; leave --slice-policy out").into());
+    }
+    let (policy, meta) = load_slice_policy(dir, device)?;
+    expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
+    if !model.line_order().eq(meta.line_order.iter().copied()) {
+        return Err(format!(
+            "{}: its policy was trained with lines in another order than the file measures them; export it again",
+            dir.display()
+        )
+        .into());
+    }
+    let known = expect_made_from((model, blob), GraphKind::SlicePolicy, (dir, &meta))?;
+    Ok((policy, known))
+}
+
+/// How far the file's slice policy chooses as `policy` does, at each number of lines.
+fn compare_slices(
+    policy: &SlicePolicy,
+    model: &Model<'_>,
+    data: &Dataset,
+    options: &VerifyOptions,
+    device: &Device,
+) -> Result<Vec<Agreement>, Failure> {
+    let graph = model.slice_policy().ok_or("the file holds no slice policy; leave --slice-policy out")?;
+    let volumes = measure(data, options.split, &options.protocol, options.seed);
+    let hearts = follow(model, &volumes, Course::dice(&line_order(model)))?;
+    let at = |&budget: &usize| Agreement::of(policy, &InInt8 { graph }, &hearts, budget, device);
+    Ok(options.budgets.iter().map(at).collect())
+}
+
+fn slices_text(slices: &[Agreement]) -> String {
+    let titles = ["lines on average", "slices chosen", "the same", "float Dice", "int8 Dice"];
+    let mut table = Table::new(titles.map(|title| (title, Align::Right)));
+    for found in slices {
+        table.push([
+            found.budget.to_string(),
+            found.decisions.to_string(),
+            share(found.equal, found.decisions),
+            format!("{:.4}", found.float_dice),
+            format!("{:.4}", found.int8_dice),
+        ]);
+    }
+    format!(
+        "The slice policy, over whole volumes: how often float would have chosen the same slice for the next line, and the\n\
+         Dice where each goes its own way (int8 segmentations both).\n{}",
+        table.to_text()
+    )
+}
+
+fn text(report: &VerifyReport, lines: &str) -> String {
+    let chosen = report.budgets.iter().any(|budget| budget.decisions > 0);
+    let mut text = format!(
+        "{} slices, each scanned with lines by {lines}. float: the checkpoint's networks, in real numbers of 32 bits; int8: the\n\
+         file's, in integers of 8 bits, as a device runs them. Both look at the same images.\n\n{}\n\
+         Dice: mean 3-D Dice of RV, MYO and LV. same class: pixels that both give the same class. logits: the segmenter's\n\
+         ratings of the classes, of which the largest wins; how far the two are apart, on average and at most.\n",
+        report.slices,
+        table(&report.budgets).to_text()
+    );
+    if chosen {
+        text += "same line: lines that float would have chosen too. rated lower: how much lower, at most, float rates a line that it\n\
+                 would not have chosen than its own, in the policy's ratings of lines.\n";
+    }
+    let there = |budget: &BudgetReport| budget.dice_float.map(|dice| dice.is_some());
+    if let Some(note) = Occurring::of(report.budgets.iter().map(there)).note() {
+        text += &format!("note: {note}\n");
+    }
+    match &report.kernel_difference {
+        None => {
+            text += &format!(
+                "plain and fast int8 kernels: equal in every bit (scans compared: {})\n",
+                report.kernel_slices
+            );
+        }
+        Some(place) => text += &format!("plain and fast int8 kernels DIFFER at {place}\n"),
+    }
+    let digest = &report.digest;
+    let (slice, budget, digest) = (&digest.slice, digest.budget, &digest.digest);
+    text + &format!(
+        "digest of {slice} at {budget} lines: {digest} (the same on every machine that scans it with this file)\n"
+    )
+}
+
+fn table(budgets: &[BudgetReport]) -> Table {
+    let titles = [
+        "lines",
+        "float Dice",
+        "int8 Dice",
+        "difference",
+        "same class",
+        "logits",
+        "at most",
+        "same line",
+        "rated lower",
+    ];
+    let mut table = Table::new(titles.map(|title| (title, Align::Right)));
+    for budget in budgets {
+        table.push([
+            budget.budget.to_string(),
+            format!("{:.4}", budget.mean_float()),
+            format!("{:.4}", budget.mean_int8()),
+            format!("{:+.4}", -budget.loss()),
+            format!("{:.3} %", 100.0 * budget.classes_equal),
+            format!("{:.3}", budget.logits_mean),
+            format!("{:.3}", budget.logits_largest),
+            share(budget.decisions_equal, budget.decisions),
+            if budget.decisions == 0 { "-".to_owned() } else { format!("{:.3}", budget.decisions_below) },
+        ]);
+    }
+    table
+}
+
+fn share(part: usize, all: usize) -> String {
+    match all {
+        0 => "-".to_owned(),
+        _ => format!("{:.2} %", 100.0 * part as f64 / all as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_numbers_from_0_to_1_and_nothing_else_is() {
+        assert_eq!(["0", "0.25", "1", "1e-3"].map(from_0_to_1), [Ok(0.0), Ok(0.25), Ok(1.0), Ok(0.001)]);
+        for text in ["nan", "-nan", "inf", "-inf", "infinity", "-0.1", "1.01", "1e308", "", "a", "0,5"] {
+            assert!(from_0_to_1(text).is_err(), "{text}");
+        }
+    }
+}
