@@ -3,14 +3,13 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use kscout::cli::Cli;
 use kscout::io::moment;
 use kscout::io::stop::Stopped;
 use kscout::shown::{lost_output, message};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let outlives = cli.outlives_terminal();
     let ended = cli.run();
     moment::report();

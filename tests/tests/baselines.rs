@@ -122,7 +122,7 @@ fn an_exported_file_learns_the_mask_of_its_own_and_is_evaluated_with_it() {
 fn what_does_not_fit_is_refused_by_name_before_any_work() {
     let job = job();
     let (mask, gone) = (job.path("mask.json"), job.path("gone.json"));
-    learn_mask(&job, &["--out", &mask, "--budget", "0"]).refused(&["--budget 0", "1 to 64"]);
+    learn_mask(&job, &["--out", &mask, "--budget", "0"]).refused(&["--budget 0", "1 to 512"]);
     learn_mask(&job, &["--out", &mask, "--budget", "9", "--candidates", "8"]).refused(&["--budget 9", "1 to 8"]);
     learn_mask(&job, &["--out", &mask, "--volumes", "0"]).refused(&["--volumes 0"]);
     learn_mask(&job, &["--out", &mask, "--score", "loss"]).refused(&["loss", "cross-entropy"]);

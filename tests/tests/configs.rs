@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use kscout::config;
+use kscout::config::{self, Config};
 use kscout::rl::PolicyConfig;
 use kscout::rl::volume::VolumeConfig;
 use kscout::train::{ClassifierConfig, RewardConfig};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 fn file(name: &str) -> PathBuf {
@@ -15,7 +13,7 @@ fn file(name: &str) -> PathBuf {
 }
 
 /// Loads through the program's own way, then compares each key of the defaults with the file's text.
-fn documents_every_key<C: Serialize + DeserializeOwned + Default>(name: &str) {
+fn documents_every_key<C: Config>(name: &str) {
     config::load::<C>(Some(&file(name)), &[]).unwrap();
     let given: Table = std::fs::read_to_string(file(name)).unwrap().parse().unwrap();
     let defaults = Table::try_from(C::default()).unwrap();

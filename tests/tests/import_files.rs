@@ -295,7 +295,7 @@ fn lengths_outside_their_sense_are_refused_by_name() {
             folder.refused(&["--format", "png", option, value], &[option]);
         }
     }
-    folder.refused(&["--format", "png", "--source-spacing", "1.5,nan"], &["--source-spacing", "NaN"]);
+    folder.refused(&["--format", "png", "--source-spacing", "1.5,nan"], &["--source-spacing", "nan"]);
     let folder = Folder::acdc();
     folder.refused(&["--slice-distance", "8"], &["--slice-distance", "PNG"]);
     folder.refused(&["--source-spacing", "1"], &["--source-spacing", "PNG"]);

@@ -1,7 +1,9 @@
 //! The recipes of the results, from data to tables, on a few synthetic hearts and with trainings of a few steps.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use kscout_tests::run;
 
@@ -9,14 +11,14 @@ const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
 
 /// Makes the tables of `protocol`, checks that they hold what they are to, and that nothing is done twice.
-fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], files: &[&str]) {
+fn reproduces([protocol, reconstruction, size]: [&str; 3], configs: &[&str], budgets: &[&str], files: &[&str]) {
     let tmp = tempfile::tempdir().unwrap();
     let path = |name: &str| tmp.path().join(name).display().to_string();
     let (data, out) = (path("data"), path("out"));
     run(EXE, ["data", "phantom", &data, "--patients", "5", "--seed", "3", "--size", size]).succeeded();
     let recipe = ["reproduce", "--protocol", protocol, "--reconstruction", reconstruction];
-    let options = ["--data", &data, "--out", &out, "--configs", CONFIGS, "--quick"];
-    let reproduce = [&recipe[..], &options].concat();
+    let options = ["--data", &data, "--out", &out, "--quick"];
+    let reproduce = [&recipe[..], &options, configs].concat();
     let printed = run(EXE, &reproduce).succeeded();
     let commands = run(EXE, [&reproduce[..], &["--dry-run"]].concat()).succeeded();
     let steps = commands.lines().count();
@@ -63,10 +65,43 @@ fn reproduces([protocol, reconstruction, size]: [&str; 3], budgets: &[&str], fil
 #[test]
 fn the_tables_of_the_scanner_protocol_come_out_of_data_and_configs() {
     let files = ["compare.png", "trade.md", "trade.png", "policy-1.kscout", "eval-policy-1/report.md"];
-    reproduces(["scanner", "zero-filled", "128"], &["6", "8", "12", "16", "24"], &files);
+    // With the configurations that are built in: there is no folder of them where this test runs.
+    assert!(!Path::new("configs").exists());
+    reproduces(["scanner", "zero-filled", "128"], &[], &["6", "8", "12", "16", "24"], &files);
 }
 
 #[test]
 fn the_tables_of_the_igs_protocol_come_out_of_data_and_configs() {
-    reproduces(["igs", "homodyne", "256"], &["16", "32"], &["compare.png", "policy-3.kscout", "eval-mask/results.csv"]);
+    let files = ["compare.png", "policy-3.kscout", "eval-mask/results.csv"];
+    reproduces(["igs", "homodyne", "256"], &["--configs", CONFIGS], &["16", "32"], &files);
+}
+
+#[test]
+fn the_commands_are_printed_from_an_empty_folder_and_their_configurations_are_found_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_there = |words: &[&str]| {
+        let output = Command::new(EXE).args(words).current_dir(folder.path()).output().unwrap();
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    for protocol in ["scanner", "igs"] {
+        let recipe = ["reproduce", "--protocol", protocol, "--data", "data", "--out", "out", "--dry-run"];
+        let [commands, said] = run_there(&recipe);
+        assert!(commands.lines().count() > 20 && said.is_empty(), "{commands}{said}");
+        let configs: BTreeSet<&str> = commands.split_whitespace().filter(|word| word.contains(".toml")).collect();
+        assert!(configs.len() >= 3, "{configs:?}");
+        for config in configs {
+            // What is missing is the data set, and no configuration.
+            let train = if config.contains("policy") {
+                ["train", "policy", "--reward", "no"]
+            } else {
+                ["train", "reward", "--init", "no"]
+            };
+            let [_, said] = run_there(&[&train[..], &["--config", config, "--data", "data", "--out", "out"]].concat());
+            assert!(said.contains("data") && !said.contains(".toml"), "{config}: {said}");
+        }
+    }
+    let [_, said] =
+        run_there(&["reproduce", "--protocol", "igs", "--data", "data", "--out", "out", "--configs", "none"]);
+    assert!(said.contains("none/igs.toml") && said.contains("--configs"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }

@@ -158,7 +158,7 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     ]);
     let set = ["--set", "validate_lines=[64]", "--set", "augment.flip.probability=1.5"];
     let often = [&["--data", &data, "--out", &reward], &set[..]].concat();
-    let said = ["augment.flip.probability", "1.5 is not within 0 to 1"];
+    let said = ["augment.flip.probability", "must be a number from 0 to 1, not 1.5"];
     job.run(&[&["train", "reward"], &often[..]].concat()).refused(&said);
     job.run(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
     let flat = ["train", "reward", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::Failure;
+use super::{Failure, number};
 use crate::data::{Dataset, Split};
 use crate::measure::{Measured, MeasuredVolume};
 use crate::mri::Protocol;
@@ -47,13 +47,13 @@ pub struct BaselineArgs {
     #[arg(long, value_name = "FILE.json")]
     pub positions: Option<PathBuf>,
     /// Oracles and neighbours select among the N lines nearest to the centre, for speed; without it among all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
     pub candidates: Option<usize>,
     /// Centre lines that are measured before the nearest neighbour and the one-step oracle choose; without it 4 and 2
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(0..=number::MOST_LINES))]
     pub centre_first: Option<usize>,
     /// Training slices among which the nearest neighbour is sought, drawn at random
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = number::whole::<usize>(1..=number::MANY))]
     pub neighbours: usize,
 }
 
@@ -163,9 +163,6 @@ impl BaselineArgs {
     pub fn check(&self, width: usize, most: usize) -> Result<(), Failure> {
         if let Some(nearest) = self.candidates.filter(|&n| n < most || n > width) {
             return Err(format!("--candidates {nearest}: expected {most} (the largest budget) to {width} lines").into());
-        }
-        if self.neighbours == 0 {
-            return Err("--neighbours 0: expected at least 1".into());
         }
         let fewest = usize::from(self.baselines.0.contains(&Baseline::NearestNeighbour));
         let nearest = self.candidates.unwrap_or(width);

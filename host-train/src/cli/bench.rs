@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use kscout_core::kernels::Kernels;
 
-use super::Failure;
 use super::cost::{CostArgs, cost};
+use super::{Failure, number};
 use crate::eval::table::{Align, Table};
 use crate::export::bench::{Bench, Time, bench};
 use crate::kernels::{Threaded, fastest};
@@ -18,10 +18,10 @@ pub struct BenchArgs {
     #[arg(value_name = "FILE.kscout")]
     file: PathBuf,
     /// Runs of each network; the tables give their median
-    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 21, value_parser = number::whole::<u16>(1..=10_000))]
     runs: u16,
     /// Threads to spread large convolutions over
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = number::whole::<u16>(1..=256))]
     threads: u16,
     #[command(flatten)]
     cost: CostArgs,

@@ -6,7 +6,7 @@ use clap::Args;
 use kscout_core::scan::multiply_accumulates;
 use kscout_core::volume::volume_multiply_accumulates;
 
-use super::Failure;
+use super::{Failure, number};
 use crate::export::BlobFile;
 
 /// Multiply-accumulates a pixel that no network known here comes near: a U-Net four times as wide as the published one takes 12 million.
@@ -17,7 +17,7 @@ const MOST_A_PIXEL: u64 = 1 << 24;
 pub(super) struct CostArgs {
     /// Most multiply-accumulates that a scan of a slice may take; without it 2^24 times the pixels of an image, more than any
     /// network here
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = number::whole::<u64>(1..=u64::MAX))]
     max_macs: Option<u64>,
 }
 

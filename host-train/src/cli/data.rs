@@ -1,12 +1,13 @@
 //! `kscout data`: makes and describes data sets.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Failure;
 use super::limit::FileLimit;
-use crate::data::import::{ImportOptions, Imported, progress_bar};
+use super::{Failure, number};
+use crate::data::import::{ImportOptions, Imported, PIXEL_MM, SLICE_MM, progress_bar};
 use crate::data::losses::in_words;
 use crate::data::phantom::{self, PhantomOptions};
 use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, nnunet, png_tree};
@@ -82,7 +83,7 @@ struct ImportArgs {
     #[arg(long, value_name = "MM", value_parser = parse_length, allow_hyphen_values = true)]
     slice_distance: Option<f32>,
     /// Height and width in pixels: 32, 64, 128, 256 or 512.
-    #[arg(long, default_value_t = 128, allow_hyphen_values = true)]
+    #[arg(long, default_value_t = 128, value_parser = number::side())]
     size: usize,
     /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
     #[arg(long, default_value = "auto")]
@@ -99,13 +100,13 @@ struct PhantomArgs {
     /// Folder to make.
     dst: PathBuf,
     /// Number of patients.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = number::whole::<usize>(1..=9999))]
     patients: usize,
     /// Seed; the same seed makes the same patients.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number::seed())]
     seed: u64,
     /// Height and width in pixels of 1.5 mm: 32, 64, 128, 256 or 512.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = number::side())]
     size: usize,
     /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
     #[arg(long, default_value = "auto")]
@@ -144,22 +145,29 @@ impl Spacing {
 pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
     match text {
         "native" => Ok(Spacing::Native),
-        _ => text.parse().map(Spacing::Mm).map_err(|_| "expected a length in mm, or `native`".to_string()),
+        _ => length(text, &PIXEL_MM).map(Spacing::Mm).ok_or_else(|| "expected 0.1 to 20 mm, or `native`".to_string()),
     }
 }
 
 /// `--slice-distance`.
 fn parse_length(text: &str) -> Result<f32, String> {
-    text.trim().parse().map_err(|_| "expected a length in mm".to_string())
+    length(text, &SLICE_MM).ok_or_else(|| format!("expected {} to {} mm", SLICE_MM.start(), SLICE_MM.end()))
+}
+
+fn length(text: &str, range: &RangeInclusive<f32>) -> Option<f32> {
+    text.trim().parse().ok().filter(|mm| range.contains(mm))
 }
 
 /// `--source-spacing`: one length for both axes, or two.
 fn parse_lengths(text: &str) -> Result<[f32; 2], String> {
-    let lengths = text.split(',').map(parse_length).collect::<Result<Vec<f32>, _>>();
+    let lengths = text.split(',').map(|text| length(text, &PIXEL_MM)).collect::<Option<Vec<f32>>>();
     match lengths.as_deref() {
-        Ok([both]) => Ok([*both; 2]),
-        Ok([x, y]) => Ok([*x, *y]),
-        _ => Err("expected a length in mm, or two of x and y, such as 1.25,1.5".to_string()),
+        Some([both]) => Ok([*both; 2]),
+        Some([x, y]) => Ok([*x, *y]),
+        _ => {
+            let range = format!("{} to {} mm", PIXEL_MM.start(), PIXEL_MM.end());
+            Err(format!("expected {range}, or two such lengths of x and y, such as 1.25,1.5"))
+        }
     }
 }
 
@@ -284,14 +292,16 @@ mod tests {
     fn spacing_is_a_length_or_native() {
         assert_eq!(parse_spacing("native"), Ok(Spacing::Native));
         assert_eq!(parse_spacing("1.25"), Ok(Spacing::Mm(1.25)));
-        assert!(parse_spacing("wide").is_err());
+        for wrong in ["wide", "0", "-1.5", "nan", "inf", "1e308", ""] {
+            assert!(parse_spacing(wrong).unwrap_err().contains("0.1 to 20 mm"), "{wrong}");
+        }
     }
 
     #[test]
     fn source_spacing_is_one_length_or_two() {
         assert_eq!(parse_lengths("1.25"), Ok([1.25, 1.25]));
         assert_eq!(parse_lengths("1.25, 1.5"), Ok([1.25, 1.5]));
-        for wrong in ["", "1,2,3", "1,", "wide"] {
+        for wrong in ["", "1,2,3", "1,", "wide", "0", "1,nan", "1e308"] {
             assert!(parse_lengths(wrong).unwrap_err().contains("1.25,1.5"), "{wrong}");
         }
     }

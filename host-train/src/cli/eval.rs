@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use kscout_core::Complex32;
 use kscout_core::model::{Model, Reconstruction};
 
-use super::Failure;
 use super::baselines::{BaselineArgs, Ground};
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
+use super::number::Budgets;
+use super::{Failure, number};
 use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
 use crate::diagnose::Diagnoser;
@@ -36,6 +38,9 @@ use crate::train::reward::load_segmenter;
 /// Slices that calibrate the in-memory model of an evaluation in real numbers; it only runs the scan loop.
 const LOOP_CALIBRATION: usize = 8;
 
+/// Bytes that the k-space of all draws may take.
+const MOST_BYTES: usize = 32 << 30;
+
 /// `kscout eval`.
 #[derive(Args)]
 pub struct EvalArgs {
@@ -49,7 +54,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE.csv", requires = "reward")]
     labels: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4.
-    #[arg(long, value_name = "K", requires = "reward", conflicts_with = "model")]
+    #[arg(long, value_name = "K", requires = "reward", conflicts_with = "model", value_parser = number::head())]
     prune: Option<usize>,
     /// Policy checkpoint, beside --reward.
     #[arg(long, requires = "reward")]
@@ -64,8 +69,8 @@ pub struct EvalArgs {
     #[arg(long)]
     force: bool,
     /// Lines a slice may measure, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "6,8,12,16,24")]
-    budgets: Vec<usize>,
+    #[arg(long, default_value = "6,8,12,16,24", value_parser = number::budgets())]
+    budgets: Budgets,
     /// Which part of the data set.
     #[arg(long, default_value = "val")]
     split: Split,
@@ -73,26 +78,26 @@ pub struct EvalArgs {
     #[arg(long, default_value = "scanner")]
     protocol: Protocol,
     /// Seed of phase, noise and random patterns.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
     /// Measure every volume N times, with phase and noise of seeds SEED, SEED + 1 and on: one draw says little of a difference
     /// of a few thousandths. Tables and intervals are of all, panels and acdc/ of the first.
     /// Takes memory for the k-space of all
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::whole::<usize>(1..=100))]
     draws: usize,
     #[command(flatten)]
     baselines: BaselineArgs,
     /// Evaluate N volumes alone, spread evenly over the split; without it all.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MANY))]
     limit_volumes: Option<usize>,
     /// A slice policy's scan of a volume ends early when no line is expected to gain it this much mean Dice (or SSIM and Dice, as
     /// the policy was trained)
-    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model")]
+    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model", value_parser = number::least_gain())]
     least_gain: f32,
     #[command(flatten)]
     cost: CostArgs,
     /// Slices that panels are drawn of.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 4, value_parser = number::whole::<usize>(0..=number::MANY))]
     panels: usize,
     /// Where --reward computes.
     #[arg(long, default_value = "auto")]
@@ -104,25 +109,22 @@ impl EvalArgs {
     pub fn run(self) -> Result<(), Failure> {
         let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
-        if let Some(budget) = self.budgets.iter().find(|&&b| b == 0 || b > data.width()) {
+        if let Some(budget) = self.budgets.iter().find(|&&lines| lines > data.width()) {
             return Err(format!("--budgets: {budget} is not within 1 to {} lines", data.width()).into());
         }
         if data.slices(self.split).is_empty() {
             return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());
         }
-        if !self.least_gain.is_finite() || self.least_gain < 0.0 {
-            return Err(format!("--least-gain {}: expected 0 or more", self.least_gain).into());
-        }
-        if self.limit_volumes == Some(0) {
-            return Err("--limit-volumes 0: expected at least 1".into());
-        }
-        if self.draws == 0 {
-            return Err("--draws 0: expected at least 1".into());
-        }
         if self.draws > 1 && !self.protocol.is_random() {
             let Self { draws, protocol, .. } = &self;
             let why = format!("the {protocol} protocol has no phase or noise to draw anew");
             return Err(format!("--draws {draws}: {why}; leave --draws out").into());
+        }
+        let samples = data.slices(self.split).iter().map(|slice| slice.height * slice.width).sum::<usize>();
+        let most = MOST_BYTES / (samples * size_of::<Complex32>()).max(1);
+        if self.draws > most.max(1) {
+            let draws = self.draws;
+            return Err(format!("--draws {draws}: their k-space takes over 32 GB; expected 1 to {most}").into());
         }
         self.baselines.check(data.width(), self.most_lines())?;
         match &self.model {

@@ -9,7 +9,7 @@ use kscout_core::kspace::fft::is_fft_length;
 use kscout_core::model::{GraphKind, Model, Reconstruction};
 use kscout_core::volume::line_order;
 
-use super::Failure;
+use super::{Failure, number};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
@@ -42,7 +42,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
     reward: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4: smaller and faster
-    #[arg(long, value_name = "K", conflicts_with = "from")]
+    #[arg(long, value_name = "K", conflicts_with = "from", value_parser = number::head())]
     prune: Option<usize>,
     /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
     #[arg(long, value_name = "DIR", conflicts_with = "from")]
@@ -54,13 +54,19 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
     data: Option<PathBuf>,
     /// How many training slices to calibrate on, each at a random moment of a scan
-    #[arg(long, value_name = "SLICES", default_value_t = CALIBRATION, conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "SLICES",
+        default_value_t = CALIBRATION,
+        conflicts_with = "from",
+        value_parser = number::whole::<usize>(1..=10_000)
+    )]
     calibration: usize,
     /// How those slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
     #[arg(long, default_value = "scanner", conflicts_with = "from")]
     protocol: Protocol,
     /// Seed of phase, noise and masks of the calibration
-    #[arg(long, default_value_t = 1, conflicts_with = "from")]
+    #[arg(long, default_value_t = 1, conflicts_with = "from", value_parser = number::seed())]
     seed: u64,
     /// Lay weights out for the fastest kernels of a target: `portable`, `cortex-m4` (also M7 and M33), `cortex-m55`, `x86-64` or
     /// `aarch64`. Every core runs every file, with the same result; on its own target a file made for it is faster

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kspace::fft::is_fft_length;
 
-use super::Failure;
+use super::{Failure, number};
 use crate::data::CLASSES;
 use crate::export::cost::parameters;
 use crate::io::lock::Locks;
@@ -42,7 +42,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     labels: Vec<String>,
     /// Height and width in pixels of the images it is for: 32, 64, 128, 256 or 512; asmr's are the weights' own
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = number::side())]
     size: usize,
     /// The checkpoint to write; it must not be there yet
     #[arg(long, value_name = "DIR")]
@@ -55,9 +55,6 @@ impl ImportArgs {
         let Self { arch, weights, key, size, out, labels } = self;
         if !labels.is_empty() && !matches!(arch, Network::Classifier(_)) {
             return Err("--labels: only the classifiers resnet18 and resnet50 have labels".into());
-        }
-        if !(is_fft_length(size) && size >= 32) {
-            return Err(format!("--size {size}: images have sides of 32, 64, 128, 256 or 512").into());
         }
         let _locks = Locks::of([out.as_path()])?;
         if out.exists() {

@@ -26,7 +26,7 @@ impl FileLimit {
 
 /// Bytes, read and shown in GiB.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Gib(u64);
+pub(super) struct Gib(u64);
 
 impl std::fmt::Display for Gib {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

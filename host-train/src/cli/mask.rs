@@ -7,9 +7,9 @@ use clap::Args;
 use kscout_core::capture::blob_crc;
 use kscout_core::model::Model;
 
-use super::Failure;
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::{Failure, number};
 use crate::data::Dataset;
 use crate::export::segmenter_in_memory;
 use crate::io::stop::{self, Graceful, Stopped};
@@ -39,13 +39,13 @@ pub struct MaskArgs {
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
     /// Lines to learn: the largest budget that the mask is to be used with
-    #[arg(long, value_name = "LINES", default_value_t = 24)]
+    #[arg(long, value_name = "LINES", default_value_t = 24, value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
     budget: usize,
     /// Training volumes to learn from, drawn at random; whole ones, because volumes are scored
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = number::whole::<usize>(1..=number::MANY))]
     volumes: usize,
     /// Select among the N lines nearest to the centre, for speed; without it among all
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
     candidates: Option<usize>,
     /// Then move single lines to other places of the order while the mean score from one line to all grows: forward selection
     /// takes what is best for the next line alone. A mask that is there can be moved with --resume
@@ -59,7 +59,7 @@ pub struct MaskArgs {
     #[arg(long, default_value = "scanner")]
     protocol: Protocol,
     /// Seed of the choice of volumes, and of phase and noise
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
     /// Go on with the mask in --out; where there is none, one begins, and a note says so
     #[arg(long)]
@@ -121,14 +121,11 @@ impl MaskArgs {
     fn check(&self, data: &Dataset) -> Result<(), Failure> {
         let width = data.width();
         let nearest = self.candidates.unwrap_or(width);
-        if nearest == 0 || nearest > width {
+        if nearest > width {
             return Err(format!("--candidates {nearest}: expected 1 to {width} lines").into());
         }
-        if self.budget == 0 || self.budget > nearest {
+        if self.budget > nearest {
             return Err(format!("--budget {}: expected 1 to {nearest} lines", self.budget).into());
-        }
-        if self.volumes == 0 {
-            return Err("--volumes 0: expected at least 1".into());
         }
         Ok(())
     }

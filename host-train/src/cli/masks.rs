@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
 use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::number::Budgets;
+use super::{Failure, number};
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
 use crate::io::lock::Locks;
@@ -33,13 +34,13 @@ pub struct MasksArgs {
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
     /// Lines a slice, or a slice on average where slices share a budget, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "6,8,12,16")]
-    budgets: Vec<usize>,
+    #[arg(long, default_value = "6,8,12,16", value_parser = number::budgets())]
+    budgets: Budgets,
     /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
     #[arg(long, default_value = "scanner")]
     protocol: Protocol,
     /// Seed of phase, noise and random patterns
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
     /// Scan with the baseline that --baselines names, exactly one, instead of the model's policy
     #[arg(long)]
@@ -56,7 +57,7 @@ impl MasksArgs {
         let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
         let most = self.budgets.iter().max().copied().unwrap_or_default();
-        if let Some(budget) = self.budgets.iter().find(|&&budget| budget == 0 || budget > data.width()) {
+        if let Some(budget) = self.budgets.iter().find(|&&budget| budget > data.width()) {
             return Err(format!("--budgets: {budget} is not within 1 to {} lines", data.width()).into());
         }
         if self.by_baseline && self.baselines.baselines.0.len() != 1 {

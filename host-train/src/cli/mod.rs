@@ -3,6 +3,7 @@
 mod baselines;
 mod bench;
 mod compare;
+mod config;
 mod cost;
 mod data;
 mod eval;
@@ -15,6 +16,7 @@ mod masks;
 mod metrics;
 mod net;
 mod notes;
+mod number;
 mod predict;
 mod reproduce;
 mod sampler;
@@ -25,7 +27,7 @@ mod verify;
 
 use std::path::Path;
 
-use clap::{Parser, Subcommand};
+use clap::{Command as CommandLine, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use compare::read_results;
 pub(crate) use net::read_npy;
@@ -98,6 +100,17 @@ impl Cli {
     /// Whether the subcommand goes on when nobody can read what it prints: for hours of work that is no reason to end.
     pub fn outlives_terminal(&self) -> bool {
         matches!(self.command, Command::Train(_) | Command::Reproduce(_))
+    }
+
+    /// All subcommands and their options.
+    pub fn command_line() -> CommandLine {
+        number::with_signs(Self::command())
+    }
+
+    /// Reads the arguments of this process; ends it where they are wrong, or help was asked for.
+    pub fn read() -> Self {
+        let matches = Self::command_line().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
     /// Runs the subcommand.

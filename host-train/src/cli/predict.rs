@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use kscout_core::kspace::Reconstruction;
 
-use super::Failure;
 use super::cost::{CostArgs, cost};
 use super::data::{Spacing, parse_spacing};
 use super::limit::FileLimit;
 use super::notes::Notes;
+use super::{Failure, number};
 use crate::data::{Axes, CLASSES, DataError};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Structure;
@@ -57,7 +57,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     cost: CostArgs,
     /// Seed of phase, noise and random patterns
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
     /// Towards which sides of the patient x, y and the slices of the volumes counted that the network was trained on, such as
     /// LPS (left, posterior, superior), instead of what it says itself (LPS where it says nothing); `stored`: take every
@@ -67,7 +67,7 @@ pub struct PredictArgs {
     #[command(flatten)]
     limit: FileLimit,
     /// Keep only what the K-th head of a U-Net++ needs, 1 to 4; a blob is pruned when it is exported
-    #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob")]
+    #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob", value_parser = number::head())]
     prune: Option<usize>,
     /// Where --model computes
     #[arg(long, default_value = "auto")]
@@ -111,9 +111,6 @@ impl PredictArgs {
 
     /// What is to be done; what can be refused before a network is loaded is.
     fn check(&self) -> Result<Tasks, Failure> {
-        if let Some(mm) = self.spacing.mm().filter(|mm| !(0.1..=20.0).contains(mm)) {
-            return Err(format!("--spacing: {mm} mm; expected 0.1 to 20 mm, or `native`").into());
-        }
         Ok(gather(&self.inputs, &self.out)?)
     }
 

@@ -12,7 +12,7 @@ use kscout_core::model::Model;
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::scan_volume::VolumeJob;
-use super::{Failure, expect_no_input};
+use super::{Failure, expect_no_input, number};
 use crate::data::{Dataset, Slice};
 use crate::eval::atomic::write_atomically;
 use crate::eval::canvas::write_png;
@@ -47,7 +47,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask"])]
     volume: Option<String>,
     /// How many lines the scan may measure; of a volume, a slice on average
-    #[arg(long, value_name = "LINES")]
+    #[arg(long, value_name = "LINES", value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
     budget: usize,
     /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
     /// `random-low-bias` or `random`; without it the policy, or centre-out where the file has none
@@ -57,7 +57,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE.json", conflicts_with = "pattern")]
     mask: Option<PathBuf>,
     /// End a volume's scan when no line is expected to gain it this much mean Dice (or SSIM and Dice, as the policy was trained)
-    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume")]
+    #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume", value_parser = number::least_gain())]
     least_gain: f32,
     #[command(flatten)]
     cost: CostArgs,
@@ -71,7 +71,7 @@ pub struct ScanArgs {
     #[arg(long, default_value = "scanner")]
     protocol: Protocol,
     /// Seed of phase and noise, and of random patterns
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
 }
 
@@ -114,7 +114,7 @@ impl ScanArgs {
         let data = Dataset::open(&self.data)?;
         let size = [model.height(), model.width()];
         expect_size(&self.data, [data.height(), data.width()], size, &self.file.display().to_string())?;
-        if self.budget == 0 || self.budget > data.width() {
+        if self.budget > data.width() {
             return Err(format!("--budget {}: expected 1 to {} lines", self.budget, data.width()).into());
         }
         println!("{}: {}", self.file.display(), cost(&file)?);
@@ -148,9 +148,6 @@ impl ScanArgs {
 
     fn scan_volume(&self, file: &BlobFile, model: &Model<'_>, data: &Dataset) -> Result<(), Failure> {
         let &Self { budget, least_gain, .. } = self;
-        if !(least_gain.is_finite() && least_gain >= 0.0) {
-            return Err(format!("--least-gain {least_gain}: expected a number from 0 up").into());
-        }
         let volume = &data.find_volume(self.volume.as_deref().unwrap_or_default())?;
         let measured = &MeasuredVolume::new(volume, &self.protocol, self.seed);
         let budget = budget * volume.slices.len();

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
 use super::mask::MaskArgs;
-use crate::config;
+use super::{Failure, config};
+use crate::config::{ConfigError, Given};
 use crate::data::{Dataset, Labels};
 use crate::device::DeviceChoice;
 use crate::io::lock::Locks;
@@ -45,7 +45,7 @@ struct Common {
     /// Folder for checkpoints (`last`, `best`) and `log.csv`.
     #[arg(long)]
     out: PathBuf,
-    /// TOML file with the task's keys; without it the defaults hold.
+    /// TOML file with the task's keys, or the name of a built-in one, such as `reward.toml`; without it the defaults hold.
     #[arg(long)]
     config: Option<PathBuf>,
     /// Override one key, such as `--set steps=2000` or `--set augment.flip.probability=0.5`; may be given many times.
@@ -57,6 +57,13 @@ struct Common {
     /// Go on with the run in --out; where there is none, one begins, and a note says so.
     #[arg(long)]
     resume: bool,
+}
+
+impl Common {
+    /// What --config and --set give.
+    fn given(&self) -> Result<Given, ConfigError> {
+        config::given(self.config.as_deref(), &self.set)
+    }
 }
 
 #[derive(Args)]
@@ -117,29 +124,30 @@ impl TrainArgs {
 
 fn reward(args: RewardArgs) -> Result<(), Failure> {
     let RewardArgs { common: args, labels, init, masks } = args;
-    if config::names_key(args.config.as_deref(), &args.set, "kind")? {
+    let given = args.given()?;
+    if given.names("kind") {
         if let Some(init) = init {
             return Err(format!("--init {}: a classifier begins with random weights", init.display()).into());
         }
         if let Some(masks) = masks.first() {
             return Err(format!("--masks {}: a classifier sees random masks", masks.display()).into());
         }
-        return classifier(args, labels);
+        return classifier(args, &given, labels);
     }
     if let Some(labels) = labels {
         let labels = labels.display();
         return Err(format!("--labels {labels}: a segmenter learns from masks; set kind = \"classification\"").into());
     }
-    let config: RewardConfig = config::load(args.config.as_deref(), &args.set)?;
+    let config: RewardConfig = config::load(&given)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
-    let given = GivenMasks::read(masks.iter().map(PathBuf::as_path), &data)?;
-    let trained = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &given)?;
+    let masks = GivenMasks::read(masks.iter().map(PathBuf::as_path), &data)?;
+    let trained = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &masks)?;
     done(&args.out, &trained, "mean Dice")
 }
 
-fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
-    let config: ClassifierConfig = config::load(args.config.as_deref(), &args.set)?;
+fn classifier(args: Common, given: &Given, labels: Option<PathBuf>) -> Result<(), Failure> {
+    let config: ClassifierConfig = config::load(given)?;
     let Kind::Classification = config.kind;
     let labels =
         labels.ok_or("a classifier needs --labels FILE.csv; `kscout data labels` makes one of ACDC's groups")?;
@@ -152,14 +160,20 @@ fn classifier(args: Common, labels: Option<PathBuf>) -> Result<(), Failure> {
 
 fn policy(args: PolicyArgs) -> Result<(), Failure> {
     let common = args.common;
-    if config::names_key(common.config.as_deref(), &common.set, "budget")? {
-        return slice_policy(common, (&args.reward, &args.held_out, args.mask.as_deref()), args.labels.as_deref());
+    let given = common.given()?;
+    if given.names("budget") {
+        return slice_policy(
+            common,
+            &given,
+            (&args.reward, &args.held_out, args.mask.as_deref()),
+            args.labels.as_deref(),
+        );
     }
     if let Some(held_out) = args.held_out.first() {
         let held_out = held_out.display();
         return Err(format!("--held-out {held_out}: judges whole volumes; set budget = \"volume\"").into());
     }
-    let config: PolicyConfig = config::load(common.config.as_deref(), &common.set)?;
+    let config: PolicyConfig = config::load(&given)?;
     let device = common.device.open()?;
     let labels = args.labels.as_deref().map(Labels::read).transpose()?;
     let data = Dataset::open(&common.data)?;
@@ -177,6 +191,7 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
 
 fn slice_policy(
     args: Common,
+    given: &Given,
     (reward, held_out, mask): (&Path, &[PathBuf], Option<&Path>),
     labels: Option<&Path>,
 ) -> Result<(), Failure> {
@@ -184,7 +199,7 @@ fn slice_policy(
         let labels = labels.display();
         return Err(format!("--labels {labels}: a volume's budget is shared by what a segmenter sees").into());
     }
-    let config: VolumeConfig = config::load(args.config.as_deref(), &args.set)?;
+    let config: VolumeConfig = config::load(given)?;
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let mask = mask.map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;

@@ -22,9 +22,9 @@ const INTENSITY: &str = "16-bit, linear per volume: negative values to 0, the ma
                          intensity_per_level gives the source's value";
 
 /// Lengths in mm that a pixel can have.
-const PIXEL_MM: std::ops::RangeInclusive<f32> = 0.1..=20.0;
+pub const PIXEL_MM: std::ops::RangeInclusive<f32> = 0.1..=20.0;
 /// Distances in mm that neighbouring slices can have.
-const SLICE_MM: std::ops::RangeInclusive<f32> = 0.1..=100.0;
+pub const SLICE_MM: std::ops::RangeInclusive<f32> = 0.1..=100.0;
 
 /// Lengths in mm that a pixel of a source can have; others are mistakes, as of a wrong unit.
 pub const SOURCE_MM: std::ops::RangeInclusive<f32> = 0.01..=50.0;

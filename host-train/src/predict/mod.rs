@@ -53,8 +53,8 @@ impl FromStr for Undersampling {
         let (pattern, lines) =
             text.split_once(':').ok_or("expected PATTERN:LINES, such as centre-out:16".to_string())?;
         let pattern = pattern.parse().map_err(|error| format!("{pattern}: {error}"))?;
-        let lines = lines.parse().ok().filter(|&lines| lines > 0);
-        let lines = lines.ok_or(format!("{text}: expected a number of lines after the colon"))?;
+        let lines = lines.parse().ok().filter(|lines| (1..=512).contains(lines));
+        let lines = lines.ok_or(format!("{text}: expected a number of lines from 1 to 512 after the colon"))?;
         Ok(Self { pattern, lines })
     }
 }
@@ -153,5 +153,6 @@ mod tests {
         assert!(refused("spiral:16").contains("spiral"));
         assert!(refused("random:0").contains("number of lines"));
         assert!(refused("random:many").contains("random:many"));
+        assert!(refused("random:513").contains("1 to 512"));
     }
 }

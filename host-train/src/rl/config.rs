@@ -5,8 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ppo::Settings;
+use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, weight, whole};
+use crate::config::{Config, Key, Refusal};
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
+use crate::train::checks;
 use crate::worth::Weights;
 
 /// Which policy is trained.
@@ -129,7 +132,60 @@ pub struct PolicyConfig {
     pub augment: AugmentConfig,
 }
 
+impl Config for PolicyConfig {
+    fn keys() -> Vec<Key> {
+        [KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
+    }
+
+    fn check_together(&self) -> Result<(), Refusal> {
+        checks::protocol(&self.protocol)?;
+        self.augment.check_together()?;
+        checks::expect(self.min_budget <= self.max_budget, "min_budget", "at most max_budget")?;
+        let some = self.reward.class_weights.iter().any(|&weight| weight > 0.0);
+        checks::expect(some, "reward.class_weights", "three numbers from 0 up, one of them above 0")
+    }
+}
+
+/// What the numbers may be, but for those of the sections.
+const KEYS: &[Key] = &[
+    whole("updates", 1, MANY),
+    whole("episodes", 1, 4096),
+    whole("min_budget", 1, 512),
+    whole("max_budget", 1, 512),
+    // With less a first policy would hardly follow its order, with more it would never leave it.
+    real("order_slope", 0.01, 10.0),
+    whole("epochs", 1, 1000),
+    whole("minibatch", 1, 1_000_000),
+    rate("learning_rate"),
+    share("gamma"),
+    share("gae_lambda"),
+    real("clip", 1e-3, 10.0),
+    weight("value_weight"),
+    weight("entropy_weight"),
+    real("max_gradient", 1e-6, 1e6),
+    real("target_kl", 0.0, 1000.0),
+    seed("seed"),
+    whole("validate_every", 1, MANY),
+    validate_lines(0),
+    minutes("max_minutes"),
+    whole("stop_at", 0, MANY),
+];
+
+/// What the numbers of the section `reward` may be.
+const REWARD_KEYS: &[Key] = &[
+    weight("reward.lambda1"),
+    weight("reward.lambda2"),
+    weight("reward.class_weights").list(3, 3),
+    whole("reward.delay_step", 0, 512),
+    real("reward.scale", 1e-6, 1e6),
+];
+
 impl PolicyConfig {
+    /// For images of `width` lines: see [`fitted_lines`](checks::fitted_lines).
+    pub fn fitted(&self, width: usize) -> Self {
+        Self { validate_lines: checks::fitted_lines(&self.validate_lines, width), ..self.clone() }
+    }
+
     /// The numbers of an update.
     pub fn settings(&self) -> Settings {
         Settings {

@@ -4,24 +4,27 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use kscout_core::model::{GraphKind, Model, Reconstruction};
+use kscout_core::scan::arena_bytes_with;
 
 use super::agent::ScoutActorCritic;
 use super::config::{PolicyConfig, PolicyNetwork};
 use super::reward::{ClassificationReward, RewardModel, SegmentationReward};
 use super::trainer::{Pupil, Slices, Trainer};
+use crate::config;
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
 use crate::eval::run::RunError;
 use crate::eval::stats::StatsError;
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
+use crate::kernels::fastest;
 use crate::mri::Protocol;
 use crate::net::asmr::{AsmrActorCritic, MOST_LINES};
 use crate::net::{FixedOrder, FloatGraph};
 use crate::orders::LearnedMask;
 use crate::segment::CoreSegmenter;
 use crate::train::checkpoint::{CheckpointError, Meta};
-use crate::train::checks::Shared;
+use crate::train::checks;
 use crate::train::classifier::{is_classifier, load_classifier};
 use crate::train::folder;
 use crate::train::reward::load_segmenter;
@@ -30,10 +33,8 @@ use crate::train::{TrainError, Trained};
 /// Slices that calibrate what is exported.
 const CALIBRATION_SLICES: usize = 96;
 
-/// With less a first policy would hardly follow its order, ...
-const LEAST_SLOPE: f64 = 0.01;
-/// ... with more it would never leave it.
-const MOST_SLOPE: f64 = 10.0;
+/// Bytes that the scans of an update may take together.
+const MOST_BYTES: usize = 32 << 30;
 
 /// Why a policy could not be trained.
 #[derive(Debug, thiserror::Error)]
@@ -106,31 +107,18 @@ pub enum PolicyError {
 
 impl PolicyConfig {
     fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
+        config::check(self)?;
         let error = |key, message: String| Err(TrainError::Config { key, message });
         let width = data.width();
-        if self.min_budget == 0 || self.min_budget > self.max_budget || self.max_budget > width {
-            return error("min_budget, max_budget", format!("must satisfy 1 <= min_budget <= max_budget <= {width}"));
+        if self.max_budget > width {
+            return error("max_budget", format!("{} is more than the images' {width} lines", self.max_budget));
         }
-        let counts = [self.updates, self.episodes, self.epochs, self.minibatch, self.validate_every];
-        let shared = Shared {
-            counts: ("updates, episodes, epochs, minibatch, validate_every", &counts),
-            validate_lines: &self.validate_lines,
-            augment: &self.augment,
-            protocol: &self.protocol,
-        };
-        let protocol = shared.check(width)?;
         let largest = self.validate_lines.iter().copied().fold(self.max_budget, usize::max);
         if self.network == PolicyNetwork::Asmr && largest > MOST_LINES {
             let message = format!("{largest} lines, but the network `asmr` counts to {MOST_LINES}");
             return error("max_budget, validate_lines", message);
         }
-        if !(LEAST_SLOPE..=MOST_SLOPE).contains(&self.order_slope) {
-            return error("order_slope", format!("must be within {LEAST_SLOPE} to {MOST_SLOPE}"));
-        }
-        if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
-            return error("gamma, gae_lambda", "must be within 0 to 1".into());
-        }
-        Ok(protocol)
+        Ok(checks::protocol(&self.protocol)?)
     }
 
     /// Refuses weights that a segmenter cannot pay by. A classifier has no use for them.
@@ -164,6 +152,7 @@ pub fn train_policy(
     device: &Device,
     resume: bool,
 ) -> Result<Trained, PolicyError> {
+    let config = &config.fitted(data.width());
     let protocol = config.check(data)?;
     let found = folder::find(out, resume)?;
     let judge = Judge::load(data, (reward, labels), config, device)?;
@@ -183,6 +172,11 @@ pub fn train_policy(
         None => export::scan_loop(data, &observations, reconstruction)?,
     };
     let model = Model::new_checked(&blob).map_err(ExportError::from)?;
+    let most = MOST_BYTES / arena_bytes_with(&model, &fastest()).max(1);
+    if config.episodes > most.max(1) {
+        let message = format!("must be at most {most}: the memory of more scans side by side is over 32 GB");
+        return Err(TrainError::Config { key: "episodes", message }.into());
+    }
     let core = model.segmenter().map(|graph| CoreSegmenter { graph });
     let reward: Box<dyn RewardModel> = match (&judge, &core) {
         (Judge::Classifier(diagnoser, labels), _) => Box::new(ClassificationReward { diagnoser, labels }),

@@ -1,8 +1,6 @@
 //! Checks of configuration keys that several trainings have.
 
-use super::augment::{AugmentConfig, Refusal};
-use super::error::TrainError;
-use super::sample::MaskConfig;
+use crate::config::Refusal;
 use crate::mri::Protocol;
 
 /// Refuses the keys where `allowed` does not hold.
@@ -15,43 +13,26 @@ pub fn is_weight(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 
-/// The learning rate and the weight decay.
-pub fn rates(learning_rate: f64, weight_decay: f64) -> Result<(), Refusal> {
-    expect(learning_rate.is_finite() && learning_rate > 0.0, "learning_rate", "above 0")?;
-    expect(is_weight(weight_decay), "weight_decay", "0 or more")
+/// The protocol by its name.
+pub fn protocol(name: &str) -> Result<Protocol, Refusal> {
+    name.parse().map_err(|message| ("protocol", message))
 }
 
-/// The random masks.
-pub fn masks(config: &MaskConfig) -> Result<(), Refusal> {
-    let fits = config.min_fraction > 0.0 && config.min_fraction <= 1.0;
-    expect(fits, "masks.min_fraction", "above 0 and at most 1")?;
-    expect((0.0..=1.0).contains(&config.given), "masks.given", "within 0 to 1")
-}
-
-/// What every training's configuration has.
-pub struct Shared<'a> {
-    /// Numbers that must not be 0, under the names of their keys.
-    pub counts: (&'static str, &'a [usize]),
-    /// Numbers of lines at which validation scores.
-    pub validate_lines: &'a [usize],
-    /// Augmentation.
-    pub augment: &'a AugmentConfig,
-    /// The protocol's name.
-    pub protocol: &'a str,
-}
-
-impl Shared<'_> {
-    /// Refuses values that cannot work with images of `width` lines; gives the protocol.
-    pub fn check(&self, width: usize) -> Result<Protocol, TrainError> {
-        let (keys, counts) = self.counts;
-        expect(!counts.contains(&0), keys, "at least 1")?;
-        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines == 0 || lines > width) {
-            let message = format!("{lines} is not within 1 to {width} lines");
-            return Err(TrainError::Config { key: "validate_lines", message });
+/// The numbers of lines at which validation scores, for images of `width` lines: a larger number means all of them, which is
+/// said on standard error, and none stays twice.
+pub fn fitted_lines(lines: &[usize], width: usize) -> Vec<usize> {
+    let mut fitted = Vec::new();
+    for &lines in lines {
+        if !fitted.contains(&lines.min(width)) {
+            fitted.push(lines.min(width));
         }
-        self.augment.check()?;
-        self.protocol.parse().map_err(|message| TrainError::Config { key: "protocol", message })
     }
+    let more: Vec<String> = lines.iter().filter(|&&lines| lines > width).map(usize::to_string).collect();
+    if !more.is_empty() {
+        let (more, means) = (more.join(" and "), if more.len() > 1 { "mean" } else { "means" });
+        eprintln!("note: `validate_lines`: images have {width} lines; {more} {means} all of them");
+    }
+    fitted
 }
 
 #[cfg(test)]
@@ -59,30 +40,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_training_can_use_is_refused_by_its_key() {
-        let augment = AugmentConfig::default();
-        let fine = Shared { counts: ("steps", &[1]), validate_lines: &[1, 32], augment: &augment, protocol: "igs" };
-        fine.check(32).unwrap();
-        let refused = |shared: Shared<'_>, key: &str| {
-            let message = shared.check(32).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("config key `{key}`: ")), "{key}: {message}");
-        };
-        refused(Shared { counts: ("steps, batch", &[1, 0]), ..fine }, "steps, batch");
-        refused(Shared { validate_lines: &[0], ..fine }, "validate_lines");
-        refused(Shared { validate_lines: &[33], ..fine }, "validate_lines");
-        refused(Shared { protocol: "mri", ..fine }, "protocol");
+    fn more_lines_than_there_are_mean_all_of_them_once() {
+        assert_eq!(fitted_lines(&[128, 16, 8], 128), [128, 16, 8]);
+        assert_eq!(fitted_lines(&[128, 16, 8], 64), [64, 16, 8]);
+        assert_eq!(fitted_lines(&[128, 8, 64, 32], 32), [32, 8]);
+        assert!(fitted_lines(&[], 32).is_empty());
     }
 
     #[test]
-    fn rates_and_masks_have_their_ranges() {
-        rates(1e-3, 0.0).unwrap();
-        for (rate, decay, key) in
-            [(0.0, 0.0, "learning_rate"), (f64::INFINITY, 0.0, "learning_rate"), (1.0, -0.1, "weight_decay")]
-        {
-            assert_eq!(rates(rate, decay).unwrap_err().0, key);
-        }
-        for min_fraction in [0.0, 1.1, f32::NAN] {
-            assert!(masks(&MaskConfig { min_fraction, ..MaskConfig::default() }).is_err(), "{min_fraction}");
-        }
+    fn a_protocol_has_a_name() {
+        assert_eq!(protocol("igs"), Ok(Protocol::igs()));
+        assert_eq!(protocol("mri").unwrap_err().0, "protocol");
     }
 }

@@ -4,17 +4,20 @@ use kscout_core::kspace::Reconstruction;
 use kscout_core::kspace::fft::is_fft_length;
 use serde::{Deserialize, Serialize};
 
-use super::augment::{AugmentConfig, Refusal};
-use super::checks::{self, expect, is_weight};
+use super::augment::AugmentConfig;
+use super::checks::{self, expect};
 use super::error::TrainError;
 use super::loss::{Loss, LossName};
 use super::optimizer::{OptimizerName, OptimizerSpec};
 use super::precision::Precision;
 use super::sample::MaskConfig;
 use super::schedule::{Schedule, ScheduleName};
+use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, weight, whole};
+use crate::config::{self, Config, Key, Refusal};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::Protocol;
 use crate::net::segmenter::WIDEST;
+use crate::net::unetpp::LEVELS;
 use crate::net::{Arch, SegmenterSpec};
 
 /// The configuration of a reward-model training.
@@ -157,6 +160,54 @@ impl Default for RewardConfig {
     }
 }
 
+impl Config for RewardConfig {
+    fn keys() -> Vec<Key> {
+        [KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+    }
+
+    fn check_together(&self) -> Result<(), Refusal> {
+        checks::protocol(&self.protocol)?;
+        self.augment.check_together()?;
+        self.check_network()?;
+        self.check_loss()?;
+        self.check_optimizer()
+    }
+}
+
+/// What the numbers may be, but for those of the sections.
+const KEYS: &[Key] = &[
+    whole("network_width", 0, WIDEST as u64),
+    whole("steps", 1, MANY),
+    whole("batch", 1, 4096),
+    whole("crop", 0, 512),
+    whole("accumulate", 1, 4096),
+    weight("dice_weight"),
+    weight("class_weights").list(CLASSES, CLASSES),
+    real("focal_gamma", 0.0, 100.0),
+    weight("head_weights").list(0, LEVELS),
+    rate("learning_rate"),
+    real("weight_decay", 0.0, 100.0),
+    share("momentum").below(),
+    real("clip_norm", 1e-6, 1e6).or_zero(),
+    real("clip_value", 1e-9, 1e6).or_zero(),
+    whole("warmup", 0, MANY),
+    real("min_learning_rate", 0.0, 100.0),
+    whole("decay_every", 1, MANY),
+    real("decay_factor", 1e-6, 1.0).below(),
+    whole("plateau_patience", 1, MANY),
+    whole("stop_patience", 0, MANY),
+    share("min_delta"),
+    share("ema_decay").below(),
+    real("loss_scale", 1e-6, 1e30),
+    whole("folds", 0, 1000),
+    whole("fold", 0, 1000),
+    seed("seed"),
+    minutes("max_minutes"),
+    whole("stop_at", 0, MANY),
+    whole("validate_every", 1, MANY),
+    validate_lines(0),
+];
+
 impl RewardConfig {
     /// The network that is trained.
     pub fn spec(&self) -> SegmenterSpec {
@@ -198,30 +249,30 @@ impl RewardConfig {
         }
     }
 
+    /// For images of `width` lines: see [`fitted_lines`](checks::fitted_lines).
+    pub fn fitted(&self, width: usize) -> Self {
+        Self { validate_lines: checks::fitted_lines(&self.validate_lines, width), ..self.clone() }
+    }
+
     /// Refuses values that cannot work, whatever the data are.
     pub fn check_values(&self) -> Result<(), TrainError> {
-        let checks = [Self::check_network, Self::check_loss, Self::check_optimizer, Self::check_schedule];
-        Ok(checks.iter().try_for_each(|check| check(self))?)
+        Ok(config::check(self)?)
     }
 
     fn check_network(&self) -> Result<(), Refusal> {
         let expected = "0 (whole slices) or a multiple of 32, which every network can halve";
-        expect(self.crop.is_multiple_of(32), "crop", expected)?;
-        let most = format!("at most {WIDEST} (0: as published), which is what the core can run");
-        expect(self.network_width <= WIDEST, "network_width", &most)
+        expect(self.crop.is_multiple_of(32), "crop", expected)
     }
 
     fn check_loss(&self) -> Result<(), Refusal> {
-        let some = |weights: &[f64]| weights.iter().all(|&w| is_weight(w)) && weights.iter().any(|&w| w > 0.0);
+        let some = |weights: &[f64]| weights.iter().any(|&weight| weight > 0.0);
         expect(some(&self.class_weights), "class_weights", "four numbers from 0 up, one of them above 0")?;
-        let has_foreground = self.class_weights[1..].iter().any(|&weight| weight > 0.0);
         expect(
-            has_foreground || matches!(self.loss, LossName::Ce | LossName::Bce | LossName::Focal | LossName::Lovasz),
+            some(&self.class_weights[1..])
+                || matches!(self.loss, LossName::Ce | LossName::Bce | LossName::Focal | LossName::Lovasz),
             "class_weights",
             "above 0 for one of RV, MYO and LV, which the Dice term is about",
         )?;
-        expect(is_weight(self.dice_weight), "dice_weight", "0 or more")?;
-        expect(is_weight(self.focal_gamma), "focal_gamma", "0 or more")?;
         let (heads, levels) = (self.head_weights.len(), self.network.levels());
         expect(
             heads == 0 || (heads == levels && some(&self.head_weights)),
@@ -232,38 +283,17 @@ impl RewardConfig {
     }
 
     fn check_optimizer(&self) -> Result<(), Refusal> {
-        checks::rates(self.learning_rate, self.weight_decay)?;
-        expect((0.0..1.0).contains(&self.momentum), "momentum", "from 0 up and below 1")?;
         let can_look_ahead = self.optimizer == OptimizerName::Sgd && self.momentum > 0.0;
         expect(!self.nesterov || can_look_ahead, "nesterov", "false but for sgd with momentum")?;
-        expect(is_weight(self.clip_norm), "clip_norm", "0 (no limit) or more")?;
-        expect(is_weight(self.clip_value), "clip_value", "0 (no limit) or more")?;
-        let parts = self.accumulate;
-        expect(parts > 0 && self.batch.is_multiple_of(parts), "accumulate", "a divisor of batch")?;
-        expect((0.0..1.0).contains(&self.ema_decay), "ema_decay", "from 0 (no average) up and below 1")?;
-        expect(self.loss_scale.is_finite() && self.loss_scale > 0.0, "loss_scale", "above 0")
-    }
-
-    fn check_schedule(&self) -> Result<(), Refusal> {
+        expect(self.batch.is_multiple_of(self.accumulate), "accumulate", "a divisor of batch")?;
         let floor = self.min_learning_rate;
-        expect((0.0..=self.learning_rate).contains(&floor), "min_learning_rate", "from 0 to learning_rate")?;
-        expect(self.decay_every > 0, "decay_every", "at least 1")?;
-        expect(self.decay_factor > 0.0 && self.decay_factor < 1.0, "decay_factor", "between 0 and 1")?;
-        expect(self.plateau_patience > 0, "plateau_patience", "at least 1")?;
-        expect(is_weight(self.min_delta), "min_delta", "0 or more")
+        expect((0.0..=self.learning_rate).contains(&floor), "min_learning_rate", "from 0 to learning_rate")
     }
 
     /// Refuses values that cannot work.
     pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
-        let shared = checks::Shared {
-            counts: ("steps, batch, validate_every", &[self.steps, self.batch, self.validate_every]),
-            validate_lines: &self.validate_lines,
-            augment: &self.augment,
-            protocol: &self.protocol,
-        };
-        let protocol = shared.check(data.width())?;
-        checks::masks(&self.masks)?;
         self.check_values()?;
+        let protocol = checks::protocol(&self.protocol)?;
         let waits = if self.schedule == ScheduleName::Plateau { "schedule" } else { "stop_patience" };
         if (waits == "schedule" || self.stop_patience > 0)
             && (self.validate_lines.is_empty() || data.volumes(Split::Val).is_empty())
@@ -334,7 +364,8 @@ mod tests {
         ];
         for (key, assignment) in wrong {
             let message = refused(&[assignment]);
-            assert!(message.starts_with(&format!("config key `{key}`: must be ")), "{assignment}: {message}");
+            let said = [format!("config key `{key}`: must be "), format!("--set {assignment}: `{key}` must be ")];
+            assert!(said.iter().any(|said| message.starts_with(said)), "{assignment}: {message}");
         }
     }
 

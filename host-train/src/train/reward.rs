@@ -61,6 +61,7 @@ pub fn train_reward(
     given: &GivenMasks,
 ) -> Result<Trained, TrainError> {
     data.expect_masks("the training of a segmenter")?;
+    let config = &config.fitted(data.width());
     let protocol = config.check(data)?;
     config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
     let slices = data.slices(Split::Train);

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{AugmentConfig, augment};
+use crate::config::key::{Key, real, share};
 use crate::data::Slice;
 use crate::mri::Protocol;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
@@ -30,6 +31,18 @@ pub struct MaskConfig {
     pub partial: f32,
     /// The part of samples whose mask is one of those that a file gives for the slice, where there is such a file.
     pub given: f32,
+}
+
+impl MaskConfig {
+    /// What the numbers of the section `masks` may be.
+    pub(super) const KEYS: &[Key] = &[
+        real("masks.min_fraction", 1e-4, 1.0),
+        real("masks.favour_few", 0.01, 100.0),
+        share("masks.full"),
+        share("masks.centre"),
+        share("masks.partial"),
+        share("masks.given"),
+    ];
 }
 
 impl Default for MaskConfig {

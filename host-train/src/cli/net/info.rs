@@ -1,9 +1,8 @@
 //! `kscout net info`.
 
 use clap::Args;
-use kscout_core::kspace::fft::is_fft_length;
 
-use super::super::Failure;
+use super::super::{Failure, number};
 use crate::data::CLASSES;
 use crate::eval::table::{Align, Table};
 use crate::export::cost::{Cost, cost};
@@ -17,16 +16,16 @@ pub struct InfoArgs {
     #[arg(long, value_name = "NAME")]
     arch: Arch,
     /// Height and width of the image in pixels: 32, 64, 128, 256 or 512
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = number::side())]
     size: usize,
     /// Channels of the first stage; as published if not given
-    #[arg(long, value_name = "CHANNELS", value_parser = clap::value_parser!(u16).range(1..=WIDEST as i64))]
+    #[arg(long, value_name = "CHANNELS", value_parser = number::whole::<u16>(1..=WIDEST as u64))]
     width: Option<u16>,
     /// Classes told apart, background among them
-    #[arg(long, default_value_t = CLASSES as u8, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, default_value_t = CLASSES as u8, value_parser = number::whole::<u8>(1..=255))]
     classes: u8,
     /// Keep only what this head of U-Net++ needs, 1 to 4
-    #[arg(long, value_name = "HEAD")]
+    #[arg(long, value_name = "HEAD", value_parser = number::head())]
     prune: Option<usize>,
     /// Print all of it as JSON, for programs
     #[arg(long)]
@@ -37,9 +36,6 @@ impl InfoArgs {
     /// Lists.
     pub fn run(self) -> Result<(), Failure> {
         let Self { arch, size, prune, .. } = self;
-        if !(is_fft_length(size) && size >= 32) {
-            return Err(format!("--size {size}: images have sides of 32, 64, 128, 256 or 512").into());
-        }
         let levels = arch.levels();
         if let Some(level) = prune.filter(|level| levels == 1 || !(1..=levels).contains(level)) {
             let takes =

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 use kscout_core::kspace::Reconstruction;
 
-use super::Failure;
+use super::{Failure, number};
 use crate::eval::atomic::write_atomically;
 use crate::io::lock::Locks;
 use crate::io::moment;
@@ -46,11 +46,11 @@ pub struct ReproduceArgs {
     #[arg(long, value_name = "NAME", default_value = "zero-filled")]
     reconstruction: Reconstruction,
     /// Seed of the first segmenter, which all others begin as, instead of the configuration's; the policies have three seeds each
-    #[arg(long)]
+    #[arg(long, value_parser = number::whole::<u64>(0..=i64::MAX as u64))]
     seed: Option<u64>,
-    /// Where the configurations are
-    #[arg(long, value_name = "DIR", default_value = "configs")]
-    configs: PathBuf,
+    /// Take the configurations of this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    configs: Option<PathBuf>,
     /// Learn next to nothing: to see that every step runs, not for its numbers
     #[arg(long)]
     quick: bool,
@@ -62,7 +62,7 @@ pub struct ReproduceArgs {
 impl ReproduceArgs {
     /// Runs what has not been run.
     pub fn run(self) -> Result<(), Failure> {
-        let folders = Folders { data: &self.data, out: &self.out, configs: &self.configs };
+        let folders = Folders { data: &self.data, out: &self.out, configs: self.configs.as_deref() };
         let choice = Choice { reconstruction: self.reconstruction, seed: self.seed, quick: self.quick };
         let steps = match self.protocol {
             Tables::Scanner => Recipe::scanner(folders, choice).steps(),
@@ -72,6 +72,8 @@ impl ReproduceArgs {
             steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));
             return Ok(());
         }
+        // Before anything is written.
+        let configurations = steps.iter().map(Step::configuration).collect::<Result<Vec<_>, _>>()?;
         stop::goes_on_with(None);
         let _locks = Locks::of([self.out.as_path()])?;
         let done = self.out.join("done");
@@ -79,10 +81,10 @@ impl ReproduceArgs {
         let _graceful = Graceful::begin();
         // What a step has made depends on all steps before it, and on their configurations.
         let mut history = String::new();
-        for (number, step) in steps.iter().enumerate() {
+        for (number, (step, configuration)) in steps.iter().zip(configurations).enumerate() {
             let marker = done.join(&step.name);
             let command = step.arguments.join(" ");
-            history += &format!("kscout {command}\n{}", step.configuration()?);
+            history += &format!("kscout {command}\n{configuration}");
             match fs::read_to_string(&marker) {
                 Ok(made) if made == history => continue,
                 Ok(_) => return Err(self.holds_others(step)),

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use kscout_core::kspace::Reconstruction;
 
+use crate::cli::config::{BUILT_IN, built_in};
+
 /// Seeds of the slice policy.
 const SEEDS: [u64; 3] = [1, 2, 3];
 /// Ratios of reconstruction to segmentation in the reward: a name, lambda1 and lambda2.
@@ -23,7 +25,11 @@ impl Step {
     /// The text of the configuration that the step reads; empty where it reads none.
     pub fn configuration(&self) -> Result<String, String> {
         let path = self.arguments.iter().skip_while(|word| *word != "--config").nth(1);
-        path.map_or(Ok(String::new()), |path| fs::read_to_string(path).map_err(|error| format!("{path}: {error}")))
+        let Some(path) = path else { return Ok(String::new()) };
+        match path.strip_prefix(BUILT_IN).and_then(built_in) {
+            Some((_, text)) => Ok(text.to_owned()),
+            None => fs::read_to_string(path).map_err(|error| format!("{path}: {error}; --configs names its folder")),
+        }
     }
 }
 
@@ -34,8 +40,8 @@ pub struct Folders<'a> {
     pub data: &'a Path,
     /// For what is made.
     pub out: &'a Path,
-    /// The configurations.
-    pub configs: &'a Path,
+    /// The configurations, where they are not the built-in ones.
+    pub configs: Option<&'a Path>,
 }
 
 /// What may be chosen about a protocol's tables.
@@ -185,8 +191,9 @@ impl<'a> Recipe<'a> {
         let Folders { data, out, configs } = self.folders;
         let filled = |word: &str| {
             let folder = |path: &Path| path.display().to_string();
-            let folders = [("DATA", data), ("CONFIGS", configs), ("OUT", out)];
-            let found = folders.into_iter().find_map(|(name, path)| Some((folder(path), word.strip_prefix(name)?)));
+            let configs = configs.map_or(BUILT_IN.to_owned(), |path| folder(path) + "/");
+            let folders = [("DATA", folder(data)), ("CONFIGS/", configs), ("OUT", folder(out))];
+            let found = folders.into_iter().find_map(|(name, path)| Some((path, word.strip_prefix(name)?)));
             found.map_or(word.to_owned(), |(path, rest)| path + rest)
         };
         Step { name: name.to_owned(), arguments: command.split_whitespace().map(filled).collect() }

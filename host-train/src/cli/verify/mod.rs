@@ -10,9 +10,10 @@ use kscout_core::model::{GraphKind, Model};
 use kscout_core::volume::line_order;
 use serde::Serialize;
 
-use super::Failure;
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::number::Budgets;
+use super::{Failure, number};
 use crate::data::{Dataset, Split};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Occurring;
@@ -45,7 +46,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DIR")]
     reward: PathBuf,
     /// The head of a U-Net++ that the file was pruned to
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = number::head())]
     prune: Option<usize>,
     /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
     #[arg(long, value_name = "DIR")]
@@ -60,16 +61,16 @@ pub struct VerifyArgs {
     #[arg(long, default_value = "val")]
     split: Split,
     /// Lines a scan may measure
-    #[arg(long, value_name = "LINES", value_delimiter = ',', default_value = "8,16,24")]
-    budgets: Vec<usize>,
+    #[arg(long, value_name = "LINES", default_value = "8,16,24", value_parser = number::budgets())]
+    budgets: Budgets,
     /// Whole volumes until this many slices are reached; without it all
-    #[arg(long, value_name = "SLICES")]
+    #[arg(long, value_name = "SLICES", value_parser = number::whole::<usize>(1..=number::MANY))]
     limit: Option<usize>,
     /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
     #[arg(long, default_value = "scanner")]
     protocol: Protocol,
     /// Seed of phase and noise
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
     /// By how much the mean 3-D Dice in int8 may differ from that in real numbers, up or down
     #[arg(long, value_name = "DICE", default_value = "0.02", value_parser = from_0_to_1)]
@@ -163,8 +164,8 @@ struct Outcome<'a> {
 
 /// A share, or a difference of Dice.
 fn from_0_to_1(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
-    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(format!("{text}: expected a number from 0 to 1")) }
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// Refuses the checkpoint in `dir` unless the file's graph was made from its weights; false, and a note, where the file does not

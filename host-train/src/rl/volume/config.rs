@@ -3,12 +3,13 @@
 use kscout_core::volume::{FIRST_LINES, MOST_LINES};
 use serde::{Deserialize, Serialize};
 
+use crate::config::key::{MANY, rate, real, seed, share, validate_lines, weight, whole};
+use crate::config::{self, Config, Key, Refusal};
 use crate::mri::Protocol;
 use crate::rl::ppo::Settings;
-use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
-use crate::train::checks::{self, Shared};
+use crate::train::checks;
 use crate::worth::Weights;
 
 /// What the budget is of.
@@ -87,36 +88,66 @@ pub struct VolumeConfig {
     pub augment: AugmentConfig,
 }
 
-impl VolumeConfig {
-    /// Refuses values out of range; returns the protocol.
-    pub(super) fn check(&self, width: usize) -> Result<Protocol, TrainError> {
-        let error = |key, message: String| Err(TrainError::Config { key, message });
-        let most = MOST_LINES.min(width);
-        if self.min_budget <= FIRST_LINES || self.min_budget > self.max_budget || self.max_budget > most {
-            let message = format!("must satisfy {FIRST_LINES} < min_budget <= max_budget <= {most}");
-            return error("min_budget, max_budget", message);
-        }
-        if let Some(lines) = self.validate_lines.iter().find(|&&lines| lines < FIRST_LINES || lines > most) {
-            return error("validate_lines", format!("{lines} is not within {FIRST_LINES} to {most}"));
-        }
-        let sound = |number: f64| number.is_finite() && number > 0.0;
-        if !sound(self.sharpness) || !sound(self.scale) {
-            return error("sharpness, scale", "must be above 0".into());
-        }
+impl Config for VolumeConfig {
+    fn keys() -> Vec<Key> {
+        [KEYS, &AugmentConfig::keys()].concat()
+    }
+
+    fn check_together(&self) -> Result<(), Refusal> {
+        checks::protocol(&self.protocol)?;
+        self.augment.check_together()?;
         self.given_weights().check("lambda1, lambda2")?;
-        if !(0.0..=1.0).contains(&self.gamma) || !(0.0..=1.0).contains(&self.gae_lambda) {
-            return error("gamma, gae_lambda", "must be within 0 to 1".into());
-        }
-        checks::expect(self.warm_rate.is_finite() && self.warm_rate > 0.0, "warm_rate", "above 0")?;
-        checks::rates(self.learning_rate, self.weight_decay)?;
-        let counts = [self.copies, self.ahead, self.warm_batch, self.episodes, self.epochs, self.minibatch];
-        let shared = Shared {
-            counts: ("copies, ahead, warm_batch, episodes, epochs, minibatch", &counts),
-            validate_lines: &self.validate_lines,
-            augment: &self.augment,
-            protocol: &self.protocol,
-        };
-        shared.check(width)
+        checks::expect(self.min_budget <= self.max_budget, "min_budget", "at most max_budget")
+    }
+}
+
+/// What the numbers may be, but for those of the sections.
+const KEYS: &[Key] = &[
+    whole("copies", 1, 1000),
+    whole("min_budget", FIRST_LINES as u64 + 1, MOST_LINES as u64),
+    whole("max_budget", FIRST_LINES as u64 + 1, MOST_LINES as u64),
+    whole("ahead", 1, MOST_LINES as u64),
+    whole("warm_steps", 0, MANY),
+    whole("warm_batch", 1, 65_536),
+    rate("warm_rate"),
+    real("sharpness", 1e-3, 1e3),
+    whole("updates", 0, MANY),
+    whole("episodes", 1, 4096),
+    whole("epochs", 1, 1000),
+    whole("minibatch", 1, 1_000_000),
+    rate("learning_rate"),
+    real("weight_decay", 0.0, 100.0),
+    share("gamma"),
+    share("gae_lambda"),
+    real("clip", 1e-3, 10.0),
+    weight("value_weight"),
+    weight("entropy_weight"),
+    real("max_gradient", 1e-6, 1e6),
+    real("target_kl", 0.0, 1000.0),
+    weight("lambda1"),
+    weight("lambda2"),
+    real("scale", 1e-6, 1e6),
+    seed("seed"),
+    whole("validate_every", 1, MANY),
+    validate_lines(1),
+];
+
+impl VolumeConfig {
+    /// For images of `width` lines: see [`fitted_lines`](checks::fitted_lines).
+    pub fn fitted(&self, width: usize) -> Self {
+        Self { validate_lines: checks::fitted_lines(&self.validate_lines, width), ..self.clone() }
+    }
+
+    /// Refuses values that cannot work with images of `width` lines; gives the protocol.
+    pub(super) fn check(&self, width: usize) -> Result<Protocol, Refusal> {
+        config::check(self)?;
+        let most = MOST_LINES.min(width);
+        let all = format!("at most {most}, the lines that a slice may have");
+        checks::expect(self.max_budget <= most, "max_budget", &all)?;
+        let within = |lines: &usize| (FIRST_LINES..=most).contains(lines);
+        let range = format!("numbers from {FIRST_LINES} to {most}");
+        checks::expect(self.validate_lines.iter().all(within), "validate_lines", &range)?;
+        checks::protocol(&self.protocol)
     }
 
     /// What a scan is worth: the weights, with a sum of 1, so that what a policy expects of a line is of one size.
@@ -197,17 +228,19 @@ mod tests {
         let refused = |key: &str, change: &dyn Fn(&mut VolumeConfig)| {
             let mut config = VolumeConfig::default();
             change(&mut config);
-            let message = config.check(128).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("config key `{key}`: ")), "{key}: {message}");
+            assert_eq!(config.check(128).unwrap_err().0, key);
         };
-        refused("min_budget, max_budget", &|config| config.min_budget = 2);
-        refused("min_budget, max_budget", &|config| config.max_budget = 129);
+        refused("min_budget", &|config| config.min_budget = 2);
+        refused("min_budget", &|config| config.min_budget = 17);
+        refused("max_budget", &|config| config.max_budget = 129);
         refused("validate_lines", &|config| config.validate_lines = vec![1]);
-        refused("sharpness, scale", &|config| config.sharpness = 0.0);
-        refused("lambda1, lambda2", &|config| config.lambda1 = -0.1);
-        refused("lambda1, lambda2", &|config| config.lambda2 = f64::NAN);
+        refused("validate_lines", &|config| config.validate_lines = vec![]);
+        refused("validate_lines", &|config| config.validate_lines = vec![8, 64]);
+        refused("sharpness", &|config| config.sharpness = 0.0);
+        refused("lambda1", &|config| config.lambda1 = -0.1);
+        refused("lambda2", &|config| config.lambda2 = f64::NAN);
         refused("lambda1, lambda2", &|config| (config.lambda1, config.lambda2) = (0.0, 0.0));
-        refused("gamma, gae_lambda", &|config| config.gae_lambda = 1.5);
+        refused("gae_lambda", &|config| config.gae_lambda = 1.5);
         refused("warm_rate", &|config| config.warm_rate = 0.0);
         refused("learning_rate", &|config| config.learning_rate = f64::INFINITY);
         refused("weight_decay", &|config| config.weight_decay = -1.0);

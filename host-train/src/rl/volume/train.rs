@@ -75,7 +75,8 @@ pub fn train_slice_policy(
     device: &Device,
     resume: bool,
 ) -> Result<Trained, PolicyError> {
-    let protocol = config.check(data.width())?;
+    let config = &config.fitted(data.width());
+    let protocol = config.check(data.width()).map_err(TrainError::from)?;
     let found = folder::find(out, resume)?;
     expect_slices(data)?;
     let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AugmentConfig, Refusal, stream, within};
+use super::{AugmentConfig, stream};
+use crate::config::key::{Key, real, share};
 
 /// Mirror images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,30 +69,19 @@ impl Default for Shift {
 }
 
 impl Flip {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.flip.probability", self.probability, 0.0..=1.0)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.flip.probability")];
 }
 
 impl Rotate {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.rotate.probability", self.probability, 0.0..=1.0)?;
-        within("augment.rotate.degrees", self.degrees, 0.0..=180.0)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.rotate.probability"), real("augment.rotate.degrees", 0.0, 180.0)];
 }
 
 impl Scale {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.scale.probability", self.probability, 0.0..=1.0)?;
-        within("augment.scale.amount", self.amount, 0.0..=0.9)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.scale.probability"), real("augment.scale.amount", 0.0, 0.9)];
 }
 
 impl Shift {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.shift.probability", self.probability, 0.0..=1.0)?;
-        within("augment.shift.amount", self.amount, 0.0..=1.0)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.shift.probability"), share("augment.shift.amount")];
 }
 
 /// From a varied pixel to its source: `matrix * (position - centre) + offset`, in pixels, (y, x).

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::smooth::smooth_field;
-use super::{Refusal, within};
+use crate::config::key::{Key, real, share, whole};
 use crate::mri::random::Stream;
 
 /// Smooth shading. Its logarithm is a smooth random field, so that it is positive and as often bright as dark.
@@ -25,11 +25,8 @@ impl Default for Bias {
 }
 
 impl Bias {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.bias.probability", self.probability, 0.0..=1.0)?;
-        within("augment.bias.amount", self.amount, 0.0..=9.0)?;
-        within("augment.bias.cells", self.cells as f32, 1.0..=16.0)
-    }
+    pub(super) const KEYS: &[Key] =
+        &[share("augment.bias.probability"), real("augment.bias.amount", 0.0, 9.0), whole("augment.bias.cells", 1, 16)];
 
     pub(super) fn apply(&self, image: &mut [f32], [height, width]: [usize; 2], stream: &mut Stream) {
         if !stream.chance(self.probability) {

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::smooth::smooth_field;
-use super::{Refusal, within};
+use crate::config::Refusal;
+use crate::config::key::{Key, real, share};
 use crate::mri::random::Stream;
 
 /// The most that a grid point may move, in grid spacings.
@@ -31,13 +32,19 @@ impl Default for Elastic {
 }
 
 impl Elastic {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.elastic.probability", self.probability, 0.0..=1.0)?;
-        within("augment.elastic.spacing", self.spacing, 4.0..=512.0)?;
+    pub(super) const KEYS: &[Key] = &[
+        share("augment.elastic.probability"),
+        real("augment.elastic.spacing", 4.0, 512.0),
+        real("augment.elastic.amplitude", 0.0, 245.0),
+    ];
+
+    pub(super) fn check_together(&self) -> Result<(), Refusal> {
         let most = WITHOUT_FOLDS * self.spacing;
-        within("augment.elastic.amplitude", self.amplitude, 0.0..=most).map_err(|(key, message)| {
-            (key, format!("{message}, {WITHOUT_FOLDS} of the spacing; more would fold the image"))
-        })
+        if self.amplitude <= most {
+            return Ok(());
+        }
+        let (given, rule) = (self.amplitude, format!("{WITHOUT_FOLDS} of the spacing; more would fold the image"));
+        Err(("augment.elastic.amplitude", format!("must be at most {most}, {rule}; not {given}")))
     }
 
     /// Displacements of all pixels along y and along x, in pixels, if the sample is to be deformed.
@@ -84,7 +91,7 @@ mod tests {
     #[test]
     fn the_largest_amplitude_that_is_accepted_does_not_fold_the_image() {
         let elastic = always(WITHOUT_FOLDS * 8.0, 8.0);
-        elastic.check().unwrap();
+        elastic.check_together().unwrap();
         for seed in 0..50 {
             let [dy, dx] = elastic.draw(SIZE, &mut Stream::new(seed)).unwrap();
             for i in (0..47).flat_map(|y| (0..63).map(move |x| y * 64 + x)) {
@@ -98,8 +105,8 @@ mod tests {
 
     #[test]
     fn an_amplitude_that_would_fold_is_refused() {
-        let (key, message) = always(9.0, 16.0).check().unwrap_err();
+        let (key, message) = always(9.0, 16.0).check_together().unwrap_err();
         assert_eq!(key, "augment.elastic.amplitude");
-        assert_eq!(message, "9 is not within 0 to 7.68, 0.48 of the spacing; more would fold the image");
+        assert_eq!(message, "must be at most 7.68, 0.48 of the spacing; more would fold the image; not 9");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, within};
+use crate::config::key::{Key, real, share};
 use crate::mri::random::Stream;
 
 /// Contrast.
@@ -22,10 +22,7 @@ impl Default for Gamma {
 }
 
 impl Gamma {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.gamma.probability", self.probability, 0.0..=1.0)?;
-        within("augment.gamma.amount", self.amount, 0.0..=9.0)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.gamma.probability"), real("augment.gamma.amount", 0.0, 9.0)];
 
     pub(super) fn apply(&self, image: &mut [f32], stream: &mut Stream) {
         if !stream.chance(self.probability) {

@@ -8,7 +8,8 @@
 use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, within};
+use crate::config::Refusal;
+use crate::config::key::{Key, real, share};
 use crate::mri::KSpace;
 use crate::mri::random::{Stream, sin_cos_turns};
 
@@ -33,11 +34,19 @@ impl Default for Ghost {
 }
 
 impl Ghost {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.ghost.probability", self.probability, 0.0..=1.0)?;
-        within("augment.ghost.amplitude", self.amplitude, 0.0..=128.0)?;
-        within("augment.ghost.min_period", self.min_period, 2.0..=512.0)?;
-        within("augment.ghost.max_period", self.max_period, self.min_period..=512.0)
+    pub(super) const KEYS: &[Key] = &[
+        share("augment.ghost.probability"),
+        real("augment.ghost.amplitude", 0.0, 128.0),
+        real("augment.ghost.min_period", 2.0, 512.0),
+        real("augment.ghost.max_period", 2.0, 512.0),
+    ];
+
+    pub(super) fn check_together(&self) -> Result<(), Refusal> {
+        let (least, given) = (self.min_period, self.max_period);
+        if given >= least {
+            return Ok(());
+        }
+        Err(("augment.ghost.max_period", format!("must be at least min_period, which is {least}; not {given}")))
     }
 
     pub(super) fn apply(&self, kspace: &mut KSpace, stream: &mut Stream) {

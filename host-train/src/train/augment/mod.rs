@@ -26,10 +26,10 @@ pub mod smooth;
 pub mod spike;
 mod warp;
 
-use std::ops::RangeInclusive;
-
 use serde::{Deserialize, Serialize};
 
+use crate::config::Key;
+pub use crate::config::Refusal;
 use crate::data::Slice;
 use crate::mri::random::{Stream, fnv1a, mix};
 use crate::mri::{KSpace, Protocol, acquire};
@@ -62,23 +62,19 @@ pub struct AugmentConfig {
     pub spike: spike::Spike,
 }
 
-/// A configuration key and what is wrong with its value.
-pub type Refusal = (&'static str, String);
-
 impl AugmentConfig {
-    /// Refuses values out of range, by the key's full name.
-    pub fn check(&self) -> Result<(), Refusal> {
-        self.flip.check()?;
-        self.rotate.check()?;
-        self.scale.check()?;
-        self.shift.check()?;
-        self.elastic.check()?;
-        self.gamma.check()?;
-        self.bias.check()?;
-        self.phase.check()?;
-        self.ghost.check()?;
-        self.noise.check()?;
-        self.spike.check()
+    /// What the numbers of the section `augment` may be.
+    pub fn keys() -> Vec<Key> {
+        let moves = [affine::Flip::KEYS, affine::Rotate::KEYS, affine::Scale::KEYS, affine::Shift::KEYS];
+        let image = [elastic::Elastic::KEYS, gamma::Gamma::KEYS, bias::Bias::KEYS];
+        let kspace = [phase::Phase::KEYS, ghost::Ghost::KEYS, noise::Noise::KEYS, spike::Spike::KEYS];
+        [&moves[..], &image, &kspace].concat().concat()
+    }
+
+    /// Refuses values that do not go together, by the key's whole name.
+    pub fn check_together(&self) -> Result<(), Refusal> {
+        self.elastic.check_together()?;
+        self.ghost.check_together()
     }
 
     /// The same strengths, with every probability at `probability`.
@@ -96,14 +92,6 @@ impl AugmentConfig {
         self.spike.probability = probability;
         self
     }
-}
-
-/// Refuses a value outside `range`, or not a number, by its key.
-fn within(key: &'static str, value: f32, range: RangeInclusive<f32>) -> Result<(), Refusal> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err((key, format!("{value} is not within {} to {}", range.start(), range.end())))
 }
 
 /// The stream of one kind of variation in the sample of `seed`.

@@ -3,7 +3,7 @@
 use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, within};
+use crate::config::key::{Key, real, share};
 use crate::mri::KSpace;
 use crate::mri::acquire::noise_unit;
 use crate::mri::random::Stream;
@@ -26,10 +26,7 @@ impl Default for Noise {
 }
 
 impl Noise {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.noise.probability", self.probability, 0.0..=1.0)?;
-        within("augment.noise.sigma", self.sigma, 0.0..=10.0)
-    }
+    pub(super) const KEYS: &[Key] = &[share("augment.noise.probability"), real("augment.noise.sigma", 0.0, 10.0)];
 
     /// `image` is what `kspace` was measured of.
     pub(super) fn apply(&self, kspace: &mut KSpace, image: &[f32], stream: &mut Stream) {

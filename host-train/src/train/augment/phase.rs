@@ -7,7 +7,7 @@ use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
 use super::smooth::smooth_field;
-use super::{Refusal, within};
+use crate::config::key::{Key, real, share, whole};
 use crate::mri::KSpace;
 use crate::mri::fourier::image_to_lines;
 use crate::mri::random::{Stream, sin_cos_turns};
@@ -31,11 +31,11 @@ impl Default for Phase {
 }
 
 impl Phase {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.phase.probability", self.probability, 0.0..=1.0)?;
-        within("augment.phase.radians", self.radians, 0.0..=100.0)?;
-        within("augment.phase.cells", self.cells as f32, 1.0..=16.0)
-    }
+    pub(super) const KEYS: &[Key] = &[
+        share("augment.phase.probability"),
+        real("augment.phase.radians", 0.0, 100.0),
+        whole("augment.phase.cells", 1, 16),
+    ];
 
     pub(super) fn apply(&self, kspace: &mut KSpace, stream: &mut Stream) {
         if !stream.chance(self.probability) {

@@ -3,7 +3,7 @@
 use rustfft::num_complex::Complex32;
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, within};
+use crate::config::key::{Key, real, share, whole};
 use crate::mri::KSpace;
 use crate::mri::random::{Stream, sin_cos_turns};
 
@@ -26,11 +26,11 @@ impl Default for Spike {
 }
 
 impl Spike {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        within("augment.spike.probability", self.probability, 0.0..=1.0)?;
-        within("augment.spike.count", self.count as f32, 1.0..=1000.0)?;
-        within("augment.spike.strength", self.strength, 0.0..=100.0)
-    }
+    pub(super) const KEYS: &[Key] = &[
+        share("augment.spike.probability"),
+        whole("augment.spike.count", 1, 1000),
+        real("augment.spike.strength", 0.0, 100.0),
+    ];
 
     /// `image` is what `kspace` was measured of.
     pub(super) fn apply(&self, kspace: &mut KSpace, image: &[f32], stream: &mut Stream) {

@@ -1,6 +1,7 @@
 //! The variations together: probabilities, seeds, streams, refusals.
 
 use super::*;
+use crate::config::{self, Config};
 use crate::data::{Phase as HeartPhase, SliceId, Split};
 
 const SIDE: usize = 64;
@@ -170,16 +171,39 @@ fn noise_adds_the_same_whatever_else_goes_wrong_in_k_space() {
     }
 }
 
+/// A task with nothing else.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Task {
+    augment: AugmentConfig,
+}
+
+impl Config for Task {
+    fn keys() -> Vec<Key> {
+        AugmentConfig::keys()
+    }
+
+    fn check_together(&self) -> Result<(), Refusal> {
+        self.augment.check_together()
+    }
+}
+
+fn check(augment: AugmentConfig) -> Result<(), Refusal> {
+    config::check(&Task { augment })
+}
+
 #[test]
 fn the_defaults_are_accepted_and_wrong_values_refused_by_their_key() {
-    assert_eq!(AugmentConfig::default().check(), Ok(()));
-    assert_eq!(AugmentConfig::default().with_probability(1.0).check(), Ok(()));
+    assert_eq!(check(AugmentConfig::default()), Ok(()));
+    assert_eq!(check(AugmentConfig::default().with_probability(1.0)), Ok(()));
     let refused = |change: fn(&mut AugmentConfig)| {
         let mut config = AugmentConfig::default();
         change(&mut config);
-        config.check().unwrap_err()
+        check(config).unwrap_err()
     };
-    assert_eq!(refused(|c| c.flip.probability = 1.5), ("augment.flip.probability", "1.5 is not within 0 to 1".into()));
+    assert_eq!(
+        refused(|c| c.flip.probability = 1.5),
+        ("augment.flip.probability", "must be a number from 0 to 1, not 1.5".into())
+    );
     assert_eq!(refused(|c| c.rotate.degrees = -1.0).0, "augment.rotate.degrees");
     assert_eq!(refused(|c| c.scale.amount = 1.0).0, "augment.scale.amount");
     assert_eq!(refused(|c| c.shift.amount = f32::NAN).0, "augment.shift.amount");
@@ -191,7 +215,7 @@ fn the_defaults_are_accepted_and_wrong_values_refused_by_their_key() {
     assert_eq!(refused(|c| c.noise.sigma = -0.01).0, "augment.noise.sigma");
     assert_eq!(refused(|c| c.spike.count = 0).0, "augment.spike.count");
     for name in NAMES {
-        assert_eq!(only(name).check(), Ok(()), "{name}");
+        assert_eq!(check(only(name)), Ok(()), "{name}");
         assert_eq!(refused_probability(name).0, format!("augment.{name}.probability"));
     }
 }
@@ -201,5 +225,5 @@ fn refused_probability(name: &str) -> Refusal {
     let mut config = off().with_probability(-0.5);
     // Those checked before it are put right.
     NAMES.iter().take_while(|before| **before != name).for_each(|before| turn_on(&mut config, before));
-    config.check().unwrap_err()
+    check(config).unwrap_err()
 }

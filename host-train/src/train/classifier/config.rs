@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Dataset;
+use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, whole};
+use crate::config::{self, Config, Key, Refusal};
 use crate::mri::Protocol;
 use crate::net::resnet::Depth;
-use crate::train::TrainError;
 use crate::train::augment::AugmentConfig;
 use crate::train::checks;
 use crate::train::sample::MaskConfig;
@@ -83,19 +83,41 @@ impl Default for ClassifierConfig {
     }
 }
 
+impl Config for ClassifierConfig {
+    fn keys() -> Vec<Key> {
+        [KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+    }
+
+    fn check_together(&self) -> Result<(), Refusal> {
+        checks::protocol(&self.protocol)?;
+        self.augment.check_together()
+    }
+}
+
+/// What the numbers may be, but for those of the sections.
+const KEYS: &[Key] = &[
+    whole("steps", 1, MANY),
+    whole("batch", 1, 4096),
+    rate("learning_rate"),
+    whole("warmup", 0, MANY),
+    real("weight_decay", 0.0, 100.0),
+    share("dropout").below(),
+    seed("seed"),
+    minutes("max_minutes"),
+    whole("stop_at", 0, MANY),
+    whole("validate_every", 1, MANY),
+    validate_lines(0),
+];
+
 impl ClassifierConfig {
-    /// Refuses values that cannot work.
-    pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
-        let shared = checks::Shared {
-            counts: ("steps, batch, validate_every", &[self.steps, self.batch, self.validate_every]),
-            validate_lines: &self.validate_lines,
-            augment: &self.augment,
-            protocol: &self.protocol,
-        };
-        let protocol = shared.check(data.width())?;
-        checks::masks(&self.masks)?;
-        checks::rates(self.learning_rate, self.weight_decay)?;
-        checks::expect((0.0..1.0).contains(&self.dropout), "dropout", "from 0 up and below 1")?;
-        Ok(protocol)
+    /// For images of `width` lines: see [`fitted_lines`](checks::fitted_lines).
+    pub fn fitted(&self, width: usize) -> Self {
+        Self { validate_lines: checks::fitted_lines(&self.validate_lines, width), ..self.clone() }
+    }
+
+    /// Refuses values that cannot work; gives the protocol.
+    pub fn check(&self) -> Result<Protocol, Refusal> {
+        config::check(self)?;
+        checks::protocol(&self.protocol)
     }
 }

@@ -78,7 +78,8 @@ pub fn train_classifier(
     device: &Device,
     resume: bool,
 ) -> Result<Trained, ClassifierError> {
-    let protocol = config.check(data)?;
+    let config = &config.fitted(data.width());
+    let protocol = config.check().map_err(TrainError::from)?;
     let labels = labels.only(&config.labels)?;
     let slices = data.slices(Split::Train);
     if slices.is_empty() {
