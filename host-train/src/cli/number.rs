@@ -47,7 +47,8 @@ where
         let text = value.to_string_lossy();
         (self.0)(text.trim()).map_err(|expected| {
             let name = option.and_then(Arg::get_long).unwrap_or("number");
-            let message = format!("--{name} {}: {expected}\n", shown(&text));
+            let text = if text.is_empty() { "\"\"".to_owned() } else { shown(&text) };
+            let message = format!("--{name} {text}: {expected}\n");
             Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
@@ -148,6 +149,7 @@ mod tests {
 
     fn refused<P: TypedValueParser>(parser: P, text: &str, expected: &str) {
         let error = read(parser, text).err().unwrap_or_else(|| panic!("`{text}` is accepted"));
+        let text = if text.is_empty() { "\"\"" } else { text };
         assert!(error.starts_with(&format!("error: --option {text}: {expected}")), "{error}");
     }
 

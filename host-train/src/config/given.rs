@@ -117,8 +117,8 @@ impl Given {
 }
 
 fn shown_message(error: &toml::de::Error) -> String {
-    let message: String = error.message().chars().take(400).collect();
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = error.message().split_whitespace().take(60).map(shown).collect();
+    words.join(" ")
 }
 
 /// The table of the defaults.

@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(refused_text(text), expected);
         assert!(refused_text("steps = 5\nway = \"left\"").starts_with("config task.toml, line 2: `way` has no such"));
         assert!(refused_text("steps = 5\nway = ").contains("line 2"));
+        assert!(!refused_text("way = \"\\u001b[31mleft\"").contains('\u{1b}'), "a text from outside");
         assert!(Given::parse("", "\u{feff}steps = 5").is_ok(), "a byte order mark");
     }
 
