@@ -162,7 +162,7 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     job.run(&[&["train", "reward"], &often[..]].concat()).refused(&said);
     job.run(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
     let flat = ["train", "reward", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];
-    job.run(&flat).refused(&["augment.flip=0.5", "expected a table with `probability`"]);
+    job.run(&flat).refused(&["augment.flip=0.5", "is a section, with keys such as `augment.flip.probability`"]);
     job.run(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
 
