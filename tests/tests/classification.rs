@@ -322,8 +322,9 @@ fn what_a_classifier_cannot_use_is_refused() {
     train_classifier(&job, "out", "others.csv", &[]).refused(&["others.csv", &data, "named as in the data set"]);
     train_classifier(&job, "out", "labels.csv", &["labels=[\"ill\"]"]).refused(&["no column `ill`", "DCM"]);
     train_classifier(&job, "out", "labels.csv", &["labels=[\"NOR\",\"NOR\"]"]).refused(&["NOR, NOR", "named once"]);
-    train_classifier(&job, "out", "labels.csv", &["learning_rate=0"]).refused(&["`learning_rate`", "above 0"]);
-    train_classifier(&job, "out", "labels.csv", &["weight_decay=-1"]).refused(&["`weight_decay`", "0 or more"]);
-    train_classifier(&job, "out", "labels.csv", &["validate_lines=[64]"]).refused(&["validate_lines", "32"]);
+    train_classifier(&job, "out", "labels.csv", &["learning_rate=0"])
+        .refused(&["`learning_rate`", "from 1e-12 to 100"]);
+    train_classifier(&job, "out", "labels.csv", &["weight_decay=-1"]).refused(&["`weight_decay`", "from 0 to 100"]);
+    train_classifier(&job, "out", "labels.csv", &["validate_lines=[0]"]).refused(&["`validate_lines`", "from 1 to "]);
     assert!(!Path::new(&job.path("out")).exists(), "nothing is left of what was refused");
 }

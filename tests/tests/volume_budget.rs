@@ -245,7 +245,7 @@ fn what_does_not_fit_is_refused_in_words() {
     let refused = |set: &str, parts: &[&str]| {
         train_policy(&job, "never", &["--set", set]).refused(parts);
     };
-    refused("min_budget=2", &["min_budget", "2 < min_budget"]);
+    refused("min_budget=2", &["`min_budget`", "from 3 to ", "not 2"]);
     refused("validate_lines=[99]", &["validate_lines", "99"]);
     refused("sharpness=0.0", &["sharpness"]);
     refused("budget=slice", &["budget"]);

@@ -144,9 +144,9 @@ impl VolumeConfig {
         let most = MOST_LINES.min(width);
         let all = format!("at most {most}, the lines that a slice may have");
         checks::expect(self.max_budget <= most, "max_budget", &all)?;
-        let within = |lines: &usize| (FIRST_LINES..=most).contains(lines);
-        let range = format!("numbers from {FIRST_LINES} to {most}");
-        checks::expect(self.validate_lines.iter().all(within), "validate_lines", &range)?;
+        if let Some(lines) = self.validate_lines.iter().find(|&&lines| !(FIRST_LINES..=most).contains(&lines)) {
+            return Err(("validate_lines", format!("{lines} is not within {FIRST_LINES} to {most} lines of a slice")));
+        }
         checks::protocol(&self.protocol)
     }
 
