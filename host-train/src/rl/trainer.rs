@@ -155,6 +155,9 @@ impl Trainer<'_> {
             stopped = stop::asked() && state.meta.step < end && !clock.is_over();
         }
         bar.finish_and_clear();
+        if let Some(cut) = clock.cut_short(state.meta.step, end) {
+            println!("{cut}");
+        }
         Ok(Trained { meta: state.meta, stopped })
     }
 

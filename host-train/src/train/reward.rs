@@ -105,6 +105,9 @@ pub fn train_reward(
         stopped = stop::asked() && run.meta.step < end && !clock.is_over() && !run.is_stopped();
     }
     bar.finish_and_clear();
+    if let Some(cut) = clock.cut_short(run.meta.step, end) {
+        println!("{cut}");
+    }
     if run.is_stopped() {
         let (step, waited) = (run.meta.step, config.stop_patience);
         println!("ended at step {step}: no better score in {waited} validations (stop_patience)");

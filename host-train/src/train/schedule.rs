@@ -117,6 +117,17 @@ impl Clock {
         self.seconds() >= self.limit
     }
 
+    /// What a user should know of a run that was to have `steps` steps and has had `step`: that its time was up before.
+    pub fn cut_short(&self, step: usize, steps: usize) -> Option<String> {
+        let minutes = self.limit / 60.0;
+        (step < steps && self.is_over()).then(|| {
+            format!(
+                "cut short at step {step} of {steps} by max_minutes = {minutes:.1}: the schedule was squeezed into that time, and with \
+                 more the network would have learned more"
+            )
+        })
+    }
+
     /// Where the schedule stands: at `step`, or further where the time runs out before the steps do.
     pub fn position(&self, step: usize, steps: usize) -> usize {
         step.max((self.seconds() / self.limit * steps as f64) as usize)
@@ -150,6 +161,10 @@ mod tests {
         assert_eq!(clock.position(700, 1000), 700);
         assert!(!clock.is_over() && Clock::new(3600.0, 60.0).is_over());
         assert_eq!(Clock::new(1e9, 0.0).position(3, 1000), 3);
+        assert_eq!(clock.cut_short(3, 1000), None, "there is time left");
+        assert_eq!(Clock::new(3600.0, 60.0).cut_short(1000, 1000), None, "all steps were made");
+        let words = Clock::new(3600.0, 60.0).cut_short(3, 1000).unwrap();
+        assert!(words.starts_with("cut short at step 3 of 1000 by max_minutes = 60.0"), "{words}");
     }
 
     #[test]

@@ -118,6 +118,9 @@ pub fn train_classifier(
         stopped = stop::asked() && run.meta.step < end && !clock.is_over();
     }
     bar.finish_and_clear();
+    if let Some(cut) = clock.cut_short(run.meta.step, end) {
+        println!("{cut}");
+    }
     Ok(Trained { meta: run.meta, stopped })
 }
 
