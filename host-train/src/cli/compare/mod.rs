@@ -89,14 +89,11 @@ impl CompareArgs {
         if self.stops {
             tables.push(earliest(all)?);
         }
-        let mut text: Vec<String> = tables.iter().map(Table::to_text).collect();
-        let mut markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
-        let verdicts = firsts.iter().map(|first| verdict(first, seconds)).collect::<Result<String, _>>()?;
-        if !verdicts.is_empty() {
-            text.push(verdicts.clone());
-            markdown.push(verdicts.replace('\n', "\n\n"));
-        }
-        let notes = notes::of(&self, &read);
+        let text: Vec<String> = tables.iter().map(Table::to_text).collect();
+        let markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
+        let verdicts = firsts.iter().map(|first| verdict(first, seconds)).collect::<Result<Vec<_>, _>>()?;
+        let mut notes = notes::of(&self, &read);
+        notes.extend(verdicts.into_iter().flatten());
         println!("{}\n{}", text.join("\n"), notes.join("\n"));
         let page = format!("{}\n{}\n", markdown.join("\n"), notes.join("\n\n"));
         self.out.as_deref().map_or(Ok(()), |path| write(path, &page))

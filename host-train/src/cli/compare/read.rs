@@ -149,6 +149,9 @@ impl Evaluated {
         let shown: PathBuf = all[all.len().saturating_sub(parts)..].iter().collect();
         let more = self.dirs.len() - 1;
         let others = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        if parts == 0 {
+            return format!("{}{others}", self.method);
+        }
         format!("{}{others}:{}", shown.display(), self.method)
     }
 
@@ -265,14 +268,14 @@ impl fmt::Display for Draw<'_> {
     }
 }
 
-/// Names for pictures: of each folder its last part, and as many before it as tell it from the others. Refuses a method that
-/// is given twice.
+/// Names for pictures: the methods', and of their folders as many parts as tell one from the others. Refuses a method that is
+/// given twice.
 fn short_names(methods: &[&Evaluated]) -> Result<Vec<String>, Failure> {
     let same = |place: usize| methods[..place].contains(&methods[place]);
     if let Some(place) = (0..methods.len()).find(|&place| same(place)) {
         return Err(format!("{}: given twice; name each method of a folder once", methods[place].name()).into());
     }
-    let mut parts = vec![1; methods.len()];
+    let mut parts = vec![0; methods.len()];
     loop {
         let names: Vec<String> = methods.iter().zip(&parts).map(|(method, &parts)| method.tail(parts)).collect();
         let shared = |place: usize| names.iter().filter(|name| **name == names[place]).count() > 1;
@@ -343,7 +346,7 @@ mod tests {
             short_names(&methods.iter().collect::<Vec<_>>())
         };
         assert_eq!(names(&["runs/a:policy", "runs/b:policy"]).unwrap(), ["a:policy", "b:policy"]);
-        assert_eq!(names(&["runs/a:policy", "runs/a:random"]).unwrap(), ["a:policy", "a:random"]);
+        assert_eq!(names(&["runs/a:policy", "runs/a:random"]).unwrap(), ["policy", "random"]);
         let same_last = names(&["one/a/eval:p", "two/a/eval:p", "two/b/eval:p", "b/other:p"]).unwrap();
         assert_eq!(same_last, ["one/a/eval:p", "two/a/eval:p", "b/eval:p", "other:p"]);
         assert_eq!(names(&["eval:p", "old/eval:p", "/old/eval:p"]).unwrap(), ["eval:p", "old/eval:p", "/old/eval:p"]);

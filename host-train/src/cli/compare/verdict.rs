@@ -8,8 +8,8 @@ use crate::eval::stats::{Bootstrap, Estimate, paired_difference};
 ///
 /// # Errors
 /// Patients that cannot be paired.
-pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<String, Failure> {
-    let mut text = String::new();
+pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<Vec<String>, Failure> {
+    let mut sentences = Vec::new();
     for (lines, own) in &first.scores {
         let mut standing = Standing::default();
         for other in others {
@@ -18,10 +18,11 @@ pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<String, Failure> 
             standing.add(&other.short, &found.difference);
         }
         if let Some(words) = standing.in_words() {
-            text += &format!("At {lines} lines a slice {} (mean Dice {:.4}) is {words}.\n", first.short, own.dice.mean);
+            let (name, dice) = (&first.short, own.dice.mean);
+            sentences.push(format!("At {lines} lines a slice {name} (mean Dice {dice:.4}) is {words}."));
         }
     }
-    Ok(text)
+    Ok(sentences)
 }
 
 /// The others, by where their interval lies.
