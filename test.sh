@@ -16,6 +16,7 @@ cargo fmt --all --check
 cargo fmt --manifest-path firmware-demo/Cargo.toml --check
 cargo fmt --manifest-path tests/targets/Cargo.toml --check
 cargo fmt --manifest-path tests/peers/tract/Cargo.toml --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
 cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
