@@ -80,6 +80,7 @@ fn a_file_of_two_dimensions_stays_one() {
     let mut flat = placed_image();
     flat[40] = 2;
     flat[46] = 0;
+    flat[254] = 0; // no sform, whose lengths are not those of pixdim
     flat[88..92].fill(0); // no distance along an axis that is not there
     flat.truncate(352 + 4 * 40 * 32);
     let (image, _) = round_trip(tmp.path(), &flat, "labels.nii");

@@ -58,19 +58,16 @@ impl Lengths {
 
     /// The sizes that count, and what to say where the two differ by over half a voxel over the volume.
     fn resolve(&self, header: &Header, dim: [usize; 3], rank: usize) -> Result<([f32; 3], Option<String>), String> {
+        let axes = || 0..rank.min(3);
+        let differ = self.sform.is_some_and(|sform| {
+            let apart = |axis: usize| (sform[axis] - self.pixdim[axis]).abs() * dim[axis] as f64 > sform[axis] / 2.0;
+            axes().any(|axis| is_length(self.pixdim[axis]) && apart(axis))
+        });
+        let by_form = differ && !self.sform_is_unit();
         let mut spacing_mm = [1.0f32; 3];
-        let mut differ = false;
-        for (axis, taken) in spacing_mm.iter_mut().enumerate().take(rank.min(3)) {
+        for (axis, taken) in spacing_mm.iter_mut().enumerate().take(axes().len()) {
             let own = self.pixdim[axis];
-            let mm = match self.sform.map(|lengths| lengths[axis]) {
-                Some(length) if is_length(own) => {
-                    let apart = (length - own).abs() * dim[axis] as f64 > length / 2.0;
-                    differ |= apart;
-                    if apart && !self.sform_is_unit() { length } else { own }
-                }
-                Some(length) => length,
-                None => own,
-            };
+            let mm = self.sform.filter(|_| by_form || !is_length(own)).map_or(own, |sform| sform[axis]);
             if !is_length(mm) {
                 let (field, stored) = (axis + 1, header.number(header.fields().pixdim, axis + 1));
                 return Err(format!("pixdim[{field}] is {stored}, not a length, and no sform says another"));
