@@ -63,3 +63,43 @@ pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String
 fn name(axis: usize) -> &'static str {
     ["first", "second", "third"][axis]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A volume of 4x4x2 voxels of 1.5 x 1.5 x 10 mm whose sform has these rows.
+    fn volume(sform: [[f32; 4]; 3]) -> NiftiVolume {
+        let mut bytes = vec![0; 352 + 32];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &348i32.to_le_bytes());
+        [3i16, 4, 4, 2, 1, 1, 1, 1].into_iter().enumerate().for_each(|(i, n)| put(40 + 2 * i, &n.to_le_bytes()));
+        put(70, &[2, 0, 8, 0]);
+        [1f32, 1.5, 1.5, 10.0].into_iter().enumerate().for_each(|(i, mm)| put(76 + 4 * i, &mm.to_le_bytes()));
+        put(108, &352f32.to_le_bytes());
+        put(254, &[1, 0]);
+        sform.into_iter().flatten().enumerate().for_each(|(i, mm)| put(280 + 4 * i, &mm.to_le_bytes()));
+        put(344, b"n+1\0");
+        NiftiVolume::from_bytes(&bytes, 1 << 20).unwrap()
+    }
+
+    #[test]
+    fn planes_that_run_clearly_are_turned_and_oblique_ones_stay_as_stored() {
+        let turned = |degrees: f32| {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            let rows = [[1.5 * cos, -1.5 * sin, 0.0, 0.0], [1.5 * sin, 1.5 * cos, 0.0, 0.0], [0.0, 0.0, 10.0, 0.0]];
+            orient(&volume(rows), Trained::On(Axes::LPS))
+        };
+        let ras: Axes = "RAS".parse().unwrap();
+        for degrees in [-20.0, 0.0, 20.0] {
+            let (reorder, note) = turned(degrees);
+            assert_eq!(reorder, ras.to(Axes::LPS), "{degrees}");
+            assert!(note.unwrap().contains("stored as RAS; segmented as LPS"));
+        }
+        for degrees in [30.0, 45.0, -45.0, 60.0] {
+            let (reorder, note) = turned(degrees);
+            assert_eq!(reorder, Reorder::NONE, "{degrees}");
+            assert!(note.unwrap().contains("between the patient's directions"));
+        }
+    }
+}
