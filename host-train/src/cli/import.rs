@@ -70,7 +70,8 @@ impl ImportArgs {
         }
         for (names, what) in [(dict.left_out(), "as no weights"), (dict.beside(), "beside the network")] {
             if let Some(first) = names.first() {
-                println!("left out {what}: {} entries, such as {}", names.len(), shown(first));
+                let (count, entries) = (names.len(), if names.len() == 1 { "entry" } else { "entries" });
+                println!("left out {what}: {count} {entries}, such as {}", shown(first));
             }
         }
         println!("licence: {}", arch.licence());
