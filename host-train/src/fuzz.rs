@@ -103,7 +103,9 @@ fn png(bytes: &[u8]) -> bool {
 
 /// PyTorch's files and safetensors, up to a network that holds them.
 fn weights(bytes: &[u8]) -> bool {
-    in_file("weights.pth", bytes, |path| {
+    // A name of the other kind would be refused before the bytes are looked at. Behind the length of the header comes its JSON.
+    let name = if bytes.get(8) == Some(&b'{') { "weights.safetensors" } else { "weights.pth" };
+    in_file(name, bytes, |path| {
         let Ok(weights) = StateDict::read(path) else { return false };
         if let Some(arch) = recognise(&weights).and_then(|name| name.parse::<Arch>().ok())
             && infer_spec(arch, &weights).is_ok_and(|spec| spec.width <= 16 && spec.classes <= 16)
