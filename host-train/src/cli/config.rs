@@ -10,13 +10,14 @@ use crate::train::{ClassifierConfig, RewardConfig};
 /// What comes before the name of a built-in configuration where no file is meant.
 pub const BUILT_IN: &str = "built-in:";
 
-/// The files of `configs/`, by name, as they were when this program was built.
+/// Files of `configs/` with their names.
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../../configs/", $name)))),+]
     };
 }
 
+/// All of them, as they were when this program was built.
 const FILES: &[(&str, &str)] = built_in![
     "classifier.toml",
     "demo-policy.toml",
@@ -165,6 +166,7 @@ mod tests {
             "unknown key `max_minutes`, which is one of",
         );
         says(refused::<VolumeConfig>(&["reward.lambda1=2"]), "`kscout train policy`, as in configs/policy.toml");
+        says(refused::<RewardConfig>(&["batch=0", "copies=3"]), "`kscout train policy` with budget = \"volume\"");
         says(refused::<PolicyConfig>(&["augment.flip.prob=1"]), "did you mean `augment.flip.probability`?");
         for (file, refuses) in [
             ("policy.toml", refused_file::<RewardConfig> as fn(&str) -> String),

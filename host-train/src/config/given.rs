@@ -90,8 +90,10 @@ impl Given {
     pub fn load<C: Config>(&self) -> Result<C, ConfigError> {
         let mut table = defaults::<C>();
         let expected = Expected { known: keys_of(&table), numbers: C::keys(), defaults: table.clone() };
+        // A wrong name first: it may be that of another task's key.
+        self.0.iter().try_for_each(|layer| expected.check_names(layer))?;
         for layer in &self.0 {
-            expected.check(layer)?;
+            expected.check_values(layer)?;
             merge(&mut table, layer.table.clone());
         }
         let config: C = table.try_into().map_err(|error| self.blamed::<C>(&error))?;
@@ -134,10 +136,22 @@ struct Expected {
 }
 
 impl Expected {
-    /// Refuses keys that are not known, and values of another type than the default's or out of range.
-    fn check(&self, layer: &Layer) -> Result<(), ConfigError> {
+    /// Refuses keys that are not known; what is in a section that should be a value is left to the check of values.
+    fn check_names(&self, layer: &Layer) -> Result<(), ConfigError> {
+        let section = |key: &str| key.rsplit_once('.').and_then(|(section, _)| find(&self.defaults, section));
         for (key, value) in keys_of(&layer.table) {
-            let Some(default) = find(&self.defaults, &key) else { return Err(self.unknown(layer, key, &value)) };
+            let within_a_value = section(&key).is_some_and(|section| !section.is_table());
+            if find(&self.defaults, &key).is_none() && !within_a_value {
+                return Err(self.unknown(layer, key, &value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses values of another type than the default's or out of range.
+    fn check_values(&self, layer: &Layer) -> Result<(), ConfigError> {
+        for (key, value) in keys_of(&layer.table) {
+            let Some(default) = find(&self.defaults, &key) else { continue };
             let number = self.numbers.iter().find(|number| number.name == key);
             let wrong = match (number, default, &value) {
                 (Some(number), ..) => number.check(&value).err(),

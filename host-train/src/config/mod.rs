@@ -149,6 +149,7 @@ mod tests {
         assert_eq!(message, "--set learning_rat=1: unknown key `learning_rat`; did you mean `learning_rate`?");
         assert!(refused(&["rotate_degree=1"]).contains("did you mean `augment.rotate_degrees`"));
         assert!(refused(&["augment=1"]).contains("`augment` is a section, with keys such as `augment.rotate_degrees`"));
+        assert!(refused(&["steps=0", "learning_rat=1"]).contains("unknown key `learning_rat`"), "names come first");
         assert!(refused(&["steps.many=1"]).contains("`steps` must be a whole number from 1 to 100, not a section"));
         assert!(refused_text("[augmentation]\nrotate_degrees = 3").contains("line 1: unknown key `augmentation`; did"));
         assert!(refused_text("\"augment.rotate_degrees\" = 3").contains("did you mean `augment.rotate_degrees`"));
