@@ -272,7 +272,7 @@ fn numbers_that_only_the_data_can_refuse_are_refused_by_name_and_the_largest_run
     let image = format!("{data}/patient001/images/1.png");
     let learn = ["train", "mask", "--model", &blob, "--data", &data, "--out", &mask];
     let masks = ["masks", "--model", &blob, "--data", &data, "--out", &csv, "--by-baseline"];
-    let eval = ["eval", "--model", &blob, "--data", &data, "--out", &out];
+    let eval = ["eval", "--model", &blob, "--data", &data, "--out", &out, "--force"];
     let verify = ["verify", &blob, "--reward", &reward, "--data", &data];
     let scan = ["scan", &blob, "--data", &data, "--slice", "patient001/1", "--out", &slice];
     let predict = ["predict", "--blob", &blob, "--out", &out, &image];
