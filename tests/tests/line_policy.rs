@@ -156,7 +156,9 @@ fn what_surely_gains_takes_the_place_of_a_bad_order() {
         "reward.lambda1=1",
         "reward.lambda2=0",
     ];
-    let said = train(&job, "policy", &keys, &["--mask", &file]).succeeded();
+    let trained = train(&job, "policy", &keys, &["--mask", &file]);
+    assert!(trained.stderr.contains("`centre-out` scores more than --mask"), "{}", trained.stderr);
+    let said = trained.succeeded();
     assert!(
         said.contains("policy: update 24; the learned policy is kept: update ") && said.contains(" SSIM ("),
         "{said}"

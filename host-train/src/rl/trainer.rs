@@ -121,12 +121,12 @@ impl Trainer<'_> {
         let clock = Clock::new(state.meta.seconds, config.max_minutes);
         let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
         let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
+        let _graceful = stop::Graceful::begin();
         if state.meta.step == 0 {
             self.report_baselines(&validation, &bar)?;
             self.save_between(&state, &folder)?;
         }
         self.keep_order(&state)?;
-        let _graceful = stop::Graceful::begin();
         let mut stopped = false;
         while !stopped && state.meta.step < end && !clock.is_over() {
             let update = state.meta.step;
