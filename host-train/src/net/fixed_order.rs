@@ -8,7 +8,7 @@ use std::fmt;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::kernels::Shape;
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::{MAX_LINES, Pattern};
 use kscout_core::scan::STATE_EXTRAS;
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,8 @@ impl FixedOrder {
 
     /// Whether the lines are those of [`centre_out`](Self::centre_out).
     pub fn is_centre_out(&self) -> bool {
-        self.lines == Self::centre_out(self.lines.len()).lines
+        let width = self.lines.len();
+        (1..=MAX_LINES).contains(&width) && self.lines == Self::centre_out(width).lines
     }
 
     /// The place of each line in the order, `[W]`.
@@ -123,6 +124,13 @@ mod tests {
         assert_eq!(order.lines[..7], [3, 60, 31, 32, 33, 30, 34]);
         assert_eq!(order.to_string(), "the fixed order of lines 3, 60, 31, 32, 33, 30, 34, 29 and on");
         assert!(order.is_whole(64) && !order.is_whole(63) && !order.is_centre_out());
+        for width in [0, 1024] {
+            let lines: Vec<u16> = (0..width).collect();
+            assert!(
+                !FixedOrder { lines, ..order.clone() }.is_centre_out(),
+                "{width} lines, which the core does not have"
+            );
+        }
         let twice = FixedOrder { lines: vec![0, 1, 1], ..order };
         assert!(!twice.is_whole(3));
     }

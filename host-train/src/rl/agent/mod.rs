@@ -18,9 +18,13 @@ use crate::net::asmr::AsmrActorCritic;
 use crate::net::{FixedOrder, FloatGraph, LinePolicy, Scout};
 use crate::numbers::{NoNumbers, numbers};
 use crate::play::{Chooser, Sight};
+use crate::shown::shown_up_to;
 use crate::train::checkpoint::{self, CheckpointError, Meta, Plays, WeightsHash};
 
 pub use scout::ScoutActorCritic;
+
+/// Characters that a note shows of a checkpoint's record.
+const MOST_SHOWN: usize = 300;
 
 /// Added to the logits of measured lines: their probability is then zero in f32.
 const NEVER: f32 = -1e9;
@@ -147,7 +151,7 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
             return Err(CheckpointError::Meta { path: dir, message });
         }
         Some(standing) if standing.plays == Plays::FixedOrder => {
-            eprintln!("note: {}: {standing}", dir.display());
+            eprintln!("note: {}: {}", dir.display(), shown_up_to(&standing.to_string(), MOST_SHOWN));
             let order = standing.order.clone();
             // Whatever weights lie beside it.
             meta.weights_hash = Some(WeightsHash::of_order(&order.lines));
