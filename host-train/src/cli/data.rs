@@ -11,8 +11,8 @@ use crate::data::import::{ImportOptions, Imported, PIXEL_MM, SLICE_MM, progress_
 use crate::data::losses::in_words;
 use crate::data::phantom::{self, PhantomOptions};
 use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, nnunet, png_tree};
-use crate::eval::atomic::write_atomically;
 use crate::io::lock::Locks;
+use crate::io::whole::write_atomically;
 
 /// Make a data set from NIfTI files, from PNG files or out of nothing, or look at one.
 #[derive(Debug, Args)]

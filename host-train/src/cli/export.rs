@@ -11,13 +11,13 @@ use kscout_core::volume::line_order;
 
 use super::{Failure, number};
 use crate::data::{CLASSES, Dataset, Split};
-use crate::eval::atomic::write_atomically;
 use crate::eval::table::{Align, Table};
 use crate::export::blob_writer::{GraphSpec, write_graphs};
 use crate::export::inspect::{Contents, inspect};
 use crate::export::observe::CALIBRATION;
 use crate::export::{self, BlobFile, HeaderSpec, Origin, Rounding, observe, onnx, quantised, quantised_slice_policy};
 use crate::io::lock::Locks;
+use crate::io::whole::write_atomically;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::SlicePolicy;

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
 
-use super::atomic::write_atomically;
 use super::font::{CAP_ROWS, Glyph, text_columns};
+use crate::io::whole::write_atomically;
 
 /// An sRGB colour.
 pub type Colour = Rgb<u8>;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use super::atomic::write_atomically;
 use super::metrics::Structure;
 use super::scores::VolumeScores;
+use crate::io::whole::write_atomically;
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]

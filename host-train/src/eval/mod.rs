@@ -24,5 +24,3 @@ pub mod stops;
 pub mod surface;
 pub mod table;
 pub mod volume_panel;
-
-pub use crate::io::whole as atomic;

@@ -8,7 +8,6 @@ use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 use serde::Serialize;
 
-use super::atomic::write_atomically;
 use super::canvas::{PictureError, write_png};
 use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use super::heatmap::line_heatmap;
@@ -21,6 +20,7 @@ use super::stats::{
     Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, few_patients, paired_difference,
 };
 use super::table::{Align, Table};
+use crate::io::whole::write_atomically;
 use crate::mri::observation::levels_to_real;
 use crate::progress;
 use crate::segment::Segment;

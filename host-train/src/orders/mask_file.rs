@@ -8,7 +8,7 @@ use kscout_core::kspace::{LineSet, MAX_LINES};
 use serde::{Deserialize, Serialize};
 
 use super::judge::Score;
-use crate::eval::atomic::write_atomically;
+use crate::io::whole::write_atomically;
 
 /// What the key `format` says in files of this kind.
 const FORMAT: &str = "kscout learned mask 1";

@@ -66,11 +66,14 @@ impl<'a> Reordering<'a> {
     pub fn improve(&mut self, lines: &mut Vec<u16>, mut each: impl FnMut(&[u16], Vec<f64>)) -> Result<(), OrderError> {
         loop {
             let moves = self.round(lines)?;
-            if moves.is_empty() || stop::asked() {
+            if moves.is_empty() {
                 return Ok(());
             }
             moves.into_iter().for_each(|step| step.apply(lines));
             each(lines, self.scores(lines)?);
+            if stop::asked() {
+                return Ok(());
+            }
         }
     }
 

@@ -9,9 +9,9 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 use super::Prediction;
 use super::input::{Input, Source};
 use crate::data::DataError;
-use crate::eval::atomic::{replace_folder, write_atomically};
 use crate::eval::canvas::PictureError;
 use crate::eval::panel::{overlay, panel_scale};
+use crate::io::whole::{replace_folder, write_atomically};
 
 /// Why a segmentation could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kscout_core::kspace::LineSet;
 
 use crate::data::{Dataset, SliceId, Split};
-use crate::eval::atomic::write_atomically;
+use crate::io::whole::write_atomically;
 
 /// The file's first line.
 const HEADER: &str = "slice,lines";

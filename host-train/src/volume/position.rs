@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::allocate::Allocate;
 use super::heart::Heart;
 use super::sharing::Sharing;
-use crate::eval::atomic::write_atomically;
+use crate::io::whole::write_atomically;
 
 /// Places between the first slice and the last at which lines are learned; between them they are interpolated.
 const PLACES: usize = 8;

@@ -332,6 +332,6 @@ fn save(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    crate::eval::atomic::write_atomically(path, text.as_bytes())
+    crate::io::whole::write_atomically(path, text.as_bytes())
         .map_err(|error| format!("{}: {error}", path.display()).into())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use npyz::{DType, NpyFile, NpyHeader, Order, WriterBuilder};
 
-use crate::eval::atomic::write_atomically;
+use crate::io::whole::write_atomically;
 
 /// Why an array could not be read or written.
 #[derive(Debug, thiserror::Error)]

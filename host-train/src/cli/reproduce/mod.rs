@@ -11,10 +11,10 @@ use clap::{Args, ValueEnum};
 use kscout_core::kspace::Reconstruction;
 
 use super::{Failure, number};
-use crate::eval::atomic::write_atomically;
 use crate::io::lock::Locks;
 use crate::io::moment;
 use crate::io::stop::{self, Graceful, STEP, Stopped};
+use crate::io::whole::write_atomically;
 use recipe::{Choice, Folders, Recipe, Step};
 
 /// Which tables.
