@@ -197,6 +197,16 @@ fn a_mask_is_learned_on_from_any_moment() {
 /// Ends `command`, which is to write `NAME/out`, at its moments, where nothing is there and where `before` is: what it leaves is what was
 /// there, or what it was to make.
 fn a_command_leaves_all_or_nothing(job: &Job, command: &str, before: Option<&str>) {
+    leaves_all_or_nothing(job, command, before, tree);
+}
+
+/// [`a_command_leaves_all_or_nothing`], as `tree` sees it.
+fn leaves_all_or_nothing(
+    job: &Job,
+    command: &str,
+    before: Option<&str>,
+    tree: impl Fn(&Path) -> BTreeMap<PathBuf, Vec<u8>>,
+) {
     let out = PathBuf::from(job.path("out"));
     let clear = || drop(fs::remove_dir_all(&out).or_else(|_| fs::remove_file(&out)));
     let begin = || {
@@ -220,12 +230,20 @@ fn a_command_leaves_all_or_nothing(job: &Job, command: &str, before: Option<&str
             left.retain(|name, _| !name.iter().any(|part| part.to_string_lossy().starts_with('.')));
             assert!(left == old || left == new, "{context}: {:?}", left.keys());
             if end != "kill" {
-                assert!(hidden(&out.join("..")).is_empty(), "{context}: {:?}", hidden(&out.join("..")));
+                assert!(
+                    hidden(Path::new(&job.path(""))).is_empty(),
+                    "{context}: {:?}",
+                    hidden(Path::new(&job.path("")))
+                );
             }
             if left == old && before.is_none() {
                 run(EXE, &command).succeeded();
                 assert!(tree(&out) == new, "{context}");
-                assert!(hidden(&out.join("..")).is_empty(), "{context}: {:?}", hidden(&out.join("..")));
+                assert!(
+                    hidden(Path::new(&job.path(""))).is_empty(),
+                    "{context}: {:?}",
+                    hidden(Path::new(&job.path("")))
+                );
             }
         }
     }
@@ -250,6 +268,20 @@ fn what_is_made_of_networks_is_made_whole_or_not_at_all() {
     run(EXE, words(&job, &export.replace("NAME/out", "NAME/heart.kscout"))).succeeded();
     let predict = "predict --blob NAME/heart.kscout --out NAME/out NAME/data/patient001/images/3.png";
     a_command_leaves_all_or_nothing(&job, predict, None);
+    let here = env!("CARGO_MANIFEST_DIR");
+    let volume = format!("{here}/cases/nifti/reference.nii.gz");
+    let predict = format!("predict --blob NAME/heart.kscout --overlay --out NAME/out {volume}");
+    let only = |name: &str, path: &Path| {
+        let is = |found: &Path| found.to_string_lossy().split('/').next().is_some_and(|first| first.contains(name));
+        tree(path).into_iter().filter(|(found, _)| is(found)).collect::<BTreeMap<_, _>>()
+    };
+    // Two results, of which each is whole.
+    leaves_all_or_nothing(&job, &predict, None, |path| only("_seg", path));
+    leaves_all_or_nothing(&job, &predict, None, |path| only("_overlay", path));
+    let import = format!("import --arch unext-s --weights {here}/golden/models/unext_s.pth --size 32 --out NAME/out");
+    // Each import numbers the weights anew.
+    let names = |path: &Path| tree(path).into_keys().map(|name| (name, Vec::new())).collect();
+    leaves_all_or_nothing(&job, &import, None, names);
     a_command_leaves_all_or_nothing(&job, "export --from NAME/heart.kscout --onnx NAME/out", None);
     let masks = "masks --model NAME/heart.kscout --data NAME/data --by-baseline --baselines centre-out --budgets 4 --out NAME/out";
     a_command_leaves_all_or_nothing(&job, masks, None);
