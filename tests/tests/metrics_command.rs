@@ -370,6 +370,36 @@ fn files_that_are_cut_off_no_volume_or_a_series() {
 }
 
 #[test]
+fn a_mirrored_prediction_within_half_a_slice_is_turned_and_one_beyond_is_noted() {
+    let sandbox = Sandbox::new();
+    // x runs the other way about the same middle; slices are of 20 mm, pixels of 10.
+    let placed = |mirrored: bool, z: f32| {
+        let cut = if mirrored { 9 } else { 0 };
+        let volume = Volume::new([10, 8, 2], |x, y, _| if x.abs_diff(cut) < 3 && y < 4 { 3.0 } else { 0.0 });
+        let mut bytes = Volume { spacing_mm: [10.0, 10.0, 20.0], ..volume }.bytes();
+        bytes[254] = 1;
+        let (x, begin) = if mirrored { (-10.0, 90.0) } else { (10.0, 0.0) };
+        for (at, mm) in [(280, x), (292, begin), (300, 10.0), (320, 20.0), (324, z)] {
+            bytes[at..at + 4].copy_from_slice(&f32::to_le_bytes(mm));
+        }
+        bytes
+    };
+    sandbox.write("truth.nii", placed(false, 0.0));
+    for (z, turned) in [(0.0, true), (7.0, true), (-9.0, true), (11.0, false)] {
+        sandbox.write("mirrored.nii", placed(true, z));
+        let ran = sandbox.metrics("truth.nii", "mirrored.nii", &["--json"]);
+        let said = if turned { "compared in the truth's order" } else { "lies elsewhere in space" };
+        assert!(ran.stderr.contains(said) && ran.stderr.lines().count() == 1, "{z} mm: {ran:?}");
+        let dice = json(&ran.succeeded())["volumes"][0]["scores"]["LV"]["dice"].as_f64();
+        assert_eq!(dice, Some(if turned { 1.0 } else { 0.0 }), "{z} mm");
+    }
+    // The same order, and apart along the slices by less than half of one: nothing to say.
+    sandbox.write("near.nii", placed(false, 7.0));
+    let ran = sandbox.metrics("truth.nii", "near.nii", &[]);
+    assert!(ran.ok && ran.stderr.is_empty(), "{ran:?}");
+}
+
+#[test]
 fn volumes_that_lie_elsewhere_are_compared_and_noted() {
     let sandbox = Sandbox::new();
     let placed = |x: f32| {

@@ -143,7 +143,7 @@ fn how_far_files_lie_apart_is_told_in_mm_whatever_their_units() {
             let compared = compare_files(&truth, &prediction, DEFAULT_MAX_BYTES).unwrap();
             let apart = compared.apart_mm.unwrap();
             assert!((apart - f64::from(shift_mm)).abs() < 1e-4, "{true_unit:?}, {unit:?}: {apart} for {shift_mm} mm");
-            assert_eq!(compared.misplaced(), misplaced, "{true_unit:?}, {unit:?}: {shift_mm} mm");
+            assert_eq!(compared.misplaced, misplaced, "{true_unit:?}, {unit:?}: {shift_mm} mm");
         }
     }
 }
@@ -179,6 +179,6 @@ fn acdc_s_labels_written_on_acdc_s_images_are_equal_in_everything_that_counts() 
         image.write_classes(&written, &labels).unwrap();
         let compared = compare_files(&truth, &written, DEFAULT_MAX_BYTES).unwrap();
         assert!(compared.scores.0.iter().all(|scores| scores.dice == Some(1.0) && scores.hd_mm == Some(0.0)));
-        assert!(!compared.misplaced(), "{patient}: corners {:?} apart", compared.apart_mm);
+        assert!(!compared.misplaced, "{patient}: corners {:?} apart", compared.apart_mm);
     }
 }

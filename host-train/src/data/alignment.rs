@@ -7,12 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::DataError;
-use super::affine::{Affine, is_usable, lengths_mm};
+use super::affine::{APART, Affine, is_usable, lengths_mm, lie_apart};
 use super::axes::{Axes, Reorder};
 use super::notes::Remark;
-
-/// How far apart corners may lie, in voxels of the image. Headers round their numbers, so a little above a half.
-const APART: f64 = 0.5 + 1e-3;
 
 /// By which part of itself a spacing may differ, however few voxels there are: programs round to three digits.
 const ROUNDED: f64 = 0.02;
@@ -46,14 +43,14 @@ pub fn onto_image(label: GridOf, image: GridOf) -> Result<(Reorder, Option<Remar
     expect_dim(label, image, reorder.axes(label.dim))?;
     let from = reorder.affine(&from, label.dim);
     expect_spacing(label, image, lengths_mm(&from), lengths_mm(&to))?;
-    if corners_apart_in_voxels(&from, &to, image.dim).is_none_or(|apart| apart > APART) {
+    if lie_apart(&from, &to, image.dim) {
         return Err(difference(label, image, &from, &to));
     }
     Ok((reorder, (reorder != Reorder::NONE).then_some(Remark::LabelReordered)))
 }
 
 /// The order of a label's axes in which each runs as the image's does.
-fn order(label: &Affine, image: &Affine) -> Reorder {
+pub fn order(label: &Affine, image: &Affine) -> Reorder {
     // The label's axes as an observer sees them who takes the image's for right, anterior and superior.
     let (own, lengths) = (lengths_mm(label), lengths_mm(image));
     let cosine = |along: usize, axis: usize| {
@@ -62,34 +59,6 @@ fn order(label: &Affine, image: &Affine) -> Reorder {
     let seen: Affine = std::array::from_fn(|along| [cosine(along, 0), cosine(along, 1), cosine(along, 2), 0.0]);
     let image_axes = Axes::of(&[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]);
     Axes::of(&seen).to(image_axes)
-}
-
-/// The largest distance along an axis, in the image's voxels, of a corner voxel from where the image has it.
-fn corners_apart_in_voxels(label: &Affine, image: &Affine, dim: [usize; 3]) -> Option<f64> {
-    let inverse = inverse(image)?;
-    let last = dim.map(|n| n.saturating_sub(1) as f64);
-    let corner = |bits: u8| -> [f64; 3] { std::array::from_fn(|axis| f64::from(bits >> axis & 1) * last[axis]) };
-    let apart = |bits: u8| {
-        let at = corner(bits);
-        let moved: [f64; 3] = std::array::from_fn(|row| {
-            let step = |axis: usize| label[row][axis] - image[row][axis];
-            (0..3).map(|axis| step(axis) * at[axis]).sum::<f64>() + step(3)
-        });
-        let along = |axis: usize| (0..3).map(|row| inverse[axis][row] * moved[row]).sum::<f64>().abs();
-        (0..3).map(along).fold(0.0, f64::max)
-    };
-    Some((0..8).map(apart).fold(0.0, f64::max))
-}
-
-/// The inverse of the matrix of an affine's axes.
-fn inverse(affine: &Affine) -> Option<[[f64; 3]; 3]> {
-    let at = |row: usize, column: usize| affine[row % 3][column % 3];
-    let minor = |row: usize, column: usize| {
-        at(row + 1, column + 1) * at(row + 2, column + 2) - at(row + 1, column + 2) * at(row + 2, column + 1)
-    };
-    let determinant: f64 = (0..3).map(|column| at(0, column) * minor(0, column)).sum();
-    let inverse = std::array::from_fn(|row| std::array::from_fn(|column| minor(column, row) / determinant));
-    (determinant != 0.0 && determinant.is_finite()).then_some(inverse)
 }
 
 /// Refuses other dimensions, `dim` being the label's in the image's order.

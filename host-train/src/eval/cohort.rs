@@ -47,7 +47,7 @@ impl ScoredVolume {
             truth: pair.truth.display().to_string(),
             prediction: pair.prediction.display().to_string(),
             scores: compared.scores,
-            misplaced: compared.misplaced(),
+            misplaced: compared.misplaced,
             apart_mm: compared.apart_mm,
             notes: compared.notes.clone(),
         }

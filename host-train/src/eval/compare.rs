@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::metrics::{LabelVolume, MetricError};
 use super::scores::{VolumeScores, score_volume};
-use crate::data::affine::{Affine, corners_apart};
+use crate::data::affine::{Affine, corners_apart, lie_apart};
+use crate::data::alignment::order;
 use crate::data::nifti_volume::NiftiVolume;
 use crate::data::{Axes, DataError, Reorder};
 
@@ -54,15 +55,10 @@ pub struct Compared {
     /// How far a corner of one volume is at most from the other's, in mm, where both say where they lie. Voxels are compared
     /// by their indices; a large number says that one file is flipped or shifted.
     pub apart_mm: Option<f64>,
+    /// Whether the files place the volumes differently: a corner more than half a voxel apart along an axis.
+    pub misplaced: bool,
     /// What a user should know of the files, a sentence each.
     pub notes: Vec<(PathBuf, String)>,
-}
-
-impl Compared {
-    /// Whether the files place the volumes differently: corners more than half a voxel apart.
-    pub fn misplaced(&self) -> bool {
-        self.apart_mm.is_some_and(|mm| is_apart(mm, self.spacing_mm))
-    }
 }
 
 /// A file of labels.
@@ -111,11 +107,13 @@ pub fn compare_files(truth: &Path, prediction: &Path, max_bytes: u64) -> Result<
     let spacing = [2, 1, 0].map(|axis| f64::from(spacing_mm[axis]));
     let volume = |labels| LabelVolume::new(labels, shape, spacing);
     let scores = volume(&predicted.classes).and_then(|predicted| score_volume(&predicted, &volume(&labels.classes)?));
+    let places = labels.affine.zip(predicted.affine);
     Ok(Compared {
         dim,
         spacing_mm,
         scores: scores.map_err(|source| CompareError::Metric { path: prediction.to_path_buf(), source })?,
-        apart_mm: labels.affine.zip(predicted.affine).map(|(a, b)| corners_apart(&a, &b, dim)),
+        apart_mm: places.map(|(truth, own)| corners_apart(&own, &truth, dim)),
+        misplaced: places.is_some_and(|(truth, own)| lie_apart(&own, &truth, dim)),
         notes,
     })
 }
@@ -135,18 +133,12 @@ impl Labels {
 /// say about it.
 fn same_place(labels: &Labels, predicted: &Labels) -> Option<(Reorder, String)> {
     let (place, own) = (labels.affine?, predicted.affine?);
+    let reorder = order(&own, &place);
+    let fits = reorder.axes(predicted.dim) == labels.dim
+        && !lie_apart(&reorder.affine(&own, predicted.dim), &place, labels.dim);
     let (target, axes) = (Axes::of(&place), Axes::of(&own));
-    let reorder = axes.to(target);
-    let there = corners_apart(&place, &reorder.affine(&own, predicted.dim), labels.dim);
-    let fits = reorder.axes(predicted.dim) == labels.dim && !is_apart(there, labels.spacing_mm);
     let note = format!("stored as {axes}, the truth as {target}; compared in the truth's order");
     (reorder != Reorder::NONE && fits).then_some((reorder, note))
-}
-
-/// Whether a distance is over half a voxel.
-fn is_apart(mm: f64, spacing_mm: [f32; 3]) -> bool {
-    let smallest = spacing_mm.iter().fold(f32::INFINITY, |a, &b| a.min(b));
-    mm > f64::from(smallest) / 2.0
 }
 
 /// A voxel size in words: `1.5x1.5x10`.

@@ -4,9 +4,12 @@
 //! is above 0, else the qform, else `pixdim` alone. One exception: an sform whose axes all have the length 1 beside a `pixdim`
 //! that says others, as in all of ACDC, is a placeholder that tells directions alone; the lengths are `pixdim`'s.
 
-use super::super::affine::{Affine, corners_apart, is_usable, lengths_mm};
+use super::super::affine::{Affine, corners_apart, is_usable, lengths_mm, lie_apart};
 use super::super::axes::Axes;
 use super::header::Header;
+
+/// By which part of itself an sform's length may differ from pixdim's for both to be the same number, rounded.
+const ROUNDED: f64 = 1e-4;
 
 /// A volume's place.
 pub(super) struct Geometry {
@@ -32,10 +35,12 @@ impl Geometry {
         let lengths = Lengths { pixdim: pixdim_mm(header), sform: sform.as_ref().map(lengths_mm) };
         let (spacing_mm, differ) = lengths.resolve(header, dim, rank)?;
         notes.extend(differ);
-        if let (Some(sform), Some(qform), true) = (&sform, &qform, notes.is_empty()) {
-            notes.extend(displaced(sform, qform, dim));
+        let own_mm = spacing_mm.map(f64::from);
+        let sform = sform.map(|sform| if lengths.sform_is_unit() { with_lengths(sform, own_mm) } else { sform });
+        if let (Some(sform), Some(qform)) = (&sform, &qform) {
+            // Where their lengths differ is said already; directions and place are something else.
+            notes.extend(displaced(sform, &with_lengths(*qform, lengths_mm(sform)), dim));
         }
-        let sform = sform.map(|sform| if lengths.sform_is_unit() { with_lengths(sform, spacing_mm) } else { sform });
         Ok(Self { spacing_mm, affine: sform.or(qform), notes })
     }
 }
@@ -56,18 +61,23 @@ impl Lengths {
             && !self.pixdim.into_iter().all(is_one)
     }
 
-    /// The sizes that count, and what to say where the two differ by over half a voxel over the volume.
+    /// The sizes that count, and what to say where the two differ by over half a voxel over the volume. Below that they are
+    /// taken from the same form without a word, so that sizes and affine agree.
     fn resolve(&self, header: &Header, dim: [usize; 3], rank: usize) -> Result<([f32; 3], Option<String>), String> {
         let axes = || 0..rank.min(3);
         let differ = self.sform.is_some_and(|sform| {
             let apart = |axis: usize| (sform[axis] - self.pixdim[axis]).abs() * dim[axis] as f64 > sform[axis] / 2.0;
             axes().any(|axis| is_length(self.pixdim[axis]) && apart(axis))
         });
-        let by_form = differ && !self.sform_is_unit();
         let mut spacing_mm = [1.0f32; 3];
         for (axis, taken) in spacing_mm.iter_mut().enumerate().take(axes().len()) {
             let own = self.pixdim[axis];
-            let mm = self.sform.filter(|_| by_form || !is_length(own)).map_or(own, |sform| sform[axis]);
+            // As pixdim says it where an affine's cosines alone round it.
+            let rounded = |sform: f64| (sform - own).abs() <= ROUNDED * sform;
+            let mm = match self.sform.map(|sform| sform[axis]) {
+                Some(sform) if !is_length(own) || !(self.sform_is_unit() || rounded(sform)) => sform,
+                _ => own,
+            };
             if !is_length(mm) {
                 let (field, stored) = (axis + 1, header.number(header.fields().pixdim, axis + 1));
                 return Err(format!("pixdim[{field}] is {stored}, not a length, and no sform says another"));
@@ -93,20 +103,19 @@ fn is_length(mm: f64) -> bool {
 }
 
 /// An affine with other lengths of its axes.
-fn with_lengths(affine: Affine, mm: [f32; 3]) -> Affine {
+fn with_lengths(affine: Affine, mm: [f64; 3]) -> Affine {
     let own = lengths_mm(&affine);
-    affine.map(|row| [0, 1, 2, 3].map(|i| if i < 3 { row[i] / own[i] * f64::from(mm[i]) } else { row[i] }))
+    affine.map(|row| [0, 1, 2, 3].map(|i| if i < 3 { row[i] / own[i] * mm[i] } else { row[i] }))
 }
 
-/// What to say where two forms place a corner over half a voxel apart.
+/// What to say where two forms place a corner over half a voxel apart along an axis.
 fn displaced(sform: &Affine, qform: &Affine, dim: [usize; 3]) -> Option<String> {
     let apart = corners_apart(sform, qform, dim);
-    let half = lengths_mm(sform).into_iter().fold(f64::INFINITY, f64::min) / 2.0;
     let place = |form: &Affine| {
         let [x, y, z] = form.map(|row| number(row[3]));
         format!("{}, first voxel at ({x}, {y}, {z}) mm", Axes::of(form))
     };
-    (apart > half).then(|| {
+    lie_apart(qform, sform, dim).then(|| {
         let (sform, qform) = (place(sform), place(qform));
         format!("its sform ({sform}) and its qform ({qform}) lie up to {} mm apart; the sform counts", number(apart))
     })

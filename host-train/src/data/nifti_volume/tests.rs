@@ -356,18 +356,28 @@ fn a_length_of_zero_is_the_sform_s_or_an_error() {
 }
 
 #[test]
-fn pixdim_that_differs_from_the_sform_by_half_a_voxel_over_the_volume_does_not_count() {
+fn pixdim_that_differs_from_the_sform_does_not_count_and_half_a_voxel_over_the_volume_is_noted() {
     for file in all_kinds() {
         // Over 3 voxels of 1.5 mm, half a voxel is 0.25 mm each.
         for (own, noted) in [(1.5, false), (1.26, false), (1.24, true), (1.74, false), (1.76, true), (1.0, true)] {
             let mut file = File { sform: (2, SFORM), ..file.clone() };
             file.pixdim[1] = own;
             let volume = file.read().unwrap();
-            let taken = if noted { 1.5 } else { own as f32 };
-            assert_eq!(volume.spacing_mm, [taken, 2.0, 8.0], "{own}");
+            assert_eq!((volume.spacing_mm, volume.affine()), ([1.5, 2.0, 8.0], Some(SFORM)), "{own}");
             let said = format!("its pixdim says voxels of {own}x2x8 mm, its sform 1.5x2x8 mm; the sform counts");
             assert_eq!(volume.notes, if noted { vec![said] } else { vec![] });
         }
+        // Slices of which there are few, or one, differ by much before it is half of one.
+        for (slices, own) in [(10, 7.65), (1, 4.1), (1, 11.9)] {
+            let voxels = vec![1; 6 * slices as usize];
+            let file = File { dim: vec![3, 2, slices], sform: (2, SFORM), voxels, ..file.clone() };
+            let volume = File { pixdim: [1.0, 1.5, 2.0, own], ..file }.read().unwrap();
+            assert_eq!((volume.spacing_mm, volume.notes), ([1.5, 2.0, 8.0], vec![]), "{slices} slices of {own} mm");
+        }
+        // What rounding does to an affine leaves the number that was meant.
+        let mut rounded = SFORM;
+        rounded[0][0] = -1.500_01;
+        assert_eq!(File { sform: (2, rounded), ..file.clone() }.read().unwrap().spacing_mm, [1.5, 2.0, 8.0]);
         // Without a code the sform says nothing.
         let volume = File { pixdim: [1.0; 4], sform: (0, SFORM), ..file }.read().unwrap();
         assert_eq!((volume.spacing_mm, volume.affine(), volume.notes.len()), ([1.0; 3], None, 0));
@@ -411,8 +421,25 @@ fn the_qform_counts_without_an_sform_and_a_difference_is_noted() {
         {
             assert!(note.contains(word), "{note}");
         }
-        // Less than half of the smallest voxel apart.
-        assert_eq!(with((1, [0.0, 0.0, 1.0, 7.7, 8.0, -9.0]), (1, SFORM)).notes, [""; 0]);
+        // Less than half a voxel apart along each axis.
+        assert_eq!(with((1, [0.0, 0.0, 1.0, 7.7, 8.9, -5.1]), (1, SFORM)).notes, [""; 0]);
+        assert_eq!(with((1, [0.0, 0.0, 1.0, 7.0, 8.0, -4.9]), (1, SFORM)).notes.len(), 1);
+    }
+}
+
+#[test]
+fn forms_of_other_directions_are_noted_beside_other_lengths() {
+    let unit = [[-1.0, 0.0, 0.0, 7.0], [0.0, -1.0, 0.0, 8.0], [0.0, 0.0, 1.0, -9.0]];
+    let (turned, unturned) = ((1, [0.0, 0.0, 1.0, 7.0, 8.0, -9.0]), (1, [0.0, 0.0, 0.0, 7.0, 8.0, -9.0]));
+    for file in all_kinds() {
+        let other = File { pixdim: [1.0, 1.5, 2.0, 3.0], sform: (1, SFORM), ..file.clone() };
+        for (file, first) in [(File { sform: (1, unit), ..file }, "directions alone"), (other, "its pixdim says")] {
+            // Lengths are one contradiction, directions another.
+            let same = File { qform: turned, ..file.clone() }.read().unwrap().notes;
+            assert!(same.len() == 1 && same[0].contains(first), "{same:?}");
+            let both = File { qform: unturned, ..file }.read().unwrap().notes;
+            assert!(both.len() == 2 && both[0].contains(first) && both[1].contains("7.211 mm apart"), "{both:?}");
+        }
     }
 }
 
