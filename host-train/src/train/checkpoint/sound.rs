@@ -18,18 +18,51 @@ const MOST_STEPS: u64 = 1_000_000_000_000;
 /// The most names of labels.
 const MOST_LABELS: usize = 256;
 
-/// The numbers of a description that decide how much memory a network takes, or are counted on: where they are, and what they may be.
-const NUMBERS: [(&str, u64, u64); 9] = [
+/// The whole numbers of a description that decide how much memory a network takes, or are counted on: where they are, and what
+/// they may be. Lists of lines have checks of their own, and checksums are any number.
+const NUMBERS: [(&str, u64, u64); 19] = [
     ("segmenter.width", 1, MOST_WIDTH as u64),
     ("segmenter.classes", 1, MOST_CLASSES as u64),
     ("segmenter.channels", 1, MOST_CHANNELS as u64),
     ("height", 1, MOST_PIXELS),
     ("width", 1, MOST_PIXELS),
     ("step", 0, MOST_STEPS),
+    ("best_step", 0, MOST_STEPS),
+    ("since.count", 0, MOST_STEPS),
     ("progress.averaged", 0, MOST_STEPS),
+    ("progress.overflows", 0, MOST_STEPS),
     ("progress.plateau.falls", 0, MOST_STEPS),
+    ("progress.plateau.patience.waited", 0, MOST_STEPS),
     ("progress.stopping.waited", 0, MOST_STEPS),
+    ("standing.gain.update", 0, MOST_STEPS),
+    ("standing.gain.patients", 0, MOST_STEPS),
+    ("standing.kept.update", 0, MOST_STEPS),
+    ("standing.kept.patients", 0, MOST_STEPS),
+    ("standing.most.update", 0, MOST_STEPS),
+    ("standing.most.patients", 0, MOST_STEPS),
 ];
+
+/// The times, scores and differences of scores.
+const SCORES: [&str; 15] = [
+    "seconds",
+    "score",
+    "best",
+    "progress.plateau.patience.best",
+    "progress.stopping.best",
+    "standing.order_score",
+    "standing.gain.mean",
+    "standing.gain.low",
+    "standing.gain.high",
+    "standing.kept.mean",
+    "standing.kept.low",
+    "standing.kept.high",
+    "standing.most.mean",
+    "standing.most.low",
+    "standing.most.high",
+];
+
+/// More than any of them.
+const MOST_SCORE: f64 = 1e12;
 
 /// Refuses a description with a number that no checkpoint has.
 pub(super) fn check_description(file: &Path, description: &Value) -> Result<(), CheckpointError> {
@@ -37,9 +70,7 @@ pub(super) fn check_description(file: &Path, description: &Value) -> Result<(), 
         Err(CheckpointError::Number { path: file.to_owned(), key: key.to_owned(), got, expected })
     };
     for (key, least, most) in NUMBERS {
-        let found =
-            key.split('.').try_fold(description, |value, part| value.get(part)).filter(|value| !value.is_null());
-        if let Some(number) = found
+        if let Some(number) = at(description, key).filter(|value| !value.is_null())
             && !number.as_u64().is_some_and(|number| (least..=most).contains(&number))
         {
             return refuse(key, number.to_string(), format!("a whole number from {least} to {most}"));
@@ -57,13 +88,18 @@ pub(super) fn check_description(file: &Path, description: &Value) -> Result<(), 
             return refuse("line_order", line.to_string(), format!("lines from 0 to {}", lines.saturating_sub(1)));
         }
     }
-    for key in ["seconds", "score", "best"] {
+    for key in SCORES {
         // What is no number at all is said by who reads the description.
-        if let Some(number) = description.get(key).and_then(Value::as_f64).filter(|number| number.abs() > 1e12) {
+        if let Some(number) = at(description, key).and_then(Value::as_f64).filter(|number| number.abs() > MOST_SCORE) {
             return refuse(key, number.to_string(), "a number of ordinary size".into());
         }
     }
     Ok(())
+}
+
+/// What is at `key` of a description, whose parts dots separate.
+fn at<'v>(description: &'v Value, key: &str) -> Option<&'v Value> {
+    key.split('.').try_fold(description, |value, part| value.get(part))
 }
 
 /// Refuses weights that no network can run with: some that are no numbers, and negative variances.
@@ -110,26 +146,106 @@ mod tests {
     use burn::module::RunningState;
     use burn::nn::{BatchNorm, BatchNormConfig};
     use burn::tensor::Device;
+    use kscout_core::kspace::Reconstruction;
     use serde_json::json;
 
+    use super::super::{Gain, HeldOut, Meta, Progress, Standing, WeightsHash};
     use super::*;
+    use crate::net::{Arch, FixedOrder, SegmenterSpec};
+    use crate::train::means::Means;
+    use crate::train::patience::Patience;
+    use crate::train::schedule::Plateau;
 
+    /// A description in which nothing is missing.
     fn description() -> Value {
-        json!({
-            "segmenter": { "arch": "unet", "width": 8, "classes": 4, "channels": 1 },
-            "height": 64, "width": 32, "step": 3, "line_order": [0, 31], "labels": [],
-            "progress": { "averaged": 0, "plateau": { "falls": 1 }, "stopping": { "waited": 0, "best": null } },
-            "score": null, "best": 0.5, "seconds": 2.0
-        })
+        let gain = || Some(Gain { update: 2, measure: "Dice".into(), mean: 0.1, low: 0.05, high: 0.15, patients: 9 });
+        let patience = Patience { best: Some(0.5), waited: 1 };
+        let mut since = Means::default();
+        since.add([0.25]);
+        // Every field by name: one that is new has to be thought of here.
+        let meta = Meta {
+            network: "unet".into(),
+            segmenter: Some(SegmenterSpec { arch: Arch::Unet, width: 8, classes: 4, channels: 1 }),
+            labels: vec!["a".into()],
+            line_order: vec![0, 31],
+            standing: Some(Standing {
+                order_score: Some(0.7),
+                gain: gain(),
+                kept: gain(),
+                most: gain(),
+                ..Standing::begun(FixedOrder::centre_out(32))
+            }),
+            left_out: vec!["patient001".into()],
+            held_out: vec![HeldOut { left_out: vec!["patient001".into()], crc: u32::MAX }],
+            reconstruction: Reconstruction::default(),
+            axis_codes: None,
+            weights_hash: Some(WeightsHash::of_order(&[1])),
+            height: 64,
+            width: 32,
+            step: 3,
+            seconds: 2.0,
+            score: Some(0.5),
+            best: Some(0.5),
+            best_step: Some(2),
+            row: "3,0.5".into(),
+            since,
+            files: [("weights.bpk".to_owned(), u32::MAX)].into(),
+            progress: Progress {
+                plateau: Plateau { patience, falls: 1 },
+                stopping: patience,
+                averaged: 1,
+                overflows: 1,
+            },
+            data: "phantom".into(),
+            config: json!({ "steps": 3 }),
+        };
+        serde_json::to_value(meta).unwrap()
+    }
+
+    /// The keys of all numbers in `value`, those of a list by the list's.
+    fn keys_of_numbers(key: &str, value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Number(_) => into.push(key.to_owned()),
+            Value::Array(values) => values.iter().for_each(|value| keys_of_numbers(key, value, into)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                    keys_of_numbers(&key, value, into);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[track_caller]
+    fn refuses(key: &str, value: Value) {
+        let mut description = description();
+        *description.pointer_mut(&format!("/{}", key.replace('.', "/"))).unwrap() = value.clone();
+        let error = check_description(Path::new("checkpoint.json"), &description).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")) && error.contains("checkpoint.json"), "{value}: {error}");
     }
 
     #[test]
-    fn every_number_of_a_description_has_a_range() {
+    fn every_number_of_a_description_has_a_range_or_a_reason_to_have_none() {
+        // Lists of lines with checks of their own, checksums, and the configuration, which has other rules.
+        let others = ["line_order", "standing.order.lines", "held_out.crc", "files.", "config."];
+        let mut found = Vec::new();
+        keys_of_numbers("", &description(), &mut found);
+        for key in &found {
+            let known = NUMBERS.iter().any(|(known, ..)| known == key) || SCORES.contains(&key.as_str());
+            assert!(known || others.iter().any(|other| key.starts_with(other)), "`{key}` may be any number");
+        }
+        for key in NUMBERS.iter().map(|(key, ..)| *key).chain(SCORES) {
+            assert!(found.iter().any(|found| found == key), "no description has `{key}`");
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_their_ranges_are_refused_by_key() {
         let file = Path::new("checkpoint.json");
         check_description(file, &description()).unwrap();
         check_description(file, &json!({ "segmenter": null, "height": 64, "width": 32 })).unwrap();
         for (key, least, _) in NUMBERS {
-            let pointer = format!("/{}", key.replace('.', "/"));
             let wild = [
                 json!(-1),
                 json!(0.5),
@@ -139,18 +255,13 @@ mod tests {
                 json!(1e300),
                 json!("8"),
             ];
-            for value in wild.into_iter().chain((least > 0).then_some(json!(0))) {
-                let mut description = description();
-                *description.pointer_mut(&pointer).unwrap() = value.clone();
-                let error = check_description(file, &description).unwrap_err().to_string();
-                assert!(error.contains(key) && error.contains("checkpoint.json"), "{value}: {error}");
-            }
+            wild.into_iter().chain((least > 0).then_some(json!(0))).for_each(|value| refuses(key, value));
         }
-        for (key, value) in [("line_order", json!([32])), ("best", json!(1e300)), ("labels", json!(vec!["a"; 257]))] {
-            let mut description = description();
-            description[key] = value;
-            assert!(check_description(file, &description).unwrap_err().to_string().contains(key));
+        for key in SCORES {
+            [json!(1e300), json!(-1e300)].into_iter().for_each(|value| refuses(key, value));
         }
+        refuses("line_order", json!([32]));
+        refuses("labels", json!(vec!["a"; 257]));
     }
 
     #[derive(Module, Debug)]
