@@ -350,6 +350,12 @@ fn files_that_cannot_be_segmented() {
     sandbox.refused(&["nan.nii"], &[], &["nan.nii", "NaN", "x=3, y=0, z=0"]);
     sandbox.write("blank.nii", Volume::new([40, 40, 1], |_, _, _| -1.0).bytes());
     sandbox.refused(&["blank.nii"], &[], &["blank.nii", "no intensity above zero"]);
+    for (mm, unit) in [(0.0015, 2), (1.5, 1), (3e38, 2), (1e-44, 2)] {
+        let mut bytes = Volume { spacing_mm: [mm, mm, 10.0], ..Volume::new([40, 40, 1], |_, _, _| 1.0) }.bytes();
+        bytes[123] = unit;
+        sandbox.write("size.nii", bytes);
+        sandbox.refused(&["size.nii"], &[], &["size.nii", "voxels of", "unit of length"]);
+    }
     sandbox.write("picture.png", "no picture");
     sandbox.refused(&["picture.png"], &[], &["picture.png", "not a readable grey PNG"]);
     sandbox.write("photo.jpg", "a photo");
@@ -519,7 +525,7 @@ fn folders_without_images_are_refused() {
     fs::create_dir_all(sandbox.path("labels")).unwrap();
     sandbox.refused(&["labels"], &[], &["labels", "no images", ".nii.gz"]);
     sandbox.write("labels/a_gt.nii", label().bytes());
-    sandbox.refused(&["labels"], &[], &["labels", "no images", "1 files of labels"]);
+    sandbox.refused(&["labels"], &[], &["labels", "no images", "1 file of labels"]);
     sandbox.write("pair.hdr", [0; 348]);
     sandbox.refused(&["pair.hdr"], &[], &["pair.hdr", ".hdr/.img pair", "convert"]);
 }
@@ -530,6 +536,10 @@ fn files_above_the_limit_are_refused_unless_it_is_raised() {
     sandbox.write("heart.nii", heart());
     sandbox.refused(&["heart.nii"], &["--max-gib", "0.00005"], &["heart.nii", "96x80x2 voxels", "--max-gib"]);
     sandbox.predict(&["heart.nii"], &["--max-gib", "0.001"]).succeeded();
+    // Slices of 2x2 pixels become as large as the network's images.
+    sandbox.write("thin.nii", Volume::new([2, 2, 100], |x, y, _| f32::from(1 + x + y)).bytes());
+    let thin = ["thin.nii", "100 slices", "64x64 pixels each", "above the limit of 0.001 GiB"];
+    sandbox.refused(&["thin.nii"], &["--max-gib", "0.001"], &thin);
     for wrong in ["nan", "inf", "-1", "0", "1e308"] {
         let limit = format!("--max-gib={wrong}");
         sandbox.predict(&["heart.nii"], &[&limit]).refused(&["--max-gib", "GiB above 0"]);

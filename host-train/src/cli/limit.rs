@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::data::nifti_volume::DEFAULT_MAX_BYTES;
+use crate::data::nifti_volume::{DEFAULT_MAX_BYTES, gib};
 
 /// Bytes of a GiB.
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
@@ -12,7 +12,9 @@ const LARGEST: f64 = 65536.0;
 /// How large a NIfTI file may be.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct FileLimit {
-    /// Refuse NIfTI files that are larger than this unpacked, or whose voxels take more memory, at 4 bytes each, in GiB
+    /// Refuse NIfTI files that are larger than this unpacked, or whose voxels or resampled slices take more memory, at 4 bytes
+    /// each, in GiB. A file needs a few times as much while it is worked on, and folders have as many files in work as there
+    /// are cores
     #[arg(long, value_name = "GIB", default_value_t = Gib(DEFAULT_MAX_BYTES))]
     max_gib: Gib,
 }
@@ -30,7 +32,7 @@ pub(super) struct Gib(u64);
 
 impl std::fmt::Display for Gib {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0 as f64 / GIB)
+        f.write_str(&gib(self.0))
     }
 }
 
@@ -50,6 +52,9 @@ mod tests {
     #[test]
     fn limits_are_gib_above_0() {
         assert_eq!(("2.5".parse::<Gib>().unwrap().0, Gib(DEFAULT_MAX_BYTES).to_string()), (5 << 29, "0.5".into()));
+        for text in ["0.3", "0.000001", "2", "65536"] {
+            assert_eq!(text.parse::<Gib>().unwrap().to_string(), text);
+        }
         for wrong in ["0", "-1", "nan", "inf", "1e308", "9223372036854775808", "much", ""] {
             assert!(wrong.parse::<Gib>().unwrap_err().contains("GiB above 0"), "{wrong}");
         }

@@ -161,6 +161,7 @@ impl PredictArgs {
         said: &mut Notes,
     ) -> Result<String, Failure> {
         let input = Input::read(path, name, trained, self.limit.bytes())?;
+        input.expect_within(predictor.side, self.limit.bytes())?;
         input.notes.iter().for_each(|note| said.say(path, note));
         let blank = || DataError::Blank { path: path.clone() };
         let predicted = predictor.predict(&input, self.overlay);

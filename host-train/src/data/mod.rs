@@ -31,7 +31,7 @@ pub mod labels;
 pub mod losses;
 pub mod manifest;
 pub mod names;
-mod nifti_import;
+pub(crate) mod nifti_import;
 pub mod nifti_volume;
 pub mod nnunet;
 pub mod notes;

@@ -118,6 +118,7 @@ fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> R
     remarks.extend(remark);
     let (voxels, label) = (order.apply(&image.voxels, image.dim), label.map(|label| order.apply(&label, image.dim)));
     let ([nx, ny, nz], [sx, sy, sz]) = (order.axes(image.dim), order.axes(image.spacing_mm));
+    NiftiVolume::expect_slices_within(&scan.image, nz, options.size, options.max_bytes)?;
     let resampler = Resampler::new([nx, ny], [sx, sy], options.spacing_mm, options.size);
     let mut cut = Cut::default();
     let labels = label.map(|label| {
@@ -162,7 +163,10 @@ fn label_on(
 }
 
 /// Refuses an image that no slice can be made of.
-fn expect_picture(image: &NiftiVolume, path: &Path) -> Result<(), DataError> {
+///
+/// # Errors
+/// [`DataError`] for values that are no numbers, none above zero, and voxels of sizes that none have.
+pub fn expect_picture(image: &NiftiVolume, path: &Path) -> Result<(), DataError> {
     let path = path.to_path_buf();
     if let Some(index) = image.voxels.iter().position(|v| !v.is_finite()) {
         return Err(DataError::NotFinite { path, value: image.voxels[index], position: image.position(index) });

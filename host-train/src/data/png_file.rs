@@ -12,7 +12,8 @@ use png::{BitDepth, ColorType, Decoder, Limits, Reader, Transformations};
 
 use super::{CLASSES, DataError};
 
-/// A slice is far smaller; a damaged header must not make the program ask for all memory.
+/// How much a picture may take unpacked, in the file's bits and as the 16 bits a value that are read of it. A slice is far
+/// smaller; a damaged header must not make the program ask for all memory.
 const MAX_BYTES: usize = 256 << 20;
 
 /// A picture of one value a pixel.
@@ -92,8 +93,11 @@ struct Stored {
 }
 
 impl Stored {
-    fn read(reader: impl BufRead + Seek, path: &Path) -> Result<Self, DataError> {
+    fn read(mut reader: impl BufRead + Seek, path: &Path) -> Result<Self, DataError> {
         let broken = |reason: String| DataError::Png { path: path.to_path_buf(), reason };
+        if reader.fill_buf().map_err(DataError::io(path, "read"))?.is_empty() {
+            return Err(broken("an empty file; copy it again".to_string()));
+        }
         let mut decoder = Decoder::new_with_limits(reader, Limits { bytes: MAX_BYTES });
         decoder.set_transformations(Transformations::IDENTITY);
         let mut reader = decoder.read_info().map_err(|e| broken(explain(&e)))?;
@@ -111,10 +115,15 @@ impl Stored {
             ColorType::Indexed => Some(info.palette.as_deref().unwrap_or_default().to_vec()),
             other => return Err(broken(format!("it is {}; expected grey, or a palette", in_words(other)))),
         };
-        let bytes = reader.output_buffer_size().filter(|&bytes| bytes <= MAX_BYTES);
-        let bytes = bytes.ok_or_else(|| broken(format!("{width}x{height} pixels is too large for a slice")))?;
+        // Of few bits a pixel, the values take more than the file's bytes.
+        let count = width.checked_mul(height).filter(|&count| count <= MAX_BYTES / size_of::<u16>());
+        let sizes = count.zip(reader.output_buffer_size().filter(|&bytes| bytes <= MAX_BYTES));
+        let (count, bytes) =
+            sizes.ok_or_else(|| broken(format!("{width}x{height} pixels is too large for a slice")))?;
         let raw = pixels(&mut reader, bytes).map_err(|e| broken(explain(&e)))?;
-        let values = raw.chunks_exact((width * bits).div_ceil(8)).flat_map(|row| unpack(row, bits, width)).collect();
+        let mut values = Vec::with_capacity(count);
+        let rows = raw.chunks_exact((width * bits).div_ceil(8));
+        rows.for_each(|row| values.extend(unpack(row, bits, width)));
         Ok(Self { grey: Grey { height, width, values }, palette })
     }
 }
@@ -292,6 +301,22 @@ mod tests {
         let crc = crc_of(&huge[12..29]);
         huge[29..33].copy_from_slice(&crc.to_be_bytes());
         assert!(refusal(image(&huge)).contains("too large for a slice"), "{}", refusal(image(&huge)));
+        assert!(refusal(image(&[])).contains("an empty file"));
+    }
+
+    #[test]
+    fn pixels_of_one_bit_count_as_what_they_take_when_they_are_read() {
+        let form = (8, BitDepth::One, ColorType::Grayscale);
+        let mut wide = file(form, &[&[0xff]], None);
+        // 12,000 x 12,000 bits are 18 MB in the file and 288 MB as values.
+        for (at, side) in [(16, 12_000u32), (20, 12_000)] {
+            wide[at..at + 4].copy_from_slice(&side.to_be_bytes());
+        }
+        let crc = crc_of(&wide[12..29]);
+        wide[29..33].copy_from_slice(&crc.to_be_bytes());
+        for error in [refusal(image(&wide)), refusal(label(&wide))] {
+            assert!(error.contains("12000x12000 pixels is too large for a slice"), "{error}");
+        }
     }
 
     fn crc_of(bytes: &[u8]) -> u32 {

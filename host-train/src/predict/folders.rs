@@ -41,10 +41,10 @@ pub fn gather(arguments: &[PathBuf], out: &Path) -> Result<Tasks, InputError> {
             return Err(InputError::Gone(path.clone()));
         }
     }
-    let mut names: BTreeMap<&str, &Path> = BTreeMap::new();
+    let mut names: BTreeMap<(&str, bool), &Path> = BTreeMap::new();
     for Task { path, name } in &all.tasks {
-        // What is named alike would be written to one file.
-        if let Some(other) = names.insert(name, path) {
+        // What is named alike would be written to one file; a volume's results are other files than a picture's.
+        if let Some(other) = names.insert((name, is_png(path)), path) {
             let (first, second, name) = (other.to_path_buf(), path.clone(), name.clone());
             return Err(InputError::Twice { first, second, name });
         }
@@ -60,6 +60,13 @@ fn of_folder(folder: &Path, out: &Path, all: &mut Tasks) -> Result<(), InputErro
         found.retain(|file| file.path.canonicalize().map_or(true, |path| !path.starts_with(&out)));
     }
     if found.iter().any(|file| !is_png(&file.path)) {
+        let is_picture = |file: &&Found| is_png(&file.path) && !is_of_labels(file);
+        let left_out = match found.iter().filter(is_picture).count() {
+            0 => None,
+            1 => Some("1 picture beside volumes is left out; name it to segment it too".to_string()),
+            count => Some(format!("{count} pictures beside volumes are left out; name them to segment them too")),
+        };
+        all.notes.extend(left_out.map(|note| (folder.to_path_buf(), note)));
         found.retain(|file| !is_png(&file.path));
     }
     let total = found.len();
@@ -71,8 +78,11 @@ fn of_folder(folder: &Path, out: &Path, all: &mut Tasks) -> Result<(), InputErro
         return Err(InputError::NoImages { path: folder.to_path_buf(), labels });
     }
     if !channels.is_empty() {
-        let note =
-            format!("{} files are further channels (NAME_0001, ...); only the first is segmented", channels.len());
+        let files = match channels.len() {
+            1 => "1 file is a further channel".to_string(),
+            count => format!("{count} files are further channels"),
+        };
+        let note = format!("{files} (NAME_0001, ...); only the first is segmented");
         all.notes.push((folder.to_path_buf(), note));
     }
     let numbered = numbered(&found);
@@ -110,10 +120,16 @@ fn channel(file: &Found) -> Option<(PathBuf, u32)> {
 fn further_channels(found: &[Found]) -> BTreeSet<PathBuf> {
     let first: BTreeSet<PathBuf> =
         found.iter().filter_map(channel).filter(|(_, number)| *number == 0).map(|(name, _)| name).collect();
+    let is_nnunet = |folder: &Path| {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["imagestr", "imagests", "imagesval"].contains(&name.as_str())
+    };
+    // A folder may be named by `.`, which is no name.
+    let is_in_nnunet =
+        |folder: &Path| is_nnunet(folder) || folder.canonicalize().is_ok_and(|folder| is_nnunet(&folder));
     let is_further = |file: &&Found| {
-        let folder = file.path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().to_lowercase();
-        let nnunet = ["imagestr", "imagests", "imagesval"].contains(&folder.as_str());
-        nnunet && channel(file).is_some_and(|(name, number)| number > 0 && first.contains(&name))
+        let further = channel(file).is_some_and(|(name, number)| number > 0 && first.contains(&name));
+        further && file.path.parent().is_some_and(is_in_nnunet)
     };
     found.iter().filter(is_further).map(|file| file.path.clone()).collect()
 }
@@ -210,6 +226,53 @@ mod tests {
             &["p/images/0.png", "p/labels/0.png", "q/images/0.png", "q/0_overlay.png"],
             &[("p/images/0.png", "p/images/0"), ("q/images/0.png", "q/images/0")],
         );
+    }
+
+    /// What is gathered of `arguments`, in a folder with these files: names, and what is said.
+    fn named(test: &str, files: &[&str], arguments: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
+        let folder = std::env::temp_dir().join(format!("kscout-named-{test}-{}", std::process::id()));
+        for file in files {
+            fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            fs::write(folder.join(file), "").unwrap();
+        }
+        let arguments: Vec<PathBuf> = arguments.iter().map(|name| folder.join(name)).collect();
+        let found = gather(&arguments, &folder.join("out"));
+        fs::remove_dir_all(&folder).unwrap();
+        let words = |tasks: Tasks| {
+            let names = tasks.tasks.into_iter().map(|task| task.name).collect();
+            (names, tasks.notes.into_iter().map(|(_, note)| note).collect())
+        };
+        found.map(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_folder_of_nnunet_is_one_however_it_is_named() {
+        let files = ["imagesTs/a_0000.nii", "imagesTs/a_0001.nii", "imagesTs/below/x.txt"];
+        for folder in ["imagesTs", "imagesTs/.", "imagesTs/below/.."] {
+            let (names, notes) = named("nnunet", &files, &[folder]).unwrap();
+            assert_eq!(names, ["a"], "{folder}");
+            assert_eq!(notes, ["1 file is a further channel (NAME_0001, ...); only the first is segmented"]);
+        }
+    }
+
+    #[test]
+    fn a_volume_and_a_picture_of_one_name_have_two_results() {
+        let (names, _) = named("kinds", &["a.nii", "a.png"], &["a.nii", "a.png"]).unwrap();
+        assert_eq!(names, ["a", "a"]);
+        let error = named("kinds-twice", &["a.png", "b/a.png"], &["a.png", "b/a.png"]).unwrap_err();
+        assert!(error.contains("both would become a_seg"), "{error}");
+    }
+
+    #[test]
+    fn pictures_beside_volumes_are_told() {
+        let said = |test: &str, files: &[&str]| named(test, files, &["."]).unwrap().1;
+        assert_eq!(
+            said("one", &["a.nii", "a.png"]),
+            ["1 picture beside volumes is left out; name it to segment it too"]
+        );
+        let two = ["a.nii", "a.png", "b.png", "a_seg.png", "a_overlay/0.png"];
+        assert_eq!(said("two", &two), ["2 pictures beside volumes are left out; name them to segment them too"]);
+        assert_eq!(said("none", &["a.nii", "a_overlay/0.png"]), [""; 0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::orientation::{Trained, orient};
 use crate::data::names::stem;
+use crate::data::nifti_import::expect_picture;
 use crate::data::nifti_volume::{NiftiVolume, nifti_extension};
 use crate::data::png_tree::Grey;
 use crate::data::{DataError, Reorder};
@@ -83,6 +84,7 @@ pub enum InputError {
 fn left_out(labels: usize) -> String {
     match labels {
         0 => String::new(),
+        1 => "; 1 file of labels, by its name, is left out (name it to segment it)".to_string(),
         count => {
             format!("; {count} files of labels, by their names, are left out (name them one by one to segment them)")
         }
@@ -110,11 +112,22 @@ pub fn is_png(path: &Path) -> bool {
 }
 
 impl Input {
-    /// Reads a file, whose results are named `name`, that takes no more than `max_bytes`, for a network that has seen axes in the order `trained`; a volume's
-    /// values must be finite and some above zero.
+    /// Reads a file, whose results are named `name`, that takes no more than `max_bytes`, for a network that has seen axes in
+    /// the order `trained`; a volume's values must be finite and some above zero, and its voxels of sizes that voxels have.
     pub fn read(path: &Path, name: &str, trained: Trained, max_bytes: u64) -> Result<Self, InputError> {
         let name = name.to_string();
         Ok(if is_png(path) { Self::picture(path, name)? } else { Self::volume(path, name, trained, max_bytes)? })
+    }
+
+    /// Refuses a volume whose slices, of `side` by `side` pixels as a network sees them, take more than `max_bytes`.
+    ///
+    /// # Errors
+    /// [`DataError::Nifti`] with the number of slices.
+    pub fn expect_within(&self, side: usize, max_bytes: u64) -> Result<(), DataError> {
+        match &self.source {
+            Source::Nifti(..) => NiftiVolume::expect_slices_within(&self.path, self.planes().len(), side, max_bytes),
+            Source::Png => Ok(()),
+        }
     }
 
     /// The slices, row-major.
@@ -134,10 +147,7 @@ impl Input {
 
     fn volume(path: &Path, name: String, trained: Trained, max_bytes: u64) -> Result<Self, DataError> {
         let mut volume = NiftiVolume::read_within(path, max_bytes)?;
-        if let Some(index) = volume.voxels.iter().position(|v| !v.is_finite()) {
-            let (path, value) = (path.to_path_buf(), volume.voxels[index]);
-            return Err(DataError::NotFinite { path, value, position: volume.position(index) });
-        }
+        expect_picture(&volume, path)?;
         let (reorder, note) = orient(&volume, trained);
         let ([nx, ny, _], [sx, sy, _]) = (reorder.axes(volume.dim), reorder.axes(volume.spacing_mm));
         let voxels = std::mem::take(&mut volume.voxels);

@@ -77,6 +77,9 @@ pub struct Predictor<'a> {
     pub seed: u64,
 }
 
+/// Slices whose logits are kept at a time; a network takes them in smaller batches.
+const AT_ONCE: usize = 64;
+
 /// A file's segmentation, on the grid of its slices.
 pub struct Prediction {
     /// Classes of each slice, row-major.
@@ -104,16 +107,21 @@ impl Predictor<'_> {
         let planes: Vec<&[f32]> = input.planes().collect();
         let squares: Vec<Vec<f32>> = planes.par_iter().map(|plane| resampler.image(plane)).collect();
         let Some(images) = as_in_a_data_set(&squares, input.intensities) else { return Ok(None) };
+        drop(squares);
         let observed: Vec<Vec<i8>> = (images.par_iter().enumerate())
             .map(|(z, image)| self.observe(image, seed_for(&input.name, z as u32, self.seed)))
             .collect();
-        let levels: Vec<&[i8]> = observed.iter().map(Vec::as_slice).collect();
-        let logits = self.network.logits(&levels)?;
+        drop(images);
+        let mut classes = Vec::with_capacity(observed.len());
+        // Logits take sixteen times the memory of classes.
+        for some in observed.chunks(AT_ONCE) {
+            let levels: Vec<&[i8]> = some.iter().map(Vec::as_slice).collect();
+            let logits = self.network.logits(&levels)?;
+            classes.par_extend(logits.par_iter().map(|logits| restorer.classes(logits)));
+        }
         let seen = |levels: &Vec<i8>| restorer.image(&levels_to_real(levels).collect::<Vec<f32>>());
-        Ok(Some(Prediction {
-            classes: logits.par_iter().map(|logits| restorer.classes(logits)).collect(),
-            seen: if keep_seen { observed.par_iter().map(seen).collect() } else { Vec::new() },
-        }))
+        let seen = if keep_seen { observed.par_iter().map(seen).collect() } else { Vec::new() };
+        Ok(Some(Prediction { classes, seen }))
     }
 
     /// What a scan makes of an image.

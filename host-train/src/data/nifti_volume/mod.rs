@@ -148,6 +148,18 @@ impl NiftiVolume {
         format!("x={}, y={}, z={}", index % nx, index / nx % ny, index / (nx * ny))
     }
 
+    /// Refuses more slices than `max_bytes` hold, resampled to `side` by `side` pixels at four bytes each: a file of many tiny
+    /// ones becomes a large volume. `path` is named.
+    pub fn expect_slices_within(path: &Path, slices: usize, side: usize, max_bytes: u64) -> Result<(), DataError> {
+        let bytes = [side, side, 4].iter().fold(slices as u64, |bytes, &n| bytes.saturating_mul(n as u64));
+        if bytes <= max_bytes {
+            return Ok(());
+        }
+        let what =
+            format!("of {slices} slices, which become {side}x{side} pixels each ({} GiB in memory),", gib(bytes));
+        Err(DataError::Nifti { path: path.to_path_buf(), reason: too_large(&what, max_bytes) })
+    }
+
     /// The shape in words, for messages.
     pub fn shape(&self) -> String {
         format!("{}x{}x{}", self.dim[0], self.dim[1], self.dim[2])
@@ -169,8 +181,12 @@ struct Head {
 
 impl Head {
     fn read(stream: &mut Stream) -> Result<Self, String> {
-        let mut first = [0; 4];
-        stream.read_exact(&mut first).map_err(|error| explain(&error))?;
+        let mut first = Vec::new();
+        stream.by_ref().take(4).read_to_end(&mut first).map_err(|error| explain(&error))?;
+        if first.is_empty() {
+            return Err("an empty file; copy it again".to_string());
+        }
+        let first: [u8; 4] = first.try_into().map_err(|_| explain(&io::ErrorKind::UnexpectedEof.into()))?;
         let mut bytes = vec![0; Header::length(first)?];
         bytes[..4].copy_from_slice(&first);
         stream.read_exact(&mut bytes[4..]).map_err(|error| explain(&error))?;
@@ -256,7 +272,9 @@ fn count_within(dim: [usize; 3], kind: VoxelType, offset: u64, max_bytes: u64) -
     let count = count.filter(|count| count.checked_mul(8).is_some_and(|bytes| bytes < u64::MAX / 4));
     let count = count.ok_or_else(|| too_large(&format!("of {shape} voxels"), max_bytes))?;
     if count * kind.bytes().max(4) > max_bytes {
-        return Err(too_large(&format!("of {shape} voxels ({:.1} GiB in memory)", gib(4 * count)), max_bytes));
+        let place = if kind.bytes() > 4 { "unpacked" } else { "in memory" };
+        let gib = gib(count * kind.bytes().max(4));
+        return Err(too_large(&format!("of {shape} voxels ({gib} GiB {place})"), max_bytes));
     }
     if offset.saturating_add(count * kind.bytes()) > max_bytes {
         return Err(too_large(&format!("with voxels from byte {offset} on"), max_bytes));
@@ -271,8 +289,10 @@ fn too_large(what: &str, max_bytes: u64) -> String {
     )
 }
 
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 30)
+/// Bytes in GiB, in words: as many digits as tell apart what a limit tells apart, and no more.
+pub fn gib(bytes: u64) -> String {
+    let text = format!("{:.6}", bytes as f64 / f64::from(1 << 30));
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 /// What stored values are multiplied by, and what is added; `None` where they are what they are. NIfTI: a slope of zero means

@@ -1,5 +1,7 @@
 //! Files written byte by byte, each with one thing of its own.
 
+mod place;
+
 use std::io::Write;
 
 use flate2::Compression;
@@ -286,14 +288,18 @@ fn dimensions_make_one_volume() {
 fn files_above_the_limit_are_refused_before_their_voxels_are_read() {
     for version in [1, 2] {
         let shaped = |dim: [i64; 3], kind| File { dim: dim.to_vec(), kind, ..File::new(version, false) };
-        shaped([2000, 2000, 400], (2, 8)).refused(&["2000x2000x400 voxels (6.0 GiB", "0.5 GiB", "--max-gib"]);
+        shaped([2000, 2000, 400], (2, 8)).refused(&["2000x2000x400 voxels (5.960464 GiB in memory)", "0.5 GiB"]);
         shaped([32767, 32767, 32767], (64, 64)).refused(&["32767x32767x32767", "--max-gib"]);
         // Few enough voxels, and bytes in the file too many.
-        shaped([512, 512, 300], (64, 64)).refused(&["512x512x300", "--max-gib"]);
+        shaped([512, 512, 300], (64, 64)).refused(&["512x512x300 voxels (0.585938 GiB unpacked)", "--max-gib"]);
         // Within the limit, but there are no bytes for it.
         shaped([512, 512, 300], (2, 8)).refused(&["cut off"]);
     }
     File { dim: vec![i64::MAX; 3], ..File::new(2, false) }.refused(&["--max-gib"]);
+    // 0.3 GiB in whole bytes is a little less.
+    let error =
+        NiftiVolume::from_bytes(&File { dim: vec![512, 512, 512], ..File::plain() }.bytes(), 322_122_547).unwrap_err();
+    assert!(error.contains("above the limit of 0.3 GiB;"), "{error}");
     let small = File::plain().bytes();
     let error = NiftiVolume::from_bytes(&small, 47).unwrap_err();
     assert!(error.contains("3x2x2 voxels"), "{error}");
@@ -303,6 +309,29 @@ fn files_above_the_limit_are_refused_before_their_voxels_are_read() {
     let long = packed(&[&small[..], &vec![0; 1 << 20]].concat());
     assert!(NiftiVolume::from_bytes(&long, 1 << 20).unwrap_err().contains("unpacked"));
     NiftiVolume::from_bytes(&long, 1 << 21).unwrap();
+}
+
+#[test]
+fn many_tiny_slices_count_as_what_they_become() {
+    let within = |slices, max_bytes| NiftiVolume::expect_slices_within(Path::new("thin.nii"), slices, 128, max_bytes);
+    within(8192, 1 << 29).unwrap();
+    let error = within(32767, 1 << 29).unwrap_err().to_string();
+    for word in ["thin.nii", "32767 slices", "128x128 pixels", "1.999939 GiB", "the limit of 0.5 GiB", "--max-gib"] {
+        assert!(error.contains(word), "{error}");
+    }
+    within(32767, 1 << 31).unwrap();
+    assert!(within(usize::MAX, u64::MAX - 1).is_err());
+}
+
+#[test]
+fn a_file_of_nothing_is_said_to_be_empty() {
+    for nothing in [vec![], packed(&[])] {
+        let error = NiftiVolume::from_bytes(&nothing, DEFAULT_MAX_BYTES).unwrap_err();
+        assert!(error.contains("an empty file"), "{error}");
+    }
+    for cut in [vec![92], packed(&[92, 1, 0])] {
+        assert!(NiftiVolume::from_bytes(&cut, DEFAULT_MAX_BYTES).unwrap_err().contains("cut off"));
+    }
 }
 
 #[test]
@@ -330,141 +359,6 @@ fn labels_are_whole_numbers_that_rounding_moved() {
     }
     let voxels = (-0.0099f32).to_le_bytes().repeat(12);
     assert_eq!(File { kind: (16, 32), voxels, ..File::plain() }.read().unwrap().classes(path).unwrap(), [0; 12]);
-}
-
-#[test]
-fn negative_lengths_are_lengths() {
-    for file in all_kinds() {
-        let volume = File { pixdim: [1.0, -1.5, -2.0, -8.0], ..file }.read().unwrap();
-        assert_eq!((volume.spacing_mm, volume.notes), ([1.5, 2.0, 8.0], vec![]));
-    }
-}
-
-#[test]
-fn a_length_of_zero_is_the_sform_s_or_an_error() {
-    for file in all_kinds() {
-        for (axis, nothing) in [(1, 0.0), (2, f64::NAN), (3, 0.0), (3, f64::INFINITY)] {
-            let mut file = file.clone();
-            file.pixdim[axis] = nothing;
-            file.refused(&[&format!("pixdim[{axis}] is {nothing}"), "not a length"]);
-            file.qform = (1, [0.0; 6]);
-            file.refused(&[&format!("pixdim[{axis}] is {nothing}")]);
-            file.sform = (1, SFORM);
-            assert_eq!(file.read().unwrap().spacing_mm, [1.5, 2.0, 8.0]);
-        }
-    }
-}
-
-#[test]
-fn pixdim_that_differs_from_the_sform_does_not_count_and_half_a_voxel_over_the_volume_is_noted() {
-    for file in all_kinds() {
-        // Over 3 voxels of 1.5 mm, half a voxel is 0.25 mm each.
-        for (own, noted) in [(1.5, false), (1.26, false), (1.24, true), (1.74, false), (1.76, true), (1.0, true)] {
-            let mut file = File { sform: (2, SFORM), ..file.clone() };
-            file.pixdim[1] = own;
-            let volume = file.read().unwrap();
-            assert_eq!((volume.spacing_mm, volume.affine()), ([1.5, 2.0, 8.0], Some(SFORM)), "{own}");
-            let said = format!("its pixdim says voxels of {own}x2x8 mm, its sform 1.5x2x8 mm; the sform counts");
-            assert_eq!(volume.notes, if noted { vec![said] } else { vec![] });
-        }
-        // Slices of which there are few, or one, differ by much before it is half of one.
-        for (slices, own) in [(10, 7.65), (1, 4.1), (1, 11.9)] {
-            let voxels = vec![1; 6 * slices as usize];
-            let file = File { dim: vec![3, 2, slices], sform: (2, SFORM), voxels, ..file.clone() };
-            let volume = File { pixdim: [1.0, 1.5, 2.0, own], ..file }.read().unwrap();
-            assert_eq!((volume.spacing_mm, volume.notes), ([1.5, 2.0, 8.0], vec![]), "{slices} slices of {own} mm");
-        }
-        // What rounding does to an affine leaves the number that was meant.
-        let mut rounded = SFORM;
-        rounded[0][0] = -1.500_01;
-        assert_eq!(File { sform: (2, rounded), ..file.clone() }.read().unwrap().spacing_mm, [1.5, 2.0, 8.0]);
-        // Without a code the sform says nothing.
-        let volume = File { pixdim: [1.0; 4], sform: (0, SFORM), ..file }.read().unwrap();
-        assert_eq!((volume.spacing_mm, volume.affine(), volume.notes.len()), ([1.0; 3], None, 0));
-    }
-}
-
-#[test]
-fn an_sform_of_unit_lengths_tells_directions_alone() {
-    let unit = [[-1.0, 0.0, 0.0, 7.0], [0.0, -1.0, 0.0, 8.0], [0.0, 0.0, 1.0, -9.0]];
-    for file in all_kinds() {
-        let volume = File { sform: (2, unit), ..file.clone() }.read().unwrap();
-        assert_eq!((volume.spacing_mm, volume.affine()), ([1.5, 2.0, 8.0], Some(SFORM)));
-        assert_eq!(
-            volume.notes,
-            ["all lengths of its sform are 1 mm: it tells directions alone, and pixdim the voxels' sizes"]
-        );
-        // Voxels may well be of 1 mm; and a pixdim without all lengths is no better.
-        let cubes = File { sform: (2, unit), pixdim: [1.0; 4], ..file.clone() }.read().unwrap();
-        assert_eq!((cubes.spacing_mm, cubes.affine(), cubes.notes.len()), ([1.0; 3], Some(unit), 0));
-        let none = File { sform: (2, unit), pixdim: [1.0, 1.5, 2.0, 0.0], ..file }.read().unwrap();
-        assert_eq!((none.spacing_mm, none.affine()), ([1.0; 3], Some(unit)));
-    }
-}
-
-#[test]
-fn the_qform_counts_without_an_sform_and_a_difference_is_noted() {
-    // Half a turn about z: x and y change sign.
-    let half_turn = (1, [0.0, 0.0, 1.0, 7.0, 8.0, -9.0]);
-    for file in all_kinds() {
-        let with = |qform, sform| File { qform, sform, ..file.clone() }.read().unwrap();
-        for sform in [(0, [[0.0; 4]; 3]), (1, SFORM)] {
-            let volume = with(half_turn, sform);
-            assert_eq!((volume.affine(), volume.notes.len()), (Some(SFORM), 0), "{:?}", volume.notes);
-        }
-        let unturned = (1, [0.0, 0.0, 0.0, 7.0, 8.0, -9.0]);
-        let volume = with(unturned, (1, SFORM));
-        assert_eq!(volume.axes(), Some(Axes::LPS));
-        let [note] = &volume.notes[..] else { panic!("{:?}", volume.notes) };
-        for word in
-            ["LPS, first voxel at (7, 8, -9) mm", "RAS, first voxel at (7, 8, -9) mm", "7.211 mm apart", "sform counts"]
-        {
-            assert!(note.contains(word), "{note}");
-        }
-        // Less than half a voxel apart along each axis.
-        assert_eq!(with((1, [0.0, 0.0, 1.0, 7.7, 8.9, -5.1]), (1, SFORM)).notes, [""; 0]);
-        assert_eq!(with((1, [0.0, 0.0, 1.0, 7.0, 8.0, -4.9]), (1, SFORM)).notes.len(), 1);
-    }
-}
-
-#[test]
-fn forms_of_other_directions_are_noted_beside_other_lengths() {
-    let unit = [[-1.0, 0.0, 0.0, 7.0], [0.0, -1.0, 0.0, 8.0], [0.0, 0.0, 1.0, -9.0]];
-    let (turned, unturned) = ((1, [0.0, 0.0, 1.0, 7.0, 8.0, -9.0]), (1, [0.0, 0.0, 0.0, 7.0, 8.0, -9.0]));
-    for file in all_kinds() {
-        let other = File { pixdim: [1.0, 1.5, 2.0, 3.0], sform: (1, SFORM), ..file.clone() };
-        for (file, first) in [(File { sform: (1, unit), ..file }, "directions alone"), (other, "its pixdim says")] {
-            // Lengths are one contradiction, directions another.
-            let same = File { qform: turned, ..file.clone() }.read().unwrap().notes;
-            assert!(same.len() == 1 && same[0].contains(first), "{same:?}");
-            let both = File { qform: unturned, ..file }.read().unwrap().notes;
-            assert!(both.len() == 2 && both[0].contains(first) && both[1].contains("7.211 mm apart"), "{both:?}");
-        }
-    }
-}
-
-#[test]
-fn an_sform_that_is_no_affine_does_not_count() {
-    let mut flat = SFORM;
-    flat[2] = [0.0; 4];
-    let mut infinite = SFORM;
-    infinite[0][3] = f64::INFINITY;
-    for sform in [[[0.0; 4]; 3], flat, infinite] {
-        let file = File { sform: (1, sform), qform: (1, [0.0, 0.0, 1.0, 7.0, 8.0, -9.0]), ..File::plain() };
-        let volume = file.read().unwrap();
-        assert_eq!((volume.affine(), volume.spacing_mm), (Some(SFORM), [1.5, 2.0, 8.0]));
-        assert_eq!(volume.notes, ["its sform (code 1) is no affine and does not count"]);
-    }
-}
-
-#[test]
-fn units_are_those_of_all_lengths() {
-    for (units, mm) in [(0, 1.0), (2, 1.0), (1, 1000.0), (3, 0.001), (2 | 8, 1.0)] {
-        let volume = File { units, sform: (1, SFORM), ..File::plain() }.read().unwrap();
-        assert_eq!(volume.spacing_mm, [1.5, 2.0, 8.0].map(|length| (length * mm) as f32), "{units}");
-        assert_eq!(volume.affine().unwrap()[2], [0.0, 0.0, 8.0, -9.0].map(|length: f64| length * mm));
-        assert!(volume.notes.is_empty(), "{:?}", volume.notes);
-    }
 }
 
 #[test]
