@@ -105,11 +105,52 @@ fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
 fn archives_are_read_whatever_the_folder_inside_is_called() {
     let sandbox = Sandbox::new();
     let value = || Value::dict([("a.weight", tensor(&[1.0, 2.0])), ("b.weight", tensor(&[3.0]))]);
-    for length in 1..=64 {
-        let read = StateDict::read(&sandbox.file("a.pth", &zipped_in(&"x".repeat(length), &value())));
+    // Folders called as the files are that tell other archives apart, too.
+    let others = ["code", "data", "constants", "MAR-INF", "archive_format", "config.json", "metadata.json", "a.npy"];
+    for stem in (1..=64).map(|length| "x".repeat(length)).chain(others.map(str::to_owned)) {
+        let read = StateDict::read(&sandbox.file("a.pth", &zipped_in(&stem, &value())));
         let names = read.map(|dict| dict.names().map(str::to_owned).collect::<Vec<_>>());
-        assert_eq!(names.unwrap_or_else(|error| panic!("{length}: {error}")), ["a.weight", "b.weight"]);
+        assert_eq!(names.unwrap_or_else(|error| panic!("{stem}: {error}")), ["a.weight", "b.weight"]);
     }
+}
+
+#[test]
+fn scripts_are_told_apart_whatever_the_folder_inside_is_called() {
+    let sandbox = Sandbox::new();
+    for stem in ["m", "code", "data", "constants"] {
+        for more in ["code/__torch__/m.py", "constants.pkl"] {
+            let names = [format!("{stem}/data.pkl"), format!("{stem}/{more}"), format!("{stem}/version")];
+            let file = sandbox.file("m.pt", &zip(&names.map(|name| (name, b"x".to_vec()))));
+            sandbox.import(&file, &[]).refused(&["m.pt", "a TorchScript archive", "torch.jit.load"]);
+        }
+    }
+    let served = ["MAR-INF/MANIFEST.json", "model.pt"].map(|name| (name.to_owned(), b"x".to_vec()));
+    sandbox.import(&sandbox.file("m.pt", &zip(&served)), &[]).refused(&["a TorchServe archive"]);
+}
+
+#[test]
+fn a_list_or_tuple_of_values_says_how_to_take_the_weights_out() {
+    let sandbox = Sandbox::new();
+    let list = Value::List(vec![plain(""), optimizer()]);
+    for (name, bytes) in [("list.pth", zipped(&list)), ("list-old.pth", legacy(&list))] {
+        sandbox.import(&sandbox.file(name, &bytes), &[]).refused(&[name, "a list of several values", "[0]"]);
+    }
+    let tuple = Value::Opcodes(b"}}\x86".to_vec());
+    sandbox.import(&sandbox.file("tuple.pth", &zipped(&tuple)), &[]).refused(&["a tuple of several values", "[0]"]);
+    sandbox.import(&sandbox.file("one.pth", &zipped(&tensor(&[1.0]))), &[]).refused(&["a single tensor"]);
+}
+
+#[test]
+fn averages_of_the_parameters_alone_are_marked_and_refused_as_such() {
+    let sandbox = Sandbox::new();
+    let parameters: Vec<Entry> = unet().into_iter().filter(|(name, ..)| !name.contains("running_")).collect();
+    let shadow = Value::Dict(dict(&parameters, behind("")));
+    let file = sandbox.file("ema.pth", &zipped(&Value::dict([("model", plain("")), ("shadow", shadow)])));
+    let words = ["2 networks", "`model`, `shadow` (without running averages)", "such as --key model"];
+    sandbox.import(&file, &[]).refused(&words);
+    let words = ["inc.double_conv.1.running_mean", "parameters without the batch norms' running averages"];
+    sandbox.import(&file, &["--key", "shadow"]).refused(&words);
+    sandbox.import(&file, &["--key", "model"]).succeeded();
 }
 
 #[test]

@@ -114,13 +114,15 @@ pub enum ImportError {
     /// The file holds the network more than once.
     #[error(
         "{origin}: {} networks of this kind in it, behind {}; say which with --key, such as --key {}",
-        keys.len(), quoted(keys), shown(keys.last().map_or("", String::as_str))
+        keys.len(), marked(keys, lacking), shown(example(keys, lacking))
     )]
     Several {
         /// Where the weights come from.
         origin: String,
         /// What stands before their names; `.`: nothing.
         keys: Vec<String>,
+        /// Those of the keys whose networks lack the running averages that another has, and so cannot be taken over.
+        lacking: Vec<String>,
     },
     /// Nothing is behind the key that was asked for.
     #[error("{origin}: --key {}: no weights there; the file has {}", shown(key), quoted(keys))]
@@ -192,6 +194,12 @@ impl Mismatch {
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.left_over.is_empty() && self.shapes.is_empty()
     }
+
+    /// Whether nothing is missing but running averages.
+    fn lacks_averages_alone(&self) -> bool {
+        let is_average = |name: &String| name.ends_with(".running_mean") || name.ends_with(".running_var");
+        !self.missing.is_empty() && self.missing.iter().all(is_average)
+    }
 }
 
 impl std::error::Error for Mismatch {}
@@ -205,7 +213,15 @@ impl fmt::Display for Mismatch {
             let found = format!("{:?}", s.found);
             format!("{} is {}, should be {:?}", s.name, shown(&found), s.expected)
         };
-        list(f, "of the wrong shape", &self.shapes.iter().map(shape).collect::<Vec<_>>())
+        list(f, "of the wrong shape", &self.shapes.iter().map(shape).collect::<Vec<_>>())?;
+        if self.lacks_averages_alone() {
+            let source = "such as an EMA's shadow of the parameters";
+            write!(
+                f,
+                "\n  these are parameters without the batch norms' running averages, {source}; give the whole state_dict"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -227,10 +243,22 @@ pub(super) fn shortened(names: &[String], listed: usize) -> String {
 
 /// Keys in quotes, the first few of many.
 fn quoted(keys: &[String]) -> String {
+    marked(keys, &[])
+}
+
+/// Keys in quotes, the first few of many, and behind each of `lacking` what is the matter with it.
+fn marked(keys: &[String], lacking: &[String]) -> String {
+    let mark = |key| if lacking.contains(key) { " (without running averages)" } else { "" };
     match keys {
         [] => "none".into(),
-        keys => shortened(&keys.iter().map(|key| format!("`{}`", shown(key))).collect::<Vec<_>>(), LISTED),
+        keys => shortened(&keys.iter().map(|key| format!("`{}`{}", shown(key), mark(key))).collect::<Vec<_>>(), LISTED),
     }
+}
+
+/// A key that can be asked for.
+fn example<'k>(keys: &'k [String], lacking: &[String]) -> &'k str {
+    let whole = keys.iter().rev().find(|key| !lacking.contains(key));
+    whole.or(keys.last()).map_or("", String::as_str)
 }
 
 #[cfg(test)]

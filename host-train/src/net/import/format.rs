@@ -158,6 +158,21 @@ fn tar(head: &[u8]) -> Otherwise {
     ("a tar archive", "unpack it and give the file inside")
 }
 
+/// Whether an archive of these entries is TorchScript's: beside its outermost pickle it has code, or constants. The folder of that
+/// pickle is called as the file was, whatever that is.
+fn is_script(names: &[String]) -> bool {
+    let folders = names.iter().filter_map(|name| name.strip_suffix("data.pkl"));
+    let folder = folders.filter(|folder| folder.is_empty() || folder.ends_with('/')).min_by_key(|folder| folder.len());
+    let Some(folder) = folder else {
+        return names.iter().any(|name| name == "constants.pkl" || name.ends_with("/constants.pkl"));
+    };
+    let inside = |name: &String| {
+        let name = name.strip_prefix(folder);
+        name.is_some_and(|name| name == "constants.pkl" || name.starts_with("code/"))
+    };
+    names.iter().any(inside)
+}
+
 /// What a zip archive is by its entries, if it is not one of `torch.save`.
 fn another_archive(path: &Path) -> Result<Option<Otherwise>, ImportError> {
     let entries = File::open(path).and_then(|mut file| archive::names(&mut file));
@@ -167,8 +182,7 @@ fn another_archive(path: &Path) -> Result<Option<Otherwise>, ImportError> {
         Err(source) => return Err(ImportError::Io { path: path.to_owned(), source }),
     };
     let has = |end: &str| names.iter().any(|name| name == end || name.ends_with(&format!("/{end}")));
-    let within = |part: &str| names.iter().any(|name| name.starts_with(part) || name.contains(&format!("/{part}")));
-    if has("constants.pkl") || (has("data.pkl") && within("code/")) {
+    if is_script(&names) {
         let advice = "in PyTorch: torch.save(torch.jit.load('FILE').state_dict(), 'weights.pth'); give that file";
         return Ok(Some(("a TorchScript archive, as torch.jit.save writes it", advice)));
     }
@@ -181,7 +195,7 @@ fn another_archive(path: &Path) -> Result<Option<Otherwise>, ImportError> {
     if names.iter().any(|name| name.ends_with(".npy")) {
         return Ok(Some(("NumPy arrays (.npz)", FROM_ARRAYS)));
     }
-    if within("MAR-INF/") {
+    if has("MAR-INF/MANIFEST.json") {
         return Ok(Some(("a TorchServe archive (.mar)", "unpack it and give the .pt or .pth file inside")));
     }
     Ok(None)

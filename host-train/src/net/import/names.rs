@@ -94,8 +94,13 @@ pub(super) struct Found {
 /// Why it cannot be said which names are the network's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unclear {
-    /// Several networks, by their keys.
-    Several(Vec<String>),
+    /// Several networks.
+    Several {
+        /// Their keys.
+        keys: Vec<String>,
+        /// Those of them that have parameters alone, where another has running averages too.
+        lacking: Vec<String>,
+    },
     /// None behind the key asked for; these are there.
     NoSuchKey(Vec<String>),
 }
@@ -108,6 +113,7 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
     let parts: Vec<Vec<&str>> = full.iter().map(|name| clean(name)).collect();
     let asked = wanted.first_layer.map_or(BTreeSet::new(), |layer| prefixes(&parts, &[layer]));
     let is_other = asked.is_empty() && wanted.first_layer.is_some();
+    let is_one_kind = !asked.is_empty();
     let networks = if asked.is_empty() { prefixes(&parts, &KNOWN) } else { asked };
     let keys = |prefixes: &mut dyn Iterator<Item = &&[&str]>| prefixes.map(|prefix| key_of(prefix)).collect();
     let chosen = match wanted.key {
@@ -119,8 +125,19 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
         ([], key) => without_network(&full, &parts, key),
         // None is of the kind asked for: whichever is taken, the error says what it is.
         ([one, rest @ ..], _) if rest.is_empty() || is_other => Ok(behind(&full, &parts, one, &networks)),
-        (several, _) => Err(Unclear::Several(keys(&mut several.iter()))),
+        (several, _) => {
+            let lacking = if is_one_kind { without_averages(&parts, several) } else { Vec::new() };
+            Err(Unclear::Several { keys: keys(&mut several.iter()), lacking: keys(&mut lacking.iter()) })
+        }
     }
+}
+
+/// Those of `networks`, all of one kind, that have no running averages while others do: averages of the parameters alone.
+fn without_averages<'n>(parts: &[Vec<&str>], networks: &[&'n [&'n str]]) -> Vec<&'n [&'n str]> {
+    let is_average = |name: &Vec<&str>| name.last() == Some(&"running_mean");
+    let has = |network: &&[&str]| parts.iter().any(|name| is_average(name) && name.starts_with(network));
+    let (with, without): (Vec<_>, Vec<_>) = networks.iter().copied().partition(has);
+    if with.is_empty() { Vec::new() } else { without }
 }
 
 /// The parts of a name, without what is passed over.
@@ -350,7 +367,8 @@ mod tests {
     fn of_several_networks_the_key_says_which() {
         let (model, ema) = (format!("model.{UNET}"), format!("model_ema.module.{UNET}"));
         let names = [model.as_str(), &ema];
-        let several = Unclear::Several(vec!["model".into(), "model_ema.module".into()]);
+        let keys = vec!["model".into(), "model_ema.module".into()];
+        let several = Unclear::Several { keys, lacking: Vec::new() };
         assert_eq!(found(&names, UNET_HERE), Err(several.clone()));
         let taken =
             |key: &'static str| found(&names, UNET_HERE.under(Some(key))).map(|found| found.names[0].full.clone());
@@ -368,11 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn a_network_without_running_averages_is_marked_where_another_has_them() {
+        let [shadow, model] = ["ema.shadow.", "model."].map(|prefix| format!("{prefix}{UNET}"));
+        let average = "model.inc.double_conv.1.running_mean";
+        let lacking = |names: &[&str]| match found(names, UNET_HERE) {
+            Err(Unclear::Several { lacking, .. }) => lacking,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(lacking(&[&shadow, &model, average]), ["ema.shadow"]);
+        assert!(lacking(&[&shadow, &model]).is_empty(), "a network without batch norms has none");
+    }
+
+    #[test]
     fn the_kind_asked_for_decides_between_networks_of_two_kinds() {
         let (segmenter, policy) = (format!("reward.{UNET}"), format!("policy.{ASMR}"));
         let names = [segmenter.as_str(), &policy];
         assert_eq!(found(&names, UNET_HERE).unwrap().names[0].own, UNET);
-        assert!(matches!(found(&names, Wanted::default()), Err(Unclear::Several(_))));
+        assert!(matches!(found(&names, Wanted::default()), Err(Unclear::Several { .. })));
         let unext = Wanted { first_layer: Some(UNEXT), key: None };
         assert_eq!(found(&names, unext).unwrap().names.len(), 1, "an error will say what it is");
     }

@@ -171,7 +171,7 @@ fn check_values(origin: &str, name: &str, weights: &Weights) -> Result<(), Impor
 fn unclear_error(origin: &str, wanted: Wanted<'_>, unclear: Unclear) -> ImportError {
     let origin = origin.to_owned();
     match unclear {
-        Unclear::Several(keys) => ImportError::Several { origin, keys },
+        Unclear::Several { keys, lacking } => ImportError::Several { origin, keys, lacking },
         Unclear::NoSuchKey(keys) => {
             ImportError::NoSuchKey { origin, key: wanted.key.unwrap_or_default().to_owned(), keys }
         }
@@ -244,10 +244,29 @@ fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
         }
         PytorchError::Pickle(PickleError::NoDataSource) => unusable("a bare pickle".into()),
         PytorchError::InvalidFormat(message) if message.starts_with("Expected a dictionary") => {
-            unusable("a pickle that is no dictionary".into())
+            not_a_dictionary(path, message.rsplit(' ').next().unwrap_or_default())
         }
         error => damaged(path, error),
     }
+}
+
+/// A file whose outermost value is of the Python type `found`.
+fn not_a_dictionary(path: &Path, found: &str) -> ImportError {
+    let (found, advice) = match found {
+        "list" | "tuple" => (
+            format!("a {found} of several values (such as a model's state_dict and its optimizer's)"),
+            "take the state_dict out of it; in Python, where it is the first value: \
+             torch.save(torch.load('FILE', map_location='cpu')[0], 'weights.pth'); give that file",
+        ),
+        "torch.Tensor" => {
+            ("a single tensor".into(), "give a file with the network's state_dict, as torch.save writes it")
+        }
+        found => (
+            format!("a pickle that is no dictionary (its outermost value is `{found}`)"),
+            "give a file with the network's state_dict, as torch.save writes it",
+        ),
+    };
+    ImportError::NotWeights { path: path.to_owned(), found, advice }
 }
 
 fn read_safetensors(path: &Path, wanted: Wanted<'_>) -> Result<StateDict, ImportError> {
