@@ -98,6 +98,13 @@ fn splits_are_by_patient_and_the_doubly_drawn_ones_are_left_out() {
         acdc::import(&tmp.path().join("src"), &tmp.path().join("dst"), &options(32), &Progress::hidden()).unwrap();
     let left_out: Vec<&str> = done.dropped.iter().map(|(patient, _)| patient.as_str()).collect();
     assert_eq!(left_out, ["patient055", "patient076"]);
+    let all = ImportOptions { keep_all: true, ..options(32) };
+    let all = import(&tmp.path().join("src"), &tmp.path().join("all"), &all);
+    assert_eq!(all.all().len(), 20);
+    // Data of one's own in ACDC's layout: other groups, and no patient074 whose double patient076 would be.
+    write_patient(&tmp.path().join("own"), "patient055", "amyloid");
+    write_patient(&tmp.path().join("own"), "patient076", "NOR");
+    assert_eq!(import(&tmp.path().join("own"), &tmp.path().join("own-dst"), &options(32)).all().len(), 8);
     let data = Dataset::open(tmp.path().join("dst")).unwrap();
     let patients = |split| data.volumes(split).iter().map(|v| v.patient.to_string()).collect::<Vec<_>>();
     assert_eq!(patients(Split::Train), ["patient001", "patient001", "patient074", "patient074"]);

@@ -324,6 +324,23 @@ fn nnunets_layout_is_imported_by_patient() {
 }
 
 #[test]
+fn acdcs_doubles_are_left_out_where_it_is_evidently_acdc() {
+    let patients = ["patient055", "patient074", "patient076"].map(|patient| format!("{patient}_frame01"));
+    let folder = Folder::nnunet(&patients.each_ref().map(String::as_str));
+    let patients = |data: &Dataset| data.volumes(Split::Train).len() + data.volumes(Split::Val).len();
+    let (said, data) = folder.imported(&[]);
+    assert_says(&said, &["patient055: kept", "patient076: kept, as nothing says that this is ACDC", "patient074"]);
+    assert_eq!(patients(&data), 3);
+    folder.write("src/dataset.json", "{\"name\": \"ACDC\"}");
+    let (said, data) = folder.imported(&[]);
+    assert_says(&said, &["left out patient055", "left out patient076"]);
+    assert_eq!(patients(&data), 1);
+    let (said, data) = folder.imported(&["--keep-all"]);
+    assert!(!said.contains("left out") && !said.contains("kept, as"), "{said}");
+    assert_eq!(patients(&data), 3);
+}
+
+#[test]
 fn cases_without_a_label_are_left_out_unless_none_has_one() {
     let folder = Folder::nnunet(&["patient001_frame01", "patient001_frame12", "patient002_frame01"]);
     fs::remove_file(folder.path("src/labelsTr/patient002_frame01.nii")).unwrap();
@@ -342,7 +359,7 @@ fn the_fuller_frame_is_end_diastole() {
     let small = Volume { voxels: label().voxels.iter().map(|&c| if c == 3.0 { 2.0 } else { c }).collect(), ..label() };
     folder.write("src/labelsTr/patient090_frame04.nii", placed(&small, LPS));
     let (said, data) = folder.imported(&[]);
-    assert_says(&said, &["patient090", "the LV is larger in the later frame"]);
+    assert_says(&said, &["patient090/ED: the LV is larger in the later frame; taken for end-diastole"]);
     let lv = |phase| data.all().iter().filter(|s| s.phase == phase).flat_map(|s| &s.label).filter(|&&c| c == 3).count();
     assert!(lv(Phase::Ed) > 0 && lv(Phase::Es) == 0);
 }

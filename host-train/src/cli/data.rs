@@ -88,6 +88,9 @@ struct ImportArgs {
     /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
     #[arg(long, default_value = "auto")]
     split: SplitRule,
+    /// ACDC: keep also patient055 and patient076, which are other patients' scans again.
+    #[arg(long)]
+    keep_all: bool,
     /// Replace the data set in DST.
     #[arg(long)]
     force: bool,
@@ -212,6 +215,7 @@ fn import(args: &ImportArgs) -> Result<(), DataError> {
         max_bytes: args.limit.bytes(),
         size: args.size,
         split: args.split,
+        keep_all: args.keep_all,
         force: args.force,
     };
     let import = match args.format {

@@ -1,13 +1,12 @@
 //! The ACDC challenge's training set (O. Bernard et al., IEEE TMI 37(11), 2018): a folder a patient with `Info.cfg` and,
 //! for end-diastole and end-systole, a volume and its label as NIfTI.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::folder::{patient_folders, stem, visible};
 use super::import::{ImportOptions, Imported, Progress};
 use super::nifti_import::{self, Scan, Subject};
-use super::split::patient_number;
 use super::{DataError, Phase};
 
 pub use super::info_cfg::InfoCfg;
@@ -21,10 +20,23 @@ pub const DROPPED: [(u32, &str); 2] = [
 const LAYOUT: &str = "patientNNN folders with Info.cfg, patientNNN_frameNN.nii.gz and patientNNN_frameNN_gt.nii.gz, or the \
                       folders imagesTr and labelsTr of nnU-Net";
 
-/// Why a patient is left out, if [`DROPPED`] says so.
-pub(super) fn dropped(patient: &str) -> Option<&'static str> {
-    let number = patient.to_ascii_lowercase().strip_prefix("patient").and_then(patient_number);
-    DROPPED.iter().find(|(dropped, _)| number == Some(*dropped)).map(|(_, reason)| *reason)
+/// The groups of ACDC's patients.
+const GROUPS: [&str; 5] = ["NOR", "MINF", "DCM", "HCM", "RV"];
+
+/// Why a patient of ACDC is left out, by the name `patient` and three digits, if [`DROPPED`] says so. `has` says which other
+/// patients are there: a scan is a double only beside its other.
+pub(super) fn dropped(patient: &str, has: impl Fn(u32) -> bool) -> Option<&'static str> {
+    let number = acdc_number(patient)?;
+    let (_, reason) = DROPPED.iter().find(|(dropped, _)| number == *dropped)?;
+    (number != 76 || has(74)).then_some(reason)
+}
+
+/// The number of a patient that is named as ACDC names its own: `patient` and three digits.
+pub(super) fn acdc_number(patient: &str) -> Option<u32> {
+    let lower = patient.to_ascii_lowercase();
+    let digits = lower.strip_prefix("patient")?;
+    let are_three = digits.len() == 3 && digits.bytes().all(|c| c.is_ascii_digit());
+    digits.parse().ok().filter(|_| are_three)
 }
 
 /// Imports the patients below `src` into the data set `dst`. The bar's length is set here.
@@ -34,10 +46,12 @@ pub(super) fn dropped(patient: &str) -> Option<&'static str> {
 pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Imported, DataError> {
     options.check()?;
     let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
-    for (folder, name) in patient_folders(src, LAYOUT, |folder| info_file(folder).is_file())? {
-        match dropped(&name) {
-            Some(reason) => left_out.push((name, reason.to_string())),
-            None => subjects.push(subject(&folder, name)?),
+    let folders = patient_folders(src, LAYOUT, |folder| info_file(folder).is_file())?;
+    let numbers: BTreeSet<u32> = folders.iter().filter_map(|(_, name)| acdc_number(name)).collect();
+    for (folder, name) in folders {
+        match dropped(&name, |number| numbers.contains(&number)) {
+            Some(reason) if !options.keep_all && is_of_acdc(&folder) => left_out.push((name, reason.to_string())),
+            _ => subjects.push(subject(&folder, name)?),
         }
     }
     if subjects.is_empty() {
@@ -45,6 +59,13 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     }
     let imported = nifti_import::import(dst, ("acdc", true), &subjects, options, bar)?;
     Ok(Imported { dropped: left_out, ..imported })
+}
+
+/// Whether a patient may be one of ACDC's: not where `Info.cfg` says a group that ACDC does not have.
+fn is_of_acdc(folder: &Path) -> bool {
+    let other =
+        |info: InfoCfg| !info.group.is_empty() && !GROUPS.iter().any(|own| info.group.eq_ignore_ascii_case(own));
+    !InfoCfg::read(&info_file(folder)).is_ok_and(other)
 }
 
 /// The folder's `Info.cfg`, in whatever letters.
@@ -143,8 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn only_acdc_s_own_names_are_left_out() {
-        assert!(dropped("patient076").is_some() && dropped("Patient055").is_some());
-        assert!(dropped("patient075").is_none() && dropped("case_76").is_none() && dropped("patient").is_none());
+    fn only_acdc_s_own_names_are_left_out_and_doubles_only_beside_each_other() {
+        let left_out = |name: &str| dropped(name, |number| number == 74).is_some();
+        assert!(left_out("patient076") && left_out("Patient055"));
+        for other in
+            ["patient075", "patient76", "patient0076", "case_076", "subpatient076", "patient", "patient0\u{663}6"]
+        {
+            assert!(!left_out(other), "{other}");
+        }
+        assert!(dropped("patient076", |_| false).is_none() && dropped("patient055", |_| false).is_some());
     }
 }

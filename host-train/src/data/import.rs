@@ -47,6 +47,8 @@ pub struct ImportOptions {
     pub size: usize,
     /// How patients are assigned to splits.
     pub split: SplitRule,
+    /// Whether ACDC's patients are kept too that are another's scan again ([`DROPPED`](super::acdc::DROPPED)).
+    pub keep_all: bool,
     /// Whether a data set that is already there may be replaced.
     pub force: bool,
 }
@@ -61,6 +63,7 @@ impl Default for ImportOptions {
             max_bytes: DEFAULT_MAX_BYTES,
             size: 128,
             split: SplitRule::Auto,
+            keep_all: false,
             force: false,
         }
     }

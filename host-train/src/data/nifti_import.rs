@@ -80,7 +80,7 @@ fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Re
         && lv_ml(second) > LARGER * lv_ml(first)
     {
         std::mem::swap(&mut first.phase, &mut second.phase);
-        first.remarks.push(Remark::LaterFrameIsFuller);
+        second.remarks.push(Remark::LaterFrameIsFuller);
         volumes.swap(0, 1);
     }
     Ok(PreparedPatient {

@@ -3,11 +3,11 @@
 //! A name such as `patient001_frame01` or `patient001_ED` is a frame of a patient; any other name is a patient of its own. Of
 //! a patient's two frames the first is end-diastole, unless the LV is larger in the second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::acdc::dropped;
+use super::acdc::{acdc_number, dropped};
 use super::folder::{stem, visible};
 use super::import::{ImportOptions, Imported, Progress};
 use super::info::CLASS_NAMES;
@@ -46,10 +46,17 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     }
     let mut left_out = Vec::new();
     let mut subjects = Vec::new();
-    for (name, frames) in by_patient(&images, &folder)? {
-        if let Some(reason) = dropped(&name) {
-            left_out.push((name, reason.to_string()));
-            continue;
+    let mut notes = Vec::new();
+    let patients = by_patient(&images, &folder)?;
+    let numbers: BTreeSet<u32> = patients.keys().filter_map(|name| acdc_number(name)).collect();
+    let acdc = is_acdc(src, &numbers);
+    for (name, frames) in patients {
+        if let Some(reason) = dropped(&name, |number| numbers.contains(&number)).filter(|_| !options.keep_all) {
+            if acdc {
+                left_out.push((name, reason.to_string()));
+                continue;
+            }
+            notes.push(format!("{name}: kept, as nothing says that this is ACDC; of ACDC's it would be {reason}"));
         }
         let mut scans = Vec::new();
         for (phase, case) in frames.in_phases {
@@ -67,7 +74,22 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
     let imported = nifti_import::import(dst, ("nnunet", !labels.is_empty()), &subjects, options, bar)?;
-    Ok(Imported { dropped: left_out, ..imported })
+    notes.extend(imported.notes);
+    Ok(Imported { dropped: left_out, notes, ..imported })
+}
+
+/// Whether the patients are evidently ACDC's: the folder's name or `dataset.json` says so, or that has the names which nnU-Net
+/// gives ACDC's classes, or all of the training set are there.
+fn is_acdc(src: &Path, numbers: &BTreeSet<u32>) -> bool {
+    let name = src.canonicalize().unwrap_or_else(|_| src.to_path_buf());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let description = fs::read(src.join("dataset.json")).unwrap_or_default();
+    let description = String::from_utf8_lossy(&description).to_ascii_lowercase();
+    let classes = ["\"rv\"", "\"mlv\"", "\"lvc\""].iter().all(|class| description.contains(class));
+    name.contains("acdc")
+        || description.contains("acdc")
+        || classes
+        || (1..=100).all(|number| numbers.contains(&number))
 }
 
 /// The volumes of a folder by case, whose names end in `channel`.

@@ -24,11 +24,15 @@ pub enum Remark {
         own: String,
         /// The data set's.
         target: String,
+        /// Whether the slices' axis was put last.
+        moved: bool,
     },
     /// The file does not say clearly which way the volume's axes run, and others of the data set do.
     Unclear {
         /// The data set's directions.
         target: String,
+        /// Whether the slices' axis was put last.
+        moved: bool,
     },
     /// No voxel of the label is of any class.
     NoClass,
@@ -49,19 +53,27 @@ impl Remark {
             }
             Self::Reordered { from, to } => format!("axes {from} brought into the order {to} of the data set"),
             Self::SlicesLast => {
-                "the axis of the thickest voxels is not the last; its planes are taken for slices".to_string()
+                "the slices' axis (thicker voxels, or far fewer) is not the last; its planes are taken for slices"
+                    .to_string()
             }
-            Self::OtherView { own, target } => {
-                format!("slices lie in another plane ({own}) than those of most volumes ({target}); kept as they are")
-            }
-            Self::Unclear { target } => format!(
-                "it is not clear which way its axes run (oblique, or not said); kept as they are, where most run {target}"
+            Self::OtherView { own, target, moved } => format!(
+                "slices lie in another plane ({own}) than those of most volumes ({target}); {}",
+                what_was_done(*moved)
+            ),
+            Self::Unclear { target, moved } => format!(
+                "it is not clear which way its axes run (oblique, or not said), where most run {target}; {}",
+                what_was_done(*moved)
             ),
             Self::NoClass => "no voxel of the label is of any class".to_string(),
             Self::Words(words) => words.clone(),
             Self::LaterFrameIsFuller => "the LV is larger in the later frame; taken for end-diastole".to_string(),
         }
     }
+}
+
+/// What was done with axes that could not be brought into the data set's order.
+fn what_was_done(moved: bool) -> &'static str {
+    if moved { "its slices' axis was put last, else kept as stored" } else { "kept as stored" }
 }
 
 /// A remark on a volume.
@@ -77,7 +89,7 @@ pub struct Note {
 const NAMES: usize = 3;
 
 /// A sentence for each remark, with the first of the volumes that it is about. Remarks that differ in numbers alone are one,
-/// with the first volume's.
+/// with the first volume's numbers, which are said to be its own.
 pub fn in_sentences<'a>(notes: impl Iterator<Item = &'a Note>) -> Vec<String> {
     let mut alike: BTreeMap<String, Vec<(&str, String)>> = BTreeMap::new();
     for note in notes {
@@ -88,15 +100,25 @@ pub fn in_sentences<'a>(notes: impl Iterator<Item = &'a Note>) -> Vec<String> {
     let sentence = |mut volumes: Vec<(&str, String)>| {
         volumes.sort();
         volumes.dedup_by(|a, b| a.0 == b.0);
-        let names: Vec<&str> = volumes.iter().map(|(name, _)| *name).take(NAMES).collect();
-        let more = match volumes.len() - names.len() {
-            0 => String::new(),
-            n => format!(" and {n} more"),
+        let words = volumes[0].1.clone();
+        let (same, others): (Vec<_>, Vec<_>) = volumes.into_iter().partition(|(_, own)| *own == words);
+        let others = match others.is_empty() {
+            true => String::new(),
+            false => format!(" (and {}, with other numbers)", listed(&others)),
         };
-        let (names, words) = (names.join(", "), &volumes[0].1);
-        format!("{names}{more}: {words}")
+        format!("{}{others}: {words}", listed(&same))
     };
     alike.into_values().map(sentence).collect()
+}
+
+/// The first of the volumes' names, and how many more there are.
+fn listed(volumes: &[(&str, String)]) -> String {
+    let names: Vec<&str> = volumes.iter().map(|(name, _)| *name).take(NAMES).collect();
+    let more = match volumes.len() - names.len() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    names.join(", ") + &more
 }
 
 #[cfg(test)]
@@ -108,16 +130,32 @@ mod tests {
         let note = |n: u32, remark: Remark| Note { volume: format!("patient{n:03}/ED"), remark };
         let mut notes: Vec<Note> = (1..=5).rev().map(|n| note(n, Remark::NoPlace)).collect();
         notes.push(note(7, Remark::LabelReordered));
-        notes.extend([1, 2].map(|n| note(n, Remark::Words(format!("pixels of 1.{n} mm")))));
+        let pixels = [(1, 1), (2, 2), (3, 1)];
+        notes.extend(pixels.map(|(n, tenths)| note(n, Remark::Words(format!("pixels of 1.{tenths} mm")))));
         let said = in_sentences(notes.iter());
         assert_eq!(said.len(), 3);
         let starts = [
             "patient001/ED, patient002/ED, patient003/ED and 2 more: image or label",
-            "patient001/ED, patient002/ED: pixels of 1.1 mm",
+            "patient001/ED, patient003/ED (and patient002/ED, with other numbers): pixels of 1.1 mm",
             "patient007/ED: the label's axes",
         ];
         for start in starts {
             assert!(said.iter().any(|sentence| sentence.starts_with(start)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_remark_says_what_was_done_with_the_axes() {
+        let target = || "LPS".to_string();
+        for (moved, done) in
+            [(false, "; kept as stored"), (true, "; its slices' axis was put last, else kept as stored")]
+        {
+            for remark in [
+                Remark::Unclear { target: target(), moved },
+                Remark::OtherView { own: "ASL".to_string(), target: target(), moved },
+            ] {
+                assert!(remark.in_words().ends_with(done), "{}", remark.in_words());
+            }
         }
     }
 }

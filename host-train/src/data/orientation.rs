@@ -55,9 +55,9 @@ impl Orientation {
             }
             (Some(own), Some(target)) => {
                 let (own, target) = (own.to_string(), target.to_string());
-                (self.slices_last, Some(Remark::OtherView { own, target }))
+                (self.slices_last, Some(Remark::OtherView { own, target, moved }))
             }
-            (None, Some(target)) => (self.slices_last, Some(Remark::Unclear { target: target.to_string() })),
+            (None, Some(target)) => (self.slices_last, Some(Remark::Unclear { target: target.to_string(), moved })),
             (_, None) => (self.slices_last, moved.then_some(Remark::SlicesLast)),
         }
     }
@@ -127,8 +127,11 @@ mod tests {
         let orientation = Orientation::of(&place([96, 80, 5], oblique));
         assert_eq!(orientation.axes, None);
         assert!(!orientation.can_become(Axes::LPS));
-        let unclear = Remark::Unclear { target: "LPS".to_string() };
-        assert_eq!(orientation.into_order(Some(Axes::LPS)), (Reorder::NONE, Some(unclear)));
+        let unclear = |moved| Remark::Unclear { target: "LPS".to_string(), moved };
+        assert_eq!(orientation.into_order(Some(Axes::LPS)), (Reorder::NONE, Some(unclear(false))));
+        // Its slices come last all the same.
+        let first = Orientation::of(&place([5, 96, 80], oblique.map(|[x, y, z, shift]| [z, x, y, shift])));
+        assert_eq!(first.into_order(Some(Axes::LPS)), (Reorder::last(0), Some(unclear(true))));
         assert_eq!(orientation.into_order(None), (Reorder::NONE, None));
     }
 
@@ -140,7 +143,7 @@ mod tests {
         assert!(!orientation.can_become(Axes::LPS));
         let (order, remark) = orientation.into_order(Some(Axes::LPS));
         assert_eq!(order, Reorder::NONE);
-        assert_eq!(remark, Some(Remark::OtherView { own: "ASL".to_string(), target: "LPS".to_string() }));
+        assert_eq!(remark, Some(Remark::OtherView { own: "ASL".to_string(), target: "LPS".to_string(), moved: false }));
     }
 
     #[test]
