@@ -486,6 +486,12 @@ fn files_above_the_limit_are_refused_and_the_option_raises_it() {
     let folder = Folder::acdc();
     folder.refused(&["--max-gib", "0.00001"], &["patient001_frame", ".nii", "--max-gib"]);
     folder.imported(&["--max-gib", "0.001"]);
+    // Slices of 2x2 pixels become as large as the data set's.
+    let folder = Folder::nnunet(&[]);
+    folder.write("src/imagesTr/thin_0000.nii", Volume::new([2, 2, 100], |x, y, _| f32::from(1 + x + y)).bytes());
+    folder
+        .refused(&["--max-gib", "0.001"], &["thin_0000.nii", "100 slices", "64x64 pixels each", "limit of 0.001 GiB"]);
+    folder.imported(&["--max-gib", "0.002"]);
 }
 
 // What is cut off.

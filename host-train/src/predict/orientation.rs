@@ -10,7 +10,8 @@
 //! run between the patient's directions, as in the making of data sets ([`orientation`](crate::data::orientation)).
 
 use crate::data::nifti_volume::NiftiVolume;
-use crate::data::orientation::{is_clear, slice_axis};
+use crate::data::notes::Remark;
+use crate::data::orientation::Orientation;
 use crate::data::{Axes, Reorder};
 
 /// The order of axes that a network has seen.
@@ -26,38 +27,37 @@ pub enum Trained {
 
 /// How a volume is reordered, and what to say about it.
 pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String>) {
-    let slices = slice_axis(volume.dim, volume.spacing_mm);
-    let by_slices = slices.map_or(Reorder::NONE, Reorder::last);
     let (target, whose) = match trained {
         Trained::AsStored => return (Reorder::NONE, None),
         Trained::On(axes) => (axes, "the network's"),
         Trained::Unknown => (Axes::LPS, "assumed of a network that does not say its own"),
     };
-    let Some(own) = volume.axes() else {
-        let moved = by_slices != Reorder::NONE;
-        let slices =
-            moved.then(|| format!("its {} axis is taken as that of the slices", name(by_slices.source_axes()[2])));
-        let unknown = matches!(trained, Trained::On(_))
-            .then(|| format!("neither sform nor qform says how it lies; taken to lie as {target}, {whose}"));
-        let said: Vec<String> = slices.into_iter().chain(unknown).collect();
-        return (by_slices, (!said.is_empty()).then(|| said.join("; ")));
+    let (reorder, remark) = Orientation::of(&volume.place()).into_order(Some(target));
+    let slices = reorder.source_axes()[2];
+    let note = match (volume.axes(), remark) {
+        (None, _) => {
+            let moved = reorder != Reorder::NONE;
+            let slices = moved.then(|| format!("its {} axis is taken as that of the slices", name(slices)));
+            let unknown = matches!(trained, Trained::On(_))
+                .then(|| format!("neither sform nor qform says how it lies; taken to lie as {target}, {whose}"));
+            let said: Vec<String> = slices.into_iter().chain(unknown).collect();
+            (!said.is_empty()).then(|| said.join("; "))
+        }
+        (Some(_), None) => None,
+        (Some(_), Some(Remark::Unclear { .. })) => {
+            Some("its axes run between the patient's directions: x and y are taken as stored".to_string())
+        }
+        (Some(own), Some(Remark::OtherView { .. })) => {
+            let (own, trained) = (own.letter(slices), target.letter(2));
+            Some(format!(
+                "its slices follow each other towards {own}, the training data's towards {trained}: x and y are taken as stored"
+            ))
+        }
+        (Some(own), Some(_)) => {
+            Some(format!("stored as {own}; segmented as {target}, {whose}, and written back as stored"))
+        }
     };
-    if !volume.affine().as_ref().is_some_and(is_clear) {
-        let note = "its axes run between the patient's directions: x and y are taken as stored";
-        return (by_slices, Some(note.to_string()));
-    }
-    let reorder = own.to(target);
-    if let Some(axis) = slices
-        && reorder.source_axes()[2] != axis
-    {
-        let (own, trained) = (own.letter(axis), target.letter(2));
-        let note = format!(
-            "its slices follow each other towards {own}, the training data's towards {trained}: x and y are taken as stored"
-        );
-        return (by_slices, Some(note));
-    }
-    let note = || format!("stored as {own}; segmented as {target}, {whose}, and written back as stored");
-    (reorder, (reorder != Reorder::NONE).then(note))
+    (reorder, note)
 }
 
 fn name(axis: usize) -> &'static str {
