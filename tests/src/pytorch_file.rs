@@ -20,6 +20,8 @@ pub enum Value {
     Int(u8),
     List(Vec<Value>),
     Dict(Vec<(String, Value)>),
+    /// An object of a class, such as `torch.nn.modules.loss` and `CrossEntropyLoss`, with its attributes.
+    Object(&'static str, &'static str, Box<Value>),
     /// Opcodes that leave one object on the stack.
     Opcodes(Vec<u8>),
 }
@@ -76,6 +78,12 @@ impl Pickler {
                     self.value(value);
                 }
                 self.put(b"u");
+            }
+            Value::Object(module, name, attributes) => {
+                self.put(format!("c{module}\n{name}\n)").as_bytes());
+                self.put(b"\x81");
+                self.value(attributes);
+                self.put(b"b");
             }
             Value::Tensor { storage, shape, data } => self.tensor(*storage, shape, data),
         }

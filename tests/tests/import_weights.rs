@@ -140,6 +140,85 @@ fn a_list_or_tuple_of_values_says_how_to_take_the_weights_out() {
     sandbox.import(&sandbox.file("one.pth", &zipped(&tensor(&[1.0]))), &[]).refused(&["a single tensor"]);
 }
 
+/// A module as PyTorch pickles it: its class, and what it is made of.
+fn module(
+    module: &'static str,
+    name: &'static str,
+    parameters: Vec<(&str, Value)>,
+    parts: Vec<(&str, Value)>,
+) -> Value {
+    let [parameters, parts] = [parameters, parts].map(Value::dict);
+    let tables = [("_parameters", parameters), ("_buffers", Value::Dict(Vec::new())), ("_modules", parts)];
+    Value::Object(module, name, Box::new(Value::dict(tables)))
+}
+
+/// The beginning of a U-Net that is pickled whole.
+fn pickled_unet() -> Value {
+    let (_, shape, data) = unet().into_iter().find(|(name, ..)| name == "inc.double_conv.0.weight").unwrap();
+    let weight = Value::Tensor { storage: Storage::Float, shape, data };
+    let conv = module("torch.nn.modules.conv", "Conv2d", vec![("weight", weight)], vec![]);
+    let block = module("torch.nn.modules.container", "Sequential", vec![], vec![("0", conv)]);
+    let inc = module("unet.parts", "DoubleConv", vec![], vec![("double_conv", block)]);
+    module("unet.model", "UNet", vec![], vec![("inc", inc)])
+}
+
+#[test]
+fn what_scripts_save_beside_the_weights_is_passed_over() {
+    let sandbox = Sandbox::new();
+    let original = sorted(unet());
+    let opcodes = |opcodes: &[u8]| Value::Opcodes(opcodes.to_vec());
+    let beside = [
+        ("a loss", module("torch.nn.modules.loss", "CrossEntropyLoss", vec![("weight", tensor(&[1.0]))], vec![])),
+        ("the network as it began", pickled_unet()),
+        (
+            "a configuration",
+            Value::Object("omegaconf.dictconfig", "DictConfig", Box::new(Value::dict([("a", Value::Int(1))]))),
+        ),
+        ("an object of a script", Value::Object("__main__", "Config", Box::new(Value::dict([("a", Value::Int(1))])))),
+        ("a class", opcodes(b"ctorch.optim.adam\nAdam\n")),
+        ("a function of layers", opcodes(b"ctorch.nn.functional\nrelu\n")),
+        ("an empty queue", opcodes(b"ccollections\ndeque\n)R")),
+        ("a time zone", opcodes(b"cdatetime\ntimezone\n(cdatetime\ntimedelta\n(K\0K\0K\0tRtR")),
+        ("a range", opcodes(b"cbuiltins\nrange\n(K\0K\x05K\x01tR")),
+        ("a range of Python 2", opcodes(b"c__builtin__\nxrange\n(K\0K\x05K\x01tR")),
+        ("a slice", opcodes(b"cbuiltins\nslice\n(K\0K\x05NtR")),
+        ("a complex number", opcodes(b"cbuiltins\ncomplex\n(K\x01K\x02tR")),
+        ("bytes", opcodes(b"cbuiltins\nbytearray\n)R")),
+    ];
+    for (what, value) in beside {
+        let value = Value::dict([("state_dict", plain("net.")), ("hyper_parameters", Value::dict([("it", value)]))]);
+        for (name, bytes) in [("a.ckpt", zipped(&value)), ("old.ckpt", legacy(&value))] {
+            let read = sandbox.read(name, &bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert!(entries(&read) == original, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_passed_over_beside_the_weights_is_told_as_what_it_is() {
+    let sandbox = Sandbox::new();
+    let model = || {
+        module("unet.model", "UNet", vec![], vec![("inc", module("torch.nn.modules.conv", "Conv2d", vec![], vec![]))])
+    };
+    let value = Value::dict([("epoch", Value::Int(1)), ("model", model())]);
+    sandbox
+        .import(&sandbox.file("a.pth", &zipped(&value)), &[])
+        .refused(&["a whole pickled model", "`unet.model.UNet`"]);
+    for (opcodes, words) in [
+        (&b"ccollections\ndeque\n)R(K\x01K\x02e"[..], ["`collections.deque`", "model.state_dict()"]),
+        (b"ceasydict\nEasyDict\n)\x81(K\x01K\x02u", ["`easydict.EasyDict`", "model.state_dict()"]),
+        (b"cos\nsystem\n", ["`os.system`", "code and not weights"]),
+        (b"csubprocess\nPopen\n", ["`subprocess.Popen`", "code and not weights"]),
+        (b"cbuiltins\neval\n", ["`builtins.eval`", "code and not weights"]),
+        (b"c__main__\nrun\n", ["`__main__.run`", "code and not weights"]),
+    ] {
+        let value = Value::dict([("state_dict", plain("net.")), ("log", Value::Opcodes(opcodes.to_vec()))]);
+        for (name, bytes) in [("a.ckpt", zipped(&value)), ("old.ckpt", legacy(&value))] {
+            sandbox.import(&sandbox.file(name, &bytes), &[]).refused(&[name, words[0], words[1]]);
+        }
+    }
+}
+
 #[test]
 fn averages_of_the_parameters_alone_are_marked_and_refused_as_such() {
     let sandbox = Sandbox::new();

@@ -59,6 +59,9 @@ const SHORT_LOSSES: [&str; 6] = ["crit", "ce", "bce", "dice", "focal", "tversky"
 /// What a loss alone keeps.
 const LOSS_WEIGHTS: [&str; 3] = ["pos_weight", "class_weight", "class_weights"];
 
+/// Where Lightning puts what a module was made of, its network among it.
+const PARAMETERS: &str = "hyper_parameters";
+
 /// Which network of a file is meant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
@@ -118,7 +121,7 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
     let keys = |prefixes: &mut dyn Iterator<Item = &&[&str]>| prefixes.map(|prefix| key_of(prefix)).collect();
     let chosen = match wanted.key {
         Some(key) => answering(&networks, key),
-        None => networks.iter().copied().collect(),
+        None => without_parameters_of_scripts(&networks),
     };
     match (chosen.as_slice(), wanted.key) {
         ([], Some(_)) if !networks.is_empty() => Err(Unclear::NoSuchKey(keys(&mut networks.iter()))),
@@ -130,6 +133,13 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
             Err(Unclear::Several { keys: keys(&mut several.iter()), lacking: keys(&mut lacking.iter()) })
         }
     }
+}
+
+/// `networks` without those that were handed to a script as they began, unless there are no others.
+fn without_parameters_of_scripts<'p, 'n>(networks: &BTreeSet<&'p [&'n str]>) -> Vec<&'p [&'n str]> {
+    let is_learned = |network: &&[&str]| network.first() != Some(&PARAMETERS);
+    let (learned, begun): (Vec<_>, Vec<_>) = networks.iter().copied().partition(is_learned);
+    if learned.is_empty() { begun } else { learned }
 }
 
 /// Those of `networks`, all of one kind, that have no running averages while others do: averages of the parameters alone.

@@ -8,6 +8,7 @@
 use std::io::{self, BufRead, Read};
 
 use super::error::shortened;
+use super::globals::{Global, Sort};
 
 /// Longest text that is kept; names are shorter.
 const MAX_TEXT: u64 = 1 << 10;
@@ -15,88 +16,24 @@ const MAX_TEXT: u64 = 1 << 10;
 /// Most texts kept in the memo: a pickle may name one again and again in a byte each.
 const MAX_MEMO: usize = 1 << 16;
 
-/// Most globals kept; an error names three.
+/// Most globals kept of a sort; an error names three.
 const MAX_FOREIGN: usize = 64;
 
-/// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them.
-const HARMLESS: [(&str, &[&str]); 18] = [
-    ("collections", &["OrderedDict", "defaultdict", "Counter"]),
-    ("pathlib", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
-    ("pathlib._local", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
-    ("datetime", &["datetime", "date", "timedelta"]),
-    ("torch.torch_version", &["TorchVersion"]),
-    ("numpy.dtypes", &["Float32DType", "Float64DType", "Int32DType", "Int64DType"]),
-    (
-        "torch._utils",
-        &[
-            "_rebuild_tensor",
-            "_rebuild_tensor_v2",
-            "_rebuild_tensor_v3",
-            "_rebuild_parameter",
-            "_rebuild_parameter_with_state",
-        ],
-    ),
-    ("torch._tensor", &["_rebuild_from_type_v2"]),
-    ("torch.nn.parameter", &["Parameter"]),
-    ("torch.storage", &["UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage"]),
-    (
-        "torch",
-        &[
-            "FloatStorage",
-            "DoubleStorage",
-            "HalfStorage",
-            "BFloat16Storage",
-            "LongStorage",
-            "IntStorage",
-            "ShortStorage",
-            "CharStorage",
-            "ByteStorage",
-            "BoolStorage",
-            "Tensor",
-            "Size",
-            "device",
-            "float32",
-            "float64",
-            "float16",
-            "bfloat16",
-            "int64",
-            "int32",
-            "int16",
-            "int8",
-            "uint8",
-            "bool",
-        ],
-    ),
-    ("numpy", &["dtype", "ndarray"]),
-    ("numpy.core.multiarray", &["scalar", "_reconstruct"]),
-    ("numpy._core.multiarray", &["scalar", "_reconstruct"]),
-    ("_codecs", &["encode"]),
-    ("builtins", &["set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str"]),
-    ("__builtin__", &["set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str", "unicode"]),
-    ("argparse", &["Namespace"]),
-];
-
-/// A function or class that a pickle names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Global {
-    module: String,
-    name: String,
-}
-
-impl Global {
-    fn is_harmless(&self) -> bool {
-        HARMLESS.iter().any(|(module, names)| self.module == *module && names.contains(&self.name.as_str()))
-    }
-
-    /// A layer of PyTorch's: where one is pickled, a whole model is.
-    fn is_layer(&self) -> bool {
-        self.module.starts_with("torch.nn.modules.")
-    }
-}
+/// Containers that are filled where they stand, which the reader of the tensors does for plain lists and dictionaries alone.
+const FILLED: [&str; 2] = ["deque", "defaultdict"];
 
 /// The globals of a file that no state dict has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Foreign(Vec<Global>);
+pub(super) struct Foreign {
+    /// Functions, and what cannot be known.
+    code: Vec<Global>,
+    /// Classes of packages and scripts.
+    classes: Vec<Global>,
+    /// Containers of Python's that are filled where they stand.
+    filled: Vec<Global>,
+    /// Whether the file is an object of such a class, and no container of values.
+    is_object: bool,
+}
 
 impl Foreign {
     /// Walks `pickles` pickles, one behind the other. Where they break off or hold what is no opcode, it ends: the reader of
@@ -111,29 +48,55 @@ impl Foreign {
         foreign
     }
 
-    fn note(&mut self, global: Global) {
-        if !global.is_harmless() && self.0.len() < MAX_FOREIGN && !self.0.contains(&global) {
-            self.0.push(global);
+    /// `is_first`: nothing stands before it in its pickle.
+    fn note(&mut self, global: Global, is_first: bool) {
+        let sort = global.sort();
+        self.is_object |= is_first && sort == Sort::Class;
+        let kept = match sort {
+            Sort::Code => &mut self.code,
+            Sort::Class => &mut self.classes,
+            Sort::Harmless if FILLED.contains(&global.name.as_str()) => &mut self.filled,
+            Sort::Harmless => return,
+        };
+        if kept.len() < MAX_FOREIGN && !kept.contains(&global) {
+            kept.push(global);
         }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether functions are named, or what cannot be known.
+    pub fn has_code(&self) -> bool {
+        !self.code.is_empty()
     }
 
-    /// Whether they are the classes of a pickled model.
-    pub fn is_whole_model(&self) -> bool {
-        self.0.iter().any(Global::is_layer)
+    /// Whether the file is a pickled object, of whatever it is made.
+    pub fn is_object(&self) -> bool {
+        self.is_object
     }
 
-    /// Their names in words, layers last: what stands out comes first.
-    pub fn in_words(&self) -> String {
-        let (layers, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|global| global.is_layer());
-        let names: Vec<String> =
-            others.into_iter().chain(layers).map(|g| format!("`{}.{}`", g.module, g.name)).collect();
-        shortened(&names, 3)
+    /// Whether layers are named, so that a model is pickled somewhere in the file.
+    pub fn has_layers(&self) -> bool {
+        self.classes.iter().any(Global::is_layer)
     }
+
+    /// The functions in words.
+    pub fn code_in_words(&self) -> String {
+        in_words(self.code.iter())
+    }
+
+    /// All in words, layers last: what stands out comes first.
+    pub fn all_in_words(&self) -> String {
+        let (layers, others): (Vec<_>, Vec<_>) = self.classes.iter().partition(|global| global.is_layer());
+        in_words(self.code.iter().chain(others).chain(layers))
+    }
+
+    /// What may be filled in a way that the reader of the tensors does not know, in words; empty where nothing may.
+    pub fn filled_in_words(&self) -> String {
+        in_words(self.filled.iter().chain(&self.classes))
+    }
+}
+
+fn in_words<'g>(globals: impl Iterator<Item = &'g Global>) -> String {
+    shortened(&globals.map(|global| format!("`{}.{}`", global.module, global.name)).collect::<Vec<_>>(), 3)
 }
 
 /// What has to be remembered to know the two strings that `STACK_GLOBAL` takes off the stack.
@@ -143,6 +106,8 @@ struct Walk {
     pushed: [Option<String>; 2],
     /// Strings by memo number.
     memo: std::collections::HashMap<u64, Option<String>>,
+    /// Whether more than texts has come.
+    begun: bool,
 }
 
 impl Walk {
@@ -152,12 +117,13 @@ impl Walk {
             match opcode {
                 b'.' => return Ok(()),
                 b'c' | b'i' => {
-                    found.note(Global { module: line(r)?, name: line(r)? });
+                    let global = Global { module: line(r)?, name: line(r)? };
+                    found.note(global, !std::mem::replace(&mut self.begun, true));
                     self.push(None);
                 }
                 0x93 => {
                     let [module, name] = std::mem::take(&mut self.pushed).map(|s| s.unwrap_or_else(|| "?".into()));
-                    found.note(Global { module, name });
+                    found.note(Global { module, name }, !std::mem::replace(&mut self.begun, true));
                     self.push(None);
                 }
                 b'S' | b'V' => {
@@ -179,6 +145,7 @@ impl Walk {
                 0x80 | 0x95 => skip_argument(opcode, r)?,
                 _ => {
                     skip_argument(opcode, r)?;
+                    self.begun = true;
                     self.push(None);
                 }
             }
@@ -302,7 +269,7 @@ mod tests {
     use super::*;
 
     fn foreign(pickle: &[u8]) -> String {
-        Foreign::in_pickles(&mut &pickle[..], 1).in_words()
+        Foreign::in_pickles(&mut &pickle[..], 1).code_in_words()
     }
 
     #[test]
@@ -330,15 +297,29 @@ mod tests {
     #[test]
     fn what_a_state_dict_is_made_of_is_harmless() {
         let pickle = b"\x80\x02ccollections\nOrderedDict\n)Rctorch._utils\n_rebuild_tensor_v2\nctorch\nFloatStorage\n.";
-        assert!(Foreign::in_pickles(&mut &pickle[..], 1).is_empty());
+        assert_eq!(Foreign::in_pickles(&mut &pickle[..], 1), Foreign::default());
     }
 
     #[test]
     fn a_pickled_model_is_told_by_its_layers() {
         let pickle = b"ctorch.nn.modules.conv\nConv2d\n)\x81c__main__\nUNet\n)\x81.";
         let foreign = Foreign::in_pickles(&mut &pickle[..], 1);
-        assert!(foreign.is_whole_model());
-        assert_eq!(foreign.in_words(), "`__main__.UNet`, `torch.nn.modules.conv.Conv2d`");
+        assert!(foreign.has_layers() && foreign.is_object() && !foreign.has_code());
+        assert_eq!(foreign.all_in_words(), "`__main__.UNet`, `torch.nn.modules.conv.Conv2d`");
+    }
+
+    #[test]
+    fn objects_beside_weights_make_no_pickled_model_of_a_file() {
+        for pickle in [
+            &b"\x80\x02}X\x04\x00\x00\x00lossctorch.nn.modules.loss\nCrossEntropyLoss\n)\x81s."[..],
+            b"\x80\x02ccollections\nOrderedDict\n)RX\x03\x00\x00\x00optctorch.optim.adam\nAdam\ns.",
+        ] {
+            let foreign = Foreign::in_pickles(&mut &pickle[..], 1);
+            assert!(!foreign.is_object() && !foreign.has_layers() && !foreign.has_code(), "{foreign:?}");
+            assert_ne!(foreign.filled_in_words(), "");
+        }
+        let framed = b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x08__main__\x94\x8c\x04UNet\x94\x93)\x81.";
+        assert!(Foreign::in_pickles(&mut &framed[..], 1).is_object());
     }
 
     #[test]

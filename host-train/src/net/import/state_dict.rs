@@ -74,13 +74,15 @@ impl StateDict {
         match container(path)? {
             Container::Safetensors => read_safetensors(path, wanted),
             Container::Zip => {
-                refuse_code(path, zip_globals(path)?)?;
-                read_pytorch(path, wanted)
+                let foreign = zip_globals(path)?;
+                refuse_code(path, &foreign)?;
+                read_pytorch(path, wanted, &foreign)
             }
             Container::Pickle => {
                 let file = File::open(path).map_err(io(path))?;
-                refuse_code(path, Foreign::in_pickles(&mut BufReader::new(file), LEGACY_PICKLES))?;
-                read_pytorch(path, wanted)
+                let foreign = Foreign::in_pickles(&mut BufReader::new(file), LEGACY_PICKLES);
+                refuse_code(path, &foreign)?;
+                read_pytorch(path, wanted, &foreign)
             }
         }
     }
@@ -186,13 +188,17 @@ fn damaged(path: &Path, message: impl ToString) -> ImportError {
     ImportError::Damaged { path: path.to_owned(), message: message.to_string() }
 }
 
-fn refuse_code(path: &Path, foreign: Foreign) -> Result<(), ImportError> {
-    let (path, globals) = (path.to_owned(), foreign.in_words());
-    match (foreign.is_empty(), foreign.is_whole_model()) {
-        (true, _) => Ok(()),
-        (_, true) => Err(ImportError::WholeModel { path, globals }),
-        _ => Err(ImportError::Code { path, globals }),
+/// Refuses a pickled object, and a file that names functions. Objects of classes may lie beside weights.
+fn refuse_code(path: &Path, foreign: &Foreign) -> Result<(), ImportError> {
+    match (foreign.is_object(), foreign.has_code()) {
+        (true, _) => Err(whole_model(path, foreign)),
+        (_, true) => Err(ImportError::Code { path: path.to_owned(), globals: foreign.code_in_words() }),
+        _ => Ok(()),
     }
+}
+
+fn whole_model(path: &Path, foreign: &Foreign) -> ImportError {
+    ImportError::WholeModel { path: path.to_owned(), globals: foreign.all_in_words() }
 }
 
 fn zip_globals(path: &Path) -> Result<Foreign, ImportError> {
@@ -213,8 +219,16 @@ fn zip_globals(path: &Path) -> Result<Foreign, ImportError> {
     }
 }
 
-fn read_pytorch(path: &Path, wanted: Wanted<'_>) -> Result<StateDict, ImportError> {
-    let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error))?;
+fn read_pytorch(path: &Path, wanted: Wanted<'_>, foreign: &Foreign) -> Result<StateDict, ImportError> {
+    read_tensors(path, wanted, foreign).map_err(|error| match error {
+        // A model that is a value of the file, and whose weights the reader could not find in it.
+        ImportError::NoWeights(_) if foreign.has_layers() => whole_model(path, foreign),
+        error => error,
+    })
+}
+
+fn read_tensors(path: &Path, wanted: Wanted<'_>, foreign: &Foreign) -> Result<StateDict, ImportError> {
+    let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error, foreign))?;
     let mut tensors = reader.into_tensors();
     let names = tensors.keys().cloned().collect();
     StateDict::collect(path.display().to_string(), names, wanted, |name| {
@@ -232,7 +246,7 @@ fn read_pytorch(path: &Path, wanted: Wanted<'_>) -> Result<StateDict, ImportErro
     })
 }
 
-fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
+fn pytorch_error(path: &Path, error: PytorchError, foreign: &Foreign) -> ImportError {
     let unusable = |found: String| ImportError::NotWeights {
         path: path.to_owned(),
         found,
@@ -241,6 +255,11 @@ fn pytorch_error(path: &Path, error: PytorchError) -> ImportError {
     match error {
         PytorchError::Pickle(PickleError::UnsupportedType(name)) => {
             unusable(format!("a file with tensors of the kind `{name}`"))
+        }
+        PytorchError::Pickle(PickleError::UnexpectedOpCode(_)) if !foreign.filled_in_words().is_empty() => {
+            let advice = "in Python, save `model.state_dict()` alone with torch.save, and give that file";
+            let found = format!("a file with containers that only Python can fill ({})", foreign.filled_in_words());
+            ImportError::NotWeights { path: path.to_owned(), found, advice }
         }
         PytorchError::Pickle(PickleError::NoDataSource) => unusable("a bare pickle".into()),
         PytorchError::InvalidFormat(message) if message.starts_with("Expected a dictionary") => {
