@@ -110,24 +110,25 @@ const HARMLESS: [(&str, &[&str]); 26] = [
 /// Packages whose functions are passed over as classes are: parts of networks and of optimizers.
 const PARTS: [&str; 3] = ["torch.nn.", "torch.optim.", "torch._C._nn"];
 
-/// Python's own modules, of 2.7 and later. Their classes may start processes or open files where they are called.
+/// Python's own modules, of 2.7 and later, but those whose names scripts of one's own have more often. Their classes may start processes or open files where they are called.
 const STANDARD: &str = "\
-    StringIO UserDict abc aifc antigravity anydbm argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb \
-    binascii bisect builtins bz2 cPickle cProfile cStringIO calendar cgi cgitb chunk cmath cmd code codecs codeop \
-    collections colorsys commands compileall concurrent configparser contextlib contextvars copy copy_reg copyreg crypt \
-    csv ctypes curses dataclasses datetime dbm decimal difflib dircache dis distutils dl doctest dummy_threading email \
-    encodings ensurepip enum errno exceptions execfile faulthandler fcntl filecmp fileinput fnmatch formatter fractions \
+    StringIO UserDict abc aifc antigravity anydbm argparse array ast asynchat asyncio asyncore atexit audioop base64 \
+    bdb binascii bisect builtins bz2 cPickle cProfile cStringIO calendar cgi cgitb chunk cmath cmd code codecs codeop \
+    collections colorsys commands compileall concurrent configparser contextlib contextvars copy copy_reg copyreg \
+    crypt csv ctypes curses dataclasses datetime dbm decimal difflib dircache dis distutils dl doctest dummy_threading \
+    email encodings ensurepip enum errno exceptions execfile faulthandler fcntl filecmp fileinput fnmatch fractions \
     ftplib functools gc genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html http idlelib \
-    imaplib imghdr imp importlib imputil inspect io ipaddress itertools json keyword lib2to3 linecache locale logging lzma \
-    macpath mailbox mailcap marshal math mimetools mimetypes mmap modulefinder msilib msvcrt multiprocessing netrc new nis \
-    nntplib nt ntpath nturl2path numbers opcode operator optparse os os2 ossaudiodev parser pathlib pdb pickle pickletools \
-    pipes pkgutil platform plistlib popen2 poplib posix posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc \
-    pydoc_data pyexpat queue quopri random re readline reprlib resource rlcompleter runpy sched secrets select selectors \
-    sets shelve shlex shutil signal site smtpd smtplib sndhdr socket socketserver spwd sqlite3 sre_compile sre_constants \
-    sre_parse ssl stat statistics string stringprep struct subprocess sunau symbol symtable sys sysconfig syslog tabnanny \
-    tarfile telnetlib tempfile termios textwrap this threading time timeit tkinter token tokenize tomllib trace traceback \
-    tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib urllib2 urlparse user uu uuid venv warnings \
-    wave weakref webbrowser whichdb winreg winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo";
+    imaplib imghdr imp importlib imputil inspect io ipaddress itertools json keyword lib2to3 linecache locale logging \
+    lzma macpath mailbox mailcap marshal math mimetools mimetypes mmap modulefinder msilib msvcrt multiprocessing \
+    netrc nis nntplib nt ntpath nturl2path numbers opcode operator optparse os os2 ossaudiodev pathlib pdb pickle \
+    pickletools pipes pkgutil platform plistlib popen2 poplib posix posixpath pprint profile pstats pty pwd py_compile \
+    pyclbr pydoc pydoc_data pyexpat queue quopri random re readline reprlib resource rlcompleter runpy sched secrets \
+    select selectors sets shelve shlex shutil signal site smtpd smtplib sndhdr socket socketserver spwd sqlite3 \
+    sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess sunau symtable sys \
+    sysconfig syslog tabnanny tarfile telnetlib tempfile termios textwrap this threading time timeit tkinter token \
+    tokenize tomllib trace traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib \
+    urllib2 urlparse uu uuid venv warnings wave weakref webbrowser whichdb winreg winsound wsgiref xdrlib xml xmlrpc \
+    zipapp zipfile zipimport zlib zoneinfo";
 
 /// What a name in a pickle is for a reader that calls nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
