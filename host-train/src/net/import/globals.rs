@@ -110,7 +110,8 @@ const HARMLESS: [(&str, &[&str]); 26] = [
 /// Packages whose functions are passed over as classes are: parts of networks and of optimizers.
 const PARTS: [&str; 3] = ["torch.nn.", "torch.optim.", "torch._C._nn"];
 
-/// Python's own modules, of 2.7 and later, but those whose names scripts of one's own have more often. Their classes may start processes or open files where they are called.
+/// Python's own modules, of 2.7 and later, but those whose names scripts of one's own have more often. Their classes may start
+/// processes or open files where they are called.
 const STANDARD: &str = "\
     StringIO UserDict abc aifc antigravity anydbm argparse array ast asynchat asyncio asyncore atexit audioop base64 \
     bdb binascii bisect builtins bz2 cPickle cProfile cStringIO calendar cgi cgitb chunk cmath cmd code codecs codeop \
