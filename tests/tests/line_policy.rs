@@ -78,7 +78,7 @@ fn what_gains_nothing_leaves_the_fixed_order_and_says_so_wherever_the_policy_is_
     let file = mask(&job, "mask.json", &first);
     let said = train(&job, "policy", &["learning_rate=1e-12"], &["--mask", &file]).succeeded();
     assert!(said.contains("learned-mask, Dice at 3 lines") && said.contains("centre-out, Dice at 3 lines"), "{said}");
-    let kept = "the fixed order `learned-mask` is kept: PPO gains +0.0000 [+0.0000, +0.0000] Dice (8 patients)";
+    let kept = "the fixed order `learned-mask` is kept: the learned network gains +0.0000 [+0.0000, +0.0000] Dice (8 patients)";
     assert!(said.trim_end().ends_with(&format!("policy: update 2; {kept}")), "{said}");
 
     let (columns, rows) = log(&job, "policy");
@@ -185,7 +185,7 @@ fn what_surely_gains_takes_the_place_of_a_bad_order() {
 fn fewer_patients_than_8_give_no_sure_interval() {
     let job = phantoms(5);
     let said = train(&job, "policy", &["learning_rate=1e-2"], &[]).succeeded();
-    assert!(said.contains("(1 patients), and fewer than 8 give no sure interval"), "{said}");
+    assert!(said.contains("(1 patient), and fewer than 8 give no sure interval"), "{said}");
     let best = record(&job, "policy/best");
     assert_eq!(
         (&best["standing"]["plays"], &best["standing"]["order"]["name"]),

@@ -47,7 +47,8 @@ impl Gain {
 impl fmt::Display for Gain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { measure, mean, low, high, patients, .. } = self;
-        write!(f, "{mean:+.4} [{low:+.4}, {high:+.4}] {measure} ({patients} patients)")
+        let noun = if *patients == 1 { "patient" } else { "patients" };
+        write!(f, "{mean:+.4} [{low:+.4}, {high:+.4}] {measure} ({patients} {noun})")
     }
 }
 
@@ -108,9 +109,9 @@ impl Standing {
             }
             Some(gain) if gain.patients < FEWEST_PATIENTS => {
                 let few = format!("fewer than {FEWEST_PATIENTS} give no sure interval");
-                (Plays::FixedOrder, format!("PPO gains {gain}, and {few}"))
+                (Plays::FixedOrder, format!("the learned network gains {gain}, and {few}"))
             }
-            Some(gain) => (Plays::FixedOrder, format!("PPO gains {gain}")),
+            Some(gain) => (Plays::FixedOrder, format!("the learned network gains {gain}")),
         };
         Self { plays, reason, gain, ..self }
     }
@@ -141,7 +142,7 @@ impl Standing {
     }
 }
 
-/// ``the fixed order `centre-out` is kept: PPO gains ...``
+/// ``the fixed order `centre-out` is kept: the learned network gains ...``
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.plays {
@@ -178,11 +179,13 @@ mod tests {
         let said = |gain| begun().with(gain, "nothing to validate on").to_string();
         assert_eq!(
             said(Some(gain(50, 0.0003, 0.0013, 19))),
-            "the fixed order `centre-out` is kept: PPO gains +0.0003 [-0.0010, +0.0016] Dice (19 patients)"
+            "the fixed order `centre-out` is kept: the learned network gains +0.0003 [-0.0010, +0.0016] Dice (19 patients)"
         );
         assert_eq!(said(None), "the fixed order `centre-out` is kept: nothing to validate on");
         let few = said(Some(gain(50, 0.01, 0.001, 4)));
         assert!(few.ends_with("+0.0110] Dice (4 patients), and fewer than 8 give no sure interval"), "{few}");
+        let one = said(Some(gain(50, 0.01, 0.001, 1)));
+        assert!(one.contains("the learned network gains +0.0100 ") && one.contains("Dice (1 patient), and"), "{one}");
         assert_eq!(
             said(Some(gain(50, 0.01, 0.001, 9))),
             "the learned policy is kept: update 50 gains +0.0100 [+0.0090, +0.0110] Dice (9 patients) over the fixed order \
