@@ -17,7 +17,7 @@ use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_wa
 use crate::eval::stops::{fewest_lines, fewest_lines_of_hearts};
 use crate::eval::table::{Align, Table};
 use crate::io::lock::Locks;
-use read::{Evaluated, Read, Volumes};
+use read::{Evaluated, Read, Shared, Volumes};
 use verdict::verdict;
 
 /// `kscout compare`.
@@ -92,7 +92,7 @@ impl CompareArgs {
         let text: Vec<String> = tables.iter().map(Table::to_text).collect();
         let markdown: Vec<String> = tables.iter().map(Table::to_markdown).collect();
         let verdicts = firsts.iter().map(|first| verdict(first, seconds)).collect::<Result<Vec<_>, _>>()?;
-        let mut notes = notes::of(&self, &read);
+        let mut notes = notes::of(&self, firsts, &read);
         notes.extend(verdicts.into_iter().flatten());
         println!("{}\n{}", text.join("\n"), notes.join("\n"));
         let page = format!("{}\n{}\n", markdown.join("\n"), notes.join("\n\n"));
@@ -169,11 +169,17 @@ fn difference(
     (first, own): (&Read, &Volumes),
     (second, other): (&Read, &Volumes),
 ) -> Result<[String; 8], Failure> {
-    let found = paired_difference(&own.samples, &other.samples, &Bootstrap::default())?;
-    if found.unpaired > 0 {
-        let (first, second, unpaired) = (&first.name, &second.name, found.unpaired);
-        eprintln!("note: {first} and {second}: {unpaired} patients in one only, left out of the difference");
+    let shared = Shared::of([own, other]);
+    let names = format!("{} and {}", first.name, second.name);
+    if shared.patients() == 0 {
+        return Err(format!("{names}: no volume in common at {lines} lines; evaluate both on the same volumes").into());
     }
+    if shared.left_out > 0 {
+        let volumes = number_of(shared.left_out, "volume");
+        eprintln!("note: {names}: {volumes} at {lines} lines in one only, left out of the difference");
+    }
+    let [own_samples, other_samples] = &shared.samples;
+    let found = paired_difference(own_samples, other_samples, &Bootstrap::default())?;
     let Estimate { mean: gain, low, high, .. } = found.difference;
     Ok([
         lines.to_string(),
@@ -217,15 +223,23 @@ fn way(
     (second, from): (&Read, &Volumes),
     (ceiling, to): (&Read, &Volumes),
 ) -> Result<String, Failure> {
-    let share = share_of_the_way(&own.samples, (&from.samples, &to.samples), &Bootstrap::default());
-    let of = |error| format!("{}, {} and {}: {error}", first.name, second.name, ceiling.name);
-    let Some(Estimate { mean, low, high, patients, .. }) = share.map_err(of)? else { return Ok("-".into()) };
-    if patients < own.dice.patients {
-        let (name, missing) = (&ceiling.name, own.dice.patients - patients);
-        eprintln!("note: {name}: {missing} patients of {} are not in all three, left out of the gap", first.name);
+    let shared = Shared::of([own, from, to]);
+    let names = format!("{}, {} and {}", first.name, second.name, ceiling.name);
+    if shared.left_out > 0 {
+        eprintln!("note: {names}: {} not in all three, left out of the gap", number_of(shared.left_out, "volume"));
     }
+    let [own, from, to] = &shared.samples;
+    let share = share_of_the_way(own, (from, to), &Bootstrap::default());
+    let of = |error| format!("{names}: {error}");
+    let Some(Estimate { mean, low, high, .. }) = share.map_err(of)? else { return Ok("-".into()) };
     let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
     Ok(format!("{mean:.0} % [{low:.0}, {high:.0}]"))
+}
+
+/// `1 volume`, `2 volumes`.
+fn number_of(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// Budgets that every method has, at least one.
@@ -334,4 +348,24 @@ fn save(path: &Path, picture: &RgbImage) -> Result<(), Failure> {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     crate::io::whole::write_atomically(path, text.as_bytes())
         .map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read::tests::{method, volumes};
+    use super::*;
+
+    #[test]
+    fn volumes_that_one_has_alone_make_no_difference() {
+        let both = method("a", volumes(&[("p1", "ED", 0.9), ("p1", "ES", 0.7), ("p2", "ED", 0.8), ("p2", "ES", 0.6)]));
+        let ed = method("b", volumes(&[("p1", "ED", 0.9), ("p2", "ED", 0.8)]));
+        let top = method("top", volumes(&[("p1", "ED", 1.0), ("p2", "ED", 1.0)]));
+        let row = difference(8, (&both, &both.scores[&8]), (&ed, &ed.scores[&8])).unwrap();
+        assert_eq!(row[5..], ["+0.0000 [+0.0000, +0.0000]", "0", "0"]);
+        let share = way((&both, &both.scores[&8]), (&ed, &ed.scores[&8]), (&top, &top.scores[&8])).unwrap();
+        assert_eq!(share, "0 % [0, 0]");
+        let es = method("c", volumes(&[("p1", "ES", 0.7)]));
+        let error = difference(8, (&ed, &ed.scores[&8]), (&es, &es.scores[&8])).unwrap_err().to_string();
+        assert!(error.contains("b and c: no volume in common at 8 lines"), "{error}");
+    }
 }

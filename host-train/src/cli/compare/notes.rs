@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::CompareArgs;
-use super::read::Read;
+use super::read::{Read, Shared};
 use crate::eval::stats::few_patients;
 
-/// Explains the columns, and says what is left out of means and which intervals are of too few patients.
-pub fn of(arguments: &CompareArgs, read: &[Read]) -> Vec<String> {
+/// Explains the columns, and says what is left out of means and which intervals are of too few patients. `read` begins with `firsts`.
+pub fn of(arguments: &CompareArgs, firsts: &[Read], read: &[Read]) -> Vec<String> {
     let scored = || read.iter().flat_map(|read| read.scores.values());
     let most = scored().map(|found| (found.dice.values, found.dice.patients)).max();
     let (volumes, patients) = most.unwrap_or_default();
@@ -35,7 +35,31 @@ pub fn of(arguments: &CompareArgs, read: &[Read]) -> Vec<String> {
         );
     }
     let absent: BTreeSet<String> = read.iter().filter_map(|read| read.occurring.note()).collect();
-    let fewest = scored().map(|found| found.dice.patients).min().unwrap_or_default();
-    notes.extend(absent.into_iter().chain(few_patients(fewest)).map(|note| format!("note: {note}")));
+    let few = few_patients(fewest_patients(firsts, &read[firsts.len()..]));
+    notes.extend(absent.into_iter().chain(few).map(|note| format!("note: {note}")));
     notes
+}
+
+/// Fewest patients that any interval is of: of a method, or of two that are compared.
+fn fewest_patients(firsts: &[Read], others: &[Read]) -> usize {
+    let alone = firsts.iter().chain(others).flat_map(|read| read.scores.values()).map(|found| found.dice.patients);
+    let paired = firsts.iter().flat_map(|first| others.iter().map(move |other| (first, other)));
+    let paired = paired.flat_map(|(first, other)| {
+        let both = first.scores.iter().filter_map(|(lines, own)| Some((own, other.scores.get(lines)?)));
+        both.map(|(own, theirs)| Shared::of([own, theirs]).patients())
+    });
+    alone.chain(paired).min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::tests::{method, volumes};
+    use super::*;
+
+    #[test]
+    fn patients_are_counted_of_pairs_too() {
+        let a = method("a", volumes(&[("p1", "ED", 0.9), ("p2", "ED", 0.8), ("p3", "ED", 0.7)]));
+        let b = method("b", volumes(&[("p2", "ED", 0.9), ("p3", "ED", 0.8), ("p4", "ED", 0.7)]));
+        assert_eq!(fewest_patients(&[a], &[b]), 2);
+    }
 }

@@ -135,6 +135,33 @@ impl Volumes {
     }
 }
 
+/// What two or more methods have of the same volumes.
+pub struct Shared<const N: usize> {
+    /// The mean Dice of each method, of patients and phases that all of them have.
+    pub samples: [Vec<Sample<String>>; N],
+    /// Volumes, a patient's phase each, that not all of them have.
+    pub left_out: usize,
+}
+
+impl<const N: usize> Shared<N> {
+    /// Of the volumes of each method.
+    pub fn of(all: [&Volumes; N]) -> Self {
+        let names = all.map(|volumes| volumes.names.iter().collect::<BTreeSet<_>>());
+        let any: BTreeSet<_> = names.iter().flatten().copied().collect();
+        let common: BTreeSet<_> = any.iter().filter(|name| names.iter().all(|own| own.contains(*name))).collect();
+        let samples = all.map(|volumes| {
+            let named = volumes.names.iter().zip(&volumes.samples);
+            named.filter(|(name, _)| common.contains(name)).map(|(_, sample)| sample.clone()).collect()
+        });
+        Self { samples, left_out: any.len() - common.len() }
+    }
+
+    /// Patients that all of them have.
+    pub fn patients(&self) -> usize {
+        self.samples[0].iter().map(|sample| &sample.patient).collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// Volumes by budget.
 pub type Scores = BTreeMap<usize, Volumes>;
 
@@ -315,8 +342,42 @@ pub fn read(methods: &[&Evaluated]) -> Result<Vec<Read>, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Volumes of one folder, by patient, phase and Dice.
+    pub fn volumes(of: &[(&str, &str, f64)]) -> Volumes {
+        let samples: Vec<_> = of.iter().map(|(patient, _, dice)| Sample::new((*patient).to_owned(), *dice)).collect();
+        Volumes {
+            names: of.iter().map(|(patient, phase, _)| [(*patient).to_owned(), (*phase).to_owned()]).collect(),
+            folders: vec![0; of.len()],
+            measured: vec![(None, 8); of.len()],
+            dice: bootstrap_mean(&samples, &Bootstrap::default()).unwrap(),
+            samples,
+            ssim: 0.5,
+        }
+    }
+
+    /// A method of that name, evaluated at 8 lines.
+    pub fn method(name: &str, volumes: Volumes) -> Read {
+        let scores = [(8, volumes)].into();
+        Read { name: name.into(), short: name.into(), scores, draws: 1, occurring: Occurring::default() }
+    }
+
+    #[test]
+    fn volumes_are_shared_where_patient_and_phase_are_the_same() {
+        let both = volumes(&[("p1", "ED", 0.9), ("p1", "ES", 0.7), ("p2", "ED", 0.8), ("p2", "ES", 0.6)]);
+        let ed = volumes(&[("p2", "ED", 0.8), ("p1", "ED", 0.9), ("p3", "ED", 0.1)]);
+        let shared = Shared::of([&both, &ed]);
+        let values = |samples: &[Sample<String>]| samples.iter().map(|sample| sample.value).collect::<Vec<_>>();
+        assert_eq!(values(&shared.samples[0]), [0.9, 0.8]);
+        assert_eq!(values(&shared.samples[1]), [0.8, 0.9]);
+        assert_eq!((shared.left_out, shared.patients()), (3, 2));
+        let same = Shared::of([&both, &both, &both]);
+        assert_eq!((same.left_out, same.patients(), same.samples[2].len()), (0, 2, 4));
+        let es = volumes(&[("p1", "ES", 0.7)]);
+        assert_eq!(Shared::of([&es, &ed]).patients(), 0);
+    }
 
     #[test]
     fn a_method_of_an_evaluation_is_named_by_folder_and_name() {

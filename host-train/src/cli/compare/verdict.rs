@@ -1,8 +1,8 @@
 //! Who is ahead, in sentences.
 
 use super::Failure;
-use super::read::Read;
-use crate::eval::stats::{Bootstrap, Estimate, paired_difference};
+use super::read::{Read, Shared};
+use crate::eval::stats::{Bootstrap, ENOUGH_PATIENTS, Estimate, paired_difference};
 
 /// A sentence for each number of lines that `first` and any of `others` have: where `first` stands.
 ///
@@ -14,7 +14,8 @@ pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<Vec<String>, Fail
         let mut standing = Standing::default();
         for other in others {
             let Some(theirs) = other.scores.get(lines) else { continue };
-            let found = paired_difference(&own.samples, &theirs.samples, &Bootstrap::default())?;
+            let [ours, theirs] = &Shared::of([own, theirs]).samples;
+            let found = paired_difference(ours, theirs, &Bootstrap::default())?;
             standing.add(&other.short, &found.difference);
         }
         if let Some(words) = standing.in_words() {
@@ -25,7 +26,7 @@ pub(super) fn verdict(first: &Read, others: &[Read]) -> Result<Vec<String>, Fail
     Ok(sentences)
 }
 
-/// The others, by where their interval lies.
+/// The others, by where their interval lies; that of too few patients puts none ahead.
 #[derive(Default)]
 struct Standing {
     ahead: Vec<String>,
@@ -35,15 +36,16 @@ struct Standing {
 
 impl Standing {
     fn add(&mut self, name: &str, difference: &Estimate) {
-        let Estimate { mean, low, high, .. } = *difference;
+        let Estimate { mean, low, high, patients, .. } = *difference;
         let interval = |sign: f64| {
             let mut ends = [low * sign, high * sign];
             ends.sort_by(f64::total_cmp);
             format!("{name} by {:.4} [{:.4}, {:.4}]", mean * sign, ends[0], ends[1])
         };
-        if low > 0.0 {
+        let enough = patients >= ENOUGH_PATIENTS;
+        if enough && low > 0.0 {
             self.ahead.push(interval(1.0));
-        } else if high < 0.0 {
+        } else if enough && high < 0.0 {
             self.behind.push(interval(-1.0));
         } else {
             self.level.push(format!("{name} ({mean:+.4} [{low:+.4}, {high:+.4}])"));
@@ -68,6 +70,7 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::tests::{method, volumes};
     use super::*;
 
     fn words(differences: &[(&str, [f64; 3])]) -> Option<String> {
@@ -85,6 +88,29 @@ mod tests {
         let expected = "ahead of a by 0.0200 [0.0100, 0.0300]; not clearly apart from b (+0.0100 [-0.0010, +0.0200]); \
                         behind c by 0.0200 [0.0100, 0.0300]";
         assert_eq!(words(&three).unwrap(), expected);
+    }
+
+    #[test]
+    fn too_few_patients_put_none_ahead() {
+        for [mean, low, high] in [[0.02, 0.01, 0.03], [-0.02, -0.03, -0.01]] {
+            let of = |patients| {
+                let mut standing = Standing::default();
+                standing.add("a", &Estimate { mean, low, high, patients, values: 40 });
+                standing.in_words().unwrap()
+            };
+            let few = of(ENOUGH_PATIENTS - 1);
+            assert!(few.starts_with("not clearly apart from a (") && !of(ENOUGH_PATIENTS).contains("apart"), "{few}");
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_of_volumes_that_both_have() {
+        let patients: Vec<String> = (0..9).map(|number| format!("p{number}")).collect();
+        let ed: Vec<_> = patients.iter().map(|patient| (patient.as_str(), "ED", 0.9)).collect();
+        let es: Vec<_> = patients.iter().map(|patient| (patient.as_str(), "ES", 0.7)).collect();
+        let (both, ed) = (method("a", volumes(&[&ed[..], &es[..]].concat())), method("b", volumes(&ed)));
+        let said = verdict(&both, &[ed]).unwrap();
+        assert!(said[0].contains("not clearly apart from b (+0.0000 [+0.0000, +0.0000])"), "{said:?}");
     }
 
     #[test]
