@@ -9,7 +9,7 @@ use kscout_core::kspace::fft::is_fft_length;
 use kscout_core::model::{GraphKind, Model, Reconstruction};
 use kscout_core::volume::line_order;
 
-use super::{Failure, number};
+use super::{Failure, expect_no_input, number};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::eval::table::{Align, Table};
 use crate::export::blob_writer::{GraphSpec, write_graphs};
@@ -90,6 +90,9 @@ pub struct ExportArgs {
 impl ExportArgs {
     /// Exports.
     pub fn run(self) -> Result<(), Failure> {
+        if let (Some(from), Some(out)) = (&self.from, &self.onnx) {
+            expect_no_input("--onnx", out, &[from])?;
+        }
         let _locks = Locks::of([&self.out, &self.onnx].into_iter().flatten().map(PathBuf::as_path))?;
         let bytes = match (&self.from, &self.reward, &self.data) {
             (Some(file), ..) => BlobFile::read(file)?.into_bytes(),

@@ -8,7 +8,7 @@ use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::cost::CostArgs;
 use super::export::expect_size;
 use super::number::Budgets;
-use super::{Failure, number};
+use super::{Failure, expect_no_input, number};
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
 use crate::io::lock::Locks;
@@ -54,6 +54,9 @@ pub struct MasksArgs {
 impl MasksArgs {
     /// Scans every training slice.
     pub fn run(self) -> Result<(), Failure> {
+        let inputs = [Some(&self.model), self.baselines.mask.as_ref(), self.baselines.positions.as_ref()];
+        let inputs: Vec<_> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        expect_no_input("--out", &self.out, &inputs)?;
         let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
         let most = self.budgets.iter().max().copied().unwrap_or_default();

@@ -136,3 +136,55 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with running `arguments`, split at blanks, with every `@` in them the folder.
+    fn refused(folder: &Path, arguments: &str) -> String {
+        let words = arguments.split(' ').map(|word| word.replace('@', &format!("{}/", folder.display())));
+        let matches = Cli::command_line().try_get_matches_from(std::iter::once("kscout".to_owned()).chain(words));
+        let ran = match Cli::from_arg_matches(&matches.unwrap()).unwrap().command {
+            Command::Export(args) => args.run(),
+            Command::Masks(args) => args.run(),
+            Command::Compare(args) => args.run(),
+            Command::Net(args) => args.run(),
+            Command::Scan(args) => args.run(),
+            _ => panic!("{arguments}: not run here"),
+        };
+        ran.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn no_command_writes_over_what_it_reads() {
+        let folder = std::env::temp_dir().join(format!("kscout-inputs-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let files = ["a.kscout", "m.json", "p.json", "x.npy", "w.pth", "results.csv"];
+        for file in files {
+            std::fs::write(folder.join(file), file).unwrap();
+        }
+        let written = [
+            "export --from @a.kscout --onnx @a.kscout",
+            "masks --model @a.kscout --data @none --out @a.kscout",
+            "masks --model @a.kscout --data @none --mask @m.json --out @m.json",
+            "masks --model @a.kscout --data @none --positions @p.json --out @p.json",
+            "compare @:a --with @:b --out @results.csv",
+            "compare @:a --with @:b --plot @results.csv",
+            "compare @:a --with @:b --trade @results.csv",
+            "net forward --arch unet --weights @w.pth --input @x.npy --output @x.npy",
+            "net forward --arch unet --weights @w.pth --input @x.npy --output @w.pth",
+            "net forward --blob @a.kscout --input @x.npy --output @a.kscout",
+            "scan @a.kscout --data @none --slice p/1 --budget 8 --mask @m.json --out @m.json",
+            "scan @a.kscout --data @none --slice p/1 --budget 8 --capture @a.kscout",
+        ];
+        for arguments in written {
+            let said = refused(&folder, arguments);
+            assert!(said.contains("is what is read, and would be lost"), "{arguments}: {said}");
+        }
+        for file in files {
+            assert_eq!(std::fs::read_to_string(folder.join(file)).unwrap(), file);
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -105,8 +105,10 @@ struct Outcome {
 impl ScanArgs {
     /// Scans.
     pub fn run(self) -> Result<(), Failure> {
+        let inputs: Vec<_> =
+            [Some(&self.file), self.mask.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
         for (option, out) in [("--out", &self.out), ("--capture", &self.capture)] {
-            out.as_ref().map_or(Ok(()), |out| expect_no_input(option, out, &[&self.file]))?;
+            out.as_ref().map_or(Ok(()), |out| expect_no_input(option, out, &inputs))?;
         }
         let _locks = Locks::of([&self.out, &self.capture].into_iter().flatten().map(PathBuf::as_path))?;
         let file = self.cost.read(&self.file)?;

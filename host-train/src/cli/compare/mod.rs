@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use image::RgbImage;
 
-use super::Failure;
+use super::{Failure, expect_no_input};
 use crate::eval::canvas::write_png;
 use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
@@ -23,7 +23,7 @@ use verdict::verdict;
 /// `kscout compare`.
 #[derive(Args)]
 #[command(
-    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes, with other seeds or of files that were trained anew, and an evaluation with --draws N is as many: the chance of phase, noise and training counts less so. Differences are paired by patient, with 95 % intervals (bootstrap over patients)."
+    after_help = "Each method may have been evaluated with a segmenter of its own. Examples:\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --with runs/eval-mask:learned-mask\n  kscout compare runs/eval-policy:policy --with runs/eval-centre:centre-out --ceiling runs/eval-centre:allocation-oracle\n  kscout compare runs/eval-policy:policy --stops\n  kscout compare runs/seed1,runs/seed2:policy --with runs/seed1,runs/seed2:centre-out\n\nFolders that stand together are evaluations of the same volumes, with other seeds or of files that were trained anew, and an evaluation with --draws N is as many: the chance of phase, noise and training counts less so. Differences are paired by patient, over the volumes that both have, with 95 % intervals (bootstrap over patients)."
 )]
 pub struct CompareArgs {
     /// What is compared: the folder of a `kscout eval`, or several with commas in between, and a method of it; given several
@@ -58,6 +58,12 @@ impl CompareArgs {
     pub fn run(self) -> Result<(), Failure> {
         self.expect_methods()?;
         let written = [&self.out, &self.plot, &self.trade];
+        let read: Vec<PathBuf> =
+            self.first.iter().chain(&self.with).chain(&self.ceiling).flat_map(Evaluated::files).collect();
+        let inputs: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
+        for (option, out) in ["--out", "--plot", "--trade"].into_iter().zip(written) {
+            out.as_ref().map_or(Ok(()), |out| expect_no_input(option, out, &inputs))?;
+        }
         let _locks = Locks::of(written.into_iter().flatten().map(PathBuf::as_path))?;
         let mut named: Vec<&Evaluated> = self.first.iter().chain(&self.with).collect();
         let compared = named.len();

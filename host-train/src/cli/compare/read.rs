@@ -11,6 +11,9 @@ use crate::cli::Failure;
 use crate::eval::metrics::{Occurring, SliceDice};
 use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
 
+/// What `kscout eval` writes of every volume.
+const RESULTS: &str = "results.csv";
+
 /// A method of an evaluation, or of several of the same volumes, of other phase and noise each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluated {
@@ -46,7 +49,7 @@ fn methods_in(dir: &Path) -> Option<Vec<String>> {
     struct Named {
         method: String,
     }
-    let rows = csv::Reader::from_path(dir.join("results.csv")).ok()?.into_deserialize::<Named>();
+    let rows = csv::Reader::from_path(dir.join(RESULTS)).ok()?.into_deserialize::<Named>();
     let mut methods: Vec<String> = Vec::new();
     for row in rows {
         let Named { method } = row.ok()?;
@@ -182,6 +185,11 @@ impl Evaluated {
         format!("{}{others}:{}", shown.display(), self.method)
     }
 
+    /// The files that are read.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.dirs.iter().map(|dir| dir.join(RESULTS))
+    }
+
     /// Says which other methods the first folder has, and how they are compared; nothing where that cannot be read.
     pub fn others(&self) -> String {
         let help = help_with(&self.dirs[0]);
@@ -230,7 +238,7 @@ impl Evaluated {
 
     /// What the evaluation in `dir` says of the method.
     fn rows(&self, dir: &Path) -> Result<Vec<Row>, Failure> {
-        let path = dir.join("results.csv");
+        let path = dir.join(RESULTS);
         let refused = |error: csv::Error| format!("{}: {error}; give the folder of a `kscout eval`", path.display());
         let rows: Result<Vec<Row>, _> = csv::Reader::from_path(&path).map_err(refused)?.deserialize().collect();
         let mut rows = rows.map_err(refused)?;

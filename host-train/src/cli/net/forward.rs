@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use clap::Args;
 use kscout_core::model::TensorInfo;
 
-use super::super::Failure;
 use super::super::cost::CostArgs;
+use super::super::{Failure, expect_no_input};
 use super::npy::Array;
 use crate::device::DeviceChoice;
 use crate::export::BlobFile;
@@ -55,6 +55,9 @@ pub struct ForwardArgs {
 impl ForwardArgs {
     /// Runs the network.
     pub fn run(self) -> Result<(), Failure> {
+        let inputs = [Some(&self.input), self.weights.as_ref(), self.blob.as_ref()];
+        let inputs: Vec<_> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        expect_no_input("--output", &self.output, &inputs)?;
         let _locks = Locks::of([self.output.as_path()])?;
         let logits = match &self.blob {
             Some(blob) => self.in_int8(&self.cost.read(blob)?, blob)?,
