@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::observe::Observation;
-use crate::data::{CLASSES, Dataset, Slice, Split, largest_class};
+use crate::data::{CLASSES, Dataset, Slice, Split, Volume, largest_class};
 use crate::eval::metrics::{MeanDice, Occurring, SliceDice, overlaps};
 use crate::kernels::{fastest, scan as host_scan, scan_arena};
 use crate::mri::observation::{levels_to_real, state_to_real};
@@ -209,7 +209,7 @@ pub fn verify(
     options: &VerifyOptions,
 ) -> Result<VerifyReport, VerifyError> {
     check(model, originals, data, options)?;
-    let volumes = limited(data, options);
+    let volumes: Vec<_> = limited(data, options).into_iter().map(|volume| volume.slices).collect();
     let mut sums: Vec<Sums> = options.budgets.iter().map(|_| Sums::default()).collect();
     let mut digest = None;
     let mut samples = Vec::new();
@@ -270,7 +270,7 @@ fn check(
         return Err(VerifyError::NoSlices { dir, split: options.split });
     }
     let width = model.width();
-    let truth = limited(data, options).into_iter().flatten().flat_map(|slice| &slice.label);
+    let truth = limited(data, options).into_iter().flat_map(|volume| volume.slices).flat_map(|slice| &slice.label);
     if Occurring::in_labels(truth) == Occurring::default() {
         return Err(VerifyError::NoStructure { dir, split: options.split });
     }
@@ -281,16 +281,15 @@ fn check(
     }
 }
 
-/// Whole volumes, for Dice is that of a volume.
-fn limited<'d>(data: &'d Dataset, options: &VerifyOptions) -> Vec<Vec<&'d Slice>> {
+/// The volumes that are compared. Whole ones, for Dice is that of a volume.
+pub fn limited<'d>(data: &'d Dataset, options: &VerifyOptions) -> Vec<Volume<'d>> {
     let mut slices = 0;
-    let volumes = data.volumes(options.split).into_iter().map(|volume| volume.slices);
-    let enough = |volume: &Vec<&Slice>| {
+    let enough = |volume: &Volume<'_>| {
         let before = slices;
-        slices += volume.len();
+        slices += volume.slices.len();
         options.limit.is_none_or(|limit| before < limit.max(1))
     };
-    volumes.take_while(enough).collect()
+    data.volumes(options.split).into_iter().take_while(enough).collect()
 }
 
 fn measure(slice: &Slice, options: &VerifyOptions) -> KSpace {
@@ -486,4 +485,29 @@ fn graph_difference(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<Option<String
     })?;
     let name = |index| graph.node(index).map_or_else(|_| String::new(), |node| format!(" ({})", node.kind()));
     Ok(first.map(|index| format!("{}, operator {index}{}", graph.kind(), name(index))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::phantom::{self, PhantomOptions};
+
+    #[test]
+    fn volumes_are_whole_until_so_many_slices_are_reached() {
+        let folder = std::env::temp_dir().join(format!("kscout-verify-{}", std::process::id()));
+        let options = PhantomOptions { patients: 2, seed: 3, size: 64, ..PhantomOptions::default() };
+        phantom::make(&folder, &options, &indicatif::ProgressBar::hidden()).unwrap();
+        let data = Dataset::open(&folder).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        let (split, protocol) = (Split::Train, Protocol::igs());
+        let with = |limit| limited(&data, &VerifyOptions { split, budgets: vec![8], limit, protocol, seed: 1 });
+        let all = with(None);
+        let first = all[0].slices.len();
+        assert!(all.len() > 2 && first > 1);
+        for (limit, expected) in [(1, 1), (first, 1), (first + 1, 2), (usize::MAX, all.len())] {
+            let volumes = with(Some(limit));
+            assert_eq!(volumes.len(), expected, "{limit}");
+            assert!(volumes.iter().zip(&all).all(|(volume, same)| volume.slices.len() == same.slices.len()), "{limit}");
+        }
+    }
 }

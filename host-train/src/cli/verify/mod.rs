@@ -14,13 +14,13 @@ use super::cost::CostArgs;
 use super::export::expect_size;
 use super::number::Budgets;
 use super::{Failure, number};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, Volume};
 use crate::device::DeviceChoice;
 use crate::eval::metrics::Occurring;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::fixed_order;
-use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, verify};
-use crate::measure::measure;
+use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, limited, verify};
+use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::SlicePolicy;
 use crate::rl::agent::load_policy;
@@ -126,8 +126,9 @@ impl VerifyArgs {
         let slices = slices.map(|dir| load_slices(dir, (&model, &blob), &device)).transpose()?;
         known &= slices.as_ref().is_none_or(|(_, known)| *known);
         let report = verify(&model, &originals, &data, &options).map_err(|error| format!("{blob}: {error}"))?;
-        let slices = slices.map(|(policy, _)| compare_slices(&policy, &model, &data, &options, &device)).transpose()?;
-        let slices = slices.unwrap_or_default();
+        let volumes = limited(&data, &options);
+        let compare = |(policy, _)| compare_slices(&policy, &model, &volumes, &options, &device);
+        let slices = slices.map(compare).transpose()?.unwrap_or_default();
         let bars = Bars { dice: self.tolerance, pixels: self.pixels, choices: self.choices };
         let checks = checks(&report, &slices, &bars);
         if self.json {
@@ -143,12 +144,28 @@ impl VerifyArgs {
             };
             print!("{}", text(&report, &lines));
             if !slices.is_empty() {
-                print!("\n{}", slices_text(&slices));
+                print!("\n{}", slices_text(&slices, volumes.len()));
             }
             print!("\n{}", bars::table(&checks).to_text());
         }
+        let graphs = [
+            ("policy", model.policy().is_some(), self.policy.is_some()),
+            ("slice policy", model.slice_policy().is_some(), self.slice_policy.is_some()),
+        ];
+        for note in not_compared(graphs) {
+            eprintln!("note: {note}");
+        }
         judge(&report, &checks, known).map_err(|reason| format!("{blob}: {reason}").into())
     }
+}
+
+/// Which of the policies, each with whether the file has it and whether its checkpoint is given, nothing is said of.
+fn not_compared(policies: [(&str, bool, bool); 2]) -> Vec<String> {
+    let missed = policies.into_iter().filter(|&(_, there, given)| there && !given);
+    let note = |(name, ..): (&str, bool, bool)| {
+        format!("the file's {name} was not compared; give --{} DIR", name.replace(' ', "-"))
+    };
+    missed.map(note).collect()
 }
 
 /// What is printed for programs.
@@ -214,22 +231,23 @@ fn load_slices(dir: &Path, (model, blob): (&Model<'_>, &str), device: &Device) -
     Ok((policy, known))
 }
 
-/// How far the file's slice policy chooses as `policy` does, at each number of lines.
+/// How far the file's slice policy chooses as `policy` does in `volumes`, at each number of lines.
 fn compare_slices(
     policy: &SlicePolicy,
     model: &Model<'_>,
-    data: &Dataset,
+    volumes: &[Volume<'_>],
     options: &VerifyOptions,
     device: &Device,
 ) -> Result<Vec<Agreement>, Failure> {
     let graph = model.slice_policy().ok_or("the file holds no slice policy; leave --slice-policy out")?;
-    let volumes = measure(data, options.split, &options.protocol, options.seed);
+    let measured = |volume| MeasuredVolume::new(volume, &options.protocol, options.seed);
+    let volumes: Vec<_> = volumes.iter().map(measured).collect();
     let hearts = follow(model, &volumes, Course::dice(&line_order(model)))?;
     let at = |&budget: &usize| Agreement::of(policy, &InInt8 { graph }, &hearts, budget, device);
     Ok(options.budgets.iter().map(at).collect())
 }
 
-fn slices_text(slices: &[Agreement]) -> String {
+fn slices_text(slices: &[Agreement], volumes: usize) -> String {
     let titles = ["lines on average", "slices chosen", "the same", "float Dice", "int8 Dice"];
     let mut table = Table::new(titles.map(|title| (title, Align::Right)));
     for found in slices {
@@ -241,8 +259,9 @@ fn slices_text(slices: &[Agreement]) -> String {
             format!("{:.4}", found.int8_dice),
         ]);
     }
+    let volumes = if volumes == 1 { "1 whole volume".to_owned() } else { format!("{volumes} whole volumes") };
     format!(
-        "The slice policy, over whole volumes: how often float would have chosen the same slice for the next line, and the\n\
+        "The slice policy, over {volumes}: how often float would have chosen the same slice for the next line, and the\n\
          Dice where each goes its own way (int8 segmentations both).\n{}",
         table.to_text()
     )
@@ -321,6 +340,27 @@ fn share(part: usize, all: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_that_is_not_looked_at_is_said_to_be() {
+        let said = |line, slice| not_compared([("policy", line, false), ("slice policy", slice, false)]);
+        assert_eq!(
+            said(true, true),
+            [
+                "the file's policy was not compared; give --policy DIR",
+                "the file's slice policy was not compared; give --slice-policy DIR"
+            ]
+        );
+        assert_eq!((said(false, false).len(), said(true, false).len()), (0, 1));
+        assert!(not_compared([("policy", true, true), ("slice policy", false, false)]).is_empty());
+    }
+
+    #[test]
+    fn the_slice_policys_volumes_are_counted() {
+        let of = |volumes| slices_text(&[], volumes);
+        assert!(of(1).starts_with("The slice policy, over 1 whole volume: "), "{}", of(1));
+        assert!(of(20).starts_with("The slice policy, over 20 whole volumes: "), "{}", of(20));
+    }
 
     #[test]
     fn bars_are_numbers_from_0_to_1_and_nothing_else_is() {
