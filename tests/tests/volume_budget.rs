@@ -81,6 +81,10 @@ fn a_slice_policy_goes_all_the_way() {
     let row = verified.lines().find(|row| row.starts_with("slices chosen alike")).unwrap();
     let equal: f64 = row.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!(equal > 80.0, "int8 decides as real numbers do: {verified}");
+    let one = job.run(&[&usual[..], &["--slice-policy", &policy, "--limit", "1"]].concat());
+    assert!(one.stdout.contains("The slice policy, over 1 whole volume: "), "{one:?}");
+    let unseen = job.run(&[&usual[..], &["--limit", "1"]].concat()).stderr;
+    assert!(unseen.contains("the file's slice policy was not compared; give --slice-policy DIR"), "{unseen}");
 
     let positions = job.path("slices/positions.json");
     let out = job.path("eval");

@@ -486,28 +486,3 @@ fn graph_difference(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<Option<String
     let name = |index| graph.node(index).map_or_else(|_| String::new(), |node| format!(" ({})", node.kind()));
     Ok(first.map(|index| format!("{}, operator {index}{}", graph.kind(), name(index))))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::phantom::{self, PhantomOptions};
-
-    #[test]
-    fn volumes_are_whole_until_so_many_slices_are_reached() {
-        let folder = std::env::temp_dir().join(format!("kscout-verify-{}", std::process::id()));
-        let options = PhantomOptions { patients: 2, seed: 3, size: 64, ..PhantomOptions::default() };
-        phantom::make(&folder, &options, &indicatif::ProgressBar::hidden()).unwrap();
-        let data = Dataset::open(&folder).unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
-        let (split, protocol) = (Split::Train, Protocol::igs());
-        let with = |limit| limited(&data, &VerifyOptions { split, budgets: vec![8], limit, protocol, seed: 1 });
-        let all = with(None);
-        let first = all[0].slices.len();
-        assert!(all.len() > 2 && first > 1);
-        for (limit, expected) in [(1, 1), (first, 1), (first + 1, 2), (usize::MAX, all.len())] {
-            let volumes = with(Some(limit));
-            assert_eq!(volumes.len(), expected, "{limit}");
-            assert!(volumes.iter().zip(&all).all(|(volume, same)| volume.slices.len() == same.slices.len()), "{limit}");
-        }
-    }
-}

@@ -340,6 +340,26 @@ fn share(part: usize, all: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::phantom::{self, PhantomOptions};
+
+    #[test]
+    fn volumes_are_whole_until_so_many_slices_are_reached() {
+        let folder = std::env::temp_dir().join(format!("kscout-verify-{}", std::process::id()));
+        let options = PhantomOptions { patients: 2, seed: 3, size: 64, ..PhantomOptions::default() };
+        phantom::make(&folder, &options, &indicatif::ProgressBar::hidden()).unwrap();
+        let data = Dataset::open(&folder).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        let (split, protocol) = (Split::Train, Protocol::igs());
+        let with = |limit| limited(&data, &VerifyOptions { split, budgets: vec![8], limit, protocol, seed: 1 });
+        let all = with(None);
+        let first = all[0].slices.len();
+        assert!(all.len() > 2 && first > 1);
+        for (limit, expected) in [(1, 1), (first, 1), (first + 1, 2), (usize::MAX, all.len())] {
+            let volumes = with(Some(limit));
+            assert_eq!(volumes.len(), expected, "{limit}");
+            assert!(volumes.iter().zip(&all).all(|(volume, same)| volume.slices.len() == same.slices.len()), "{limit}");
+        }
+    }
 
     #[test]
     fn a_policy_that_is_not_looked_at_is_said_to_be() {
