@@ -168,7 +168,7 @@ fn sizes(mm: [f64; 3]) -> String {
     mm.map(number).join("x")
 }
 
-/// A number in words, rounded to a thousandth.
+/// A number in words, rounded to four digits after the point.
 fn number(value: f64) -> String {
-    ((value * 1000.0).round() / 1000.0).to_string()
+    ((value * 10_000.0).round() / 10_000.0).to_string()
 }
