@@ -2,7 +2,7 @@
 # The main job on synthetic hearts, in FOLDER (default: out/demo): make data, train a segmenter, learn an order of lines and a
 # policy that shares lines among the slices of a heart, compare it with fixed patterns on hearts that it has not seen, export,
 # verify, draw a whole heart, and repeat its scan on an emulated Cortex-M4F.
-# At most 12 minutes on 2 cores after compilation. Needs Rust (rustup) and a C linker; installs what is missing for the
+# About 12 minutes on 2 cores after compilation. Needs Rust (rustup) and a C linker; installs what is missing for the
 # firmware, as firmware-demo/run.sh says (root only for missing Debian packages).
 #     ./demo.sh [FOLDER] [SEED]    SEED (default 1): of the hearts and of all training
 set -euo pipefail
@@ -80,7 +80,15 @@ of="$OUT/eval"
 $kscout compare "$of:policy" --with "$of:centre-out" --with "$of:by-position" --with "$of:learned-mask" \
     --with "$of:partial-fourier" --out "$OUT/compare.md" --plot "$OUT/dice.png"
 say "" \
+    "What is compared, judged by one segmenter that is tuned to the lines of all of them:" \
+    "  policy           gives each line to the slice that it expects to gain most, from what it has seen of this heart" \
+    "  by-position      the same order of lines, shared by a fixed plan of more lines where training hearts needed them:" \
+    "                   policy minus by-position is what looking adds" \
+    "  learned-mask     the same order again, as many lines for each slice: by-position minus it is what the plan adds" \
+    "  centre-out       lines from the middle of k-space outwards, as many for each slice" \
+    "  partial-fourier  lines from the middle outwards, then those of one side alone, as many for each slice" \
+    "" \
     "In words    $OUT/compare.md and $OUT/eval/report.md" \
     "Dice        $OUT/dice.png: against the lines measured, the policy on top" \
     "One heart   $OUT/volume.png: the lines that each slice got, and what came of them" \
-    "The model   $OUT/heart.kscout, for kscout scan, predict and the firmware"
+    "The model   $OUT/heart.kscout, for kscout scan, predict and the firmware; README, \"Your own files\", goes on from here"
