@@ -20,7 +20,6 @@ macro_rules! built_in {
 /// All of them, as they were when this program was built.
 const FILES: &[(&str, &str)] = built_in![
     "classifier.toml",
-    "demo-policy.toml",
     "demo-reward.toml",
     "demo-slices.toml",
     "demo-tune.toml",
