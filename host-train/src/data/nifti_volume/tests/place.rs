@@ -86,9 +86,12 @@ fn the_qform_counts_without_an_sform_and_a_difference_is_noted() {
         let volume = with(unturned, (1, SFORM));
         assert_eq!(volume.axes(), Some(Axes::LPS));
         let [note] = &volume.notes[..] else { panic!("{:?}", volume.notes) };
-        for word in
-            ["LPS, first voxel at (7, 8, -9) mm", "RAS, first voxel at (7, 8, -9) mm", "7.2111 mm apart", "sform counts"]
-        {
+        for word in [
+            "LPS, first voxel at (7, 8, -9) mm",
+            "RAS, first voxel at (7, 8, -9) mm",
+            "7.2111 mm apart",
+            "sform counts",
+        ] {
             assert!(note.contains(word), "{note}");
         }
         // Less than half a voxel apart along each axis.
