@@ -127,8 +127,8 @@ impl Trainer<'_> {
             self.save_between(&state, &folder)?;
         }
         self.keep_order(&state)?;
-        let mut stopped = false;
-        while !stopped && state.meta.step < end && !clock.is_over() {
+        let (mut stopped, mut over) = (false, clock.is_over());
+        while !stopped && state.meta.step < end && !over {
             let update = state.meta.step;
             let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
             rng.set_stream(update as u64 + 1);
@@ -147,12 +147,16 @@ impl Trainer<'_> {
             bar.set_position(state.meta.step as u64);
             bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
             state.meta.seconds = clock.seconds();
-            if state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || clock.is_over() {
+            // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
+            over = clock.is_over();
+            let due = state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || over;
+            let saved = due || stop::asked();
+            if due {
                 self.validate_and_save(&mut state, (&validation, &folder), &bar, device)?;
-            } else if stop::asked() {
+            } else if saved {
                 self.save_between(&state, &folder)?;
             }
-            stopped = stop::asked() && state.meta.step < end && !clock.is_over();
+            stopped = saved && stop::asked() && state.meta.step < end && !over;
         }
         bar.finish_and_clear();
         if let Some(cut) = clock.cut_short(state.meta.step, end) {

@@ -80,8 +80,8 @@ pub fn train_reward(
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
     let _graceful = stop::Graceful::begin();
-    let mut stopped = false;
-    while !stopped && run.meta.step < end && !clock.is_over() && !run.is_stopped() {
+    let (mut stopped, mut over) = (false, clock.is_over());
+    while !stopped && run.meta.step < end && !over && !run.is_stopped() {
         let step = run.meta.step;
         let samples = batch_indices(slices.len(), step, config)
             .into_par_iter()
@@ -97,12 +97,16 @@ pub fn train_reward(
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
         run.meta.seconds = clock.seconds();
-        if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
+        // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
+        over = clock.is_over();
+        let due = run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || over;
+        let saved = due || stop::asked();
+        if due {
             run.validate_and_save((&validation, &folder), &bar)?;
-        } else if stop::asked() {
+        } else if saved {
             run.save(&folder)?;
         }
-        stopped = stop::asked() && run.meta.step < end && !clock.is_over() && !run.is_stopped();
+        stopped = saved && stop::asked() && run.meta.step < end && !over && !run.is_stopped();
     }
     bar.finish_and_clear();
     if let Some(cut) = clock.cut_short(run.meta.step, end) {

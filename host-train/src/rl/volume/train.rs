@@ -178,13 +178,16 @@ impl Trainer<'_> {
             moment();
             bar.set_position(meta.step as u64);
             meta.seconds = before + begun.elapsed().as_secs_f64();
-            if meta.step.is_multiple_of(config.validate_every) || meta.step == config.updates {
+            // Only an update that was saved ends the run, so that no signal goes between two looks.
+            let due = meta.step.is_multiple_of(config.validate_every) || meta.step == config.updates;
+            let saved = due || stop::asked();
+            if due {
                 let worth = earned / config.scale / episodes.len() as f64;
                 self.validate_and_save(&agent, &optimizer, &mut meta, (worth, report), (&folder, &bar))?;
-            } else if stop::asked() {
+            } else if saved {
                 folder.save(&State { network: &agent, training: None, optimizer: &optimizer }, &meta)?;
             }
-            stopped = stop::asked() && meta.step < config.updates;
+            stopped = saved && stop::asked() && meta.step < config.updates;
         }
         bar.finish_and_clear();
         Ok(Trained { meta, stopped })

@@ -97,8 +97,8 @@ pub fn train_classifier(
     let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
     let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
     let _graceful = stop::Graceful::begin();
-    let mut stopped = false;
-    while !stopped && run.meta.step < end && !clock.is_over() {
+    let (mut stopped, mut over) = (false, clock.is_over());
+    while !stopped && run.meta.step < end && !over {
         let step = run.meta.step;
         let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
         let first = (step * config.batch) as u64;
@@ -110,12 +110,16 @@ pub fn train_classifier(
         bar.set_position(run.meta.step as u64);
         bar.set_message(format!("loss {loss:.3}"));
         run.meta.seconds = clock.seconds();
-        if run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || clock.is_over() {
+        // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
+        over = clock.is_over();
+        let due = run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || over;
+        let saved = due || stop::asked();
+        if due {
             run.validate_and_save((&validation, &folder), &bar)?;
-        } else if stop::asked() {
+        } else if saved {
             run.save(&folder)?;
         }
-        stopped = stop::asked() && run.meta.step < end && !clock.is_over();
+        stopped = saved && stop::asked() && run.meta.step < end && !over;
     }
     bar.finish_and_clear();
     if let Some(cut) = clock.cut_short(run.meta.step, end) {
