@@ -4,7 +4,7 @@
 //!
 //! * [`data`]: slices with labels, from ACDC, a PNG tree or a phantom.
 //! * [`mri`]: what a scanner would measure of a slice.
-//! * [`net`]: the networks. [`train`]: the reward models' training.
+//! * [`ops`]: operators that train fast on a CPU. [`net`]: the networks. [`train`]: the reward models' training.
 //! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
 //! * [`kernels`]: what runs those files on this machine.
 //! * [`segment`] and [`diagnose`]: asking a trained reward model; [`numbers`]: whether it answers. [`play`]: playing scans. [`measure`]: what is scanned.
@@ -37,6 +37,7 @@ pub mod measure;
 pub mod mri;
 pub mod net;
 pub mod numbers;
+pub mod ops;
 pub mod orders;
 pub mod play;
 pub mod predict;

@@ -2,9 +2,9 @@
 
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
-use burn::tensor::module::{conv2d, interpolate, max_pool2d};
-use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
+
+use crate::ops;
 
 /// 3x3 convolution that keeps the size at stride 1.
 pub(super) fn conv3x3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
@@ -31,24 +31,11 @@ pub(super) fn up_conv(from: usize, to: usize, device: &Device) -> ConvTranspose2
 /// Repeating one channel over the layer's inputs is the same as summing the weights over them, at a fraction of the work.
 pub(super) fn first_conv(layer: &Conv2d, image: Tensor<4>) -> Tensor<4> {
     if image.dims()[1] == layer.weight.val().dims()[1] {
-        return layer.forward(image);
+        return ops::conv2d(layer, image);
     }
     let weight = layer.weight.val().sum_dim(1);
     let bias = layer.bias.as_ref().map(|bias| bias.val());
-    conv2d(image, weight, bias, ConvOptions::new([1, 1], [1, 1], [1, 1], 1))
-}
-
-/// Largest value of 2x2 windows.
-pub(super) fn pool2(x: Tensor<4>) -> Tensor<4> {
-    max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
-}
-
-/// Bilinear interpolation to twice the size.
-pub(super) fn upsample2(x: Tensor<4>, align_corners: bool) -> Tensor<4> {
-    let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-        .with_align_corners(align_corners)
-        .with_scale_factor([2.0, 2.0]);
-    interpolate(x, options)
+    ops::conv3x3(image, weight, bias)
 }
 
 /// `x` with zeros around it, as many on both sides as can be, so that it has the size of `like`: what halving and doubling

@@ -9,11 +9,12 @@ use std::str::FromStr;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+
+use crate::ops::{batch_norm, conv2d, relu};
 
 /// Channels of the first convolution and of the first stage; each stage has twice as many as the one before.
 const STEM: usize = 64;
@@ -137,13 +138,13 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward(self.conv1.forward(x.clone())));
-        let mut y = self.bn2.forward(self.conv2.forward(y));
+        let y = batch_norm(&self.bn1, conv2d(&self.conv1, x.clone()), true);
+        let mut y = batch_norm(&self.bn2, conv2d(&self.conv2, y), self.conv3.is_some());
         if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            y = bn3.forward(conv3.forward(relu(y)));
+            y = batch_norm(bn3, conv2d(conv3, y), false);
         }
         let past = match &self.downsample {
-            Some(shortcut) => shortcut.norm.forward(shortcut.conv.forward(x)),
+            Some(shortcut) => batch_norm(&shortcut.norm, conv2d(&shortcut.conv, x), false),
             None => x,
         };
         relu(y + past)
@@ -200,7 +201,7 @@ impl ResNet {
 
     /// Features `[B, F]` of the images `[B, 3, H, W]`.
     pub fn forward(&self, image: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.conv1.forward(image)));
+        let x = batch_norm(&self.bn1, conv2d(&self.conv1, image), true);
         let x = max_pool2d(x, MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]));
         let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
         let x = stages.into_iter().flatten().fold(x, |x, block| block.forward(x));

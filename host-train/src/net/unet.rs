@@ -6,10 +6,10 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
 use burn::nn::{BatchNorm, BatchNormConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv1x1, conv3x3_config, first_conv, pad_to, pool2, up_conv, upsample2};
+use super::layers::{conv1x1, conv3x3_config, first_conv, pad_to, up_conv};
+use crate::ops::{self, batch_norm, pool2, upsample2};
 
 /// Two times 3x3 convolution, batch norm, ReLU.
 #[derive(Module, Debug)]
@@ -55,8 +55,8 @@ impl DoubleConv {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.bn1.forward(first_conv(&self.conv1, x)));
-        relu(self.bn2.forward(self.conv2.forward(x)))
+        let x = batch_norm(&self.bn1, first_conv(&self.conv1, x), true);
+        batch_norm(&self.bn2, ops::conv2d(&self.conv2, x), true)
     }
 }
 
@@ -71,8 +71,8 @@ impl Up {
 
     fn forward(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
         let x = match &self.up {
-            Some(up) => up.forward(x),
-            None => upsample2(x, true),
+            Some(up) => ops::up_conv(up, x),
+            None => upsample2(x, true, false),
         };
         let x = pad_to(x, &skip);
         self.conv.forward(Tensor::cat(vec![skip, x], 1))
@@ -112,6 +112,6 @@ impl UNet {
         let x = self.up1.forward(x, x4);
         let x = self.up2.forward(x, x3);
         let x = self.up3.forward(x, x2);
-        self.outc.forward(self.up4.forward(x, x1))
+        ops::conv2d(&self.outc, self.up4.forward(x, x1))
     }
 }

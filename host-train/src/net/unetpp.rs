@@ -10,10 +10,10 @@
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv1x1, conv3x3, first_conv, pad_to, pool2, up_conv};
+use super::layers::{conv1x1, conv3x3, first_conv, pad_to, up_conv};
+use crate::ops::{self, pool2, relu};
 
 /// Halvings of the whole network, and so the number of its heads.
 pub const LEVELS: usize = 4;
@@ -52,7 +52,7 @@ impl Node {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.conv2.forward(relu(first_conv(&self.conv1, x))))
+        relu(ops::conv2d(&self.conv2, relu(first_conv(&self.conv1, x))))
     }
 }
 
@@ -101,11 +101,11 @@ impl UnetPp {
         let mut heads = Vec::with_capacity(self.column.len());
         for (before, column) in self.column.iter().enumerate() {
             for (i, (up, node)) in column.up.iter().zip(&column.node).enumerate() {
-                let below = pad_to(up.forward(rows[i + 1][before].clone()), &rows[i][0]);
+                let below = pad_to(ops::up_conv(up, rows[i + 1][before].clone()), &rows[i][0]);
                 let read = std::iter::once(below).chain(rows[i].iter().cloned()).collect();
                 rows[i].push(node.forward(Tensor::cat(read, 1)));
             }
-            heads.push(column.head.forward(rows[0][before + 1].clone()));
+            heads.push(ops::conv2d(&column.head, rows[0][before + 1].clone()));
         }
         heads
     }

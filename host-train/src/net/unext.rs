@@ -6,10 +6,10 @@
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, relu};
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{conv1x1, conv3x3, conv3x3_config, first_conv, pool2, upsample2};
+use super::layers::{conv1x1, conv3x3, conv3x3_config, first_conv};
+use crate::ops::{self, Axis, batch_norm, channel_norm, gelu, pool2, shift, upsample2};
 
 /// Widths of the five stages of UNeXt, in units of the first one's (16 as published).
 pub const UNEXT_STAGES: [usize; 5] = [1, 2, 8, 10, 16];
@@ -103,10 +103,11 @@ impl ShiftedBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let mlp = &self.mlp;
-        let y = per_pixel(x.clone(), |tokens| self.norm2.forward(tokens));
-        let y = per_pixel(shift(y, 2), |tokens| mlp.fc1.forward(tokens));
-        let y = gelu(mlp.dwconv.dwconv.forward(y));
-        let y = per_pixel(shift(y, 3), |tokens| mlp.fc2.forward(tokens));
+        let by = shifts(x.dims()[1]);
+        let y = channel_norm(&self.norm2, x.clone());
+        let y = ops::linear(&mlp.fc1, shift(y, Axis::Rows, by.clone()));
+        let y = gelu(ops::conv2d(&mlp.dwconv.dwconv, y));
+        let y = ops::linear(&mlp.fc2, shift(y, Axis::Columns, by));
         x + y
     }
 }
@@ -117,7 +118,7 @@ impl PatchEmbed {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        per_pixel(self.proj.forward(x), |tokens| self.norm.forward(tokens))
+        channel_norm(&self.norm, ops::conv2d(&self.proj, x))
     }
 }
 
@@ -161,67 +162,34 @@ impl UNext {
 
     /// Logits `[B, classes, H, W]`.
     pub fn forward(&self, image: Tensor<4>) -> Tensor<4> {
-        let down = |x, bn: &BatchNorm| relu(pool2(bn.forward(x)));
+        // Halving takes the largest values, so ReLU may come before it: what stands first in the paper gives the same.
+        let down = |x, bn: &BatchNorm| pool2(batch_norm(bn, x, true));
         let t1 = down(first_conv(&self.encoder1, image), &self.ebn1);
-        let t2 = down(self.encoder2.forward(t1.clone()), &self.ebn2);
-        let t3 = down(self.encoder3.forward(t2.clone()), &self.ebn3);
+        let t2 = down(ops::conv2d(&self.encoder2, t1.clone()), &self.ebn2);
+        let t3 = down(ops::conv2d(&self.encoder3, t2.clone()), &self.ebn3);
 
         let t4 = tokens(self.patch_embed3.forward(t3.clone()), &self.block1, &self.norm3);
         let x = tokens(self.patch_embed4.forward(t4.clone()), &self.block2, &self.norm4);
 
-        let up = |x, conv: &Conv2d, bn: &BatchNorm| relu(upsample2(bn.forward(conv.forward(x)), false));
+        let up = |x, conv: &Conv2d, bn: &BatchNorm| upsample2(batch_norm(bn, ops::conv2d(conv, x), false), false, true);
         let x = up(x, &self.decoder1, &self.dbn1) + t4;
         let x = tokens(x, &self.dblock1, &self.dnorm3);
         let x = up(x, &self.decoder2, &self.dbn2) + t3;
         let x = tokens(x, &self.dblock2, &self.dnorm4);
         let x = up(x, &self.decoder3, &self.dbn3) + t2;
         let x = up(x, &self.decoder4, &self.dbn4) + t1;
-        let x = relu(upsample2(self.decoder5.forward(x), false));
-        self.r#final.forward(x)
+        let x = upsample2(ops::conv2d(&self.decoder5, x), false, true);
+        ops::conv2d(&self.r#final, x)
     }
 }
 
 fn tokens(x: Tensor<4>, blocks: &[ShiftedBlock], norm: &LayerNorm) -> Tensor<4> {
     let x = blocks.iter().fold(x, |x, block| block.forward(x));
-    per_pixel(x, |tokens| norm.forward(tokens))
+    channel_norm(norm, x)
 }
 
-/// Applies `f` to the channels of each pixel: `[B, C, H, W]` as `[B, H*W, C]` and back.
-fn per_pixel(x: Tensor<4>, f: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<4> {
-    let [b, c, h, w] = x.dims();
-    let y = f(x.reshape([b, c, h * w]).swap_dims(1, 2));
-    y.swap_dims(1, 2).reshape([b, c, h, w])
-}
-
-/// Moves five channel groups by -2..=2 along `dim` (2: rows, 3: columns), zeros entering.
-fn shift(x: Tensor<4>, dim: usize) -> Tensor<4> {
-    let [_, channels, ..] = x.dims();
+/// Pixels that each of `channels` moves by: five groups by -2 to 2, the last ones smaller or not there.
+fn shifts(channels: usize) -> Vec<isize> {
     let size = channels.div_ceil(SHIFT_GROUPS);
-    // The last groups are smaller, or not there.
-    let groups = (0..SHIFT_GROUPS)
-        .filter(|group| group * size < channels)
-        .map(|group| {
-            let start = group * size;
-            let length = size.min(channels - start);
-            move_along(x.clone().narrow(1, start, length), dim, group as isize - 2)
-        })
-        .collect();
-    Tensor::cat(groups, 1)
-}
-
-fn move_along(x: Tensor<4>, dim: usize, by: isize) -> Tensor<4> {
-    let steps = by.unsigned_abs();
-    if steps == 0 {
-        return x;
-    }
-    let mut shape = x.dims();
-    let length = shape[dim];
-    shape[dim] = steps.min(length);
-    let zeros = Tensor::zeros(shape, (&x.device(), x.dtype()));
-    if steps >= length {
-        return zeros;
-    }
-    let kept = x.narrow(dim, if by < 0 { steps } else { 0 }, length - steps);
-    let parts = if by < 0 { vec![kept, zeros] } else { vec![zeros, kept] };
-    Tensor::cat(parts, dim)
+    (0..channels).map(|channel| (channel / size) as isize - 2).collect()
 }

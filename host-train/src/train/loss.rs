@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lovasz::lovasz_softmax;
 use crate::data::CLASSES;
+use crate::ops;
 
 /// Added to both sides of the Dice of `bce-dice`.
 const SIGMOID_DICE_SMOOTH: f64 = 1e-5;
@@ -80,6 +81,11 @@ impl Loss {
     /// The loss of one head.
     pub fn of(&self, logits: Tensor<4>, target: Tensor<4>) -> Tensor<1> {
         match self.name {
+            LossName::Ce | LossName::CeDice if ops::runs_here(&logits) && self.weighs_foreground() => {
+                let dice = if self.name == LossName::Ce { 0.0 } else { self.dice_weight };
+                let weights = self.class_weights.map(|weight| weight as f32);
+                ops::cross_entropy_dice(logits, target, weights.to_vec(), dice)
+            }
             LossName::Ce => self.cross_entropy(&log_softmax(logits, 1), &target),
             LossName::CeDice => {
                 let log_p = log_softmax(logits, 1);
@@ -102,6 +108,11 @@ impl Loss {
                 lovasz + self.soft_dice_term(p, target)
             }
         }
+    }
+
+    /// Whether a class above 0 counts at all: a mean over those needs one.
+    fn weighs_foreground(&self) -> bool {
+        self.class_weights[1..].iter().any(|&weight| weight > 0.0)
     }
 
     /// The class weights as `[1, C, 1, 1]`; `None` where all are 1.

@@ -1,5 +1,6 @@
 //! Training of the reward models, segmenter and [`classifier`]: samples, augmentation, loss, schedule, checkpoints.
 
+mod adamw;
 pub mod augment;
 pub mod checkpoint;
 pub mod checks;

@@ -2,8 +2,10 @@
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
+use burn::optim::{AdamConfig, ModuleOptimizer, RmsPropConfig, SgdConfig};
 use serde::{Deserialize, Serialize};
+
+use super::adamw::AdamW;
 
 /// Added to the root of the squared gradients' mean.
 const EPSILON: f32 = 1e-8;
@@ -42,9 +44,7 @@ impl OptimizerSpec {
     pub fn init(&self) -> ModuleOptimizer {
         let decay = (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
         match self.name {
-            OptimizerName::AdamW => {
-                AdamWConfig::new().with_weight_decay(self.weight_decay as f32).with_epsilon(EPSILON).init()
-            }
+            OptimizerName::AdamW => AdamW::new(self.weight_decay as f32, EPSILON).into(),
             OptimizerName::Adam => AdamConfig::new().with_weight_decay(decay).with_epsilon(EPSILON).init(),
             OptimizerName::Sgd => {
                 let momentum =
