@@ -66,7 +66,8 @@ impl Operator<1> for Upsample {
                             *y = row[before] + weight * (row[after] - row[before]);
                         }
                         if self.rectified {
-                            y.iter_mut().for_each(|y| *y = y.max(0.0));
+                            // Written so that what is not a number stays so.
+                            y.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
                         }
                     }
                 },
