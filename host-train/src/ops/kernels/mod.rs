@@ -9,6 +9,10 @@
 //! | [`conv`] | 2-D convolution of odd kernels, in f32 or with factors rounded to bf16 |
 //! | [`transposed`] | 2x2 transposed convolution with step 2 |
 //! | [`depthwise`] | 3x3 convolution of each channel by itself |
+//! | [`norm`] | batch norm with its ReLU; layer norm over channels |
+//! | [`pool`], [`bilinear`] | halving and doubling |
+//! | [`gelu`] | the activation of token MLPs |
+//! | [`loss`] | softmax, cross-entropy and Dice with their gradient |
 //! | [`adamw`] | a step of the optimizer |
 //!
 //! **Threads.** All kernels share their work out over rayon's current pool, in pieces that depend on the shapes alone; sums
@@ -18,10 +22,20 @@
 //! **Lengths.** A slice whose length is not what the shape says is a fault of the caller, and panics.
 
 pub mod adamw;
+pub mod bilinear;
 pub mod conv;
 pub mod depthwise;
+mod elementary;
+pub mod gelu;
+mod lanes;
+pub mod loss;
+pub mod norm;
+pub mod pool;
 mod simd;
 pub mod transposed;
+
+#[cfg(test)]
+mod oracle;
 
 /// How the factors of a product are read; sums are in f32 always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

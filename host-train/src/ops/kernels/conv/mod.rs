@@ -4,8 +4,15 @@
 
 use rayon::prelude::*;
 
+use self::planes::{Source, Step, Window};
 use super::Precision;
-use super::simd::widest;
+use super::simd::{Set, widest};
+
+pub(super) mod correlate;
+pub(super) mod gradient;
+pub(super) mod planes;
+#[cfg(test)]
+mod tests;
 
 /// The shape of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,49 +69,67 @@ impl Conv {
         assert_eq!(output, self.output_len(), "output of {self:?}");
     }
 
-    /// For outputs at distance 1: the outputs `from..to` of a row or column whose tap `tap` lies in the image.
-    fn inside(&self, tap: usize, size: usize, out_size: usize) -> (usize, usize) {
-        let pad = self.kernel / 2;
-        let from = pad.saturating_sub(tap).div_ceil(self.stride);
-        let to = (size + pad).saturating_sub(tap).div_ceil(self.stride).min(out_size);
-        (from.min(to), to)
+    fn window(&self) -> Window {
+        Window { kernel: self.kernel, pad: self.kernel / 2, stride: self.stride }
+    }
+
+    /// The same shape with rows as they are best cut into vectors: a 1x1 kernel does not know what a row is.
+    fn in_rows(&self) -> Self {
+        let pixels = self.height * self.width;
+        if self.kernel > 1 || self.stride > 1 || pixels == 0 {
+            return *self;
+        }
+        let width = [512, 256, 128, 64, 32, 16].into_iter().find(|width| pixels.is_multiple_of(*width));
+        let width = width.unwrap_or(if pixels <= 2048 { pixels } else { self.width });
+        Self { height: pixels / width, width, ..*self }
     }
 }
 
 /// `out` = the convolution of `x` with the weights `w` plus the bias `b` (`[out]`).
-pub fn forward(shape: &Conv, x: &[f32], w: &[f32], b: Option<&[f32]>, out: &mut [f32], _precision: Precision) {
+pub fn forward(shape: &Conv, x: &[f32], w: &[f32], b: Option<&[f32]>, out: &mut [f32], precision: Precision) {
+    forward_with(Set::of(precision), shape, x, w, b, out);
+}
+
+fn forward_with(set: Set, shape: &Conv, x: &[f32], w: &[f32], b: Option<&[f32]>, out: &mut [f32]) {
     shape.check(x.len(), w.len(), out.len());
     assert!(b.is_none_or(|b| b.len() == shape.out_channels), "bias of {shape:?}");
-    let plane = shape.out_height() * shape.out_width();
-    out.par_chunks_mut(plane.max(1)).enumerate().for_each(|(index, out)| {
-        let (n, o) = (index / shape.out_channels, index % shape.out_channels);
-        out.fill(b.map_or(0.0, |b| b[o]));
-        widest(|| {
-            each_row(shape, n, o, |tap, at, x_at| {
-                let (row, x) = (&mut out[at.0..at.1], &x[x_at..]);
-                row.iter_mut().zip(x.iter().step_by(shape.stride)).for_each(|(out, &x)| *out += w[tap] * x);
-            })
-        });
-    });
+    let (shape, window) = (&shape.in_rows(), shape.window());
+    let step = if shape.stride == 1 { Step::One } else { Step::Every(shape.stride) };
+    let job = correlate::Job {
+        set,
+        window,
+        source: Source { values: x, channels: shape.in_channels, height: shape.height, width: shape.width, step },
+        batch: shape.batch,
+        out_channels: shape.out_channels,
+        height: shape.out_height(),
+        width: shape.out_width(),
+        spread: 1,
+    };
+    job.run(|o, i, tap| w[(o * shape.in_channels + i) * window.taps() + tap], b, out);
 }
 
 /// `dx` = the gradient of the input, for the gradient `dy` of the output.
-pub fn input_gradient(shape: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32], _precision: Precision) {
+pub fn input_gradient(shape: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32], precision: Precision) {
+    input_gradient_with(Set::of(precision), shape, dy, w, dx);
+}
+
+/// The convolution of `dy` with the kernels turned by half a turn; with a stride, of `dy` with zeros in between.
+fn input_gradient_with(set: Set, shape: &Conv, dy: &[f32], w: &[f32], dx: &mut [f32]) {
     shape.check(dx.len(), w.len(), dy.len());
-    let image = shape.in_channels * shape.height * shape.width;
-    dx.par_chunks_mut(image.max(1)).enumerate().for_each(|(n, dx)| {
-        dx.fill(0.0);
-        let plane = shape.out_height() * shape.out_width();
-        for o in 0..shape.out_channels {
-            let dy = &dy[(n * shape.out_channels + o) * plane..][..plane];
-            widest(|| {
-                each_row(shape, 0, o, |tap, at, x_at| {
-                    let (row, dx) = (&dy[at.0..at.1], &mut dx[x_at..]);
-                    dx.iter_mut().step_by(shape.stride).zip(row).for_each(|(dx, &dy)| *dx += w[tap] * dy);
-                })
-            });
-        }
-    });
+    let (shape, taps) = (&shape.in_rows(), shape.window().taps());
+    let (height, width) = (shape.out_height(), shape.out_width());
+    let step = if shape.stride == 1 { Step::One } else { Step::Between(shape.stride) };
+    let job = correlate::Job {
+        set,
+        window: Window { stride: 1, ..shape.window() },
+        source: Source { values: dy, channels: shape.out_channels, height, width, step },
+        batch: shape.batch,
+        out_channels: shape.in_channels,
+        height: shape.height,
+        width: shape.width,
+        spread: 1,
+    };
+    job.run(|i, o, tap| w[(o * shape.in_channels + i) * taps + taps - 1 - tap], None, dx);
 }
 
 /// `dw` = the gradient of the weights and `db` = that of the bias, for the input `x` and the gradient `dy` of the output.
@@ -114,53 +139,49 @@ pub fn weight_gradient(
     dy: &[f32],
     dw: &mut [f32],
     db: Option<&mut [f32]>,
-    _precision: Precision,
+    precision: Precision,
 ) {
-    shape.check(x.len(), dw.len(), dy.len());
-    let plane = shape.out_height() * shape.out_width();
-    let taps = shape.in_channels * shape.kernel * shape.kernel;
-    dw.par_chunks_mut(taps.max(1)).enumerate().for_each(|(o, dw)| {
-        dw.fill(0.0);
-        for n in 0..shape.batch {
-            let dy = &dy[(n * shape.out_channels + o) * plane..][..plane];
-            widest(|| {
-                each_row(shape, n, 0, |tap, at, x_at| {
-                    let products = dy[at.0..at.1].iter().zip(x[x_at..].iter().step_by(shape.stride));
-                    dw[tap] += products.map(|(dy, x)| dy * x).sum::<f32>();
-                })
-            });
-        }
-    });
+    weight_gradient_with(Set::of(precision), shape, x, dy, dw);
     if let Some(db) = db {
         assert_eq!(db.len(), shape.out_channels, "bias of {shape:?}");
-        db.par_iter_mut().enumerate().for_each(|(o, db)| {
-            let planes = (0..shape.batch).map(|n| &dy[(n * shape.out_channels + o) * plane..][..plane]);
-            *db = planes.map(|dy| dy.iter().sum::<f32>()).sum();
-        });
+        bias_gradient(shape.out_height() * shape.out_width(), dy, db);
     }
 }
 
-/// Calls `row` for each in-channel, tap and row of out-channel `o` of image `n`: with the index of the weight, where in the
-/// output's plane the row begins and ends, and where in the input its first factor is.
+fn weight_gradient_with(set: Set, shape: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    shape.check(x.len(), dw.len(), dy.len());
+    let shape = &shape.in_rows();
+    let (height, width) = (shape.out_height(), shape.out_width());
+    let step = if shape.stride == 1 { Step::One } else { Step::Every(shape.stride) };
+    let job = gradient::Job {
+        set,
+        window: shape.window(),
+        pixels: Source { values: x, channels: shape.in_channels, height: shape.height, width: shape.width, step },
+        slopes: Source { values: dy, channels: shape.out_channels, height, width, step: Step::One },
+        batch: shape.batch,
+    };
+    job.run(dw);
+}
+
+/// `db` = the sum of each channel of `dy`, whose planes have `pixels` values.
+pub(super) fn bias_gradient(pixels: usize, dy: &[f32], db: &mut [f32]) {
+    let mut sums = vec![0.0; if pixels == 0 { 0 } else { dy.len() / pixels }];
+    sums.par_iter_mut().zip(dy.par_chunks(pixels.max(1))).for_each(|(sum, plane)| *sum = widest(|| total(plane)));
+    let channels = db.len();
+    for (o, db) in db.iter_mut().enumerate() {
+        *db = sums.iter().skip(o).step_by(channels).sum();
+    }
+}
+
+/// The sum of many values, in as many parts as a vector has lanes.
 #[inline(always)]
-fn each_row(shape: &Conv, n: usize, o: usize, mut row: impl FnMut(usize, (usize, usize), usize)) {
-    let (out_height, out_width) = (shape.out_height(), shape.out_width());
-    let pad = shape.kernel / 2;
-    for i in 0..shape.in_channels {
-        for ky in 0..shape.kernel {
-            let (top, bottom) = shape.inside(ky, shape.height, out_height);
-            for kx in 0..shape.kernel {
-                let (left, right) = shape.inside(kx, shape.width, out_width);
-                if left == right {
-                    continue;
-                }
-                let tap = ((o * shape.in_channels + i) * shape.kernel + ky) * shape.kernel + kx;
-                for y in top..bottom {
-                    let line = (n * shape.in_channels + i) * shape.height + y * shape.stride + ky - pad;
-                    let x = left * shape.stride + kx - pad;
-                    row(tap, (y * out_width + left, y * out_width + right), line * shape.width + x);
-                }
-            }
+fn total(values: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 32];
+    let (chunks, rest) = values.as_chunks::<32>();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
         }
     }
+    lanes.iter().chain(rest).sum()
 }

@@ -1,8 +1,95 @@
-//! Loops compiled for the vectors of this machine.
+//! Loops compiled for the vectors of this machine: the one place with `unsafe` code.
+
+pub mod correlate;
+pub mod dots;
+mod products;
+
+use self::products::{Portable, Products};
+use super::Precision;
+
+/// A set of instructions for sums of products, which this processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set(Kind);
+
+/// What [`Set`] hides, so that nobody makes one that the processor does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// What every processor has.
+    Portable,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// AVX-512 with products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+}
+
+impl Set {
+    /// The fastest set in this precision, or in f32 where this processor has none for bf16.
+    pub fn of(precision: Precision) -> Self {
+        let sets = Self::all();
+        let of_f32 = sets.iter().rfind(|set| !set.is_bf16()).copied().unwrap_or(Self(Kind::Portable));
+        match precision {
+            Precision::F32 => of_f32,
+            Precision::Bf16 => sets.iter().rfind(|set| set.is_bf16()).copied().unwrap_or(of_f32),
+        }
+    }
+
+    /// All sets of this processor, the slowest first.
+    pub fn all() -> Vec<Self> {
+        let mut sets = vec![Self(Kind::Portable)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                sets.push(Self(Kind::Avx2));
+            }
+            if is_x86_feature_detected!("avx512f") {
+                sets.push(Self(Kind::Avx512));
+                if is_x86_feature_detected!("avx512bf16") {
+                    sets.push(Self(Kind::Avx512Bf16));
+                }
+            }
+        }
+        sets
+    }
+
+    /// Whether factors are pairs of bf16.
+    pub fn is_bf16(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => true,
+            _ => false,
+        }
+    }
+
+    /// Sums in a vector.
+    pub fn lanes(self) -> usize {
+        match self.0 {
+            Kind::Portable => Portable::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => products::Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Avx512Bf16 => products::Avx512::LANES,
+        }
+    }
+
+    /// Positions in a vector of a dot product.
+    pub fn items(self) -> usize {
+        if self.is_bf16() { 2 * self.lanes() } else { self.lanes() }
+    }
+
+    /// Out-channels that [`correlate`] sums up together: as many as the registers hold.
+    pub fn channels(self) -> usize {
+        if self.lanes() < 16 { 4 } else { 8 }
+    }
+}
 
 /// Runs `work` compiled for the widest vectors that this processor has.
 ///
-/// It gives the same values everywhere: without fused multiply-adds of its own accord, the compiler keeps the order of
+/// It gives the same values everywhere: the compiler does not fuse multiply-adds of its own accord, and keeps the order of
 /// operations that `work` is written in.
 #[inline]
 pub fn widest<R>(work: impl FnOnce() -> R) -> R {
