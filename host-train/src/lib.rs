@@ -34,6 +34,7 @@ pub mod grow;
 pub mod io;
 pub mod kernels;
 pub mod measure;
+pub mod memory;
 pub mod mri;
 pub mod net;
 pub mod numbers;

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use kscout::cli::Cli;
 use kscout::io::moment;
 use kscout::io::stop::Stopped;
+use kscout::memory;
 use kscout::shown::{lost_output, message};
 
 fn main() -> ExitCode {
+    memory::keep();
     let cli = Cli::read();
     let outlives = cli.outlives_terminal();
     let ended = cli.run();

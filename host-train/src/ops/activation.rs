@@ -1,7 +1,4 @@
 //! GELU and ReLU.
-//!
-//! GELU is `x (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel, 2016), erf by formula 7.1.26 of Abramowitz and Stegun, which is
-//! within 1.5e-7.
 
 use std::sync::Arc;
 
@@ -9,6 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, activation};
 use rayon::prelude::*;
 
+use super::kernels::gelu as gelu_kernel;
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor};
 use super::vectors;
@@ -55,11 +53,16 @@ fn mapped_back(
 impl Operator<1> for Gelu {
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, Vec<FlexTensor>) {
         let x = contiguous(x);
-        (mapped(&x, vectors::gelu), vec![x])
+        let mut y = vec![0f32; slice(&x).len()];
+        gelu_kernel::forward(slice(&x), &mut y);
+        (tensor(y, dims::<4>(&x)), vec![x])
     }
 
     fn backward(&self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        mapped_back(&kept[0], gradient, vectors::gelu_gradient)
+        let x = &kept[0];
+        let mut dx = vec![0f32; slice(x).len()];
+        gelu_kernel::backward(slice(x), slice(&contiguous(gradient)), &mut dx);
+        [Some(tensor(dx, dims::<4>(x)))]
     }
 }
 

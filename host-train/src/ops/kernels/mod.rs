@@ -22,16 +22,13 @@
 //! **Lengths.** A slice whose length is not what the shape says is a fault of the caller, and panics.
 
 pub mod adamw;
-pub mod bilinear;
 pub mod conv;
 pub mod depthwise;
-mod elementary;
+pub(super) mod elementary;
 pub mod gelu;
 mod lanes;
-pub mod loss;
 pub mod norm;
-pub mod pool;
-mod simd;
+pub(super) mod simd;
 pub mod transposed;
 
 #[cfg(test)]

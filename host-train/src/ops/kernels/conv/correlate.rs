@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::planes::{Layout, Piece, Source, Window, with_words};
 use super::super::simd::Set;
 use super::super::simd::correlate::{Correlation, MOST_CHANNELS, Runs};
+use super::planes::{Layout, Piece, Source, Window, with_words};
 
 /// Words of the planes of a piece, about: with the weights of a block they stay in a core's second cache.
 const PLANES: usize = 64 * 1024;
@@ -100,7 +100,8 @@ impl Job<'_> {
                 };
             }
         });
-        let bias = (0..self.blocks() * channels).map(|o| bias.and_then(|bias| bias.get(o / (self.spread * self.spread))));
+        let bias =
+            (0..self.blocks() * channels).map(|o| bias.and_then(|bias| bias.get(o / (self.spread * self.spread))));
         Packed { words, of_block, bias: bias.map(|bias| bias.copied().unwrap_or(0.0)).collect() }
     }
 
@@ -200,9 +201,8 @@ impl Job<'_> {
             for (out, lines) in of_block.zip(lines.chunks(together)) {
                 for (index, out) in out.chunks_exact_mut(self.spread * self.width).enumerate() {
                     let start = layout.position(image, index / self.spread);
-                    let line = |column: usize| {
-                        &lines[index % self.spread * self.spread + column][start..start + self.width]
-                    };
+                    let line =
+                        |column: usize| &lines[index % self.spread * self.spread + column][start..start + self.width];
                     match self.spread {
                         1 => out.copy_from_slice(line(0)),
                         _ => {

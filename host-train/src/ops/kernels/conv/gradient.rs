@@ -7,9 +7,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::planes::{Layout, Piece, Source, Window, with_halves, with_words};
 use super::super::simd::Set;
 use super::super::simd::dots::{COLUMNS, Dots, Items, ROWS};
+use super::planes::{Layout, Piece, Source, Window, with_halves, with_words};
 
 /// Channels of a block, of either side.
 const BLOCK: usize = 32;

@@ -167,12 +167,7 @@ impl Layout {
     /// Fills a plane: `write` gets an image, one of its rows, and the places of that row's pixels. Everything else becomes
     /// zero. Rows above and below a band are rows like others if what is `beyond` it is asked for, and zero otherwise.
     #[inline(always)]
-    fn fill<T: Copy + Default>(
-        &self,
-        plane: &mut [T],
-        beyond: bool,
-        mut write: impl FnMut(usize, isize, &mut [T]),
-    ) {
+    fn fill<T: Copy + Default>(&self, plane: &mut [T], beyond: bool, mut write: impl FnMut(usize, isize, &mut [T])) {
         let (zero, apart) = (T::default(), self.piece.rows + self.halo);
         let lines = self.piece.images * apart + self.halo;
         let (rows, rest) = plane.split_at_mut(lines * self.pitch());
@@ -259,7 +254,11 @@ impl<'a> Source<'a> {
                 spare.iter_mut().step_by(stride).zip(values).for_each(|(spare, &value)| *spare = value);
             }
         }
-        let taken = if let Step::Every(_) = self.step { (self.width - column.min(self.width)).div_ceil(stride) } else { spare.len() };
+        let taken = if let Step::Every(_) = self.step {
+            (self.width - column.min(self.width)).div_ceil(stride)
+        } else {
+            spare.len()
+        };
         Some(&spare[..taken.min(spare.len())])
     }
 

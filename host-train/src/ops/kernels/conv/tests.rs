@@ -96,8 +96,7 @@ impl Case {
     fn expected(&self) -> [Vec<Sum>; 3] {
         let plane = self.shape.out_height() * self.shape.out_width();
         let bias = |at: usize| f64::from(self.b[at / plane % self.shape.out_channels]);
-        let mut out: Vec<Sum> =
-            (0..self.dy.len()).map(|at| Sum { value: bias(at), size: bias(at).abs() }).collect();
+        let mut out: Vec<Sum> = (0..self.dy.len()).map(|at| Sum { value: bias(at), size: bias(at).abs() }).collect();
         let mut dx = vec![Sum::default(); self.x.len()];
         let mut dw = vec![Sum::default(); self.w.len()];
         each_product(&self.shape, |weight, from, to| {

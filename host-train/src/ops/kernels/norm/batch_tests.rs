@@ -99,7 +99,13 @@ impl Case {
 
 /// Whether a result lies so close to zero that rounding decides what ReLU does.
 fn is_on_the_edge(case: &Case) -> bool {
-    let plain = Case { shape: BatchNorm { relu: false, ..case.shape }, x: case.x.clone(), gamma: case.gamma.clone(), beta: case.beta.clone(), dy: Vec::new() };
+    let plain = Case {
+        shape: BatchNorm { relu: false, ..case.shape },
+        x: case.x.clone(),
+        gamma: case.gamma.clone(),
+        beta: case.beta.clone(),
+        dy: Vec::new(),
+    };
     let x: Vec<f64> = case.x.iter().map(|&x| f64::from(x)).collect();
     case.shape.relu && plain.out_of(&x).0.iter().any(|y| y.abs() < 1e-4)
 }
@@ -138,7 +144,12 @@ fn the_gradient_is_the_slope_of_the_output() {
             case.out_of(&x).0.iter().zip(&case.dy).map(|(y, &dy)| y * f64::from(dy)).sum::<f64>()
         };
         let slope = (along(1e-5) - along(-1e-5)) / 2e-5;
-        assert!((f64::from(dx[at]) - slope).abs() < 1e-3 * (1.0 + slope.abs()), "{}, {slope}: {:?}", dx[at], case.shape);
+        assert!(
+            (f64::from(dx[at]) - slope).abs() < 1e-3 * (1.0 + slope.abs()),
+            "{}, {slope}: {:?}",
+            dx[at],
+            case.shape
+        );
     }
 }
 

@@ -171,9 +171,9 @@ fn forward_of_tile(
 ) {
     tile.read(x, rows);
     let m = shape.mean(rows.iter().fold([0.0; TILE], |sum, row| lanes(|lane| sum[lane] + row[lane])));
-    let squares = rows.iter().fold([0.0; TILE], |sum, row| {
-        lanes(|lane| sum[lane] + (row[lane] - m[lane]) * (row[lane] - m[lane]))
-    });
+    let squares = rows
+        .iter()
+        .fold([0.0; TILE], |sum, row| lanes(|lane| sum[lane] + (row[lane] - m[lane]) * (row[lane] - m[lane])));
     let v = shape.mean(squares);
     let inverse = shape.inverse(v);
     tile.to_pixels(&m, mean);
@@ -195,11 +195,7 @@ pub fn backward(
 ) {
     let Gradients { x: dx, gamma: dgamma, beta: dbeta } = gradients;
     let of_channels = [gamma.len(), dgamma.len(), dbeta.len()];
-    shape.check(
-        &[x.len(), dy.len(), dx.len()],
-        &of_channels,
-        [statistics.mean.len(), statistics.variance.len()],
-    );
+    shape.check(&[x.len(), dy.len(), dx.len()], &of_channels, [statistics.mean.len(), statistics.variance.len()]);
     let (values, pixels) = (shape.values_of_task(), shape.pixels_of_task());
     let of_pixels = statistics.mean.par_chunks(pixels).zip(statistics.variance.par_chunks(pixels));
     let tasks = x.par_chunks(values).zip(dy.par_chunks(values)).zip(dx.par_chunks_mut(values)).zip(of_pixels);

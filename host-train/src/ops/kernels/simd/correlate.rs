@@ -1,7 +1,7 @@
 //! The inner loop of convolutions: sums over channels and taps of a weight times a run of neighbouring pixels.
 
-use super::{Kind, Set};
 use super::products::{Portable, Products};
+use super::{Kind, Set};
 
 /// Out-channels that are summed up together, at most.
 pub const MOST_CHANNELS: usize = 8;
