@@ -226,9 +226,10 @@ impl<'a> Run<'a> {
         if self.schedule.name == ScheduleName::Plateau {
             line += &format!(", learning rate {:.1e}", self.schedule.rate(step, &self.meta.progress.plateau));
         }
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
         let (state, meta) = self.parts();
-        folder.validated(&state, meta, row)
+        folder.validated(&state, meta, row)?;
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        Ok(())
     }
 
     /// Lets the schedule and early stopping see the score: only at the validations that every run has, not at one that a
