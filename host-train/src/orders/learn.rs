@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use kscout_core::capture::blob_crc;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -100,7 +99,7 @@ impl Learning<'_> {
             segmenter: origin.segmenter.display().to_string(),
             segmenter_crc: Some(origin.segmenter_crc),
             data: self.data.dir().display().to_string(),
-            data_crc: Some(blob_crc(&serde_json::to_vec(self.data.manifest()).expect("a manifest serialises"))),
+            data_crc: Some(self.data.manifest().crc()),
             protocol: self.protocol.to_string(),
             reconstruction: self.judge.reconstruction().to_string(),
             seed: self.seed,

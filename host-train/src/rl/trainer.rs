@@ -25,7 +25,7 @@ use crate::mri::Protocol;
 use crate::net::FixedOrder;
 use crate::play::Sight;
 use crate::segment::HeapArena;
-use crate::train::checkpoint::{self, Meta, Standing};
+use crate::train::checkpoint::{self, Input, Meta, Standing};
 use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
@@ -84,6 +84,8 @@ pub(super) struct Trainer<'a> {
     pub reward: &'a dyn RewardModel,
     /// The labels that it judges by; none of a segmenter.
     pub labels: Vec<String>,
+    /// What the run begins with beside its data.
+    pub inputs: Vec<Input>,
     /// What the policy begins as, and has to beat.
     pub order: FixedOrder,
     pub out: &'a Path,
@@ -140,7 +142,7 @@ impl Trainer<'_> {
             labels: self.labels.clone(),
             reconstruction: self.model.reconstruction(),
             standing: Some(Standing::begun(self.order.clone())),
-            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config)
+            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config).with(self.inputs.clone())
         };
         let agent = match found {
             Some((dir, found)) => {

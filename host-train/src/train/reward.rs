@@ -71,7 +71,7 @@ pub fn train_reward(
     let (slices, left_out) = folds::part(slices, |slice| &slice.id.patient, (config.folds, config.fold))?;
     let found = folder::find(out, resume)?;
     let last = found.as_ref().map(|(dir, _)| dir.clone());
-    let mut run = Run::new(data, config, device, (found, init), left_out)?;
+    let mut run = Run::new(data, config, device, (found, init), (given, left_out))?;
     let validation = Validation::new(data, (&protocol, config.reconstruction), config.seed);
     let columns = columns(config, !validation.is_empty());
     let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;

@@ -78,7 +78,7 @@ pub fn train_slice_policy(
         line_order: if mask.is_some() { order.clone() } else { Vec::new() },
         held_out: judges.held_out(),
         reconstruction: judges.reconstruction,
-        ..Meta::begun(NETWORK.into(), data, config)
+        ..Meta::begun(NETWORK.into(), data, config).with(judges.input.clone())
     };
     // Before the volumes are followed, which takes long.
     let last = found.as_ref().map(|(dir, _)| dir.clone());

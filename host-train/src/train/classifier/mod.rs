@@ -22,7 +22,7 @@ pub use config::{ClassifierConfig, Kind};
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::Trained;
-use super::checkpoint::{self, CheckpointError, Meta};
+use super::checkpoint::{self, CheckpointError, Input, Meta};
 use super::drive::{Span, Training, drive};
 use super::error::TrainError;
 use super::folder::{self, RunFolder, State};
@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
         let names = labels.names().to_vec();
         let mut network = KspaceClassifier::new(config.network, names.len(), config.dropout, &training);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        let mut meta = Meta { labels: names, ..Meta::begun(config.network.to_string(), data, config) };
+        let begun = Meta::begun(config.network.to_string(), data, config).with([Input::labels(labels)]);
+        let mut meta = Meta { labels: names, ..begun };
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
