@@ -167,10 +167,10 @@ pub fn load_noted<M: Module>(dir: &Path, mut module: M, meta: &mut Meta) -> Resu
     loop {
         module = load_weights(dir, module)?;
         let found = WeightsHash::of(&module);
-        let Some(expected) = meta.weights_hash.replace(found).filter(|&expected| expected != found) else {
+        let Some(expected) = meta.weights_hash.filter(|&expected| expected != found) else {
+            meta.weights_hash = Some(found);
             return Ok(module);
         };
-        meta.weights_hash = Some(expected);
         let now = describes(dir)?;
         if meta.is_alike(&now) && now.weights_hash == Some(found) {
             *meta = now;
