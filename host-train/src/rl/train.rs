@@ -13,6 +13,7 @@ use super::trainer::{Pupil, Slices, Trainer};
 use crate::config;
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
+use crate::eval::metrics::Occurring;
 use crate::eval::run::RunError;
 use crate::eval::stats::StatsError;
 use crate::export::blob_writer::write_blob;
@@ -181,7 +182,11 @@ pub fn train_policy(
     let core = model.segmenter().map(|graph| CoreSegmenter { graph });
     let reward: Box<dyn RewardModel> = match (&judge, &core) {
         (Judge::Classifier(diagnoser, labels), _) => Box::new(ClassificationReward { diagnoser, labels }),
-        (_, Some(segmenter)) => Box::new(SegmentationReward { segmenter, config: &config.reward }),
+        (_, Some(segmenter)) => Box::new(SegmentationReward {
+            segmenter,
+            config: &config.reward,
+            occurring: Occurring::in_labels(shown.iter().flat_map(|slice| &slice.label)),
+        }),
         _ => unreachable!("the blob of a segmenter holds it"),
     };
     let trainer = Trainer {

@@ -87,7 +87,8 @@ pub fn train_slice_policy(
     }
     let course = Course { order: &order, with_ssim: config.weights().need_ssim() };
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
-    let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
+    let measured = measure(data, Split::Val, &protocol, config.seed);
+    let validation = Heart::of_a_data_set(follow(&judges.own()?, &measured, course)?);
     Trainer { config, hearts, validation, out, device: device.clone() }.run(meta, last.as_deref())
 }
 
@@ -121,7 +122,7 @@ fn training_hearts(
         }
     }
     bar.finish_and_clear();
-    Ok(hearts)
+    Ok(Heart::of_a_data_set(hearts))
 }
 
 /// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.

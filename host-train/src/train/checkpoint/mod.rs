@@ -269,6 +269,6 @@ mod tests {
         description.as_object_mut().unwrap().remove("files");
         fs::write(dir.join(META), description.to_string()).unwrap();
         assert!(load().contains("is from another checkpoint"), "{}", load());
-        [dir, other].map(|dir| fs::remove_dir_all(dir).unwrap());
+        [dir, other].into_iter().for_each(|dir| fs::remove_dir_all(dir).unwrap());
     }
 }
