@@ -46,8 +46,16 @@ fn train_slices(job: &Job, out: &str, options: &[&str]) -> Ran {
     train(job, "policy", out, &SLICES, options)
 }
 
-const SLICES: [&str; 7] =
-    ["budget=volume", "copies=1", "warm_steps=2", "warm_batch=8", "updates=1", "episodes=2", "validate_lines=[4]"];
+const SLICES: [&str; 8] = [
+    "budget=volume",
+    "copies=1",
+    "warm_steps=2",
+    "warm_batch=8",
+    "updates=2",
+    "episodes=2",
+    "validate_every=1",
+    "validate_lines=[4]",
+];
 
 fn record(job: &Job, checkpoint: &str) -> Value {
     serde_json::from_slice(&fs::read(job.path(checkpoint) + "/checkpoint.json").unwrap()).unwrap()
