@@ -6,12 +6,15 @@
 //! Behind it stands a last line of defence for what nobody thought of. The crate's own `print!`, `println!`, `eprint!` and
 //! `eprintln!`, which stand in front of the standard ones, escape whatever they are given, and cut lines of absurd length;
 //! [`message`] does the same for an error as a whole. They do not panic either where nobody takes the output: the first failure
-//! is kept, for [`lost_output`].
+//! is kept, for [`lost_output`]. Nor do they hold up a process that a signal ends: see [`hurry`].
+
+mod printer;
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write as _};
-use std::sync::Mutex;
+use std::io;
+
+use printer::{Printer, to_error, to_output};
 
 /// Characters that a quoted text is cut to.
 const MOST_QUOTED: usize = 160;
@@ -142,30 +145,44 @@ pub enum Stream {
     Error,
 }
 
-static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+static OUTPUT: Printer = Printer::new();
+static ERROR: Printer = Printer::new();
 
 /// Prints what the crate's own macros are given.
 #[doc(hidden)]
 pub fn print(stream: Stream, text: &str) {
-    let text = bounded(text, MOST_IN_A_LINE);
-    let written = match stream {
-        Stream::Output => io::stdout().lock().write_all(text.as_bytes()),
-        Stream::Error => io::stderr().lock().write_all(text.as_bytes()),
-    };
-    if let (Stream::Output, Err(error)) = (stream, written) {
-        lost().get_or_insert(error);
+    print_as_it_is(stream, bounded(text, MOST_IN_A_LINE));
+}
+
+fn print_as_it_is(stream: Stream, text: String) {
+    match stream {
+        Stream::Output => OUTPUT.print(text, to_output),
+        Stream::Error => ERROR.print(text, to_error),
     }
 }
 
-/// Why output did not arrive that the command has printed, if it did not; what is still held back is handed over first. That a
-/// reader has gone away is no such reason: it has seen enough.
-pub fn lost_output() -> Option<io::Error> {
-    let flushed = io::stdout().lock().flush();
-    lost().take().or(flushed.err()).filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+/// Says something on standard error as it is, however long: a command to be pasted, or what [`message`] has made fit to be shown.
+/// Where nobody takes that, the exit status says it.
+pub fn say(text: &str) {
+    print_as_it_is(Stream::Error, format!("{text}\n"));
 }
 
-fn lost() -> std::sync::MutexGuard<'static, Option<io::Error>> {
-    LOST.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// For a process that is to end: from now on nothing that is printed waits for a reader for longer than a moment.
+pub fn hurry() {
+    OUTPUT.hurry();
+    ERROR.hurry();
+}
+
+/// Waits until all that was printed is written; after [`hurry`], not for long. For a process that ends now.
+pub fn finish() {
+    OUTPUT.finish();
+    ERROR.finish();
+}
+
+/// Why output did not arrive that the command has printed, if it did not; it is waited for as by [`finish`]. That a reader has
+/// gone away is no such reason: it has seen enough.
+pub fn lost_output() -> Option<io::Error> {
+    OUTPUT.finish().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 macro_rules! print {

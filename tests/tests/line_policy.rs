@@ -173,6 +173,19 @@ fn what_surely_gains_takes_the_place_of_a_bad_order() {
     assert!(last.last().unwrap() == "network" && last[9].parse::<f64>().unwrap() > 0.0, "{last:?}");
     assert_eq!(record(&job, "policy/best")["standing"]["plays"], "network");
 
+    // What was kept under another seed is compared anew, and stays where it gains under this one too.
+    let weights = || fs::read(job.path("policy/best/weights.bpk")).unwrap();
+    let (kept, before) = (weights(), record(&job, "policy/best"));
+    let resumed = train(&job, "policy", &[&keys[..], &["seed=2"]].concat(), &["--mask", &file, "--resume"]);
+    assert!(resumed.stderr.contains("scores so far do not compare"), "{}", resumed.stderr);
+    let said = resumed.succeeded();
+    assert!(said.contains(", kept so far, SSIM at 4 lines ") && said.contains("the learned policy is kept"), "{said}");
+    let after = record(&job, "policy/best");
+    assert_eq!((&after["standing"]["plays"], after["step"].clone()), (&json!("network"), before["step"].clone()));
+    assert_ne!(after["standing"]["gain"], before["standing"]["gain"], "of the new validation");
+    assert_eq!(after["weights_hash"], before["weights_hash"]);
+    assert_eq!(weights().len(), kept.len());
+
     export(&job, "policy", "heart.kscout").succeeded();
     let (lines, said) = scan(&job, "heart.kscout", 4);
     assert!(lines != outside_in[..4] && !said.contains("fixed order"), "{said}");

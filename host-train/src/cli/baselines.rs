@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::{Failure, number};
 use crate::data::{Dataset, Split};
+use crate::eval::metrics::Occurring;
 use crate::measure::{Measured, MeasuredVolume};
 use crate::mri::Protocol;
 use crate::orders::forward::Forward;
@@ -189,8 +190,10 @@ impl BaselineArgs {
     fn order<'a>(&self, baseline: Baseline, ground: &Ground<'a>) -> Result<Box<dyn LineOrder + 'a>, Failure> {
         let Ground { data, volumes, most, .. } = *ground;
         let nearest = self.candidates.unwrap_or(data.width());
+        let labels = volumes.iter().flat_map(|volume| &volume.slices).flat_map(|measured| &measured.slice.label);
+        let occurring = Occurring::in_labels(labels);
         let judge = || {
-            let judge = Judge::new(ground.model, Score::Dice);
+            let judge = Judge::new(ground.model, Score::Dice).map(|judge| judge.among(occurring));
             judge.ok_or_else(|| Failure::from(format!("{} asks a segmenter", baseline.name())))
         };
         let name = baseline.name();
@@ -224,7 +227,7 @@ impl BaselineArgs {
                 let plans = self.plans(data.width())?.ok_or("by-position was not asked for")?;
                 Box::new(PositionOrder { plans })
             }
-            Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model }),
+            Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model, occurring }),
         })
     }
 

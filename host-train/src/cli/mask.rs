@@ -10,11 +10,12 @@ use kscout_core::model::Model;
 use super::cost::CostArgs;
 use super::export::expect_size;
 use super::{Failure, number};
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
+use crate::eval::metrics::Occurring;
 use crate::export::segmenter_in_memory;
-use crate::io::stop::{self, Graceful, Stopped};
+use crate::io::stop::{Graceful, Stopped};
 use crate::mri::Protocol;
-use crate::orders::learn::{Change, Learning, Origin};
+use crate::orders::learn::{Change, Learned, Learning, Origin};
 use crate::orders::mask_file::Provenance;
 use crate::orders::{Judge, LearnedMask, Score};
 use crate::progress;
@@ -81,6 +82,8 @@ impl MaskArgs {
         let model = Model::new_checked(&bytes)?;
         let judge = Judge::new(&model, self.score);
         let judge = judge.ok_or_else(|| format!("{}: holds no segmenter", segmenter.display()))?;
+        let labels = data.slices(Split::Train).into_iter().flat_map(|slice| &slice.label);
+        let judge = judge.among(Occurring::in_labels(labels));
         let learning = Learning {
             data: &data,
             judge: &judge,
@@ -106,13 +109,13 @@ impl MaskArgs {
         };
         let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
         let graceful = Graceful::begin();
-        let mask = learning.run(origin, &self.out, self.resume, say)?;
+        let Learned { mask, stopped } = learning.run(origin, &self.out, self.resume, say)?;
         bar.finish_and_clear();
-        if stop::asked() {
+        if stopped {
             let (out, many) = (self.out.display(), mask.lines.len());
             return Err(Stopped::having(format!("stopped; {many} lines are saved in {out}")).into());
         }
-        drop(graceful);
+        graceful.finish();
         let Provenance { volumes, slices, .. } = &mask.provenance;
         println!("{}: {} lines from {} volumes ({slices} slices)", self.out.display(), mask.lines.len(), volumes.len());
         Ok(())

@@ -140,6 +140,13 @@ impl Labels {
         &self.names
     }
 
+    /// The CRC-32 of what is known of whom, by which label, in whatever order the file says it.
+    pub fn crc(&self) -> u32 {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|(whom, _)| *whom);
+        crc32fast::hash(&serde_json::to_vec(&(&self.names, rows)).expect("labels serialise"))
+    }
+
     /// The labels `wanted` alone, in that order; none wanted: all of them.
     ///
     /// # Errors

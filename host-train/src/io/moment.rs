@@ -71,7 +71,7 @@ fn raise(what: &str) {
         }
     }
     // A process that is being ended does nothing more.
-    while times > 1 || !super::stop::asked() {
+    while times > 1 || !super::stop::goes_on() {
         std::thread::park();
     }
 }

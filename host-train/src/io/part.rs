@@ -34,16 +34,21 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Flushes the names in a folder to the disk.
+/// Flushes the names in a folder to the disk, where the system can.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    match File::open(folder)?.sync_all() {
-        // Some network file systems cannot.
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if cannot_sync(error.kind()) => Ok(()),
         synced => synced,
     }
+}
+
+/// Whether the names in a folder cannot be flushed at all: some network file systems do not do that, and a folder that this user may
+/// write into, but not read, cannot even be opened for it.
+fn cannot_sync(why: ErrorKind) -> bool {
+    matches!(why, ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied)
 }
 
 /// What this process takes away when it ends before its time.
@@ -243,4 +248,20 @@ fn is_part(name: &str) -> bool {
     let is_number = |text: Option<&str>| text.is_some_and(|text| text.parse::<u32>().is_ok());
     let mut words = name.rsplit('.');
     name.starts_with('.') && words.next() == Some("part") && is_number(words.next()) && is_number(words.next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_flushed_at_all_is_no_failure_but_a_disk_that_fails_is() {
+        for cannot in [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied] {
+            assert!(cannot_sync(cannot), "{cannot}");
+        }
+        for failure in [ErrorKind::NotFound, ErrorKind::StorageFull, ErrorKind::Other] {
+            assert!(!cannot_sync(failure), "{failure}");
+        }
+        assert_eq!(sync_folder(Path::new("not there")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
 }

@@ -1,20 +1,45 @@
 //! Ctrl-C and TERM: a command with checkpoints finishes the step under way, saves, and says how to go on; any other ends, leaving what
-//! was there before. A second signal ends at once; what was saved last is whole.
+//! was there before. A second signal ends at once; what was saved last is whole. One that comes when the work is done changes
+//! nothing: the command ends as it would have.
+//!
+//! What a signal does comes first, what is said of it after, and nothing waits long for somebody who reads it.
 
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::part::clear_up;
+use crate::shown::{finish, hurry, say};
 
 /// Signals so far.
 static SIGNALS: AtomicUsize = AtomicUsize::new(0);
 /// The first of them.
 static FIRST: AtomicI32 = AtomicI32::new(0);
-/// Whether a first signal only asks.
-static GRACEFUL: AtomicBool = AtomicBool::new(false);
+/// What a signal does, as a [`Phase`].
+static PHASE: AtomicU8 = AtomicU8::new(Phase::Ends as u8);
 /// The command that goes on from where this one ends.
 static GO_ON: OnceLock<String> = OnceLock::new();
+
+/// How far a command is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// A signal ends it.
+    Ends,
+    /// A first signal asks it to end.
+    Asks,
+    /// Its work is done.
+    Over,
+}
+
+impl Phase {
+    fn now() -> Self {
+        let phase = PHASE.load(Ordering::SeqCst);
+        [Self::Asks, Self::Over].into_iter().find(|&known| known as u8 == phase).unwrap_or(Self::Ends)
+    }
+
+    fn begin(self) {
+        PHASE.store(self as u8, Ordering::SeqCst);
+    }
+}
 
 /// Set in the environment of a command that is a step of another one, which says over standard input when to end.
 pub const STEP: &str = "KSCOUT_STEP";
@@ -60,7 +85,12 @@ pub fn signals() -> usize {
 
 /// Whether the command is to end after the step under way.
 pub fn asked() -> bool {
-    GRACEFUL.load(Ordering::SeqCst) && signals() > 0
+    Phase::now() == Phase::Asks && signals() > 0
+}
+
+/// Whether the command outlives a first signal.
+pub fn goes_on() -> bool {
+    Phase::now() != Phase::Ends
 }
 
 /// From now on a first signal only asks, for as long as this lives.
@@ -69,15 +99,27 @@ pub struct Graceful(());
 impl Graceful {
     /// See [`Graceful`].
     pub fn begin() -> Self {
-        GRACEFUL.store(true, Ordering::SeqCst);
+        Phase::Asks.begin();
         Self(())
+    }
+
+    /// The work is done, so that there is nothing to go on with: see [`over`].
+    pub fn finish(self) {
+        std::mem::forget(self);
+        over();
     }
 }
 
 impl Drop for Graceful {
     fn drop(&mut self) {
-        GRACEFUL.store(false, Ordering::SeqCst);
+        Phase::Ends.begin();
     }
+}
+
+/// What the command was to do is done, and it ends by itself. A first signal from now on only keeps it from waiting for readers, and a
+/// second ends it as it would have ended.
+pub fn over() {
+    Phase::Over.begin();
 }
 
 /// What goes on from where this command ends, with `option` where it does not have that already, to be pasted into a shell. A step of
@@ -174,39 +216,41 @@ fn come(source: Source, signal: i32) {
         return;
     }
     let _ = FIRST.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-    let graceful = GRACEFUL.load(Ordering::SeqCst);
+    let phase = Phase::now();
     SIGNALS.store(now, Ordering::SeqCst);
+    hurry();
     let waits = match told().as_mut() {
         Some(teller) => {
             teller(now);
             now < 3
         }
-        None => graceful && now == 1,
+        None => phase != Phase::Ends && now == 1,
     };
     if !waits {
-        end(signal, graceful || now > 1);
+        end(signal, phase, now > 1);
     }
-    if now == 1 && std::env::var_os(STEP).is_none() {
+    if now == 1 && phase == Phase::Asks && std::env::var_os(STEP).is_none() {
         eprintln!("note: ends after the step under way, and saves; a second signal ends at once");
     }
 }
 
-/// Ends the process now.
-fn end(signal: i32, second: bool) -> ! {
+/// Ends the process now, by a first signal or by a `second`.
+fn end(signal: i32, phase: Phase, second: bool) -> ! {
     clear_up();
-    if GO_ON.get().is_some() {
+    if GO_ON.get().is_some() && phase != Phase::Over {
         let what = if second {
             "ended at once; what was saved last is whole"
         } else {
             "ended before there was anything new to save"
         };
-        // As it is, however long: it is to be pasted.
-        let _ = writeln!(std::io::stderr(), "{what}{}", how_to_go_on());
+        say(&format!("{what}{}", how_to_go_on()));
+        finish();
     }
+    let status = if phase == Phase::Over { 0 } else { status(signal).into() };
     #[cfg(unix)]
-    signal_hook::low_level::exit(status(signal).into());
+    signal_hook::low_level::exit(status);
     #[cfg(not(unix))]
-    std::process::exit(status(signal).into());
+    std::process::exit(status);
 }
 
 #[cfg(unix)]

@@ -3,6 +3,11 @@
 //! What is new is written beside its place, as `.NAME.PROCESS.N.part`, flushed to the disk and renamed; then the folder around it
 //! is flushed, before anything old goes. A part is locked as long as its process writes it, so that parts of dead processes can
 //! be told from those of living ones: they are swept when something is next written beside them.
+//!
+//! Whoever reads meanwhile, and whoever comes after a killed process, finds the old one or the new one. After a power cut so it is
+//! too; but which of the two, even once writing has come back, depends on the folder's own flush: some network file systems have
+//! none, nor has a folder that may be written but not read, and then the old one may be there again. Where that last flush fails, the
+//! error comes with the new one in place; every earlier error leaves the old one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +20,8 @@ use super::moment::moment;
 use super::part::{Folders, Part, beside, parent, remove, sync_folder};
 
 /// Writes a file beside `path`, flushes it to the disk and renames it to `path`. Missing folders are made. After an
-/// error, `path` is as it was. A link is followed; a device or a pipe is written as it is.
+/// error, `path` is as it was, or new and whole where only the folder could not be flushed: see [above](self). A link is followed; a
+/// device or a pipe is written as it is.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
@@ -41,8 +47,9 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -
 }
 
 /// Makes a folder beside `path`, has `fill` write into it and puts it in the place of `path`, with all that is there. Missing
-/// folders above are made. After an error, `path` is as it was. Where the system cannot exchange two folders in one step, a kill
-/// between two renames leaves what was there at [`set_aside`]. Gives what `fill` gives, which may fail in its own way; [`io::Error`]s go through `failed`.
+/// folders above are made. After an error, `path` is as it was, or new and whole where only the folder around it could not be flushed:
+/// see [above](self). Where the system cannot exchange two folders in one step, a kill between two renames leaves what was there at
+/// [`set_aside`]. Gives what `fill` gives, which may fail in its own way; [`io::Error`]s go through `failed`.
 pub fn replace_folder<T, E>(
     path: &Path,
     failed: impl Fn(io::Error) -> E,
@@ -69,8 +76,8 @@ pub fn replace_folder<T, E>(
 }
 
 /// Has `fill` write into a folder beside `path`, and brings what it has written into the folder `path`, which may hold other things
-/// too. In one step where it holds no others; else file by file, and `mark`, the file that tells a whole result, goes first and
-/// comes last. Errors are as those of [`replace_folder`].
+/// too. In one step where it holds no others, with errors as those of [`replace_folder`]; else file by file, and `mark`, the file that
+/// tells a whole result, goes first and comes last: after an error or a kill in between, its absence says that the rest is of two.
 pub fn fill_folder<T, E>(
     path: &Path,
     mark: &str,

@@ -18,7 +18,7 @@ use kscout_core::model::{Model, Reconstruction};
 use serde::{Deserialize, Serialize};
 
 use crate::data::CLASSES;
-use crate::eval::metrics::overlaps;
+use crate::eval::metrics::{Occurring, overlaps};
 use crate::kernels::fastest;
 use crate::segment::{CoreSegmenter, HeapArena};
 
@@ -142,6 +142,7 @@ impl Sum for Tally {
 pub struct Judge<'m> {
     segmenter: CoreSegmenter<'m>,
     score: Score,
+    occurring: Occurring,
     reconstruction: Reconstruction,
     /// `exp(-n * scale)` for differences of n levels between logits.
     exponentials: Vec<f64>,
@@ -160,7 +161,14 @@ impl<'m> Judge<'m> {
         let scale = f64::from(graph.output().scale);
         let exponentials = (0..256).map(|n| (-f64::from(n) * scale).exp()).collect();
         let reconstruction = model.reconstruction();
-        Some(Self { segmenter: CoreSegmenter { graph }, score, reconstruction, exponentials })
+        let (segmenter, occurring) = (CoreSegmenter { graph }, Occurring::ALL);
+        Some(Self { segmenter, score, occurring, reconstruction, exponentials })
+    }
+
+    /// For data in which only these structures occur: the others are no part of a Dice.
+    #[must_use]
+    pub fn among(self, occurring: Occurring) -> Self {
+        Self { occurring, ..self }
     }
 
     /// How the images are made that it judges.
@@ -185,13 +193,15 @@ impl<'m> Judge<'m> {
     /// If one of them is not of the segmenter's size.
     pub fn tally(&self, bench: &mut Bench, levels: &[i8], label: &[u8]) -> Tally {
         let logits = self.segmenter.run(&mut bench.arena, levels);
-        match self.score {
+        let tally = match self.score {
             Score::Dice => {
                 fastest().classify(logits, CLASSES, &mut bench.classes);
                 hard(&bench.classes, label)
             }
             Score::SoftDice | Score::CrossEntropy => self.soft(logits, label),
-        }
+        };
+        let predicted = self.occurring.only(tally.predicted.map(Some)).map(Option::unwrap_or_default);
+        Tally { predicted, ..tally }
     }
 
     /// A tally of probabilities: the softmax of the logits.
@@ -282,6 +292,25 @@ mod tests {
         }
         let wrong = judged(Score::CrossEntropy);
         assert!(wrong.log_probability < 0.0 && Score::CrossEntropy.of(&wrong).unwrap() > -20.0, "{wrong:?}");
+    }
+
+    #[test]
+    fn a_structure_that_does_not_occur_in_the_data_is_no_part_of_a_dice() {
+        let segmenter = Threshold::new(64);
+        let model = segmenter.model();
+        // LV is found in a quarter, where there is none.
+        let levels: Vec<i8> = (0..64 * 64).map(|i| [-128, -65, -65, 60][i % 4]).collect();
+        let label: Vec<u8> = (0..64 * 64).map(|i| [0, 2, 2, 2][i % 4]).collect();
+        for score in [Score::Dice, Score::SoftDice] {
+            let all = Judge::new(&model, score).unwrap();
+            let dice = |judge: &Judge<'_>| {
+                let tally = judge.tally(&mut judge.bench(), &levels, &label);
+                (score.of(&tally).unwrap(), tally.dice(1).unwrap())
+            };
+            let (mean, myo) = dice(&all);
+            assert!(mean < myo, "{score}");
+            assert_eq!(dice(&all.among(Occurring::in_labels(&label))), (myo, myo), "{score}");
+        }
     }
 
     #[test]

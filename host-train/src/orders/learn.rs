@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use kscout_core::capture::blob_crc;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -66,6 +65,15 @@ pub enum Change {
     Reordered,
 }
 
+/// What came of learning a mask.
+#[derive(Debug, PartialEq)]
+pub struct Learned {
+    /// The mask, as it is written.
+    pub mask: LearnedMask,
+    /// Whether a signal has ended its learning before its time.
+    pub stopped: bool,
+}
+
 /// Where a mask comes from, for people who read its file, and for a run that goes on with it.
 pub struct Origin<'a> {
     /// The command line.
@@ -90,7 +98,7 @@ impl Learning<'_> {
         out: &Path,
         resume: bool,
         mut each: impl FnMut(Change, &LearnedMask),
-    ) -> Result<LearnedMask, LearnError> {
+    ) -> Result<Learned, LearnError> {
         let chosen = self.choose();
         if chosen.is_empty() {
             return Err(LearnError::NoVolumes(self.data.dir().to_owned()));
@@ -100,7 +108,7 @@ impl Learning<'_> {
             segmenter: origin.segmenter.display().to_string(),
             segmenter_crc: Some(origin.segmenter_crc),
             data: self.data.dir().display().to_string(),
-            data_crc: Some(blob_crc(&serde_json::to_vec(self.data.manifest()).expect("a manifest serialises"))),
+            data_crc: Some(self.data.manifest().crc()),
             protocol: self.protocol.to_string(),
             reconstruction: self.judge.reconstruction().to_string(),
             seed: self.seed,
@@ -126,22 +134,24 @@ impl Learning<'_> {
             each(Change::Joined, &mask);
         })?;
         written?;
-        if self.reorder && !stop::asked() {
-            self.move_lines(&mut mask, &pools, out, each)?;
-        }
-        Ok(mask)
+        let is_whole = match self.reorder {
+            false => mask.lines.len() == self.budget,
+            true => !stop::asked() && self.move_lines(&mut mask, &pools, out, each)?,
+        };
+        // A signal that came after the last of it has ended nothing.
+        Ok(Learned { stopped: !is_whole && stop::asked(), mask })
     }
 
-    /// Moves the mask's lines, and writes it to `out` after every round.
+    /// Moves the mask's lines, and writes it to `out` after every round; returns whether no move is left.
     fn move_lines(
         &self,
         mask: &mut LearnedMask,
         pools: &[Vec<&Measured<'_>>],
         out: &Path,
         mut each: impl FnMut(Change, &LearnedMask),
-    ) -> Result<(), LearnError> {
+    ) -> Result<bool, LearnError> {
         let (mut lines, mut written) = (mask.lines.clone(), Ok(()));
-        Reordering::new(self.judge, pools).improve(&mut lines, |lines, scores| {
+        let is_whole = Reordering::new(self.judge, pools).improve(&mut lines, |lines, scores| {
             mask.lines = lines.to_vec();
             mask.scores = scores.into_iter().map(six_digits).collect();
             if written.is_ok() {
@@ -151,7 +161,10 @@ impl Learning<'_> {
         })?;
         written?;
         // Where no move was left the file may not say yet that moves were looked for.
-        if stop::asked() { Ok(()) } else { Ok(mask.write(out)?) }
+        if is_whole {
+            mask.write(out)?;
+        }
+        Ok(is_whole)
     }
 
     /// The training volumes, drawn at random, in the data set's order.
@@ -208,7 +221,7 @@ mod tests {
                 Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget, reorder };
             let path = format!("threshold {budget}");
             let origin = Origin { command: format!("learn {budget}"), segmenter: Path::new(&path), segmenter_crc };
-            learning.run(origin, &folder.join(out), resume, |_, _| ())
+            learning.run(origin, &folder.join(out), resume, |_, _| ()).map(|learned| learned.mask)
         };
         let whole = learn("whole", (5, false), (1, 7), false).unwrap();
         assert_eq!(whole.provenance.volumes.len(), 3);
@@ -239,7 +252,8 @@ mod tests {
                 Learning { data: &data, judge: &judge, protocol, seed: 1, volumes: 2, nearest: 16, budget: 6, reorder };
             let origin = Origin { command: "learn".into(), segmenter: Path::new("threshold"), segmenter_crc: 7 };
             let mut told = Vec::new();
-            let mask = learning.run(origin, &out, true, |change, mask| told.push((change, mask.clone()))).unwrap();
+            let learned = learning.run(origin, &out, true, |change, mask| told.push((change, mask.clone()))).unwrap();
+            let mask = learned.mask;
             assert_eq!(LearnedMask::read(&out).unwrap(), mask);
             (mask, told)
         };

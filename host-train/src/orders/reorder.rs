@@ -58,21 +58,25 @@ impl<'a> Reordering<'a> {
         Self { judge, slices: pools.concat(), sizes, scores: HashMap::new() }
     }
 
-    /// Moves lines until no move gains more than next to nothing, or the command is to end. `each` is told the order after every round of moves that do not touch each
-    /// other, and the score with its first line, its first two, and on.
+    /// Moves lines until no move gains more than next to nothing, or the command is to end; returns whether none does. `each` is told the
+    /// order after every round of moves that do not touch each other, and the score with its first line, its first two, and on.
     ///
     /// # Errors
     /// [`OrderError`] where the core cannot reconstruct the slices.
-    pub fn improve(&mut self, lines: &mut Vec<u16>, mut each: impl FnMut(&[u16], Vec<f64>)) -> Result<(), OrderError> {
+    pub fn improve(
+        &mut self,
+        lines: &mut Vec<u16>,
+        mut each: impl FnMut(&[u16], Vec<f64>),
+    ) -> Result<bool, OrderError> {
         loop {
             let moves = self.round(lines)?;
             if moves.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             moves.into_iter().for_each(|step| step.apply(lines));
             each(lines, self.scores(lines)?);
             if stop::asked() {
-                return Ok(());
+                return Ok(false);
             }
         }
     }

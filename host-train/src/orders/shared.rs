@@ -4,6 +4,7 @@ use kscout_core::model::Model;
 use kscout_core::volume::{VolumeScan, volume_arena_bytes_with};
 
 use super::{LineOrder, OrderError};
+use crate::eval::metrics::Occurring;
 use crate::kernels::fastest;
 use crate::measure::MeasuredVolume;
 use crate::segment::HeapArena;
@@ -66,6 +67,8 @@ impl LineOrder for PositionOrder {
 pub struct AllocationOracle<'m> {
     /// Holds the segmenter.
     pub model: &'m Model<'m>,
+    /// Which structures occur in the data set; the others gain nothing.
+    pub occurring: Occurring,
 }
 
 impl LineOrder for AllocationOracle<'_> {
@@ -76,7 +79,8 @@ impl LineOrder for AllocationOracle<'_> {
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
         let order = centre_out(self.model.width());
         afford(self.name(), &order, budget)?;
-        let hearts = follow(self.model, std::slice::from_ref(volume), Course::dice(&order))?;
+        let mut hearts = follow(self.model, std::slice::from_ref(volume), Course::dice(&order))?;
+        hearts.iter_mut().for_each(|heart| heart.occurring = self.occurring);
         let lines = Oracle { ahead: ORACLE_AHEAD }.share(&hearts, budget);
         Ok(lines.iter().flat_map(|lines| prefixes(&order, lines)).collect())
     }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::ppo::Settings;
-use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, weight, whole};
+use super::ppo::{self, Settings};
+use crate::config::key::{MANY, minutes, real, validate_lines, weight, whole};
 use crate::config::{Config, Key, Refusal};
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
@@ -134,7 +134,7 @@ pub struct PolicyConfig {
 
 impl Config for PolicyConfig {
     fn keys() -> Vec<Key> {
-        [KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
+        [KEYS, ppo::KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -146,26 +146,13 @@ impl Config for PolicyConfig {
     }
 }
 
-/// What the numbers may be, but for those of the sections.
+/// What the numbers may be, but for those of the sections and of PPO.
 const KEYS: &[Key] = &[
     whole("updates", 1, MANY),
-    whole("episodes", 1, 4096),
     whole("min_budget", 1, 512),
     whole("max_budget", 1, 512),
     // With less a first policy would hardly follow its order, with more it would never leave it.
     real("order_slope", 0.01, 10.0),
-    whole("epochs", 1, 1000),
-    whole("minibatch", 1, 1_000_000),
-    rate("learning_rate"),
-    share("gamma"),
-    share("gae_lambda"),
-    real("clip", 1e-3, 10.0),
-    weight("value_weight"),
-    weight("entropy_weight"),
-    real("max_gradient", 1e-6, 1e6),
-    real("target_kl", 0.0, 1000.0),
-    seed("seed"),
-    whole("validate_every", 1, MANY),
     validate_lines(0),
     minutes("max_minutes"),
     whole("stop_at", 0, MANY),

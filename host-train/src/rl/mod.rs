@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod config;
 pub mod environment;
+mod kept;
 mod play;
 pub mod ppo;
 pub mod reward;

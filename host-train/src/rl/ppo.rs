@@ -7,6 +7,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::agent::pick;
+use crate::config::Key;
+use crate::config::key::{MANY, rate, real, seed, share, weight, whole};
 
 /// One decision and what came of it.
 pub struct Step<S> {
@@ -45,6 +47,23 @@ pub struct Settings {
     /// The update ends early when the policy has moved this far (KL divergence); 0: it does not.
     pub target_kl: f64,
 }
+
+/// What the numbers may be of every training by PPO.
+pub const KEYS: &[Key] = &[
+    whole("episodes", 1, 4096),
+    whole("epochs", 1, 1000),
+    whole("minibatch", 1, 1_000_000),
+    rate("learning_rate"),
+    share("gamma"),
+    share("gae_lambda"),
+    real("clip", 1e-3, 10.0),
+    weight("value_weight"),
+    weight("entropy_weight"),
+    real("max_gradient", 1e-6, 1e6),
+    real("target_kl", 0.0, 1000.0),
+    seed("seed"),
+    whole("validate_every", 1, MANY),
+];
 
 /// Advantages and returns of one finished episode, by generalised advantage estimation (Schulman et al., 2016). Nothing
 /// comes after the last step: the scan is over.

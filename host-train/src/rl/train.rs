@@ -13,6 +13,7 @@ use super::trainer::{Pupil, Slices, Trainer};
 use crate::config;
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
+use crate::eval::metrics::Occurring;
 use crate::eval::run::RunError;
 use crate::eval::stats::StatsError;
 use crate::export::blob_writer::write_blob;
@@ -23,7 +24,7 @@ use crate::net::asmr::{AsmrActorCritic, MOST_LINES};
 use crate::net::{FixedOrder, FloatGraph};
 use crate::orders::LearnedMask;
 use crate::segment::CoreSegmenter;
-use crate::train::checkpoint::{CheckpointError, Meta};
+use crate::train::checkpoint::{CheckpointError, Input, Meta, WeightsHash};
 use crate::train::checks;
 use crate::train::classifier::{is_classifier, load_classifier};
 use crate::train::folder;
@@ -155,7 +156,8 @@ pub fn train_policy(
     let config = &config.fitted(data.width());
     let protocol = config.check(data)?;
     let found = folder::find(out, resume)?;
-    let judge = Judge::load(data, (reward, labels), config, device)?;
+    let (judge, weights) = Judge::load(data, (reward, labels), config, device)?;
+    let inputs = judge.inputs(reward, weights);
     let slices = judge.slices(data)?;
     let shown: Vec<_> = slices.iter().map(|pupil| pupil.slice).collect();
     let reconstruction = judge.reconstruction();
@@ -180,7 +182,11 @@ pub fn train_policy(
     let core = model.segmenter().map(|graph| CoreSegmenter { graph });
     let reward: Box<dyn RewardModel> = match (&judge, &core) {
         (Judge::Classifier(diagnoser, labels), _) => Box::new(ClassificationReward { diagnoser, labels }),
-        (_, Some(segmenter)) => Box::new(SegmentationReward { segmenter, config: &config.reward }),
+        (_, Some(segmenter)) => Box::new(SegmentationReward {
+            segmenter,
+            config: &config.reward,
+            occurring: Occurring::in_labels(shown.iter().flat_map(|slice| &slice.label)),
+        }),
         _ => unreachable!("the blob of a segmenter holds it"),
     };
     let trainer = Trainer {
@@ -194,6 +200,7 @@ pub fn train_policy(
         model: &model,
         reward: reward.as_ref(),
         labels: judge.labels().to_vec(),
+        inputs,
         order: fixed_order(data.width(), mask),
         out,
     };
@@ -242,18 +249,19 @@ enum Judge {
 }
 
 impl Judge {
+    /// The judge, and which weights it has.
     fn load(
         data: &Dataset,
         (reward, labels): (&Path, Option<&Labels>),
         config: &PolicyConfig,
         device: &Device,
-    ) -> Result<Self, PolicyError> {
+    ) -> Result<(Self, Option<WeightsHash>), PolicyError> {
         match (is_classifier(reward)?, labels) {
             (true, Some(labels)) => {
                 config.check_for_classifier()?;
                 let (diagnoser, meta) = load_classifier(reward, device)?;
                 fits(&meta, data, reward, &config.protocol)?;
-                Ok(Self::Classifier(Box::new(diagnoser), labels.only(&meta.labels)?))
+                Ok((Self::Classifier(Box::new(diagnoser), labels.only(&meta.labels)?), meta.weights_hash))
             }
             (true, None) => Err(PolicyError::NeedsLabels(reward.to_owned())),
             (false, Some(_)) => Err(PolicyError::NoUseForLabels(reward.to_owned())),
@@ -264,7 +272,7 @@ impl Judge {
                 if config.network == PolicyNetwork::Asmr && reconstruction.is_symmetric() {
                     return Err(PolicyError::Reconstruction { reward: reward.to_owned(), reconstruction });
                 }
-                Ok(Self::Segmenter(graph, reconstruction))
+                Ok((Self::Segmenter(graph, reconstruction), meta.weights_hash))
             }
         }
     }
@@ -292,6 +300,15 @@ impl Judge {
             Self::Segmenter(_, reconstruction) => *reconstruction,
             Self::Classifier(..) => Reconstruction::ZeroFilled,
         }
+    }
+
+    /// What a run begins with that it judges; `reward` is its checkpoint.
+    fn inputs(&self, reward: &Path, weights: Option<WeightsHash>) -> Vec<Input> {
+        let labels = match self {
+            Self::Segmenter(..) => None,
+            Self::Classifier(_, labels) => Some(Input::labels(labels)),
+        };
+        weights.map(|weights| Input::reward(reward, weights)).into_iter().chain(labels).collect()
     }
 
     /// The labels that it judges by; none of a segmenter.

@@ -1,9 +1,10 @@
-//! The loop of a policy's training: play, learn, validate, save.
+//! A line policy's training: play, learn, validate, save.
 
 use std::path::Path;
 
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
+use indicatif::ProgressBar;
 use kscout_core::model::Model;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -15,17 +16,17 @@ use super::ppo::{self, Lesson};
 use super::reward::RewardModel;
 use super::sampler::{WeightedSampler, class_set};
 use super::train::PolicyError;
+use super::validate::Validation;
 use crate::data::{Dataset, Diagnosis, Slice, Split};
 use crate::eval::run::measure;
 use crate::export::Observation;
 use crate::export::blob_writer::GraphSpec;
-use crate::io::moment::moment;
-use crate::io::stop;
 use crate::mri::Protocol;
 use crate::net::FixedOrder;
 use crate::play::Sight;
-use crate::progress;
-use crate::train::checkpoint::{self, Meta, Standing};
+use crate::segment::HeapArena;
+use crate::train::checkpoint::{self, Input, Meta, Standing};
+use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
 use crate::train::{TrainError, Trained};
@@ -83,6 +84,8 @@ pub(super) struct Trainer<'a> {
     pub reward: &'a dyn RewardModel,
     /// The labels that it judges by; none of a segmenter.
     pub labels: Vec<String>,
+    /// What the run begins with beside its data.
+    pub inputs: Vec<Input>,
     /// What the policy begins as, and has to beat.
     pub order: FixedOrder,
     pub out: &'a Path,
@@ -109,60 +112,22 @@ impl Trainer<'_> {
         let training = device.clone().autodiff();
         let last = found.as_ref().map(|(dir, _)| dir.clone());
         let mut state: State<A> = self.start(&training, found)?;
-        let mut memory = arenas(self.model, config.episodes);
+        let memory = arenas(self.model, config.episodes);
         let mut validation = measure(self.data, Split::Val, &self.protocol, config.seed);
         validation.retain(|volume| self.reward.can_score(volume));
         let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
         let validation = self.rival(validation)?;
         if let Some(standing) = &mut state.meta.standing {
             standing.order_score = validation.order_score();
-            standing.kept = standing.kept.take().filter(|_| state.meta.best_step.is_some());
         }
-        let clock = Clock::new(state.meta.seconds, config.max_minutes);
-        let end = if config.stop_at > 0 { config.stop_at.min(config.updates) } else { config.updates };
-        let bar = progress::bar(config.updates as u64, state.meta.step as u64, "policy");
-        let _graceful = stop::Graceful::begin();
-        if state.meta.step == 0 {
-            self.report_baselines(&validation, &bar)?;
-            self.save_between(&state, &folder)?;
-        }
-        self.keep_order(&state)?;
-        let (mut stopped, mut over) = (false, clock.is_over());
-        while !stopped && state.meta.step < end && !over {
-            let update = state.meta.step;
-            let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-            rng.set_stream(update as u64 + 1);
-            let (episodes, worth) = self.play(&state.agent.valid(), update, &mut memory, &mut rng, device)?;
-            let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
-            let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: &training };
-            let judge = |agent: &A, sights: &[&Sight]| agent.judge(sights, self.size(), &training);
-            let (agent, report) = ppo::update(state.agent, judge, &mut state.optimizer, &lesson, &mut rng);
-            state.agent = agent;
-            state.meta.step += 1;
-            if !report.is_finite() {
-                return Err(TrainError::Diverged { step: state.meta.step }.into());
-            }
-            state.meta.since.add([worth, report.entropy, report.kl, report.value_loss]);
-            moment();
-            bar.set_position(state.meta.step as u64);
-            bar.set_message(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl));
-            state.meta.seconds = clock.seconds();
-            // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
-            over = clock.is_over();
-            let due = state.meta.step.is_multiple_of(config.validate_every) || state.meta.step == end || over;
-            let saved = due || stop::asked();
-            if due {
-                self.validate_and_save(&mut state, (&validation, &folder), &bar, device)?;
-            } else if saved {
-                self.save_between(&state, &folder)?;
-            }
-            stopped = saved && stop::asked() && state.meta.step < end && !over;
-        }
-        bar.finish_and_clear();
-        if let Some(cut) = clock.cut_short(state.meta.step, end) {
-            println!("{cut}");
-        }
-        Ok(Trained { meta: state.meta, stopped })
+        let span = Span {
+            name: "policy",
+            steps: config.updates,
+            stop_at: config.stop_at,
+            validate_every: config.validate_every,
+            max_minutes: config.max_minutes,
+        };
+        drive(&mut Session { trainer: self, state, memory, validation, folder, device, training }, span)
     }
 
     fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
@@ -177,7 +142,7 @@ impl Trainer<'_> {
             labels: self.labels.clone(),
             reconstruction: self.model.reconstruction(),
             standing: Some(Standing::begun(self.order.clone())),
-            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config)
+            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config).with(self.inputs.clone())
         };
         let agent = match found {
             Some((dir, found)) => {
@@ -188,5 +153,67 @@ impl Trainer<'_> {
             None => begun.clone(),
         };
         Ok(State { agent, begun, optimizer, meta })
+    }
+}
+
+/// A session of a training.
+struct Session<'a, A> {
+    trainer: &'a Trainer<'a>,
+    state: State<A>,
+    memory: Vec<HeapArena>,
+    validation: Validation<'a>,
+    folder: RunFolder,
+    /// Where it plays.
+    device: &'a Device,
+    /// Where it learns.
+    training: Device,
+}
+
+impl<A: Agent + Sync> Training for Session<'_, A> {
+    type Error = PolicyError;
+
+    fn meta(&self) -> &Meta {
+        &self.state.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.state.meta
+    }
+
+    fn begin(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
+        let Self { trainer, state, validation, folder, device, .. } = self;
+        if state.meta.step == 0 {
+            trainer.report_baselines(validation, bar)?;
+            trainer.save_between(state, folder)?;
+        }
+        trainer.settle(state, validation, bar, device)
+    }
+
+    fn step(&mut self, clock: &Clock) -> Result<String, PolicyError> {
+        let Self { trainer, state, memory, device, training, .. } = self;
+        let (config, update) = (trainer.config, state.meta.step);
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        rng.set_stream(update as u64 + 1);
+        let (episodes, worth) = trainer.play(&state.agent.valid(), update, memory, &mut rng, device)?;
+        let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
+        let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: training };
+        let judge = |agent: &A, sights: &[&Sight]| agent.judge(sights, trainer.size(), training);
+        let (agent, report) = ppo::update(state.agent.clone(), judge, &mut state.optimizer, &lesson, &mut rng);
+        state.agent = agent;
+        state.meta.step += 1;
+        if !report.is_finite() {
+            return Err(TrainError::Diverged { step: state.meta.step }.into());
+        }
+        state.meta.since.add([worth, report.entropy, report.kl, report.value_loss]);
+        Ok(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl))
+    }
+
+    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
+        let Self { trainer, state, validation, folder, device, .. } = self;
+        trainer.validate_and_save(state, (validation, folder), bar, device)
+    }
+
+    fn save(&mut self) -> Result<(), PolicyError> {
+        self.trainer.save_between(&self.state, &self.folder)
     }
 }

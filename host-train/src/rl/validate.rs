@@ -14,7 +14,7 @@ use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
 use crate::net::FixedOrder;
 use crate::orders::Fixed;
-use crate::train::checkpoint::{self, Gain, Meta, Plays};
+use crate::train::checkpoint::{Gain, Meta, Plays};
 use crate::train::folder::{self, RunFolder};
 
 /// What a policy is validated on, and what the fixed order scores there, at each of `validate_lines`.
@@ -24,7 +24,8 @@ pub(super) struct Validation<'a> {
 }
 
 impl Validation<'_> {
-    fn is_empty(&self) -> bool {
+    /// Whether nothing can be compared.
+    pub fn is_empty(&self) -> bool {
         self.volumes.is_empty() || self.order.is_empty()
     }
 
@@ -115,7 +116,20 @@ impl Trainer<'_> {
         self.scores(&model, volumes, Method::Policy)
     }
 
-    /// What a policy of `scores` gains over the fixed order, paired by patient; `None` where no patient can be compared.
+    /// What the policy of `update` scores and, paired by patient, gains over the fixed order; no gain where no patient can be
+    /// compared.
+    pub fn compare<A: Agent + Sync>(
+        &self,
+        agent: A,
+        update: usize,
+        validation: &Validation<'_>,
+        device: &Device,
+    ) -> Result<(Vec<Scored>, Option<Gain>), PolicyError> {
+        let scores = self.scores_of(agent, &validation.volumes, device)?;
+        let gain = self.gain(&scores, validation, update)?;
+        Ok((scores, gain))
+    }
+
     fn gain(&self, scores: &[Scored], validation: &Validation<'_>, update: usize) -> Result<Option<Gain>, PolicyError> {
         let samples = |scores: &[Scored]| -> Vec<Sample<String>> {
             scores.iter().flat_map(|scored| scored.samples.iter().cloned()).collect()
@@ -141,23 +155,24 @@ impl Trainer<'_> {
         let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
         let mut gain = None;
         if !validation.is_empty() {
-            let scores = self.scores_of(state.agent.valid(), &validation.volumes, device)?;
+            let (scores, found) = self.compare(state.agent.valid(), step, validation, device)?;
             line += &self.for_people(&scores);
             let values = scores.iter().flat_map(|scored| &scored.measures);
             row.extend(values.map(|value| value.map_or(",".into(), |value| format!(",{value:.4}"))));
             state.meta.score = score(&scores);
-            gain = self.gain(&scores, validation, step)?;
+            gain = found;
         }
         let keep = observe(&mut state.meta, gain, validation);
         row += &compared(&state.meta, validation);
         if let Some(gain) = state.meta.standing.as_ref().and_then(|standing| standing.gain.as_ref()) {
             line += &format!("; gains {gain} over `{}`", self.order.name);
         }
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
         let State { agent, optimizer, meta, .. } = &mut *state;
         let networks = folder::State { network: &*agent, training: None, optimizer };
         folder.validated_as(&networks, meta, row, keep)?;
-        self.keep_order(state)
+        self.keep_order(state)?;
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        Ok(())
     }
 
     /// Saves between validations: nothing is known yet of what the network gains by now.
@@ -169,17 +184,8 @@ impl Trainer<'_> {
         Ok(folder.save(&folder::State { network: agent, training: None, optimizer }, &meta)?)
     }
 
-    /// Writes `best` as the fixed order, with the most that the network has gained over it, unless the run keeps a network by now.
-    pub fn keep_order<A: Agent>(&self, state: &State<A>) -> Result<(), PolicyError> {
-        let Some(standing) = state.meta.standing.as_ref().filter(|standing| standing.kept.is_none()) else {
-            return Ok(());
-        };
-        let meta = Meta { score: standing.order_score, standing: Some(standing.of_the_run()), ..state.meta.clone() };
-        Ok(checkpoint::save(&self.out.join("best"), &state.begun, None, &meta)?)
-    }
-
     /// `, Dice at 8 lines 0.8123`, and so on at each validation budget.
-    fn for_people(&self, scores: &[Scored]) -> String {
+    pub fn for_people(&self, scores: &[Scored]) -> String {
         let number = |value: &Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
         let at = |(budget, scored): (&usize, &Scored)| -> String {
             let titles = self.reward.measures().iter().map(|measure| measure.title);
@@ -199,7 +205,7 @@ fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> 
 }
 
 /// The mean over the budgets of the first measure; `None` where it is not defined at any.
-fn score(scores: &[Scored]) -> Option<f64> {
+pub(super) fn score(scores: &[Scored]) -> Option<f64> {
     let first = scores.iter().filter_map(|scored| *scored.measures.first()?);
     mean(&first.collect::<Vec<_>>())
 }

@@ -162,7 +162,7 @@ impl Default for RewardConfig {
 
 impl Config for RewardConfig {
     fn keys() -> Vec<Key> {
-        [KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [SHARED_KEYS, KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -174,23 +174,32 @@ impl Config for RewardConfig {
     }
 }
 
-/// What the numbers may be, but for those of the sections.
-const KEYS: &[Key] = &[
-    whole("network_width", 0, WIDEST as u64),
+/// What the numbers may be that every reward model's training has.
+pub(super) const SHARED_KEYS: &[Key] = &[
     whole("steps", 1, MANY),
     whole("batch", 1, 4096),
+    rate("learning_rate"),
+    real("weight_decay", 0.0, 100.0),
+    whole("warmup", 0, MANY),
+    seed("seed"),
+    minutes("max_minutes"),
+    whole("stop_at", 0, MANY),
+    whole("validate_every", 1, MANY),
+    validate_lines(0),
+];
+
+/// What the other numbers may be, but for those of the sections.
+const KEYS: &[Key] = &[
+    whole("network_width", 0, WIDEST as u64),
     whole("crop", 0, 512),
     whole("accumulate", 1, 4096),
     weight("dice_weight"),
     weight("class_weights").list(CLASSES, CLASSES),
     real("focal_gamma", 0.0, 100.0),
     weight("head_weights").list(0, LEVELS),
-    rate("learning_rate"),
-    real("weight_decay", 0.0, 100.0),
     share("momentum").below(),
     real("clip_norm", 1e-6, 1e6).or_zero(),
     real("clip_value", 1e-9, 1e6).or_zero(),
-    whole("warmup", 0, MANY),
     real("min_learning_rate", 0.0, 100.0),
     whole("decay_every", 1, MANY),
     real("decay_factor", 1e-6, 1.0).below(),
@@ -201,11 +210,6 @@ const KEYS: &[Key] = &[
     real("loss_scale", 1e-6, 1e30),
     whole("folds", 0, 1000),
     whole("fold", 0, 1000),
-    seed("seed"),
-    minutes("max_minutes"),
-    whole("stop_at", 0, MANY),
-    whole("validate_every", 1, MANY),
-    validate_lines(0),
 ];
 
 impl RewardConfig {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kscout_core::kspace::LineSet;
 
+use super::checkpoint::Input;
 use crate::data::{Dataset, SliceId, Split};
 use crate::io::whole::write_atomically;
 
@@ -23,7 +24,9 @@ pub struct GivenMasksError {
 /// Masks of slices, any number of each.
 #[derive(Clone, Debug, Default)]
 pub struct GivenMasks {
-    masks: HashMap<String, Vec<LineSet>>,
+    /// The files.
+    files: Vec<Input>,
+    masks: BySlice,
 }
 
 impl GivenMasks {
@@ -47,11 +50,18 @@ impl GivenMasks {
     pub fn read<'a>(paths: impl IntoIterator<Item = &'a Path>, data: &Dataset) -> Result<Self, GivenMasksError> {
         let mut all = Self::default();
         for path in paths {
-            for (slice, masks) in of_file(path, data)? {
+            let (file, masks) = of_file(path, data)?;
+            all.files.push(file);
+            for (slice, masks) in masks {
                 all.masks.entry(slice).or_default().extend(masks);
             }
         }
         Ok(all)
+    }
+
+    /// The files that they are from, in order.
+    pub fn files(&self) -> &[Input] {
+        &self.files
     }
 
     /// The masks of a slice, at least one of each training slice.
@@ -60,13 +70,16 @@ impl GivenMasks {
     }
 }
 
-/// The masks in a file, some of every training slice of `data`.
-fn of_file(path: &Path, data: &Dataset) -> Result<HashMap<String, Vec<LineSet>>, GivenMasksError> {
+/// Masks by the slice's name.
+type BySlice = HashMap<String, Vec<LineSet>>;
+
+/// A file and the masks in it, some of every training slice of `data`.
+fn of_file(path: &Path, data: &Dataset) -> Result<(Input, BySlice), GivenMasksError> {
     let text = fs::read_to_string(path).map_err(|error| refused(path, error.to_string()))?;
     let masks = masks_of_text(&text, data.width()).map_err(|message| refused(path, message))?;
     match data.slices(Split::Train).iter().find(|slice| !masks.contains_key(&slice.id.to_string())) {
         Some(slice) => Err(refused(path, format!("no mask of training slice {}", slice.id))),
-        None => Ok(masks),
+        None => Ok((Input::masks(path, text.as_bytes()), masks)),
     }
 }
 
@@ -74,12 +87,12 @@ fn of_file(path: &Path, data: &Dataset) -> Result<HashMap<String, Vec<LineSet>>,
 ///
 /// # Errors
 /// What is wrong, and in which row.
-pub(crate) fn masks_of_text(text: &str, width: usize) -> Result<HashMap<String, Vec<LineSet>>, String> {
+pub(crate) fn masks_of_text(text: &str, width: usize) -> Result<BySlice, String> {
     let mut lines = text.lines();
     if lines.next() != Some(HEADER) {
         return Err(format!("the first line is not `{HEADER}`"));
     }
-    let mut masks: HashMap<String, Vec<LineSet>> = HashMap::new();
+    let mut masks = BySlice::new();
     for (number, line) in lines.enumerate() {
         let (slice, mask) = row(line, width).map_err(|message| format!("row {}: {message}", number + 2))?;
         masks.entry(slice.to_owned()).or_default().push(mask);

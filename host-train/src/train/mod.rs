@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod checks;
 pub mod classifier;
 pub mod config;
+pub(crate) mod drive;
 pub mod ema;
 pub mod error;
 pub mod folder;

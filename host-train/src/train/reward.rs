@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use indicatif::ProgressBar;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,6 +12,7 @@ use rayon::prelude::*;
 use super::Trained;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
+use super::drive::{Span, Training, drive};
 use super::error::TrainError;
 use super::folder::{self, RunFolder};
 use super::folds;
@@ -19,11 +21,9 @@ use super::run::{Run, columns};
 use super::sample::training_sample;
 use super::schedule::Clock;
 use super::validate::Validation;
-use crate::data::{CLASSES, Dataset, Split};
-use crate::io::moment::moment;
-use crate::io::stop;
+use crate::data::{CLASSES, Dataset, Slice, Split};
+use crate::mri::Protocol;
 use crate::net::Segmenter;
-use crate::progress;
 
 /// The segmenter in the checkpoint that `path` names; with `prune`, only what that head of a U-Net++ needs.
 pub fn load_segmenter(
@@ -71,52 +71,72 @@ pub fn train_reward(
     let (slices, left_out) = folds::part(slices, |slice| &slice.id.patient, (config.folds, config.fold))?;
     let found = folder::find(out, resume)?;
     let last = found.as_ref().map(|(dir, _)| dir.clone());
-    let mut run = Run::new(data, config, device, (found, init), left_out)?;
-    let how = (&protocol, config.reconstruction);
-    let validation = Validation::new(data, how, config.seed);
+    let mut run = Run::new(data, config, device, (found, init), (given, left_out))?;
+    let validation = Validation::new(data, (&protocol, config.reconstruction), config.seed);
     let columns = columns(config, !validation.is_empty());
     let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
-    let clock = Clock::new(run.meta.seconds, config.max_minutes);
-    let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
-    let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
-    let _graceful = stop::Graceful::begin();
-    let (mut stopped, mut over) = (false, clock.is_over());
-    while !stopped && run.meta.step < end && !over && !run.is_stopped() {
-        let step = run.meta.step;
-        let samples = batch_indices(slices.len(), step, config)
+    let span = Span {
+        name: "training",
+        steps: config.steps,
+        stop_at: config.stop_at,
+        validate_every: config.validate_every,
+        max_minutes: config.max_minutes,
+    };
+    drive(&mut Session { run, config, protocol, slices, given, validation, folder }, span)
+}
+
+/// A run and what it learns from.
+struct Session<'a> {
+    run: Run<'a>,
+    config: &'a RewardConfig,
+    protocol: Protocol,
+    slices: Vec<&'a Slice>,
+    given: &'a GivenMasks,
+    validation: Validation<'a>,
+    folder: RunFolder,
+}
+
+impl Training for Session<'_> {
+    type Error = TrainError;
+
+    fn meta(&self) -> &Meta {
+        &self.run.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.run.meta
+    }
+
+    fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
+        let (step, config) = (self.run.meta.step, self.config);
+        let how = (&self.protocol, config.reconstruction);
+        let samples = batch_indices(self.slices.len(), step, config)
             .into_par_iter()
-            .map(|(index, seed)| (slices[index], seed))
+            .map(|(index, seed)| (self.slices[index], seed))
             .map(|(slice, seed)| {
-                let masks = (&config.masks, given.of(&slice.id));
+                let masks = (&config.masks, self.given.of(&slice.id));
                 let sample = training_sample(slice, seed, &config.augment, masks, how);
                 if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
             });
-        let loss = run.step(samples.collect(), clock.position(step, config.steps))?;
-        run.meta.since.add([loss]);
-        moment();
-        bar.set_position(run.meta.step as u64);
-        bar.set_message(format!("loss {loss:.3}"));
-        run.meta.seconds = clock.seconds();
-        // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
-        over = clock.is_over();
-        let due = run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || over;
-        let saved = due || stop::asked();
-        if due {
-            run.validate_and_save((&validation, &folder), &bar)?;
-        } else if saved {
-            run.save(&folder)?;
-        }
-        stopped = saved && stop::asked() && run.meta.step < end && !over && !run.is_stopped();
+        let samples = samples.collect();
+        let loss = self.run.step(samples, clock.position(step, config.steps))?;
+        self.run.meta.since.add([loss]);
+        Ok(format!("loss {loss:.3}"))
     }
-    bar.finish_and_clear();
-    if let Some(cut) = clock.cut_short(run.meta.step, end) {
-        println!("{cut}");
+
+    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), TrainError> {
+        self.run.validate_and_save((&self.validation, &self.folder), bar)
     }
-    if run.is_stopped() {
-        let (step, waited) = (run.meta.step, config.stop_patience);
-        println!("ended at step {step}: no better score in {waited} validations (stop_patience)");
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.run.save(&self.folder)
     }
-    Ok(Trained { meta: run.meta, stopped })
+
+    fn ended(&self) -> Option<String> {
+        let (step, waited) = (self.run.meta.step, self.config.stop_patience);
+        let words = || format!("ended at step {step}: no better score in {waited} validations (stop_patience)");
+        self.run.is_stopped().then(words)
+    }
 }
 
 /// The slices of a step and their seeds: every slice once an epoch, in an order of the epoch's own.

@@ -7,11 +7,12 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use super::checkpoint::{self, CheckpointError, Meta};
+use super::checkpoint::{self, CheckpointError, Input, Meta};
 use super::config::RewardConfig;
 use super::ema::Ema;
 use super::error::TrainError;
 use super::folder::{RunFolder, State};
+use super::given::GivenMasks;
 use super::gradients;
 use super::loss::Loss;
 use super::precision::{Precision, narrowed, take_statistics};
@@ -37,18 +38,29 @@ pub(super) struct Run<'a> {
     pub(super) meta: Meta,
 }
 
-/// The checkpoint that `path` names, if its weights are those of `expected` but for the image's channels, and know none of the
-/// patients `left_out`.
-fn weights_of(
-    path: &Path,
-    expected: SegmenterSpec,
-    left_out: &[String],
-) -> Result<(PathBuf, SegmenterSpec), CheckpointError> {
-    let (dir, meta) = checkpoint::read_meta(path)?;
-    let spec = meta.segmenter(&dir)?;
-    spec.expect_same(expected, &dir)?;
-    meta.expect_unseen(&dir, left_out)?;
-    Ok((dir, spec))
+/// What weights begin as.
+struct Init {
+    network: Segmenter,
+    spec: SegmenterSpec,
+    input: Option<Input>,
+}
+
+impl Init {
+    /// The segmenter in the checkpoint that `path` names, if its weights are those of `expected` but for the image's channels, and know
+    /// none of the patients `left_out`.
+    fn load(
+        path: &Path,
+        expected: SegmenterSpec,
+        left_out: &[String],
+        device: &Device,
+    ) -> Result<Self, CheckpointError> {
+        let (dir, mut meta) = checkpoint::read_meta(path)?;
+        let spec = meta.segmenter(&dir)?;
+        spec.expect_same(expected, &dir)?;
+        meta.expect_unseen(&dir, left_out)?;
+        let network = checkpoint::load_noted(&dir, Segmenter::new(&spec, device), &mut meta)?;
+        Ok(Self { network, spec, input: meta.weights_hash.map(|weights| Input::init(path, weights)) })
+    }
 }
 
 /// The columns of the log; `validated` where there are validation slices.
@@ -66,22 +78,23 @@ impl<'a> Run<'a> {
         config: &'a RewardConfig,
         device: &Device,
         (found, init): (Option<(PathBuf, Meta)>, Option<&Path>),
-        left_out: Vec<String>,
+        (given, left_out): (&GivenMasks, Vec<String>),
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
+        // Of a run that goes on too, which is to be told what it began as.
+        let init = init.map(|path| Init::load(path, config.spec(), &left_out, &training)).transpose()?;
         training.seed(config.seed);
-        let init = init.filter(|_| found.is_none()).map(|path| weights_of(path, config.spec(), &left_out));
-        let init = init.transpose()?;
         let from_found = found.as_ref().and_then(|(_, meta)| meta.segmenter);
         let channels =
-            from_found.or(init.as_ref().map(|(_, spec)| *spec)).map_or(config.spec().channels, |s| s.channels);
+            from_found.or(init.as_ref().map(|init| init.spec)).map_or(config.spec().channels, |s| s.channels);
         let spec = SegmenterSpec { channels, ..config.spec() };
         let mut network = Segmenter::new(&spec, &training);
-        if let Some((dir, _)) = init {
-            network = checkpoint::load_weights(&dir, network)?;
+        let inputs = init.as_ref().and_then(|init| init.input.clone()).into_iter().chain(given.files().iter().cloned());
+        let begun = Meta::begun(config.network.to_string(), data, config).with(inputs);
+        if let Some(init) = init {
+            network = init.network;
         }
         let mut optimizer = config.optimizer().init();
-        let begun = Meta::begun(config.network.to_string(), data, config);
         let mut meta = Meta { segmenter: Some(spec), reconstruction: config.reconstruction, left_out, ..begun };
         let mut from = None;
         if let Some((dir, found)) = found {
@@ -226,9 +239,10 @@ impl<'a> Run<'a> {
         if self.schedule.name == ScheduleName::Plateau {
             line += &format!(", learning rate {:.1e}", self.schedule.rate(step, &self.meta.progress.plateau));
         }
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
         let (state, meta) = self.parts();
-        folder.validated(&state, meta, row)
+        folder.validated(&state, meta, row)?;
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        Ok(())
     }
 
     /// Lets the schedule and early stopping see the score: only at the validations that every run has, not at one that a

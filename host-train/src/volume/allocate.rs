@@ -44,14 +44,13 @@ impl Reached {
     /// What `method` reaches on `hearts` with `budget` lines a slice.
     pub fn by(method: &dyn Allocate, hearts: &[Heart], budget: usize) -> Self {
         let lines = method.share(hearts, budget);
-        let occurring = Heart::occurring(hearts);
         let mean = |of: &dyn Fn(&Heart, &[usize]) -> f64| {
             let sum: f64 = hearts.iter().zip(&lines).map(|(heart, lines)| of(heart, lines)).sum();
             sum / hearts.len() as f64
         };
         Self {
             budget,
-            dice: mean(&|heart, lines| heart.tally(lines).mean_dice_of(occurring)),
+            dice: mean(&|heart, lines| heart.tally(lines).mean_dice()),
             ssim: mean(&|heart, lines| heart.mean_ssim(lines)),
         }
     }

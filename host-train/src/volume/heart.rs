@@ -19,6 +19,8 @@ use crate::train::augment::{AugmentConfig, vary_image, vary_kspace};
 pub struct Heart {
     /// One a slice.
     pub slices: Vec<Trajectory>,
+    /// Which structures occur in the data set that it is of. The others are no part of what a scan of it is worth, nor of its score.
+    pub occurring: Occurring,
 }
 
 /// Pixels of each structure in a volume, or in a part of it.
@@ -59,15 +61,11 @@ impl Tally {
         })
     }
 
-    /// Mean Dice of the structures that are there or found; 1 where there are none. What a step of a scan gains by: a structure
-    /// that is found where there is none is a fault to be mended.
+    /// Mean Dice of the structures that are there or found; 1 where there are none. What a score is made of, and what a step of a
+    /// scan gains by, so that steps add up to what the score gains. A structure that is found where this volume has none, but others
+    /// of the data set do, is a fault to be mended.
     pub fn mean_dice(&self) -> f64 {
-        self.mean_dice_of(Occurring::ALL)
-    }
-
-    /// Mean Dice of those structures alone that occur in the data set: what a score is made of.
-    pub fn mean_dice_of(&self, occurring: Occurring) -> f64 {
-        SliceDice(occurring.only(self.dice())).mean().unwrap_or(1.0)
+        SliceDice(self.dice()).mean().unwrap_or(1.0)
     }
 
     /// What replacing the part `old` by `new` gains in mean Dice, to first order: the mean over structures of
@@ -86,17 +84,25 @@ impl Tally {
 }
 
 impl Heart {
-    /// Which structures occur in the truth of these volumes.
-    pub fn occurring(hearts: &[Self]) -> Occurring {
-        let slices = hearts.iter().flat_map(|heart| &heart.slices);
-        Occurring::of(slices.map(|slice| slice.truth.map(|pixels| pixels > 0)))
+    /// A volume of which it is not known what else its data set holds.
+    pub const fn new(slices: Vec<Trajectory>) -> Self {
+        Self { slices, occurring: Occurring::ALL }
     }
 
-    /// Slice `slice` after `lines` lines.
+    /// The volumes of a whole data set.
+    pub fn of_a_data_set(mut hearts: Vec<Self>) -> Vec<Self> {
+        let slices = hearts.iter().flat_map(|heart| &heart.slices);
+        let occurring = Occurring::of(slices.map(|slice| slice.truth.map(|pixels| pixels > 0)));
+        hearts.iter_mut().for_each(|heart| heart.occurring = occurring);
+        hearts
+    }
+
+    /// Slice `slice` after `lines` lines, of the structures that occur.
     pub fn part(&self, slice: usize, lines: usize) -> Tally {
         let trajectory = &self.slices[slice];
         let stage = &trajectory.stages[lines];
-        Tally { hits: stage.hits, found: stage.glimpse.area, truth: trajectory.truth }
+        let found = self.occurring.only(stage.glimpse.area.map(Some)).map(Option::unwrap_or_default);
+        Tally { hits: stage.hits, found, truth: trajectory.truth }
     }
 
     /// SSIM of slice `slice` after `lines` lines, where it was asked for.
@@ -140,7 +146,7 @@ pub fn follow(model: &Model<'_>, volumes: &[MeasuredVolume<'_>], course: Course<
         let slices = volume.slices.par_iter().map_init(arena, |arena, measured| {
             Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), course)
         });
-        Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
+        Ok(Heart::new(slices.collect::<Result<_, _>>()?))
     };
     volumes.iter().map(heart).collect()
 }
@@ -172,13 +178,17 @@ impl Variation<'_> {
             vary_kspace(&mut kspace, &image, self.augment, own);
             Trajectory::measure(self.model, arena, (&kspace, &label), self.course)
         });
-        Ok(Heart { slices: slices.collect::<Result<_, _>>()? })
+        Ok(Heart::new(slices.collect::<Result<_, _>>()?))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use kscout_core::volume::Glimpse;
+
     use super::*;
+    use crate::volume::Sharing;
+    use crate::volume::trajectory::Stage;
 
     const VOLUME: Tally = Tally { hits: [30, 10, 0], found: [40, 20, 0], truth: [40, 20, 0] };
 
@@ -189,8 +199,30 @@ mod tests {
         let found = Tally { found: [40, 20, 3], ..VOLUME };
         assert_eq!(found.dice(), [Some(0.75), Some(0.5), Some(0.0)]);
         assert_eq!(Tally::default().mean_dice(), 1.0);
-        let no_lv = Occurring::of([[true, true, false]]);
-        assert_eq!(found.mean_dice_of(no_lv), 0.625, "a structure that no volume has is no part of the score");
+    }
+
+    #[test]
+    fn a_structure_that_no_volume_of_the_data_set_has_is_no_part_of_a_tally() {
+        let stage = |lines: u32| {
+            let mut glimpse = Glimpse::blank(32, 32);
+            glimpse.area = [30 + lines, 20, 4 * lines];
+            Stage { glimpse, hits: [20 + lines, 10, 0], ssim: 0.0 }
+        };
+        let slice = |truth| Trajectory { stages: (0..=32).map(stage).collect(), truth };
+        let alone = Heart::new(vec![slice([40, 20, 0])]);
+        assert_eq!(alone.part(0, 5).found, [35, 20, 20], "others may have it");
+        let both = Heart::of_a_data_set(vec![alone.clone(), Heart::new(vec![slice([40, 20, 7])])]);
+        assert_eq!(both[0].part(0, 5).found, [35, 20, 20], "another has it");
+        let set = Heart::of_a_data_set(vec![alone.clone(), alone]);
+        let (old, new) = (set[0].part(0, 5), set[0].part(0, 6));
+        assert_eq!((new.found, new.mean_dice()), ([36, 20, 0], (2.0 * 26.0 / 76.0 + 0.5) / 2.0));
+        let mut scan = Sharing::new(&set[0], 6);
+        for _ in 2..5 {
+            scan.give(0);
+        }
+        let (expected, gained) = (new.mean_dice() - old.mean_dice(), scan.give(0));
+        assert!((gained - expected).abs() < 1e-12, "a step gains what the score does: {gained} and {expected}");
+        assert!(old.gain(&old, &new) > 0.0, "to first order too");
     }
 
     #[test]

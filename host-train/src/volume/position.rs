@@ -84,8 +84,7 @@ impl ByPosition {
     }
 
     fn score(&self, hearts: &[Heart]) -> f64 {
-        let occurring = Heart::occurring(hearts);
-        let dice = |heart: &Heart| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice_of(occurring);
+        let dice = |heart: &Heart| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice();
         hearts.par_iter().map(dice).sum::<f64>() / hearts.len() as f64
     }
 }

@@ -116,7 +116,7 @@ mod tests {
             };
             Trajectory { stages: (0..=32).map(stage).collect(), truth: [40, 12, 6] }
         };
-        Heart { slices: vec![slice(1), slice(3)] }
+        Heart::new(vec![slice(1), slice(3)])
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Functions and classes that a pickle may name: values that every reader knows, classes of packages, and code.
 
-/// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them.
-const HARMLESS: [(&str, &[&str]); 26] = [
-    ("collections", &["OrderedDict", "defaultdict", "Counter", "deque"]),
-    ("pathlib", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
-    ("pathlib._local", &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
-    ("datetime", &["datetime", "date", "time", "timedelta", "timezone"]),
-    ("torch.torch_version", &["TorchVersion"]),
-    ("numpy.dtypes", &["Float32DType", "Float64DType", "Int32DType", "Int64DType"]),
+/// What state dicts are made of: tensors and their element types, and plain values that scripts save beside them. Of each module, by
+/// all the names that versions of Python and of packages have for it, what it holds.
+const HARMLESS: [(&[&str], &[&str]); 22] = [
+    (&["collections"], &["OrderedDict", "defaultdict", "Counter", "deque"]),
+    (&["pathlib", "pathlib._local"], &["PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
+    (&["datetime"], &["datetime", "date", "time", "timedelta", "timezone"]),
+    (&["torch.torch_version"], &["TorchVersion"]),
+    (&["numpy.dtypes"], &["Float32DType", "Float64DType", "Int32DType", "Int64DType"]),
     (
-        "torch._utils",
+        &["torch._utils"],
         &[
             "_rebuild_tensor",
             "_rebuild_tensor_v2",
@@ -18,11 +18,11 @@ const HARMLESS: [(&str, &[&str]); 26] = [
             "_rebuild_parameter_with_state",
         ],
     ),
-    ("torch._tensor", &["_rebuild_from_type_v2"]),
-    ("torch.nn.parameter", &["Parameter"]),
-    ("torch.storage", &["UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage"]),
+    (&["torch._tensor"], &["_rebuild_from_type_v2"]),
+    (&["torch.nn.parameter"], &["Parameter"]),
+    (&["torch.storage"], &["UntypedStorage", "_UntypedStorage", "TypedStorage", "_TypedStorage"]),
     (
-        "torch",
+        &["torch"],
         &[
             "FloatStorage",
             "DoubleStorage",
@@ -49,32 +49,11 @@ const HARMLESS: [(&str, &[&str]); 26] = [
             "bool",
         ],
     ),
-    ("numpy", &["dtype", "ndarray"]),
-    ("numpy.core.multiarray", &["scalar", "_reconstruct"]),
-    ("numpy._core.multiarray", &["scalar", "_reconstruct"]),
-    ("_codecs", &["encode"]),
+    (&["numpy"], &["dtype", "ndarray"]),
+    (&["numpy.core.multiarray", "numpy._core.multiarray"], &["scalar", "_reconstruct"]),
+    (&["_codecs"], &["encode"]),
     (
-        "builtins",
-        &[
-            "set",
-            "frozenset",
-            "dict",
-            "list",
-            "tuple",
-            "int",
-            "float",
-            "complex",
-            "bool",
-            "str",
-            "bytes",
-            "bytearray",
-            "range",
-            "slice",
-            "object",
-        ],
-    ),
-    (
-        "__builtin__",
+        &["builtins", "__builtin__"],
         &[
             "set",
             "frozenset",
@@ -96,15 +75,14 @@ const HARMLESS: [(&str, &[&str]); 26] = [
             "object",
         ],
     ),
-    ("argparse", &["Namespace"]),
-    ("types", &["SimpleNamespace"]),
-    ("decimal", &["Decimal"]),
-    ("fractions", &["Fraction"]),
-    ("uuid", &["UUID"]),
-    ("copyreg", &["_reconstructor"]),
-    ("copy_reg", &["_reconstructor"]),
-    ("functools", &["partial"]),
-    ("typing", &["Any", "Union", "Optional", "List", "Dict", "Tuple"]),
+    (&["argparse"], &["Namespace"]),
+    (&["types"], &["SimpleNamespace"]),
+    (&["decimal"], &["Decimal"]),
+    (&["fractions"], &["Fraction"]),
+    (&["uuid"], &["UUID"]),
+    (&["copyreg", "copy_reg"], &["_reconstructor"]),
+    (&["functools"], &["partial"]),
+    (&["typing"], &["Any", "Union", "Optional", "List", "Dict", "Tuple"]),
 ];
 
 /// Packages whose functions are passed over as classes are: parts of networks and of optimizers.
@@ -153,7 +131,8 @@ pub(super) struct Global {
 
 impl Global {
     pub fn sort(&self) -> Sort {
-        if HARMLESS.iter().any(|(module, names)| self.module == *module && names.contains(&self.name.as_str())) {
+        let (module, name) = (self.module.as_str(), self.name.as_str());
+        if HARMLESS.iter().any(|(modules, names)| modules.contains(&module) && names.contains(&name)) {
             Sort::Harmless
         } else if self.is_of_a_package() && (self.is_named_as_a_class() || self.is_part()) {
             Sort::Class
@@ -196,8 +175,17 @@ mod tests {
 
     #[test]
     fn values_classes_and_code_are_told_apart() {
-        for harmless in ["collections:deque", "datetime:timezone", "builtins:range", "__builtin__:xrange", "torch:Size"]
-        {
+        for harmless in [
+            "collections:deque",
+            "datetime:timezone",
+            "builtins:range",
+            "__builtin__:range",
+            "__builtin__:xrange",
+            "numpy.core.multiarray:scalar",
+            "numpy._core.multiarray:scalar",
+            "pathlib._local:PosixPath",
+            "torch:Size",
+        ] {
             assert_eq!(sort(harmless), Sort::Harmless, "{harmless}");
         }
         for class in [

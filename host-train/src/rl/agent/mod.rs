@@ -165,6 +165,8 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
         }
         _ => {}
     }
+    let plays = |meta: &Meta| meta.standing.as_ref().map(|standing| standing.plays);
+    let before = plays(&meta);
     let policy = if meta.network == PolicyNetwork::Asmr.name() {
         let agent = checkpoint::load_noted(&dir, AsmrActorCritic::new(size, device), &mut meta)?;
         Policy::Asmr(Box::new(Greedy { agent, size, device: device.clone() }))
@@ -172,7 +174,8 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
         let agent: ScoutActorCritic = checkpoint::load_noted(&dir, ScoutActorCritic::new(size, device), &mut meta)?;
         Policy::Scout(Box::new(agent.policy))
     };
-    Ok((policy, meta))
+    // A run may have replaced the checkpoint since its description was read, and given the network up.
+    if plays(&meta) == before { Ok((policy, meta)) } else { load_any_policy(path, device) }
 }
 
 /// The checkpoint that `path` names; of a line policy's run its `best`, which is what the run keeps.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Glance, Measure, Pays, RewardModel, Scored};
-use crate::eval::metrics::{Occurring, slice_dice};
+use crate::eval::metrics::{Occurring, SliceDice, slice_dice};
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice, score, segmented};
 use crate::eval::scores::VolumeScores;
 use crate::eval::stats::{Sample, mean};
@@ -20,11 +20,28 @@ pub struct SegmentationReward<'a> {
     pub segmenter: &'a (dyn Segment + Sync),
     /// The weights.
     pub config: &'a RewardConfig,
+    /// Which structures occur in the training slices. The others are no part of a scan's worth, as they are of no score.
+    pub occurring: Occurring,
 }
 
 impl SegmentationReward<'_> {
     fn pays_for_dice(&self) -> bool {
         self.config.lambda2 > 0.0
+    }
+
+    fn worth_of(&self, scan: &Glance<'_>, classes: &[u8]) -> f64 {
+        let truth = scan.truth;
+        let weights = self.config.weights();
+        let ssim = || truth.reference.ssim(&scan.image).expect("images of one size");
+        // SSIM is costly: only where it counts.
+        let ssim = if weights.need_ssim() { ssim() } else { 0.0 };
+        weights.of(ssim, self.dice(classes, &truth.label))
+    }
+
+    /// The slice's weighted Dice. Without a heart, left empty, it is segmented as well as can be.
+    fn dice(&self, classes: &[u8], label: &[u8]) -> f64 {
+        let SliceDice(dice) = slice_dice(classes, label).expect("labels of one size");
+        SliceDice(self.occurring.only(dice)).weighted_mean(self.config.class_weights).unwrap_or(1.0)
     }
 }
 
@@ -32,7 +49,7 @@ impl RewardModel for SegmentationReward<'_> {
     fn worth(&self, scans: &[Glance<'_>]) -> Result<Vec<f64>, NoNumbers> {
         let images: Vec<&[i8]> = scans.iter().map(|scan| scan.levels.as_slice()).collect();
         let classes = self.segmenter.segment(&images)?;
-        Ok(scans.par_iter().zip(&classes).map(|(scan, classes)| worth(scan, classes, self.config)).collect())
+        Ok(scans.par_iter().zip(&classes).map(|(scan, classes)| self.worth_of(scan, classes)).collect())
     }
 
     fn pays(&self) -> Pays {
@@ -79,13 +96,30 @@ fn mean_ssim(scans: &[Scanned]) -> f64 {
     scans.iter().map(|scan| scan.quality.ssim).sum::<f64>() / scans.len() as f64
 }
 
-fn worth(scan: &Glance<'_>, classes: &[u8], config: &RewardConfig) -> f64 {
-    let truth = scan.truth;
-    let weights = config.weights();
-    let ssim = || truth.reference.ssim(&scan.image).expect("images of one size");
-    // SSIM is costly: only where it counts.
-    let ssim = if weights.need_ssim() { ssim() } else { 0.0 };
-    let dice = slice_dice(classes, &truth.label).expect("labels of one size");
-    // A slice without a heart, left empty, is segmented as well as can be.
-    weights.of(ssim, dice.weighted_mean(config.class_weights).unwrap_or(1.0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::CLASSES;
+
+    /// Finds nothing by itself.
+    struct Blind;
+
+    impl Segment for Blind {
+        fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers> {
+            Ok(images.iter().map(|image| vec![0.0; image.len() * CLASSES]).collect())
+        }
+    }
+
+    #[test]
+    fn a_slice_is_worth_the_dice_of_structures_that_occur_in_the_data() {
+        let config = RewardConfig::default();
+        let dice = |occurring: [bool; 3], classes: &[u8]| {
+            let reward =
+                SegmentationReward { segmenter: &Blind, config: &config, occurring: Occurring::of([occurring]) };
+            reward.dice(classes, &[0, 2, 2, 0])
+        };
+        assert_eq!(dice([true; 3], &[0, 2, 2, 3]), 0.5, "LV is found where there is none");
+        assert_eq!(dice([true, true, false], &[0, 2, 2, 3]), 1.0, "nor is there any in the data");
+        assert_eq!(dice([true, true, false], &[0, 0, 0, 0]), 0.0);
+    }
 }

@@ -3,10 +3,10 @@
 use kscout_core::volume::{FIRST_LINES, MOST_LINES};
 use serde::{Deserialize, Serialize};
 
-use crate::config::key::{MANY, rate, real, seed, share, validate_lines, weight, whole};
+use crate::config::key::{MANY, rate, real, validate_lines, weight, whole};
 use crate::config::{self, Config, Key, Refusal};
 use crate::mri::Protocol;
-use crate::rl::ppo::Settings;
+use crate::rl::ppo::{self, Settings};
 use crate::train::augment::AugmentConfig;
 use crate::train::augment::affine::Scale;
 use crate::train::checks;
@@ -90,7 +90,7 @@ pub struct VolumeConfig {
 
 impl Config for VolumeConfig {
     fn keys() -> Vec<Key> {
-        [KEYS, &AugmentConfig::keys()].concat()
+        [KEYS, ppo::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -101,7 +101,7 @@ impl Config for VolumeConfig {
     }
 }
 
-/// What the numbers may be, but for those of the sections.
+/// What the numbers may be, but for those of the sections and of PPO.
 const KEYS: &[Key] = &[
     whole("copies", 1, 1000),
     whole("min_budget", FIRST_LINES as u64 + 1, MOST_LINES as u64),
@@ -112,23 +112,10 @@ const KEYS: &[Key] = &[
     rate("warm_rate"),
     real("sharpness", 1e-3, 1e3),
     whole("updates", 0, MANY),
-    whole("episodes", 1, 4096),
-    whole("epochs", 1, 1000),
-    whole("minibatch", 1, 1_000_000),
-    rate("learning_rate"),
     real("weight_decay", 0.0, 100.0),
-    share("gamma"),
-    share("gae_lambda"),
-    real("clip", 1e-3, 10.0),
-    weight("value_weight"),
-    weight("entropy_weight"),
-    real("max_gradient", 1e-6, 1e6),
-    real("target_kl", 0.0, 1000.0),
     weight("lambda1"),
     weight("lambda2"),
     real("scale", 1e-6, 1e6),
-    seed("seed"),
-    whole("validate_every", 1, MANY),
     validate_lines(1),
 ];
 

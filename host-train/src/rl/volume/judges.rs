@@ -13,7 +13,7 @@ use crate::export::{self, ExportError};
 use crate::mri::Protocol;
 use crate::rl::train::{PolicyError, load_reward_segmenter};
 use crate::train::TrainError;
-use crate::train::checkpoint::{self, HeldOut};
+use crate::train::checkpoint::{self, HeldOut, Input};
 
 /// The segmenter that a policy is trained for, and those that stand in for it on hearts that it has learned from itself: what
 /// another line gains of a heart that a segmenter knows says little about a new one.
@@ -23,6 +23,8 @@ pub struct Judges {
     held_out: Vec<Stranger>,
     /// How the images are made that all of them see.
     pub reconstruction: Reconstruction,
+    /// The segmenter that the policy is for, as a run begins with it.
+    pub input: Option<Input>,
 }
 
 /// A segmenter to whom some patients are new.
@@ -48,6 +50,7 @@ impl Judges {
         let segmenter = |path: &Path| load_reward_segmenter(data, path, &config.protocol, device);
         let (graph, meta) = segmenter(reward)?;
         let reconstruction = meta.reconstruction;
+        let input = meta.weights_hash.map(|weights| Input::reward(reward, weights));
         let blob = |graph| export::segmenter_in_memory(data, &graph, (protocol, reconstruction), config.seed);
         let own = blob(graph)?;
         let held_out = held_out.iter().zip(folds).map(|(path, patients)| {
@@ -55,7 +58,7 @@ impl Judges {
             meta.expect_reconstruction(path, reconstruction, &format!("--reward {}", reward.display()))?;
             Ok(Stranger { patients, blob: blob(graph)? })
         });
-        Ok(Self { own, held_out: held_out.collect::<Result<_, PolicyError>>()?, reconstruction })
+        Ok(Self { own, held_out: held_out.collect::<Result<_, PolicyError>>()?, reconstruction, input })
     }
 
     /// The held-out segmenters, in an order that does not depend on theirs.

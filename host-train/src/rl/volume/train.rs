@@ -1,12 +1,12 @@
 //! The training of a slice policy: warm start, then PPO over volumes.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use kscout_core::model::Reconstruction;
 use kscout_core::volume::MOST_SLICES;
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
@@ -20,8 +20,6 @@ use super::learner::{Learned, VolumeActorCritic, VolumeSight};
 use super::warm;
 use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
-use crate::io::moment::moment;
-use crate::io::stop;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::orders::LearnedMask;
@@ -29,9 +27,10 @@ use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
 use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
 use crate::rl::train::PolicyError;
-use crate::train::checkpoint::{self, HeldOut, Meta};
-use crate::train::folder::{self, Found, RunFolder, State};
-use crate::train::schedule::cosine;
+use crate::train::checkpoint::{self, Meta};
+use crate::train::drive::{Span, Training, drive};
+use crate::train::folder::{self, RunFolder, State};
+use crate::train::schedule::{Clock, cosine};
 use crate::train::{TrainError, Trained};
 use crate::volume::allocate::{Oracle, Reached, Uniform};
 use crate::volume::heart::{Variation, centre_out, continued, follow};
@@ -48,16 +47,10 @@ const SCORED: usize = 64;
 /// What a training does not change.
 struct Trainer<'a> {
     config: &'a VolumeConfig,
-    /// How the images are made that the segmenter sees.
-    reconstruction: Reconstruction,
     hearts: Vec<Heart>,
     validation: Vec<Heart>,
     out: &'a Path,
     device: Device,
-    /// Lines of a slice in order; none: centre-out.
-    line_order: Vec<u16>,
-    /// The segmenters that have followed the training volumes, if not `--reward`.
-    held_out: Vec<HeldOut>,
 }
 
 /// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
@@ -81,12 +74,22 @@ pub fn train_slice_policy(
     expect_slices(data)?;
     let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
+    let mut meta = Meta {
+        line_order: if mask.is_some() { order.clone() } else { Vec::new() },
+        held_out: judges.held_out(),
+        reconstruction: judges.reconstruction,
+        ..Meta::begun(NETWORK.into(), data, config).with(judges.input.clone())
+    };
+    // Before the volumes are followed, which takes long.
+    let last = found.as_ref().map(|(dir, _)| dir.clone());
+    if let Some((dir, found)) = found {
+        meta = found.resume(&dir, meta)?;
+    }
     let course = Course { order: &order, with_ssim: config.weights().need_ssim() };
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
-    let validation = follow(&judges.own()?, &measure(data, Split::Val, &protocol, config.seed), course)?;
-    let line_order = if mask.is_some() { order } else { Vec::new() };
-    let (reconstruction, held_out, device) = (judges.reconstruction, judges.held_out(), device.clone());
-    Trainer { config, reconstruction, hearts, validation, out, device, line_order, held_out }.run(data, found)
+    let measured = measure(data, Split::Val, &protocol, config.seed);
+    let validation = Heart::of_a_data_set(follow(&judges.own()?, &measured, course)?);
+    Trainer { config, hearts, validation, out, device: device.clone() }.run(meta, last.as_deref())
 }
 
 /// Refuses volumes that the core cannot scan.
@@ -119,7 +122,7 @@ fn training_hearts(
         }
     }
     bar.finish_and_clear();
-    Ok(hearts)
+    Ok(Heart::of_a_data_set(hearts))
 }
 
 /// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.
@@ -129,68 +132,34 @@ pub(super) fn begin<'a>(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut im
 }
 
 impl Trainer<'_> {
-    fn run(&self, data: &Dataset, found: Option<Found>) -> Result<Trained, PolicyError> {
+    /// Trains the run `meta`, from where the checkpoint `last` was left if it goes on.
+    fn run(&self, mut meta: Meta, last: Option<&Path>) -> Result<Trained, PolicyError> {
         let config = self.config;
         let training = self.device.clone().autodiff();
         training.seed(config.seed);
+        let begun = Instant::now();
         let mut agent = VolumeActorCritic::new(&training);
         let mut optimizer = self.optimizer();
-        let begun = Meta::begun(NETWORK.into(), data, config);
-        let (line_order, held_out) = (self.line_order.clone(), self.held_out.clone());
-        let mut meta = Meta { line_order, held_out, reconstruction: self.reconstruction, ..begun };
-        let bar = progress::bar(config.updates as u64, 0, "slice policy");
-        let begun = std::time::Instant::now();
-        let folder;
-        match found {
-            Some((dir, found)) => {
-                meta = found.resume(&dir, meta)?;
-                agent = checkpoint::load_weights(&dir, agent)?;
-                optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-                folder = RunFolder::open(self.out, self.columns(), Some(&dir), &mut meta)?;
-            }
-            None => {
-                folder = RunFolder::open(self.out, self.columns(), None, &mut meta)?;
-                self.report_baselines(&bar)?;
-                let mut rng = self.random(0);
-                let mut own = self.optimizer();
-                agent = warm::start(agent, &mut own, &self.hearts, config, &training, &mut rng).0;
-                meta.seconds = begun.elapsed().as_secs_f64();
-                self.validate_and_save(&agent, &optimizer, &mut meta, (0.0, UpdateReport::default()), (&folder, &bar))?;
-            }
+        if let Some(dir) = last {
+            agent = checkpoint::load_weights(dir, agent)?;
+            optimizer = checkpoint::load_optimizer(dir, optimizer)?;
         }
-        let before = meta.seconds - begun.elapsed().as_secs_f64();
-        let _graceful = stop::Graceful::begin();
-        let mut stopped = false;
-        while !stopped && meta.step < config.updates {
-            let mut rng = self.random(meta.step as u64 + 1);
-            let episodes = self.play(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: meta.step })?;
-            let earned: f64 = episodes.iter().flatten().map(|step| step.reward).sum();
-            let rate = cosine(meta.step, config.updates, 0, config.learning_rate);
-            let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: &training };
-            let judge =
-                |agent: &VolumeActorCritic, sights: &[&VolumeSight]| agent.judge(sights, config.sharpness, &training);
-            let (learned, report) = ppo::update(agent, judge, &mut optimizer, &lesson, &mut rng);
-            agent = learned;
-            meta.step += 1;
-            if !report.is_finite() {
-                return Err(TrainError::Diverged { step: meta.step }.into());
-            }
-            moment();
-            bar.set_position(meta.step as u64);
-            meta.seconds = before + begun.elapsed().as_secs_f64();
-            // Only an update that was saved ends the run, so that no signal goes between two looks.
-            let due = meta.step.is_multiple_of(config.validate_every) || meta.step == config.updates;
-            let saved = due || stop::asked();
-            if due {
-                let worth = earned / config.scale / episodes.len() as f64;
-                self.validate_and_save(&agent, &optimizer, &mut meta, (worth, report), (&folder, &bar))?;
-            } else if saved {
-                folder.save(&State { network: &agent, training: None, optimizer: &optimizer }, &meta)?;
-            }
-            stopped = saved && stop::asked() && meta.step < config.updates;
+        let folder = RunFolder::open(self.out, self.columns(), last, &mut meta)?;
+        if last.is_none() {
+            self.report_baselines(&meta.line_order)?;
+            let mut own = self.optimizer();
+            agent = warm::start(agent, &mut own, &self.hearts, config, &training, &mut self.random(0)).0;
+            meta.seconds = begun.elapsed().as_secs_f64();
         }
-        bar.finish_and_clear();
-        Ok(Trained { meta, stopped })
+        let span = Span {
+            name: "slice policy",
+            steps: config.updates,
+            stop_at: 0,
+            validate_every: config.validate_every,
+            max_minutes: 0.0,
+        };
+        let (is_new, taught) = (last.is_none(), (0.0, UpdateReport::default()));
+        drive(&mut Session { trainer: self, agent, optimizer, meta, is_new, taught, folder, training }, span)
     }
 
     fn random(&self, stream: u64) -> ChaCha8Rng {
@@ -206,16 +175,15 @@ impl Trainer<'_> {
     }
 
     /// Learns lines by position, and says how the baselines do.
-    fn report_baselines(&self, bar: &ProgressBar) -> Result<(), PolicyError> {
-        let plans = Plans::learn(&self.hearts, &self.config.validate_lines, self.line_order.clone());
+    fn report_baselines(&self, line_order: &[u16]) -> Result<(), PolicyError> {
+        let plans = Plans::learn(&self.hearts, &self.config.validate_lines, line_order.to_vec());
         plans.write(&self.out.join(Plans::FILE)).map_err(TrainError::from)?;
         if self.validation.is_empty() {
             return Ok(());
         }
         let oracle = Oracle { ahead: ORACLE_AHEAD };
         for method in [&Uniform as &dyn Allocate, &plans, &oracle] {
-            let line = self.said(&self.scores(method, &self.validation));
-            bar.suspend(|| println!("{}{line}", method.name()));
+            println!("{}{}", method.name(), self.said(&self.scores(method, &self.validation)));
         }
         Ok(())
     }
@@ -272,12 +240,13 @@ impl Trainer<'_> {
             [worth, report.entropy, report.kl, report.value_loss].map(|value| format!(",{value:.4}")).concat();
         let row = format!("{},{:.0}{numbers}{}{}", meta.step, meta.seconds, self.logged(&taught), self.logged(&scores));
         let said = self.said(&scores);
-        bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
         if !scores.is_empty() {
             let worth = |reached: &Reached| self.config.weights().of(reached.ssim, reached.dice);
             meta.score = Some(scores.iter().map(worth).sum::<f64>() / scores.len() as f64);
         }
-        Ok(folder.validated(&State { network: agent, training: None, optimizer }, meta, row)?)
+        folder.validated(&State { network: agent, training: None, optimizer }, meta, row)?;
+        bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
+        Ok(())
     }
 
     /// Scans volumes by the policy's probabilities. `None` where the network gives no numbers any more.
@@ -301,6 +270,67 @@ impl Trainer<'_> {
                 episodes[*scan].push(Step { sight, choice, log_probability: row[choice], value, reward });
             }
         }
+    }
+}
+
+/// A session of a training.
+struct Session<'a> {
+    trainer: &'a Trainer<'a>,
+    agent: VolumeActorCritic,
+    optimizer: ModuleOptimizer,
+    meta: Meta,
+    /// Whether nothing is saved yet.
+    is_new: bool,
+    /// What scans gained in the last update, and what the update did.
+    taught: (f64, UpdateReport),
+    folder: RunFolder,
+    /// Where it learns.
+    training: Device,
+}
+
+impl Training for Session<'_> {
+    type Error = PolicyError;
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn begin(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
+        if self.is_new { self.validate_and_save(bar) } else { Ok(()) }
+    }
+
+    fn step(&mut self, _: &Clock) -> Result<String, PolicyError> {
+        let Self { trainer, agent, optimizer, meta, training, .. } = self;
+        let (config, update) = (trainer.config, meta.step);
+        let mut rng = trainer.random(update as u64 + 1);
+        let episodes = trainer.play(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: update })?;
+        let earned: f64 = episodes.iter().flatten().map(|step| step.reward).sum();
+        let rate = cosine(update, config.updates, 0, config.learning_rate);
+        let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: training };
+        let judge =
+            |agent: &VolumeActorCritic, sights: &[&VolumeSight]| agent.judge(sights, config.sharpness, training);
+        let (learned, report) = ppo::update(agent.clone(), judge, optimizer, &lesson, &mut rng);
+        *agent = learned;
+        meta.step += 1;
+        if !report.is_finite() {
+            return Err(TrainError::Diverged { step: meta.step }.into());
+        }
+        let worth = earned / config.scale / episodes.len() as f64;
+        self.taught = (worth, report);
+        Ok(format!("gain {worth:.4} entropy {:.2} kl {:.3}", report.entropy, report.kl))
+    }
+
+    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
+        let Self { trainer, agent, optimizer, meta, taught, folder, .. } = self;
+        trainer.validate_and_save(agent, optimizer, meta, *taught, (folder, bar))
+    }
+
+    fn save(&mut self) -> Result<(), PolicyError> {
+        Ok(self.folder.save(&State { network: &self.agent, training: None, optimizer: &self.optimizer }, &self.meta)?)
     }
 }
 

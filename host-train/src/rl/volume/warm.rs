@@ -18,6 +18,7 @@ use rand::{Rng, RngExt};
 use super::config::VolumeConfig;
 use super::learner::{Learned, VolumeActorCritic, views};
 use super::train::begin;
+use crate::progress;
 use crate::train::schedule::cosine;
 use crate::volume::{Allocate, Heart, Sharing};
 
@@ -51,6 +52,7 @@ pub fn start(
 ) -> (VolumeActorCritic, f64) {
     let mut memory: Vec<Example> = Vec::new();
     let mut losses = Vec::new();
+    let bar = progress::bar(config.warm_steps as u64, 0, "warm start");
     for step in 0..config.warm_steps {
         if step.is_multiple_of(GATHER_EVERY) {
             let player = agent.valid();
@@ -68,7 +70,9 @@ pub fn start(
         losses.push(f64::from(loss.clone().into_scalar::<f32>()));
         let gradients = GradientsParams::from_grads(loss.backward(), &agent);
         agent = optimizer.step(cosine(step, config.warm_steps, 50, config.warm_rate), agent, gradients);
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     let recent = &losses[losses.len().saturating_sub(GATHER_EVERY)..];
     (agent, recent.iter().sum::<f64>() / recent.len().max(1) as f64)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use kscout_core::kspace::Reconstruction;
 use kscout_core::model::AxisCodes;
 
+use super::input::{Input, refusal};
 use super::{META, WEIGHTS, WeightsHash};
 use crate::data::CLASSES;
 use crate::net::SegmenterSpec;
@@ -139,8 +140,27 @@ pub enum CheckpointError {
         got: [usize; 2],
     },
     /// The run measures the lines of a slice in another order, or began as another one.
-    #[error("{0}: lines of a slice came in another order there; give the same --mask, or choose another --out")]
-    LineOrder(PathBuf),
+    #[error(
+        "{path}: lines of a slice came in another order there, {old}, than now, {new}; give the same --mask, or choose another --out"
+    )]
+    LineOrder {
+        /// The folder.
+        path: PathBuf,
+        /// The first lines of its order.
+        old: String,
+        /// The first lines of the run's.
+        new: String,
+    },
+    /// The run began with something else than what it is to go on with.
+    #[error("{path}: {}", refusal(old, new))]
+    OtherInput {
+        /// The folder.
+        path: PathBuf,
+        /// What it began with, of one option.
+        old: Vec<Input>,
+        /// What is given for that option now.
+        new: Vec<Input>,
+    },
     /// A line policy's run of before there was a fixed order to compare with.
     #[error(
         "{0}: from a version that did not compare a line policy with the fixed order that it begins as; begin anew in another --out \
@@ -224,6 +244,18 @@ pub enum CheckpointError {
         /// What is wrong.
         message: String,
     },
+}
+
+impl CheckpointError {
+    /// The run in `path` measured a slice's lines in the order `old`, and is to in the order `new`; an empty one is centre-out.
+    pub(super) fn line_order(path: &Path, old: &[u16], new: &[u16]) -> Self {
+        const SHOWN: usize = 8;
+        let begins = |lines: &[u16]| match lines {
+            [] => "centre-out".into(),
+            lines => lines.iter().take(SHOWN).map(u16::to_string).collect::<Vec<_>>().join(" ") + " and on",
+        };
+        Self::LineOrder { path: path.to_owned(), old: begins(old), new: begins(new) }
+    }
 }
 
 fn prune_help(network: &str, levels: usize) -> String {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CheckpointError;
 use super::identity::WeightsHash;
+use super::input::{self, Input};
 use super::standing::Standing;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
@@ -31,6 +32,9 @@ pub struct Meta {
     /// The order of lines in a slice, of a slice policy that does not measure them centre-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub line_order: Vec<u16>,
+    /// What the run began with; checkpoints of older versions do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun_with: Vec<Input>,
     /// Of a line policy, the fixed order that it began as, and whether it has learned to beat it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
@@ -121,6 +125,7 @@ impl Meta {
             segmenter: None,
             labels: Vec::new(),
             line_order: Vec::new(),
+            begun_with: Vec::new(),
             standing: None,
             left_out: Vec::new(),
             held_out: Vec::new(),
@@ -148,14 +153,23 @@ impl Meta {
         let config = serde_json::to_value(config).expect("a configuration serialises");
         let source = data.manifest().source.clone();
         let axis_codes = data.manifest().axes.map(Into::into);
-        Self { config, axis_codes, ..Self::imported(network, [data.height(), data.width()], source) }
+        let begun_with = vec![Input::data(data)];
+        Self { config, axis_codes, begun_with, ..Self::imported(network, [data.height(), data.width()], source) }
+    }
+
+    /// The same run, which begins with these too.
+    #[must_use]
+    pub fn with(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
+        self.begun_with.extend(inputs);
+        self
     }
 
     /// What a run goes on with, having found the checkpoint `self` in `dir` where it would have started as `fresh`.
     ///
     /// Refused is what would make another run of it: another network, image size, reconstruction, set of labels, order of lines,
-    /// held-out segmenters, other patients that are left out, or images whose axes run another way. Keys of the configuration that differ are said on standard error;
-    /// where they make another score, the best one so far is forgotten.
+    /// held-out segmenters, other patients that are left out, images whose axes run another way, or other inputs than it began
+    /// with, where those are known. Keys of the configuration that differ are said on standard error; where they make another score,
+    /// the best one so far is forgotten.
     pub fn resume(self, dir: &Path, fresh: Self) -> Result<Self, CheckpointError> {
         self.expect_network(dir, &[&fresh.network])?;
         if let (Some(found), Some(expected)) = (self.segmenter, fresh.segmenter) {
@@ -166,7 +180,7 @@ impl Meta {
         }
         self.expect_reconstruction(dir, fresh.reconstruction, "this run")?;
         if self.line_order != fresh.line_order {
-            return Err(CheckpointError::LineOrder(dir.to_owned()));
+            return Err(CheckpointError::line_order(dir, &self.line_order, &fresh.line_order));
         }
         if self.left_out != fresh.left_out {
             return Err(CheckpointError::OtherFold(dir.to_owned()));
@@ -181,6 +195,12 @@ impl Meta {
         self.expect_same_standing(dir, &fresh)?;
         self.expect_axes(dir, fresh.axis_codes, "this run")?;
         let axis_codes = self.axis_codes.or(fresh.axis_codes);
+        if !self.begun_with.is_empty()
+            && let Some((old, new)) = input::other(&self.begun_with, &fresh.begun_with)
+        {
+            let own = |inputs: Vec<&Input>| inputs.into_iter().cloned().collect();
+            return Err(CheckpointError::OtherInput { path: dir.to_owned(), old: own(old), new: own(new) });
+        }
         note_changes("", &self.config, &fresh.config);
         let (mut best, mut progress, mut standing) = (self.best, self.progress, self.standing.clone());
         if !scores_alike(&self.config, &fresh.config) {
@@ -208,7 +228,7 @@ impl Meta {
         match (&self.standing, &fresh.standing) {
             (None, Some(_)) => Err(CheckpointError::NoStanding(dir.to_owned())),
             (Some(found), Some(fresh)) if found.order.lines != fresh.order.lines => {
-                Err(CheckpointError::LineOrder(dir.to_owned()))
+                Err(CheckpointError::line_order(dir, &found.order.lines, &fresh.order.lines))
             }
             _ => Ok(()),
         }
@@ -276,6 +296,17 @@ impl Meta {
         supervised && weight != Some(0.0)
     }
 
+    /// Whether `other` is of a network of the same kind, for images of the same kind.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let kind = |meta: &Self| {
+            (
+                (meta.network.clone(), meta.segmenter, meta.labels.clone(), meta.line_order.clone()),
+                (meta.height, meta.width, meta.reconstruction, meta.axis_codes),
+            )
+        };
+        kind(self) == kind(other)
+    }
+
     /// Refuses a checkpoint of another network than one of `names`.
     pub fn expect_network(&self, dir: &Path, names: &[&str]) -> Result<(), CheckpointError> {
         if names.contains(&self.network.as_str()) {
@@ -300,7 +331,8 @@ impl SegmenterSpec {
     }
 }
 
-/// Whether scores of runs with two configurations can be compared. Of the weights in a slice policy's score the ratio counts.
+/// Whether scores of runs with two configurations can be compared. Of the weights in a slice policy's score the ratio counts, and a line
+/// policy is scored by Dice where that is paid for.
 fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
     let same = |key: &&str| old.get(key) == new.get(key);
     let reconstruction = |config: &serde_json::Value| {
@@ -309,7 +341,12 @@ fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
         Weights { lambda1: weight("lambda1", lambda1), lambda2: weight("lambda2", lambda2) }.normalised().lambda1
     };
     let shares = [old, new].map(reconstruction);
-    ["protocol", "seed", "validate_lines"].iter().all(same) && (shares[0] - shares[1]).abs() < 1e-9
+    let pays_for_dice = |config: &serde_json::Value| {
+        config.pointer("/reward/lambda2").and_then(|value| value.as_f64()).is_none_or(|lambda2| lambda2 > 0.0)
+    };
+    ["protocol", "seed", "validate_lines"].iter().all(same)
+        && (shares[0] - shares[1]).abs() < 1e-9
+        && pays_for_dice(old) == pays_for_dice(new)
 }
 
 /// Says on standard error which keys have another value in `new` than in `old`.
@@ -375,6 +412,11 @@ mod tests {
         assert!(scores_alike(&json!({ "lambda1": 1, "lambda2": 4 }), &json!({ "lambda1": 2.0, "lambda2": 8.0 })));
         assert!(scores_alike(&json!({}), &json!({ "lambda1": 0.0, "lambda2": 0.5 })));
         assert!(!scores_alike(&json!({}), &json!({ "lambda1": 1.0, "lambda2": 1.0 })));
+        assert!(scores_alike(&json!({ "reward": { "lambda2": 1.0 } }), &json!({ "reward": { "lambda2": 0.5 } })));
+        assert!(
+            !scores_alike(&json!({ "reward": { "lambda2": 1.0 } }), &json!({ "reward": { "lambda2": 0 } })),
+            "SSIM"
+        );
     }
 
     #[test]

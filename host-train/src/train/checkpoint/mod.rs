@@ -4,6 +4,7 @@
 
 mod error;
 mod identity;
+mod input;
 mod meta;
 mod sound;
 mod standing;
@@ -21,6 +22,7 @@ use crate::io::whole::{replace_folder, set_aside};
 pub use error::CheckpointError;
 use error::io_error;
 pub use identity::WeightsHash;
+pub use input::Input;
 pub use meta::{HeldOut, Meta, Progress};
 pub use standing::{Gain, Plays, Standing};
 
@@ -29,7 +31,7 @@ const WEIGHTS: &str = "weights.bpk";
 const TRAINING: &str = "training.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const META: &str = "checkpoint.json";
-/// How often a file is read that does not fit its description.
+/// How often a file is read that does not fit its description, which a run may be replacing with it.
 const READINGS: usize = 3;
 
 /// Writes the checkpoint `dir`, replacing the one that is there.
@@ -157,16 +159,27 @@ pub fn load_weights<M: Module>(dir: &Path, module: M) -> Result<M, CheckpointErr
     load_from(&dir.join(WEIGHTS), module)
 }
 
-/// Loads the weights of the checkpoint folder `dir` into `module` and notes in `meta`, its description, which they are. Refuses
-/// weights that the description was not written for.
-pub fn load_noted<M: Module>(dir: &Path, module: M, meta: &mut Meta) -> Result<M, CheckpointError> {
-    let module = load_weights(dir, module)?;
-    let found = WeightsHash::of(&module);
-    match meta.weights_hash.replace(found) {
-        Some(expected) if expected != found => {
-            Err(CheckpointError::OtherWeights { path: dir.join(WEIGHTS), found, expected })
+/// Loads the weights of the checkpoint folder `dir` into `module` and notes in `meta`, its description, which they are. Where a run has
+/// replaced the checkpoint since the description was read, `meta` becomes the new one. Refuses weights that the description was not
+/// written for.
+pub fn load_noted<M: Module>(dir: &Path, mut module: M, meta: &mut Meta) -> Result<M, CheckpointError> {
+    let mut readings = 0;
+    loop {
+        module = load_weights(dir, module)?;
+        let found = WeightsHash::of(&module);
+        let Some(expected) = meta.weights_hash.filter(|&expected| expected != found) else {
+            meta.weights_hash = Some(found);
+            return Ok(module);
+        };
+        let now = describes(dir)?;
+        if meta.is_alike(&now) && now.weights_hash == Some(found) {
+            *meta = now;
+            return Ok(module);
         }
-        _ => Ok(module),
+        readings += 1;
+        if readings == READINGS {
+            return Err(CheckpointError::OtherWeights { path: dir.join(WEIGHTS), found, expected });
+        }
     }
 }
 
@@ -206,4 +219,56 @@ fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         }
     }
     Err(CheckpointError::Damaged(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::net::SlicePolicy;
+
+    fn meta(step: usize) -> Meta {
+        Meta { step, ..Meta::imported("slices".into(), [32, 32], "phantom".into()) }
+    }
+
+    /// A folder of a test's own.
+    fn folder(test: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kscout-checkpoint-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_replaced_while_it_is_read_is_the_new_one() {
+        let (device, dir) = (Device::flex(), folder("replaced"));
+        let [old, new] = [1, 2].map(|step| (SlicePolicy::new(&device), meta(step)));
+        save(&dir, &old.0, None, &old.1).unwrap();
+        let (found, mut described) = read_meta(&dir).unwrap();
+        save(&dir, &new.0, None, &new.1).unwrap();
+        let loaded = load_noted(&found, SlicePolicy::new(&device), &mut described).unwrap();
+        assert_eq!((described.step, described.weights_hash), (2, Some(WeightsHash::of(&new.0))));
+        assert_eq!(WeightsHash::of(&loaded), WeightsHash::of(&new.0));
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn weights_of_another_checkpoint_are_refused_however_often_they_are_read() {
+        let (device, dir, other) = (Device::flex(), folder("mixed"), folder("other"));
+        save(&dir, &SlicePolicy::new(&device), None, &meta(1)).unwrap();
+        save(&other, &SlicePolicy::new(&device), None, &meta(2)).unwrap();
+        let load = || {
+            let (dir, mut meta) = read_meta(&dir).unwrap();
+            load_noted(&dir, SlicePolicy::new(&device), &mut meta).unwrap_err().to_string()
+        };
+        fs::copy(other.join(WEIGHTS), dir.join(WEIGHTS)).unwrap();
+        assert!(load().contains("is damaged"), "{}", load());
+        // As an older version wrote it, without the files' checksums.
+        let description = fs::read_to_string(dir.join(META)).unwrap();
+        let mut description: serde_json::Value = serde_json::from_str(&description).unwrap();
+        description.as_object_mut().unwrap().remove("files");
+        fs::write(dir.join(META), description.to_string()).unwrap();
+        assert!(load().contains("is from another checkpoint"), "{}", load());
+        [dir, other].into_iter().for_each(|dir| fs::remove_dir_all(dir).unwrap());
+    }
 }

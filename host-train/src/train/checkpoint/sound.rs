@@ -149,7 +149,7 @@ mod tests {
     use kscout_core::kspace::Reconstruction;
     use serde_json::json;
 
-    use super::super::{Gain, HeldOut, Meta, Progress, Standing, WeightsHash};
+    use super::super::{Gain, HeldOut, Input, Meta, Progress, Standing, WeightsHash};
     use super::*;
     use crate::net::{Arch, FixedOrder, SegmenterSpec};
     use crate::train::means::Means;
@@ -168,6 +168,7 @@ mod tests {
             segmenter: Some(SegmenterSpec { arch: Arch::Unet, width: 8, classes: 4, channels: 1 }),
             labels: vec!["a".into()],
             line_order: vec![0, 31],
+            begun_with: vec![Input { option: "--data".into(), path: "data".into(), crc: u32::MAX }],
             standing: Some(Standing {
                 order_score: Some(0.7),
                 gain: gain(),
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn every_number_of_a_description_has_a_range_or_a_reason_to_have_none() {
         // Lists of lines with checks of their own, checksums, and the configuration, which has other rules.
-        let others = ["line_order", "standing.order.lines", "held_out.crc", "files.", "config."];
+        let others = ["line_order", "standing.order.lines", "held_out.crc", "begun_with.crc", "files.", "config."];
         let mut found = Vec::new();
         keys_of_numbers("", &description(), &mut found);
         for key in &found {

@@ -4,11 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::eval::stats::PairedDifference;
+use crate::eval::stats::{ENOUGH_PATIENTS, PairedDifference};
 use crate::net::FixedOrder;
-
-/// Fewer patients than this give no interval to rely on.
-pub const FEWEST_PATIENTS: usize = 8;
 
 /// What a network gains on validation over the fixed order that it began as: mean over patients and budgets, paired by patient,
 /// with a 95 % interval.
@@ -39,7 +36,7 @@ impl Gain {
 
     /// Whether the network is better: the interval lies above 0, and there are patients enough for one.
     pub fn is_sure(&self) -> bool {
-        self.low > 0.0 && self.patients >= FEWEST_PATIENTS
+        self.low > 0.0 && self.patients >= ENOUGH_PATIENTS
     }
 }
 
@@ -101,17 +98,21 @@ impl Standing {
     /// The record of a checkpoint whose network gains `gain`; `None` where that is not known for `want` of something.
     #[must_use]
     pub fn with(self, gain: Option<Gain>, want: &str) -> Self {
-        let order = &self.order.name;
-        let (plays, reason) = match &gain {
-            None => (Plays::FixedOrder, want.to_owned()),
-            Some(gain) if gain.is_sure() => {
-                (Plays::Network, format!("update {} gains {gain} over the fixed order `{order}`", gain.update))
+        let is_sure = gain.as_ref().is_some_and(Gain::is_sure);
+        self.playing(if is_sure { Plays::Network } else { Plays::FixedOrder }, gain, want)
+    }
+
+    /// The record of a checkpoint that `plays`, with the reason in words.
+    fn playing(self, plays: Plays, gain: Option<Gain>, want: &str) -> Self {
+        let reason = match (plays, &gain) {
+            (_, None) => want.to_owned(),
+            (Plays::Network, Some(gain)) => {
+                format!("update {} gains {gain} over the fixed order `{}`", gain.update, self.order.name)
             }
-            Some(gain) if gain.patients < FEWEST_PATIENTS => {
-                let few = format!("fewer than {FEWEST_PATIENTS} give no sure interval");
-                (Plays::FixedOrder, format!("the learned network gains {gain}, and {few}"))
+            (Plays::FixedOrder, Some(gain)) if gain.patients < ENOUGH_PATIENTS => {
+                format!("the learned network gains {gain}, and fewer than {ENOUGH_PATIENTS} give no sure interval")
             }
-            Some(gain) => (Plays::FixedOrder, format!("the learned network gains {gain}")),
+            (Plays::FixedOrder, Some(gain)) => format!("the learned network gains {gain}"),
         };
         Self { plays, reason, gain, ..self }
     }
@@ -129,16 +130,25 @@ impl Standing {
         keep
     }
 
-    /// The record of what the run keeps.
+    /// The record of what the run keeps: the network of the gain [`kept`](Self::kept), or the order, with the most that any
+    /// validation found.
     #[must_use]
     pub fn of_the_run(&self) -> Self {
-        let (gain, reason) = (self.kept.clone().or_else(|| self.most.clone()), self.reason.clone());
-        self.clone().with(gain, &reason)
+        let plays = if self.kept.is_some() { Plays::Network } else { Plays::FixedOrder };
+        self.clone().playing(plays, self.kept.clone().or_else(|| self.most.clone()), &self.reason)
     }
 
-    /// Forgets what earlier validations found, which does not compare with what later ones will.
+    /// Forgets what earlier validations found, which does not compare with what later ones will. A network that is kept stays so until
+    /// one of those gives it up.
     pub fn forget(&mut self) {
+        self.most = None;
+        *self = self.clone().with(None, "no update has been compared with it since validation changed");
+    }
+
+    /// The network that was kept is not there any more, so that the order is.
+    pub fn lose(&mut self) {
         (self.kept, self.most) = (None, None);
+        *self = self.clone().with(None, "the checkpoint of the network that was kept is not there any more");
     }
 }
 
@@ -201,7 +211,50 @@ mod tests {
         assert!(!standing.observe(&gain(3, 0.0005, 0.0001, 9)), "less than the one that is kept");
         assert_eq!(standing.kept.as_ref().map(|gain| gain.update), Some(2));
         assert_eq!(standing.most.as_ref().map(|gain| gain.update), Some(1));
+    }
+
+    /// A run whose update 50 surely gains, as its last checkpoint says too.
+    fn keeping_50() -> Standing {
+        let sure = gain(50, 0.01, 0.001, 9);
+        let mut standing = begun();
+        assert!(standing.observe(&sure));
+        standing.with(Some(sure), "")
+    }
+
+    #[test]
+    fn what_the_run_keeps_and_why_agree() {
+        let mut standing = keeping_50();
+        assert!(!standing.observe(&gain(100, -0.02, 0.001, 9)));
+        let of_the_run = standing.with(Some(gain(100, -0.02, 0.001, 9)), "").of_the_run();
+        assert_eq!(of_the_run.plays, Plays::Network);
+        assert!(of_the_run.reason.starts_with("update 50 gains +0.0100"), "{of_the_run}");
+        // Of what was sure once and is not kept.
+        let odd = Standing { kept: None, ..keeping_50() }.of_the_run();
+        assert_eq!(odd.plays, Plays::FixedOrder);
+        assert!(
+            odd.to_string().starts_with("the fixed order `centre-out` is kept: the learned network gains"),
+            "{odd}"
+        );
+    }
+
+    #[test]
+    fn a_network_stays_kept_until_a_validation_gives_it_up() {
+        let mut standing = keeping_50();
         standing.forget();
-        assert_eq!((standing.kept, standing.most), (None, None));
+        assert_eq!(standing.kept.as_ref().map(|gain| gain.update), Some(50));
+        assert_eq!((&standing.most, &standing.gain, standing.plays), (&None, &None, Plays::FixedOrder));
+        assert!(standing.of_the_run().to_string().starts_with("the learned policy is kept: update 50 gains"));
+        standing.kept = None;
+        let said = standing.of_the_run().to_string();
+        assert!(said.ends_with("is kept: no update has been compared with it since validation changed"), "{said}");
+    }
+
+    #[test]
+    fn a_network_that_is_gone_leaves_the_order() {
+        let mut standing = keeping_50();
+        standing.lose();
+        let of_the_run = standing.of_the_run();
+        assert_eq!((of_the_run.plays, &of_the_run.gain), (Plays::FixedOrder, &None));
+        assert!(of_the_run.to_string().ends_with("the network that was kept is not there any more"), "{of_the_run}");
     }
 }

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, whole};
+use crate::config::key::share;
 use crate::config::{self, Config, Key, Refusal};
 use crate::mri::Protocol;
 use crate::net::resnet::Depth;
 use crate::train::augment::AugmentConfig;
 use crate::train::checks;
+use crate::train::config::SHARED_KEYS;
 use crate::train::sample::MaskConfig;
 
 /// The kind of reward model that these keys are for.
@@ -85,7 +86,7 @@ impl Default for ClassifierConfig {
 
 impl Config for ClassifierConfig {
     fn keys() -> Vec<Key> {
-        [KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [SHARED_KEYS, &[share("dropout").below()], MaskConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -93,21 +94,6 @@ impl Config for ClassifierConfig {
         self.augment.check_together()
     }
 }
-
-/// What the numbers may be, but for those of the sections.
-const KEYS: &[Key] = &[
-    whole("steps", 1, MANY),
-    whole("batch", 1, 4096),
-    rate("learning_rate"),
-    whole("warmup", 0, MANY),
-    real("weight_decay", 0.0, 100.0),
-    share("dropout").below(),
-    seed("seed"),
-    minutes("max_minutes"),
-    whole("stop_at", 0, MANY),
-    whole("validate_every", 1, MANY),
-    validate_lines(0),
-];
 
 impl ClassifierConfig {
     /// For images of `width` lines: see [`fitted_lines`](checks::fitted_lines).

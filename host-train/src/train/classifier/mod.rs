@@ -22,19 +22,18 @@ pub use config::{ClassifierConfig, Kind};
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::Trained;
-use super::checkpoint::{self, CheckpointError, Meta};
+use super::checkpoint::{self, CheckpointError, Input, Meta};
+use super::drive::{Span, Training, drive};
 use super::error::TrainError;
 use super::folder::{self, RunFolder, State};
 use super::schedule::{Clock, cosine};
 use crate::data::{Dataset, Labels, LabelsError, Split};
 use crate::diagnose::Diagnoser;
 use crate::eval::stats::mean;
-use crate::io::moment::moment;
-use crate::io::stop;
+use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
 use crate::net::resnet::Depth;
-use crate::progress;
 
 /// Why a classifier could not be trained.
 #[derive(Debug, thiserror::Error)]
@@ -93,39 +92,55 @@ pub fn train_classifier(
     let validation = Validation::new(data, &labels, &protocol, config.seed);
     let columns = columns(config, &labels, !validation.is_empty());
     let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
-    let clock = Clock::new(run.meta.seconds, config.max_minutes);
-    let bar = progress::bar(config.steps as u64, run.meta.step as u64, "training");
-    let end = if config.stop_at > 0 { config.stop_at.min(config.steps) } else { config.steps };
-    let _graceful = stop::Graceful::begin();
-    let (mut stopped, mut over) = (false, clock.is_over());
-    while !stopped && run.meta.step < end && !over {
-        let step = run.meta.step;
+    let span = Span {
+        name: "training",
+        steps: config.steps,
+        stop_at: config.stop_at,
+        validate_every: config.validate_every,
+        max_minutes: config.max_minutes,
+    };
+    Ok(drive(&mut Session { run, slices, protocol, validation, folder }, span)?)
+}
+
+/// A run and what it learns from.
+struct Session<'a> {
+    run: Run<'a>,
+    slices: LabelledSlices<'a>,
+    protocol: Protocol,
+    validation: Validation<'a>,
+    folder: RunFolder,
+}
+
+impl Training for Session<'_> {
+    type Error = TrainError;
+
+    fn meta(&self) -> &Meta {
+        &self.run.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.run.meta
+    }
+
+    fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
+        let Self { run, slices, protocol, .. } = self;
+        let (step, config) = (run.meta.step, run.config);
         let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
         let first = (step * config.batch) as u64;
         let numbers = (first..first + config.batch as u64).into_par_iter();
-        let samples: Vec<_> = numbers.map(|number| slices.sample(number, config, &protocol)).collect();
+        let samples: Vec<_> = numbers.map(|number| slices.sample(number, config, protocol)).collect();
         let loss = run.step(&samples, rate)?;
         run.meta.since.add([loss]);
-        moment();
-        bar.set_position(run.meta.step as u64);
-        bar.set_message(format!("loss {loss:.3}"));
-        run.meta.seconds = clock.seconds();
-        // Only a step that was saved ends the run, and time is read once a step, so that nothing goes between two looks.
-        over = clock.is_over();
-        let due = run.meta.step.is_multiple_of(config.validate_every) || run.meta.step == end || over;
-        let saved = due || stop::asked();
-        if due {
-            run.validate_and_save((&validation, &folder), &bar)?;
-        } else if saved {
-            run.save(&folder)?;
-        }
-        stopped = saved && stop::asked() && run.meta.step < end && !over;
+        Ok(format!("loss {loss:.3}"))
     }
-    bar.finish_and_clear();
-    if let Some(cut) = clock.cut_short(run.meta.step, end) {
-        println!("{cut}");
+
+    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), TrainError> {
+        self.run.validate_and_save((&self.validation, &self.folder), bar)
     }
-    Ok(Trained { meta: run.meta, stopped })
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.run.save(&self.folder)
+    }
 }
 
 /// The columns of the log; `validated` where there are validation slices.
@@ -160,7 +175,8 @@ impl<'a> Run<'a> {
         let names = labels.names().to_vec();
         let mut network = KspaceClassifier::new(config.network, names.len(), config.dropout, &training);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        let mut meta = Meta { labels: names, ..Meta::begun(config.network.to_string(), data, config) };
+        let begun = Meta::begun(config.network.to_string(), data, config).with([Input::labels(labels)]);
+        let mut meta = Meta { labels: names, ..begun };
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
@@ -213,9 +229,10 @@ impl<'a> Run<'a> {
             }
             self.meta.score = mean(&scores);
         }
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
         let Self { network, optimizer, meta, .. } = self;
-        folder.validated(&State { network: &*network, training: None, optimizer }, meta, row)
+        folder.validated(&State { network: &*network, training: None, optimizer }, meta, row)?;
+        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
+        Ok(())
     }
 
     /// Saves between validations.
