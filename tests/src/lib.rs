@@ -7,6 +7,7 @@ pub mod pytorch_file;
 pub mod small_model;
 pub mod small_unet;
 pub mod small_volume;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
