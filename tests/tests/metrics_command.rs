@@ -257,6 +257,32 @@ fn folders_give_means_and_ejection_fractions() {
 }
 
 #[test]
+fn intervals_of_few_patients_are_said_to_be_in_json_too() {
+    let few = |patients: &str| {
+        format!("the intervals are of {patients}; of fewer than 8 they are too narrow, and say little")
+    };
+    let sandbox = cohort();
+    let ran = sandbox.metrics("truth", "prediction", &["--json"]);
+    assert!(ran.stderr.contains(&format!("note: {}\n", few("2 patients"))), "{}", ran.stderr);
+    assert_eq!(json(&ran.succeeded())["cohort"]["notes"], serde_json::json!([few("2 patients")]));
+    let text = sandbox.metrics("truth", "prediction", &[]);
+    assert!(text.stderr.contains(&few("2 patients")), "limits of agreement are intervals: {}", text.stderr);
+    let sandbox = Sandbox::new();
+    for patients in 1..=8 {
+        sandbox.write(&format!("truth/p{patients}.nii"), labels(20, 10).bytes());
+        sandbox.write(&format!("prediction/p{patients}.nii"), labels(20, 10).bytes());
+        let notes = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded())["cohort"]["notes"].clone();
+        let noun = if patients == 1 { "patient" } else { "patients" };
+        let expected = if patients < 8 { vec![few(&format!("{patients} {noun}"))] } else { vec![] };
+        assert_eq!(notes, serde_json::json!(expected));
+    }
+    // Of distances there is a value where both sides have the structure.
+    sandbox.write("prediction/p8.nii", labels(20, 0).bytes());
+    let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
+    assert_eq!(found["cohort"]["notes"], serde_json::json!([few("7 patients")]));
+}
+
+#[test]
 fn out_is_the_challenge_s_table() {
     let sandbox = cohort();
     let out = sandbox.path("deep/acdc.csv");

@@ -11,7 +11,7 @@ use super::compare::{CompareError, Compared, compare_files};
 use super::metrics::{Occurring, Structure};
 use super::pairing::Pair;
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
-use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean};
+use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, few_patients};
 use crate::data::Phase;
 
 /// A scored prediction.
@@ -75,6 +75,8 @@ pub struct Cohort {
     pub absent: Vec<Absent>,
     /// Indices of the patients that have both phases.
     pub indices: Vec<Index>,
+    /// What is to be known to read it, a sentence each: that intervals are of too few patients.
+    pub notes: Vec<String>,
 }
 
 /// A structure that no truth of a cohort has.
@@ -169,11 +171,20 @@ impl Cohort {
         let mut patients: Vec<&str> = volumes.iter().map(|volume| volume.patient.as_str()).collect();
         patients.sort_unstable();
         patients.dedup();
-        Ok(Self { patients: patients.len(), means, absent, indices: indices(volumes) })
+        let fewest = means.iter().flat_map(Means::estimates).map(|estimate| estimate.patients).min();
+        let notes = fewest.and_then(few_patients).into_iter().collect();
+        Ok(Self { patients: patients.len(), means, absent, indices: indices(volumes), notes })
     }
 }
 
 impl Means {
+    /// Those that there are.
+    fn estimates(&self) -> impl Iterator<Item = &Estimate> {
+        let Self { dice, iou, hd_mm, hd95_mm, assd_mm, volume_true_ml, volume_pred_ml, volume_error_ml, .. } = self;
+        let all = [dice, iou, hd_mm, hd95_mm, assd_mm, volume_true_ml, volume_pred_ml, volume_error_ml];
+        all.into_iter().flatten()
+    }
+
     fn of(phase: &'static str, structure: Structure, volumes: &[&ScoredVolume]) -> Result<Self, StatsError> {
         let mean = |value: fn(&StructureScores) -> Option<f64>| {
             let values = volumes.iter().map(|volume| (volume.patient.as_str(), value(volume.scores.of(structure))));
