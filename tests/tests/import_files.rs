@@ -570,6 +570,40 @@ fn hidden_files_and_capitals_do_no_harm() {
 }
 
 #[test]
+fn of_patients_without_numbers_every_fifth_validates_in_every_layout() {
+    let names = ["kim", "anna", "eva", "dora", "ben", "carl"];
+    let pictures = Folder::png(&names.map(|name| (name, 1)));
+    let acdc = Folder::new();
+    for name in names {
+        acdc.write(&format!("src/{name}/Info.cfg"), "ED: 1\nES: 12\nGroup: NOR\n");
+        for frame in ["01", "12"] {
+            acdc.write(&format!("src/{name}/{name}_frame{frame}.nii"), placed(&image(), LPS));
+            acdc.write(&format!("src/{name}/{name}_frame{frame}_gt.nii"), placed(&label(), LPS));
+        }
+    }
+    for (folder, format) in [(pictures, "png"), (acdc, "acdc"), (Folder::nnunet(&names), "nnunet")] {
+        let (said, data) = folder.imported(&["--format", format]);
+        assert_says(&said, &["note: 6 patients have no number", "every fifth, by name, is for validation: eva"]);
+        let of = |split| data.slices(split).iter().map(|slice| slice.id.patient.clone()).collect::<Vec<_>>();
+        assert!(of(Split::Val).iter().all(|patient| patient == "eva") && !of(Split::Val).is_empty(), "{format}");
+        let (said, data) = folder.imported(&["--format", format, "--split", "train"]);
+        assert!(!said.contains("number") && data.slices(Split::Val).is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn a_data_set_s_own_pictures_keep_their_splits_unless_all_go_into_one() {
+    let folder = Folder::png(&[("patient004", 1), ("patient005", 1), ("zoe", 1)]);
+    folder.imported(&["--format", "png", "--split", "test"]);
+    fs::remove_dir_all(folder.path("src")).unwrap();
+    fs::rename(folder.path("dst"), folder.path("src")).unwrap();
+    let (said, data) = folder.imported(&["--format", "png"]);
+    assert!(data.slices(Split::Test).len() == 3 && !said.contains("number"), "{said}");
+    let (_, data) = folder.imported(&["--format", "png", "--split", "val"]);
+    assert_eq!(data.slices(Split::Val).len(), 3);
+}
+
+#[test]
 fn patients_may_have_other_names() {
     let (_, plain) = Folder::png(&[("patient001", 2)]).imported(&["--format", "png"]);
     let (_, data) = Folder::png(&[("anna-07", 2), ("ben", 1)]).imported(&["--format", "png"]);

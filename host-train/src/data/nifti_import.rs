@@ -54,7 +54,14 @@ pub fn import(
     bar.set_length(subjects.len() as u64);
     let axes = common_axes(subjects)?;
     let origin = Origin { source, masks, axes };
-    write_dataset(dst, &origin, options, subjects, bar, |subject| prepare(subject, axes, options))
+    let splits = options.split.deal(subjects.iter().map(|subject| subject.name.as_str()));
+    let prepare = |subject: &Subject| {
+        let (group, split) = (subject.group.clone(), splits.of(&subject.name));
+        Ok(PreparedPatient { name: subject.name.clone(), group, split, volumes: prepare(subject, axes, options)? })
+    };
+    let mut imported = write_dataset(dst, &origin, options, subjects, bar, prepare)?;
+    imported.notes.extend(splits.note());
+    Ok(imported)
 }
 
 /// The directions that the axes of most volumes have, of those that say clearly how they lie; of equally many, the first
@@ -73,7 +80,8 @@ fn common_axes(subjects: &[Subject]) -> Result<Option<Axes>, DataError> {
     Ok(most.map(|(axes, _)| axes))
 }
 
-fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
+/// A patient's volumes, end-diastole first.
+fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<Vec<PreparedVolume>, DataError> {
     let prepared = subject.scans.iter().map(|scan| prepare_volume(scan, axes, options));
     let mut volumes = prepared.collect::<Result<Vec<_>, _>>()?;
     if let (true, [first, second]) = (subject.phases_by_order, &mut volumes[..])
@@ -83,12 +91,7 @@ fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Re
         second.remarks.push(Remark::LaterFrameIsFuller);
         volumes.swap(0, 1);
     }
-    Ok(PreparedPatient {
-        name: subject.name.clone(),
-        group: subject.group.clone(),
-        split: options.split.split_of(&subject.name),
-        volumes,
-    })
+    Ok(volumes)
 }
 
 /// By how much the LV of one frame must be larger than that of another for the fuller one to be known: observers differ by

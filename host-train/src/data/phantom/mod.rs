@@ -75,7 +75,7 @@ pub fn patient(number: u32, options: &PhantomOptions) -> PreparedPatient {
         }
     });
     let name = format!("patient{number:03}");
-    let split = options.split.split_of(&name);
+    let split = options.split.deal([name.as_str()]).of(&name);
     PreparedPatient { name, group: group.name().to_string(), split, volumes: volumes.into() }
 }
 
