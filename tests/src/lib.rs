@@ -2,6 +2,8 @@
 
 pub mod golden;
 pub mod job;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod moment;
 pub mod pytorch_file;
 pub mod small_model;

@@ -63,8 +63,9 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
         Some((record, _)) if are_recorded => record.split,
         _ => splits.of(&source.name),
     };
-    let mut imported =
-        write_dataset(dst, &origin, options, &sources, bar, |source| prepare(source, split(source), options))?;
+    let bytes = |source: &Source| source.bytes(options.size);
+    let prepare = |source: &Source| prepare(source, split(source), options);
+    let mut imported = write_dataset(dst, &origin, options, &sources, bar, bytes, prepare)?;
     imported.notes.extend(splits.note().filter(|_| !are_recorded));
     Ok(Imported { dropped, ..imported })
 }
@@ -74,6 +75,15 @@ struct Source {
     name: String,
     slices: Vec<Slice>,
     remarks: Vec<Remark>,
+}
+
+impl Source {
+    /// Bytes of the largest picture as integers and as reals, and of the slices of `side` by `side` pixels.
+    fn bytes(&self, side: usize) -> u64 {
+        let pixels = self.slices.iter().filter_map(|(_, files)| Grey::pixels(&files.image));
+        let slices = (self.slices.len() * side * side * size_of::<f32>()) as u64;
+        pixels.max().unwrap_or(0).saturating_mul(8).saturating_add(slices)
+    }
 }
 
 /// What the manifest, or whoever makes it up, says of a slice, and its files.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::agreement::{Agreement, agreement};
@@ -13,6 +12,8 @@ use super::pairing::Pair;
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
 use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, few_patients};
 use crate::data::Phase;
+use crate::data::in_turn::in_turn;
+use crate::data::nifti_volume::NiftiVolume;
 
 /// A scored prediction.
 #[derive(Clone, Debug, Serialize)]
@@ -54,14 +55,16 @@ impl ScoredVolume {
     }
 }
 
-/// Reads and scores the pairs, in parallel, files of at most `max_bytes`. The first pair that cannot be compared is the error.
+/// Reads and scores the pairs, in parallel as far as their files take no more than `max_bytes` together; a file of more is refused.
+/// The first pair that cannot be compared is the error.
 pub fn score_pairs(pairs: &[Pair], max_bytes: u64) -> Result<Vec<ScoredVolume>, CompareError> {
     let score = |pair: &Pair| {
         let compared = compare_files(&pair.truth, &pair.prediction, max_bytes)?;
         Ok(ScoredVolume::new(pair, &compared))
     };
-    let scored: Vec<Result<ScoredVolume, CompareError>> = pairs.par_iter().map(score).collect();
-    scored.into_iter().collect()
+    // Of one that cannot be read, its own reading says why.
+    let bytes = |path: &PathBuf| NiftiVolume::read_place(path).map_or(0, |place| place.bytes());
+    in_turn(pairs, max_bytes, |pair| bytes(&pair.truth).saturating_add(bytes(&pair.prediction)), score)
 }
 
 /// What many volumes come to.
