@@ -1,12 +1,9 @@
 //! `kscout metrics`: what it pairs, what it says, what it refuses.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use acdc_tree::Volume;
+use kscout_tests::acdc_tree::Volume;
 use kscout_tests::golden::{Npy, golden_dir};
 use kscout_tests::{Ran, run};
 use serde_json::Value;

@@ -1,14 +1,12 @@
 //! NIfTI files as programs and people leave them: read right, or refused in words. The files in `tests/cases/nifti` were made
 //! with NiBabel from one small synthetic heart.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout_core::kernels::Layout;
+use kscout_tests::acdc_tree::{Volume, label};
 #[cfg(target_os = "linux")]
 use kscout_tests::memory::run_measured;
 use kscout_tests::small_model::random_blob;
@@ -160,7 +158,7 @@ fn what_a_file_contradicts_itself_in_is_noted_once() {
 
 /// A header of 2000 x 2000 x 400 bytes, and a gzip file of as many zeros: 100 members of 16 MB, packed once.
 fn bomb() -> Vec<u8> {
-    let mut header = acdc_tree::Volume::new([1, 1, 1], |_, _, _| 0.0).bytes();
+    let mut header = Volume::new([1, 1, 1], |_, _, _| 0.0).bytes();
     header.truncate(352);
     for (at, value) in [(42, 2000u16), (44, 2000), (46, 400), (70, 2), (72, 8)] {
         header[at..at + 2].copy_from_slice(&value.to_le_bytes());
@@ -200,7 +198,7 @@ fn a_file_that_unpacks_to_far_more_is_refused_in_little_memory() {
     assert!(words.iter().all(|word| error.contains(word)), "{error}");
     // The same stream behind a small volume.
     let mut long = fs::read(&bomb_path).unwrap();
-    let small = acdc_tree::label().bytes();
+    let small = label().bytes();
     let path = tmp.path().join("small.nii");
     fs::write(&path, small).unwrap();
     let small = std::process::Command::new("gzip").arg("-c").arg(&path).output().expect("gzip runs").stdout;
@@ -216,7 +214,7 @@ fn a_file_that_unpacks_to_far_more_is_refused_in_little_memory() {
 fn large_files(folder: &Path, end: &str, count: usize, voxel: impl Fn(u16, u16, u16) -> f32) {
     fs::create_dir_all(folder).unwrap();
     let name = |number: usize| folder.join(format!("patient{number:03}{end}.nii"));
-    fs::write(name(1), acdc_tree::Volume::new([256, 256, 64], voxel).bytes()).unwrap();
+    fs::write(name(1), Volume::new([256, 256, 64], voxel).bytes()).unwrap();
     (2..=count).for_each(|number| fs::hard_link(name(1), name(number)).unwrap());
 }
 
