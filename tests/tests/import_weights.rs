@@ -181,6 +181,7 @@ fn what_scripts_save_beside_the_weights_is_passed_over() {
         ("an empty queue", opcodes(b"ccollections\ndeque\n)R")),
         ("a time zone", opcodes(b"cdatetime\ntimezone\n(cdatetime\ntimedelta\n(K\0K\0K\0tRtR")),
         ("a range", opcodes(b"cbuiltins\nrange\n(K\0K\x05K\x01tR")),
+        ("an empty dictionary with defaults", opcodes(b"ccollections\ndefaultdict\nc__builtin__\nlist\n\x85R")),
         ("a range of Python 2", opcodes(b"c__builtin__\nxrange\n(K\0K\x05K\x01tR")),
         ("a slice", opcodes(b"cbuiltins\nslice\n(K\0K\x05NtR")),
         ("a complex number", opcodes(b"cbuiltins\ncomplex\n(K\x01K\x02tR")),
@@ -193,6 +194,39 @@ fn what_scripts_save_beside_the_weights_is_passed_over() {
             assert!(entries(&read) == original, "{what}");
         }
     }
+}
+
+/// A `defaultdict` of these entries, as Python pickles it: class, factory, call, entries.
+fn defaultdict(factory: &[u8], entries: Vec<(String, Value)>) -> Value {
+    let call = [b"ccollections\ndefaultdict\n", factory, b"R"].concat();
+    Value::Filled(call, entries)
+}
+
+#[test]
+fn dictionaries_with_defaults_are_read_as_dictionaries() {
+    let sandbox = Sandbox::new();
+    let original = sorted(unet());
+    let scratch = || {
+        let entries = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+        let own = format!("kscout-{}-", std::process::id());
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)).count()
+    };
+    for factory in [&b")"[..], b"c__builtin__\nlist\n\x85", b"cbuiltins\nfloat\n\x85", b"cmodels\nDefault\n\x85"] {
+        let weights = || defaultdict(factory, dict(&unet(), behind("net.")));
+        let counts = defaultdict(factory, vec![("epoch".into(), Value::Int(3))]);
+        for (what, value) in [
+            ("the weights", weights()),
+            ("weights under a key", Value::dict([("state_dict", weights()), ("counts", counts)])),
+            ("all", defaultdict(factory, vec![("model".into(), weights()), ("optimizer".into(), optimizer())])),
+        ] {
+            for (name, bytes) in [("a.ckpt", zipped(&value)), ("old.ckpt", legacy(&value))] {
+                let what = format!("{what} by {}, {name}", factory.escape_ascii());
+                let read = sandbox.read(name, &bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(entries(&read) == original, "{what}");
+            }
+        }
+    }
+    assert_eq!(scratch(), 0, "copies are gone");
 }
 
 #[test]

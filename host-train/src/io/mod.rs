@@ -5,5 +5,6 @@ pub mod fill;
 pub mod lock;
 pub mod moment;
 mod part;
+pub mod scratch;
 pub mod stop;
 pub mod whole;
