@@ -31,6 +31,15 @@ impl Npy {
         Self { header: String::from_utf8_lossy(&bytes[10..data]).into_owned(), data: bytes[data..].to_vec() }
     }
 
+    /// The file of an array of f32.
+    pub fn file(shape: &[usize], data: &[f32]) -> Vec<u8> {
+        let shape: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        let data: Vec<u8> = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat()
+    }
+
     /// The values of an array of f32.
     ///
     /// # Panics

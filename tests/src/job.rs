@@ -37,6 +37,11 @@ impl Job {
         self.path(name)
     }
 
+    /// Words of a command, in which `NAME/` stands for the folder.
+    pub fn words(&self, command: &str) -> Vec<String> {
+        command.split_whitespace().map(|word| word.replace("NAME/", &self.path(""))).collect()
+    }
+
     /// Runs the binary.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         run(self.exe, arguments)

@@ -1,12 +1,16 @@
 //! What the whole-system tests share: the binary, run as a user would, golden vectors, and where ACDC lies.
 
+pub mod acdc_tree;
 pub mod golden;
 pub mod job;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod moment;
 pub mod pytorch_file;
 pub mod small_model;
 pub mod small_unet;
 pub mod small_volume;
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -24,6 +24,8 @@ pub enum Value {
     Object(&'static str, &'static str, Box<Value>),
     /// Opcodes that leave one object on the stack.
     Opcodes(Vec<u8>),
+    /// Opcodes that leave a dictionary of some class on the stack, and its entries.
+    Filled(Vec<u8>, Vec<(String, Value)>),
 }
 
 impl Value {
@@ -71,14 +73,8 @@ impl Pickler {
                 items.iter().for_each(|item| self.value(item));
                 self.put(b"e");
             }
-            Value::Dict(entries) => {
-                self.put(b"}(");
-                for (key, value) in entries {
-                    self.text(key);
-                    self.value(value);
-                }
-                self.put(b"u");
-            }
+            Value::Dict(entries) => self.filled(b"}", entries),
+            Value::Filled(dictionary, entries) => self.filled(dictionary, entries),
             Value::Object(module, name, attributes) => {
                 self.put(format!("c{module}\n{name}\n)").as_bytes());
                 self.put(b"\x81");
@@ -87,6 +83,16 @@ impl Pickler {
             }
             Value::Tensor { storage, shape, data } => self.tensor(*storage, shape, data),
         }
+    }
+
+    fn filled(&mut self, dictionary: &[u8], entries: &[(String, Value)]) {
+        self.put(dictionary);
+        self.put(b"(");
+        for (key, value) in entries {
+            self.text(key);
+            self.value(value);
+        }
+        self.put(b"u");
     }
 
     fn tensor(&mut self, storage: Storage, shape: &[usize], data: &[f32]) {

@@ -1,14 +1,12 @@
 //! From ACDC's files to slices in memory.
 
-mod acdc_tree;
-
 use std::fs;
 use std::path::Path;
 
-use acdc_tree::{Volume, file, image, label, write_patient};
 use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::phantom::{self, PhantomOptions};
 use kscout::data::{Dataset, Info, Phase, Split, SplitRule, acdc, png_tree};
+use kscout_tests::acdc_tree::{Volume, file, image, label, write_patient};
 
 fn options(size: usize) -> ImportOptions {
     ImportOptions { size, ..ImportOptions::default() }

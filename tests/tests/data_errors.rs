@@ -1,13 +1,11 @@
 //! Bad data is named, and leaves everything as it was.
 
-mod acdc_tree;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use acdc_tree::{Volume, file, image, write_patient};
 use kscout::data::import::{ImportOptions, Progress};
 use kscout::data::{DataError, Dataset, Info, acdc, png_tree};
+use kscout_tests::acdc_tree::{Volume, file, image, write_patient};
 
 const SIZE: usize = 32;
 

@@ -15,6 +15,7 @@ use kscout::train::reward::load_segmenter;
 use kscout_tests::job::Job;
 use kscout_tests::moment::{moments, run_to};
 use kscout_tests::run;
+use kscout_tests::tree::{hidden, tree};
 use serde_json::Value;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -80,31 +81,6 @@ fn without_seconds(row: &str) -> String {
     columns.map(|(_, column)| column).collect::<Vec<_>>().join(",")
 }
 
-/// Everything in a folder, or a file, by name; hidden names too.
-fn tree(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    if path.is_file() {
-        found.insert(PathBuf::new(), fs::read(path).unwrap());
-    }
-    for entry in fs::read_dir(path).into_iter().flatten().map(Result::unwrap) {
-        let name = PathBuf::from(entry.file_name());
-        found.insert(name.clone(), Vec::new());
-        found.extend(tree(&entry.path()).into_iter().map(|(below, bytes)| (name.join(below), bytes)));
-    }
-    found
-}
-
-/// Names of what is half made or locked anywhere below `path`.
-fn hidden(path: &Path) -> Vec<PathBuf> {
-    let is_hidden = |name: &Path| name.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    tree(path).into_keys().filter(|name| is_hidden(name)).collect()
-}
-
-/// Words of a command, in which `NAME/` stands for the job's folder.
-fn words(job: &Job, command: &str) -> Vec<String> {
-    command.split_whitespace().map(|word| word.replace("NAME/", &job.path(""))).collect()
-}
-
 /// `MOMENTS` of 1 to `last`, or all where there are fewer.
 fn some(last: usize) -> Vec<usize> {
     let count = MOMENTS.min(last);
@@ -128,7 +104,7 @@ fn printed_command(stderr: &str) -> String {
 
 /// Ends the training `command`, which is to write `NAME/OUT`, at its moments, goes on, and compares with a run that was left alone.
 fn a_training_goes_on(job: &Job, command: &str, outcome: impl Fn(&Path) -> Outcome) {
-    let in_folder = |name: &str| words(job, &command.replace("OUT", name));
+    let in_folder = |name: &str| job.words(&command.replace("OUT", name));
     let of = |name: &str| PathBuf::from(job.path(name));
     let last = moments(EXE, in_folder("whole"));
     let whole = outcome(&of("whole"));
@@ -162,7 +138,7 @@ fn a_segmenters_training_goes_on_from_any_moment() {
 #[test]
 fn a_classifiers_training_goes_on_from_any_moment() {
     let job = job();
-    run(EXE, words(&job, "data labels NAME/data --out NAME/labels.csv")).succeeded();
+    run(EXE, job.words("data labels NAME/data --out NAME/labels.csv")).succeeded();
     let command = "train reward --data NAME/data --labels NAME/labels.csv --out NAME/OUT --set kind=classification --set steps=5 \
          --set batch=2 --set warmup=1 --set validate_every=2 --set validate_lines=[8]";
     a_training_goes_on(&job, command, Outcome::of);
@@ -211,11 +187,11 @@ fn leaves_all_or_nothing(
     let clear = || drop(fs::remove_dir_all(&out).or_else(|_| fs::remove_file(&out)));
     let begin = || {
         clear();
-        before.map(|before| run(EXE, words(job, before)).succeeded());
+        before.map(|before| run(EXE, job.words(before)).succeeded());
         tree(&out)
     };
     let old = begin();
-    let command = words(job, command);
+    let command = job.words(command);
     let last = moments(EXE, &command);
     let new = tree(&out);
     assert!(!new.is_empty() && new != old, "{command:?} makes nothing");
@@ -265,7 +241,7 @@ fn what_is_made_of_networks_is_made_whole_or_not_at_all() {
     let export = "export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/out";
     a_command_leaves_all_or_nothing(&job, export, None);
     a_command_leaves_all_or_nothing(&job, &format!("{export} --seed 2"), Some(export));
-    run(EXE, words(&job, &export.replace("NAME/out", "NAME/heart.kscout"))).succeeded();
+    run(EXE, job.words(&export.replace("NAME/out", "NAME/heart.kscout"))).succeeded();
     let predict = "predict --blob NAME/heart.kscout --out NAME/out NAME/data/patient001/images/3.png";
     a_command_leaves_all_or_nothing(&job, predict, None);
     let here = env!("CARGO_MANIFEST_DIR");
@@ -285,9 +261,48 @@ fn what_is_made_of_networks_is_made_whole_or_not_at_all() {
     a_command_leaves_all_or_nothing(&job, "export --from NAME/heart.kscout --onnx NAME/out", None);
     let masks = "masks --model NAME/heart.kscout --data NAME/data --by-baseline --baselines centre-out --budgets 4 --out NAME/out";
     a_command_leaves_all_or_nothing(&job, masks, None);
-    let eval =
-        "eval --model NAME/heart.kscout --data NAME/data --budgets 4 --baselines centre-out --panels 1 --out NAME/out";
-    a_command_leaves_all_or_nothing(&job, eval, None);
+    let eval = format!("{EVAL} --panels 1");
+    a_command_leaves_all_or_nothing(&job, &eval, None);
+    a_command_leaves_all_or_nothing(&job, &format!("{EVAL} --seed 2 --panels 0 --force"), Some(&eval));
+}
+
+const EVAL: &str = "eval --model NAME/heart.kscout --data NAME/data --budgets 4 --baselines centre-out --out NAME/out";
+
+/// Where a folder holds other files too, results come into it one by one.
+#[test]
+fn results_that_come_among_other_files_are_whole_or_have_no_mark() {
+    let job = job();
+    run(EXE, job.words("export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
+        .succeeded();
+    let (out, again) = (PathBuf::from(job.path("out")), job.words(&format!("{EVAL} --seed 2 --panels 0 --force")));
+    let begin = || {
+        let _ = fs::remove_dir_all(&out);
+        run(EXE, job.words(&format!("{EVAL} --panels 2"))).succeeded();
+        fs::write(out.join("notes.txt"), "mine").unwrap();
+        tree(&out)
+    };
+    let old = begin();
+    let last = moments(EXE, &again);
+    let new = tree(&out);
+    let is_part_of =
+        |left: &BTreeMap<_, _>, whole: &BTreeMap<_, _>| left.iter().all(|(name, of)| whole.get(name) == Some(of));
+    let mut cut_off = 0;
+    for moment in last - 6..=last {
+        begin();
+        run_to(EXE, &format!("{moment}:kill"), &again);
+        let mut left = tree(&out);
+        left.retain(|name, _| !name.iter().any(|part| part.to_string_lossy().starts_with('.')));
+        assert!(left.contains_key(Path::new("notes.txt")));
+        if left != old && left != new {
+            let names: Vec<_> = left.keys().collect();
+            assert!(is_part_of(&left, &old) || is_part_of(&left, &new), "moment {moment} of {last}: a mix: {names:?}");
+            assert!(!left.contains_key(Path::new("results.json")), "moment {moment} of {last}: {names:?}");
+            cut_off += 1;
+        }
+        run(EXE, &again).succeeded();
+        assert!(tree(&out) == new, "moment {moment} of {last}");
+    }
+    assert!(cut_off >= 3, "{cut_off} of the last moments are on the way");
 }
 
 const REWARD: &str = "train reward --data NAME/data --out NAME/OUT --set steps=4 --set batch=2 --set validate_every=2 \
@@ -296,7 +311,7 @@ const REWARD: &str = "train reward --data NAME/data --out NAME/OUT --set steps=4
 #[test]
 fn a_run_whose_last_checkpoint_is_gone_or_damaged_is_never_begun_anew() {
     let job = job();
-    let train = words(&job, &REWARD.replace("OUT", "run"));
+    let train = job.words(&REWARD.replace("OUT", "run"));
     let resume = [&train[..], &["--resume".into()]].concat();
     let begun = run(EXE, &resume);
     assert!(begun.stderr.contains("no run to go on with yet"), "{}", begun.stderr);
@@ -342,7 +357,7 @@ fn a_run_whose_last_checkpoint_is_gone_or_damaged_is_never_begun_anew() {
 #[test]
 fn a_log_is_cut_to_its_checkpoint_and_a_best_one_that_was_taken_away_is_said() {
     let job = job();
-    let train = words(&job, &REWARD.replace("OUT", "run"));
+    let train = job.words(&REWARD.replace("OUT", "run"));
     run(EXE, &train).succeeded();
     let (log, path) = (job.path("run/log.csv"), PathBuf::from(job.path("run")));
     let whole = Outcome::of(&path);
@@ -377,23 +392,31 @@ fn a_recipe_takes_its_step_with_it() {
 
     let job = job();
     let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
-    let reproduce = format!("reproduce --protocol scanner --quick --data NAME/data --out NAME/out --configs {configs}");
-    let reproduce = words(&job, &reproduce);
-    let (out, first) = (PathBuf::from(job.path("out")), PathBuf::from(job.path("out/reward")));
-    // The first moment has the lock, the second a step that has begun.
-    let (stopped, code) = run_to(EXE, "2:term", &reproduce);
+    let reproduce = |options: &str| {
+        let recipe = format!("reproduce --protocol scanner --data NAME/data --configs {configs} {options}");
+        job.words(&recipe)
+    };
+    // The first moment has the lock, four are of the file that says what was begun, and the sixth has a step that has begun.
+    let (stopped, code) = run_to(EXE, "6:term", reproduce("--quick --out NAME/out"));
+    let out = PathBuf::from(job.path("out"));
     assert_eq!(code, Some(143), "{}", stopped.stderr);
     let again = printed_command(&stopped.stderr);
     assert!(again.contains(" reproduce ") && !again.contains("--resume"), "{again}");
     assert!(hidden(&out).is_empty() && !out.join("done/reward").exists(), "{:?}", tree(&out).keys());
-    let (killed, code) = run_to(EXE, "2:kill", &reproduce);
+    run(EXE, job.words("data phantom NAME/out --patients 1")).refused(&["not empty"]);
+
+    let commands = run(EXE, reproduce("--dry-run --out NAME/killed")).succeeded();
+    let steps = commands.split_whitespace().find_map(|word| word.strip_prefix("steps=")).unwrap();
+    let (killed, code) = run_to(EXE, "6:kill", reproduce("--out NAME/killed"));
     assert_eq!(code, None, "{}", killed.stderr);
-    // The step has its lock until it has ended; it was told to before it had anything to save.
+    // Output has come to its end, which the step writes to as well: it has ended, and its lock goes with it.
+    let first = PathBuf::from(job.path("killed/reward"));
     while Locks::of([first.as_path()]).is_err() {
         std::thread::yield_now();
     }
-    assert!(!out.join("done/reward").exists());
-    run(EXE, words(&job, "data phantom NAME/out --patients 1")).refused(&["not empty"]);
+    let last = first.join("last");
+    let made = if last.exists() { description(&last)["step"].as_u64().unwrap() } else { 0 };
+    assert!(made < steps.parse().unwrap(), "{made} of {steps} steps, which nobody waited for");
 }
 
 /// Runs the binary with its standard output and error going to `stdout` and `stderr`; its exit status.
@@ -411,8 +434,8 @@ fn output_that_nobody_takes_ends_no_training_and_makes_nothing_panic() {
     let job = job();
     let gone = || Stdio::from(std::io::pipe().unwrap().1);
     let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
-    let train = |name: &str| words(&job, &REWARD.replace("OUT", name));
-    let info = words(&job, "data info NAME/data");
+    let train = |name: &str| job.words(&REWARD.replace("OUT", name));
+    let info = job.words("data info NAME/data");
     run(EXE, train("whole")).succeeded();
     let whole = Outcome::of(Path::new(&job.path("whole")));
     let expect_trained = |name: &str, (code, stderr): (Option<i32>, String)| {
@@ -440,7 +463,7 @@ fn output_that_nobody_takes_ends_no_training_and_makes_nothing_panic() {
 #[cfg(target_os = "linux")]
 fn a_file_on_a_full_disk_is_named() {
     let job = job();
-    run(EXE, words(&job, "export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
+    run(EXE, job.words("export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
         .succeeded();
     let commands = [
         "export --from NAME/heart.kscout --onnx /dev/full",
@@ -457,7 +480,7 @@ fn a_file_on_a_full_disk_is_named() {
         "predict --blob NAME/heart.kscout --out /dev/full NAME/data/patient001/images/3.png",
     ];
     for command in commands {
-        run(EXE, words(&job, command)).refused(&["/dev/full"]);
+        run(EXE, job.words(command)).refused(&["/dev/full"]);
     }
     use std::os::unix::fs::FileTypeExt;
     assert!(fs::metadata("/dev/full").unwrap().file_type().is_char_device(), "a device is no file to be replaced");

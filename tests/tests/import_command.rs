@@ -55,11 +55,8 @@ impl Sandbox {
 
     /// Images of 32x64, `channels` of them in each of two, as an `.npy` file.
     fn images(&self, channels: usize, height: usize) -> PathBuf {
-        let data: Vec<u8> =
-            (0..2 * channels * height * 64).flat_map(|i| (i as f32 * 0.37).sin().to_le_bytes()).collect();
-        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (2, {channels}, {height}, 64), }}\n");
-        let length = (header.len() as u16).to_le_bytes();
-        self.file("in.npy", &[b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &data].concat())
+        let data: Vec<f32> = (0..2 * channels * height * 64).map(|i| (i as f32 * 0.37).sin()).collect();
+        self.file("in.npy", &Npy::file(&[2, channels, height, 64], &data))
     }
 
     /// `kscout net forward` on `images`, to `out.npy`.

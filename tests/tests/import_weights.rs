@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use kscout::net::Arch;
 use kscout::net::import::{ImportError, StateDict, Weights, import_segmenter, wanted_segmenter};
+use kscout_tests::golden::{Npy, uniform};
 use kscout_tests::pytorch_file::{Storage, Value, bare, legacy, safetensors, zip, zipped, zipped_in};
 use kscout_tests::small_unet::{Entry, unet};
 use kscout_tests::{Ran, run};
@@ -180,6 +181,7 @@ fn what_scripts_save_beside_the_weights_is_passed_over() {
         ("an empty queue", opcodes(b"ccollections\ndeque\n)R")),
         ("a time zone", opcodes(b"cdatetime\ntimezone\n(cdatetime\ntimedelta\n(K\0K\0K\0tRtR")),
         ("a range", opcodes(b"cbuiltins\nrange\n(K\0K\x05K\x01tR")),
+        ("an empty dictionary with defaults", opcodes(b"ccollections\ndefaultdict\nc__builtin__\nlist\n\x85R")),
         ("a range of Python 2", opcodes(b"c__builtin__\nxrange\n(K\0K\x05K\x01tR")),
         ("a slice", opcodes(b"cbuiltins\nslice\n(K\0K\x05NtR")),
         ("a complex number", opcodes(b"cbuiltins\ncomplex\n(K\x01K\x02tR")),
@@ -192,6 +194,39 @@ fn what_scripts_save_beside_the_weights_is_passed_over() {
             assert!(entries(&read) == original, "{what}");
         }
     }
+}
+
+/// A `defaultdict` of these entries, as Python pickles it: class, factory, call, entries.
+fn defaultdict(factory: &[u8], entries: Vec<(String, Value)>) -> Value {
+    let call = [b"ccollections\ndefaultdict\n", factory, b"R"].concat();
+    Value::Filled(call, entries)
+}
+
+#[test]
+fn dictionaries_with_defaults_are_read_as_dictionaries() {
+    let sandbox = Sandbox::new();
+    let original = sorted(unet());
+    let scratch = || {
+        let entries = fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+        let own = format!("kscout-{}-", std::process::id());
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&own)).count()
+    };
+    for factory in [&b")"[..], b"c__builtin__\nlist\n\x85", b"cbuiltins\nfloat\n\x85", b"cmodels\nDefault\n\x85"] {
+        let weights = || defaultdict(factory, dict(&unet(), behind("net.")));
+        let counts = defaultdict(factory, vec![("epoch".into(), Value::Int(3))]);
+        for (what, value) in [
+            ("the weights", weights()),
+            ("weights under a key", Value::dict([("state_dict", weights()), ("counts", counts)])),
+            ("all", defaultdict(factory, vec![("model".into(), weights()), ("optimizer".into(), optimizer())])),
+        ] {
+            for (name, bytes) in [("a.ckpt", zipped(&value)), ("old.ckpt", legacy(&value))] {
+                let what = format!("{what} by {}, {name}", factory.escape_ascii());
+                let read = sandbox.read(name, &bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(entries(&read) == original, "{what}");
+            }
+        }
+    }
+    assert_eq!(scratch(), 0, "copies are gone");
 }
 
 #[test]
@@ -282,6 +317,39 @@ fn a_network_is_found_in_whatever_it_is_wrapped() {
             sandbox.read("a.safetensors", &safetensors(&stored)).unwrap_or_else(|error| panic!("{prefix}: {error}"));
         assert!(entries(&read) == original, "safetensors behind `{prefix}`");
         assert_eq!(read.beside(), ["criterion.pos_weight"]);
+    }
+}
+
+/// The published UNeXt-S, its weights as PyTorch saved them, in the wrappings of other files: from the file to the logits that
+/// PyTorch gave.
+#[test]
+fn weights_in_any_wrapping_give_the_logits_of_pytorch() {
+    let sandbox = Sandbox::new();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/models");
+    let described: serde_json::Value = serde_json::from_slice(&fs::read(models.join("models.json")).unwrap()).unwrap();
+    let image = uniform(described["salt"].as_str().unwrap(), "input/unext_s", 3 * 64 * 64);
+    let [input, output] = [sandbox.file("in.npy", &Npy::file(&[1, 3, 64, 64], &image)), sandbox.path("out.npy")];
+    let expected = Npy::read(&models.join("unext_s_out.npy")).f32s();
+    let weights = entries(&StateDict::read(&models.join("unext_s.pth")).unwrap());
+    let plain = |prefix: &str| dict(&weights, behind(prefix));
+    let loss = vec![("criterion.pos_weight", tensor(&[1.0, 2.0]))];
+    for (what, file) in [
+        ("a folder of 21 characters", zipped_in("checkpoint_best_model", &Value::Dict(plain("")))),
+        ("averaged", zipped(&with(plain("module."), vec![("n_averaged", number(5.0))]))),
+        ("under a key of its own", zipped(&Value::dict([("unext", Value::Dict(plain("")))]))),
+        ("compiled by region", zipped(&Value::Dict(dict(&weights, wrapped_blocks("_orig_mod"))))),
+        ("Lightning with a loss", zipped(&Value::dict([("state_dict", with(plain("net."), loss))]))),
+        ("before PyTorch 1.6", legacy(&Value::Dict(plain("")))),
+    ] {
+        let file = sandbox.file("a.pth", &file);
+        let files = [("--weights", &file), ("--input", &input), ("--output", &output)];
+        let files = files.iter().flat_map(|(option, path)| [option.to_string(), path.display().to_string()]);
+        run(EXE, ["net", "forward", "--arch", "unext-s"].map(String::from).into_iter().chain(files)).succeeded();
+        let logits = Npy::read(&output).f32s();
+        assert_eq!(logits.len(), expected.len(), "{what}");
+        let furthest = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(furthest < 1e-5, "{what}: {furthest} from PyTorch's logits");
+        fs::remove_file(&output).unwrap();
     }
 }
 

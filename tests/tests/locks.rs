@@ -1,39 +1,20 @@
 //! Two commands and one `--out`: one wins, the other is refused with the first one's process id, and nothing is mixed.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kscout_tests::job::Job;
 use kscout_tests::moment::Held;
 use kscout_tests::run;
+use kscout_tests::tree::{hidden, tree};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIZE: usize = 32;
 
-/// What lies in a folder, by name; of a file its own bytes. Nothing where there is nothing.
-fn tree(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    if path.is_file() {
-        found.insert(PathBuf::new(), fs::read(path).unwrap());
-    }
-    for entry in fs::read_dir(path).into_iter().flatten().map(Result::unwrap) {
-        let name = PathBuf::from(entry.file_name());
-        found.insert(name.clone(), Vec::new());
-        found.extend(tree(&entry.path()).into_iter().map(|(below, bytes)| (name.join(below), bytes)));
-    }
-    found
-}
-
-/// Words of a command, in which `NAME/` stands for the job's folder.
-fn words(job: &Job, command: &str) -> Vec<String> {
-    command.split_whitespace().map(|word| word.replace("NAME/", &job.path(""))).collect()
-}
-
 /// A data set, a barely trained segmenter, what is made of it, and two NIfTI files.
 fn job() -> Job {
     let job = Job::new(EXE, 5, 4, SIZE);
-    let of = |command: &str| run(EXE, words(&job, command)).succeeded();
+    let of = |command: &str| run(EXE, job.words(command)).succeeded();
     job.train_reward("reward", &["steps=2", "batch=2", "warmup=1", "validate_every=2", "validate_lines=[8]"], &[])
         .succeeded();
     of("data labels NAME/data --out NAME/labels.csv");
@@ -92,7 +73,7 @@ fn of_two_commands_on_one_place_one_wins_and_the_other_is_refused() {
     ];
     for (number, pair) in pairs.into_iter().enumerate() {
         let out = format!("out{number}");
-        let [first, second] = pair.map(|command| words(&job, &command.replace("OUT", &out)));
+        let [first, second] = pair.map(|command| job.words(&command.replace("OUT", &out)));
         let place = PathBuf::from(job.path(&out));
         let holder = Held::start(EXE, &first);
         let before = tree(&place);
@@ -101,22 +82,18 @@ fn of_two_commands_on_one_place_one_wins_and_the_other_is_refused() {
         holder.go_on().succeeded();
         assert!(!tree(&place).is_empty(), "{first:?} has written nothing");
         let alone = format!("alone{number}");
-        run(EXE, words(&job, &pair[0].replace("OUT", &alone))).succeeded();
+        run(EXE, job.words(&pair[0].replace("OUT", &alone))).succeeded();
         let names = |name: &str| tree(Path::new(&job.path(name))).into_keys().collect::<Vec<_>>();
         assert_eq!(names(&out), names(&alone), "{first:?}: nothing of the other is there");
     }
-    let hidden: Vec<PathBuf> = tree(Path::new(&job.path(""))).into_keys().filter(|name| is_hidden(name)).collect();
+    let hidden = hidden(Path::new(&job.path("")));
     assert!(hidden.is_empty(), "{hidden:?}");
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }
 
 #[test]
 fn the_lock_of_a_process_that_was_killed_is_none() {
     let job = job();
-    let train = words(&job, &format!("train reward {REWARD} --out NAME/deep/run"));
+    let train = job.words(&format!("train reward {REWARD} --out NAME/deep/run"));
     Held::start(EXE, &train).kill();
     assert!(fs::exists(job.path("deep/.run.lock")).unwrap(), "it has left a file");
     run(EXE, &train).succeeded();
@@ -126,11 +103,11 @@ fn the_lock_of_a_process_that_was_killed_is_none() {
 #[test]
 fn a_command_that_is_refused_leaves_nothing_of_its_lock() {
     let job = job();
-    let train = words(&job, &format!("train reward {REWARD} --set steps=0 --out NAME/deep/run"));
+    let train = job.words(&format!("train reward {REWARD} --set steps=0 --out NAME/deep/run"));
     run(EXE, &train).refused(&["steps"]);
     assert!(!fs::exists(job.path("deep")).unwrap());
     let twice =
         "scan NAME/heart.kscout --data NAME/data --slice patient001/3 --budget 4 --out NAME/a --capture NAME/data/../a";
-    run(EXE, words(&job, twice)).refused(&["named twice"]);
+    run(EXE, job.words(twice)).refused(&["named twice"]);
     assert!(!fs::exists(job.path("a")).unwrap());
 }

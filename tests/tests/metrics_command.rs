@@ -1,12 +1,9 @@
 //! `kscout metrics`: what it pairs, what it says, what it refuses.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use acdc_tree::Volume;
+use kscout_tests::acdc_tree::Volume;
 use kscout_tests::golden::{Npy, golden_dir};
 use kscout_tests::{Ran, run};
 use serde_json::Value;
@@ -254,6 +251,32 @@ fn folders_give_means_and_ejection_fractions() {
     let dice = (2.0 * 20.0 / 45.0 + 1.0) / 2.0;
     assert!((lv["dice"]["mean"].as_f64().unwrap() - dice).abs() < 1e-9, "{lv}");
     assert_eq!(lv["dice"]["patients"], 2);
+}
+
+#[test]
+fn intervals_of_few_patients_are_said_to_be_in_json_too() {
+    let few = |patients: &str| {
+        format!("the intervals are of {patients}; of fewer than 8 they are too narrow, and say little")
+    };
+    let sandbox = cohort();
+    let ran = sandbox.metrics("truth", "prediction", &["--json"]);
+    assert!(ran.stderr.contains(&format!("note: {}\n", few("2 patients"))), "{}", ran.stderr);
+    assert_eq!(json(&ran.succeeded())["cohort"]["notes"], serde_json::json!([few("2 patients")]));
+    let text = sandbox.metrics("truth", "prediction", &[]);
+    assert!(text.stderr.contains(&few("2 patients")), "limits of agreement are intervals: {}", text.stderr);
+    let sandbox = Sandbox::new();
+    for patients in 1..=8 {
+        sandbox.write(&format!("truth/p{patients}.nii"), labels(20, 10).bytes());
+        sandbox.write(&format!("prediction/p{patients}.nii"), labels(20, 10).bytes());
+        let notes = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded())["cohort"]["notes"].clone();
+        let noun = if patients == 1 { "patient" } else { "patients" };
+        let expected = if patients < 8 { vec![few(&format!("{patients} {noun}"))] } else { vec![] };
+        assert_eq!(notes, serde_json::json!(expected));
+    }
+    // Of distances there is a value where both sides have the structure.
+    sandbox.write("prediction/p8.nii", labels(20, 0).bytes());
+    let found = json(&sandbox.metrics("truth", "prediction", &["--json"]).succeeded());
+    assert_eq!(found["cohort"]["notes"], serde_json::json!([few("7 patients")]));
 }
 
 #[test]

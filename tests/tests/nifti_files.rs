@@ -1,14 +1,14 @@
 //! NIfTI files as programs and people leave them: read right, or refused in words. The files in `tests/cases/nifti` were made
 //! with NiBabel from one small synthetic heart.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout_core::kernels::Layout;
+use kscout_tests::acdc_tree::{Volume, label};
+#[cfg(target_os = "linux")]
+use kscout_tests::memory::run_measured;
 use kscout_tests::small_model::random_blob;
 use kscout_tests::{Ran, run};
 
@@ -158,7 +158,7 @@ fn what_a_file_contradicts_itself_in_is_noted_once() {
 
 /// A header of 2000 x 2000 x 400 bytes, and a gzip file of as many zeros: 100 members of 16 MB, packed once.
 fn bomb() -> Vec<u8> {
-    let mut header = acdc_tree::Volume::new([1, 1, 1], |_, _, _| 0.0).bytes();
+    let mut header = Volume::new([1, 1, 1], |_, _, _| 0.0).bytes();
     header.truncate(352);
     for (at, value) in [(42, 2000u16), (44, 2000), (46, 400), (70, 2), (72, 8)] {
         header[at..at + 2].copy_from_slice(&value.to_le_bytes());
@@ -174,50 +174,85 @@ fn bomb() -> Vec<u8> {
     [packed("header", &header), packed("zeros", &vec![0; 16_000_000]).repeat(100)].concat()
 }
 
-/// The most memory that any child of this process had, in bytes.
-#[cfg(target_os = "linux")]
-fn peak_of_children() -> u64 {
-    #[repr(C)]
-    struct Usage {
-        times: [i64; 4],
-        max_rss_kib: i64,
-        more: [i64; 13],
-    }
-    unsafe extern "C" {
-        fn getrusage(who: i32, usage: *mut Usage) -> i32;
-    }
-    let mut usage = Usage { times: [0; 4], max_rss_kib: 0, more: [0; 13] };
-    // SAFETY: the kernel fills in a structure of this layout, of 64-bit Linux.
-    let failed = unsafe { getrusage(-1, &mut usage) };
-    assert_eq!(failed, 0);
-    usage.max_rss_kib as u64 * 1024
-}
-
 #[test]
+#[cfg(target_os = "linux")]
 fn a_file_that_unpacks_to_far_more_is_refused_in_little_memory() {
     let tmp = tempfile::tempdir().unwrap();
     let bomb_path = tmp.path().join("bomb.nii.gz");
     fs::write(&bomb_path, bomb()).unwrap();
     let words = ["bomb.nii.gz", "2000x2000x400 voxels", "above the limit of 0.5 GiB", "--max-gib"];
-    metrics(&bomb_path, &bomb_path).refused(&words);
+    let mut most = 0;
+    let mut refused = |args: &[&Path], words: &[&str]| {
+        let (ran, peak) = run_measured(EXE, args);
+        most = most.max(peak);
+        ran.refused(words);
+    };
+    refused(&[Path::new("metrics"), &bomb_path, &bomb_path], &words);
     let blob = tmp.path().join("model.kscout");
     fs::write(&blob, random_blob(Layout::Portable)).unwrap();
     let out = tmp.path().join("out");
     let predict = [Path::new("predict"), Path::new("--blob"), &blob, Path::new("--out"), &out, &bomb_path];
-    run(EXE, predict).refused(&words);
+    refused(&predict, &words);
     assert!(!out.exists(), "nothing is written");
     let error = NiftiVolume::read(&bomb_path).unwrap_err().to_string();
     assert!(words.iter().all(|word| error.contains(word)), "{error}");
     // The same stream behind a small volume.
     let mut long = fs::read(&bomb_path).unwrap();
-    let small = acdc_tree::label().bytes();
+    let small = label().bytes();
     let path = tmp.path().join("small.nii");
     fs::write(&path, small).unwrap();
     let small = std::process::Command::new("gzip").arg("-c").arg(&path).output().expect("gzip runs").stdout;
     long.splice(0..0, small);
     let long_path = tmp.path().join("long.nii.gz");
     fs::write(&long_path, long).unwrap();
-    metrics(&long_path, &long_path).refused(&["long.nii.gz", "unpacked", "0.5 GiB"]);
-    #[cfg(target_os = "linux")]
-    assert!(peak_of_children() < 300 << 20, "{} MiB", peak_of_children() >> 20);
+    refused(&[Path::new("metrics"), &long_path, &long_path], &["long.nii.gz", "unpacked", "0.5 GiB"]);
+    assert!(most < 300 << 20, "{} MiB", most >> 20);
+}
+
+/// A folder of so many files that take 16 MB each in memory, NAME1.nii and on, of an image or of labels.
+#[cfg(target_os = "linux")]
+fn large_files(folder: &Path, end: &str, count: usize, voxel: impl Fn(u16, u16, u16) -> f32) {
+    fs::create_dir_all(folder).unwrap();
+    let name = |number: usize| folder.join(format!("patient{number:03}{end}.nii"));
+    fs::write(name(1), Volume::new([256, 256, 64], voxel).bytes()).unwrap();
+    (2..=count).for_each(|number| fs::hard_link(name(1), name(number)).unwrap());
+}
+
+#[cfg(target_os = "linux")]
+fn small_heart(x: u16, y: u16, z: u16) -> f32 {
+    if (120..130).contains(&x) && (120..130).contains(&y) { f32::from(1 + z % 3) } else { 0.0 }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn many_pairs_take_no_more_memory_than_one_where_each_has_all_that_is_allowed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let peak = |pairs: usize| {
+        let [truth, prediction] = ["truth", "prediction"].map(|name| tmp.path().join(format!("{name}{pairs}")));
+        large_files(&truth, "_gt", pairs, small_heart);
+        large_files(&prediction, "", pairs, small_heart);
+        let command = [Path::new("metrics"), Path::new("--max-gib"), Path::new("0.02"), &truth, &prediction];
+        let (ran, peak) = run_measured(EXE, command);
+        assert!(ran.succeeded().contains(&format!("Paired {pairs} volumes")));
+        peak
+    };
+    let [one, eight] = [1, 8].map(peak);
+    assert!(eight < 2 * one, "{} MiB of eight, {} MiB of one", eight >> 20, one >> 20);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn many_patients_are_imported_in_no_more_memory_than_one_where_each_has_all_that_is_allowed() {
+    let tmp = tempfile::tempdir().unwrap();
+    let peak = |patients: usize| {
+        let [src, dst] = ["src", "dst"].map(|name| tmp.path().join(format!("{name}{patients}")));
+        large_files(&src.join("imagesTr"), "_0000", patients, |x, y, _| f32::from(1 + x % 16 + y));
+        large_files(&src.join("labelsTr"), "", patients, small_heart);
+        let command = ["data", "import", "--size", "32", "--max-gib", "0.04"].map(Path::new);
+        let (ran, peak) = run_measured(EXE, command.into_iter().chain([src.as_path(), &dst]));
+        assert!(ran.succeeded().contains(&format!("{} slices of 32 x 32 pixels", 64 * patients)));
+        peak
+    };
+    let [one, eight] = [1, 8].map(peak);
+    assert!(eight < 2 * one, "{} MiB of eight, {} MiB of one", eight >> 20, one >> 20);
 }

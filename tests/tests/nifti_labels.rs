@@ -1,14 +1,11 @@
 //! Label volumes are written on the grid of the image that they belong to.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::Path;
 
-use acdc_tree::{image, label};
 use kscout::data::nifti_volume::{DEFAULT_MAX_BYTES, NiftiVolume};
 use kscout::eval::compare::compare_files;
+use kscout_tests::acdc_tree::{image, label};
 
 /// An image of 40x32x2 voxels with a place in space, a unit and a window to show it in.
 fn placed_image() -> Vec<u8> {

@@ -1,12 +1,8 @@
 //! What `kscout predict` does to an image, with a network that reads the labels off: resampling, cropping, leaving out lines.
 
-#[allow(dead_code)] // other tests use the rest
-mod acdc_tree;
-
 use std::fs;
 use std::path::Path;
 
-use acdc_tree::Volume;
 use kscout::data::nifti_volume::DEFAULT_MAX_BYTES;
 use kscout::mri::Protocol;
 use kscout::numbers::NoNumbers;
@@ -15,6 +11,7 @@ use kscout::predict::orientation::Trained;
 use kscout::predict::{Predictor, Undersampling};
 use kscout::segment::Segment;
 use kscout_core::kspace::Reconstruction;
+use kscout_tests::acdc_tree::Volume;
 
 const SIDE: usize = 64;
 

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use kscout_tests::job::Job;
+use kscout_tests::moment::run_to;
 use kscout_tests::run;
+use kscout_tests::tree::tree;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
@@ -104,4 +107,49 @@ fn the_commands_are_printed_from_an_empty_folder_and_their_configurations_are_fo
         run_there(&["reproduce", "--protocol", "igs", "--data", "data", "--out", "out", "--configs", "none"]);
     assert!(said.contains("none/igs.toml") && said.contains("--configs"), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_step_that_was_cut_off_goes_on_by_what_it_was_begun_by_alone() {
+    let job = Job::new(EXE, 5, 3, 128);
+    for folder in ["configs", "other-configs"] {
+        fs::create_dir(job.path(folder)).unwrap();
+        for config in ["reward.toml", "tune.toml", "volume-policy.toml"] {
+            fs::copy(Path::new(CONFIGS).join(config), job.path(&format!("{folder}/{config}"))).unwrap();
+        }
+    }
+    let text = fs::read_to_string(job.path("configs/reward.toml")).unwrap();
+    job.write("other-configs/reward.toml", &text.replace("momentum = 0.9", "momentum = 0.8"));
+    let recipe = |data: &str, configs: &str, more: &str| {
+        let folders = format!("--data NAME/{data} --configs NAME/{configs} --out NAME/out");
+        job.words(&format!("reproduce --protocol scanner --quick {folders} {more}"))
+    };
+    let own = recipe("data", "configs", "");
+    let stopped = |moment: &str, command: &[String]| {
+        let (ran, code) = run_to(EXE, moment, command);
+        assert!(code == Some(143) && ran.stderr.contains("step `reward`"), "{code:?}: {}", ran.stderr);
+    };
+    // Before the step has made anything; then as a kill leaves it when it has made all and is not marked as done.
+    stopped("6:term", &own);
+    let commands = run(EXE, recipe("data", "configs", "--dry-run")).succeeded();
+    let step = commands.lines().next().unwrap().strip_prefix("kscout ").unwrap();
+    run(EXE, step.split(' ')).succeeded();
+
+    let before = tree(Path::new(&job.path("out")));
+    let words = ["step `reward`", "was begun there by other commands or configurations", "out/reward", "anew"];
+    for other in [
+        recipe("data", "configs", "--seed 2"),
+        recipe("other-data", "configs", ""),
+        recipe("data", "other-configs", ""),
+    ] {
+        run(EXE, &other).refused(&words);
+        assert!(tree(Path::new(&job.path("out"))) == before, "{other:?} has written something");
+    }
+    stopped("2:term", &own);
+    for made in ["out/reward", "out/done/reward"] {
+        let _ = fs::remove_dir_all(job.path(made)).or_else(|_| fs::remove_file(job.path(made)));
+    }
+    stopped("6:term", &recipe("data", "configs", "--seed 2"));
+    assert!(fs::read_to_string(job.path("out/done/reward.begun")).unwrap().contains("seed=2"));
 }

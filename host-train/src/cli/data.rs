@@ -85,7 +85,8 @@ struct ImportArgs {
     /// Height and width in pixels: 32, 64, 128, 256 or 512.
     #[arg(long, default_value_t = 128, value_parser = number::side())]
     size: usize,
-    /// auto (patients whose number is divisible by 5 are for validation), train, val or test.
+    /// auto, train, val or test. auto: patients whose number is divisible by 5 are for validation, and of patients without a
+    /// number at the end of their names every fifth, by name; of a data set's own PNG files, those that its manifest says.
     #[arg(long, default_value = "auto")]
     split: SplitRule,
     /// ACDC: keep also patient055 and patient076, which are other patients' scans again.

@@ -21,8 +21,8 @@ use crate::eval::report::{Task, evaluate, summary};
 use crate::eval::run::Method;
 use crate::export;
 use crate::export::inspect::fixed_order;
+use crate::io::fill::fill_folder;
 use crate::io::lock::Locks;
-use crate::io::whole::fill_folder;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
 use crate::net::FixedOrder;
@@ -247,16 +247,11 @@ impl EvalArgs {
         if self.force { Ok(()) } else { Ok(earlier::expect_none(&self.out)?) }
     }
 
-    /// Has `evaluate` write its files, which appear in the folder together; a reader knows a whole result by `mark`.
-    fn write<T>(&self, mark: &str, evaluate: impl FnOnce(&Path) -> Result<T, Failure>) -> Result<T, Failure> {
+    /// Has `evaluate` write its files, which appear in the folder together. Of an evaluation before, nothing stays: it may have had
+    /// other methods, budgets and pictures.
+    fn write<T>(&self, evaluate: impl FnOnce(&Path) -> Result<T, Failure>) -> Result<T, Failure> {
         let failed = |error| format!("{}: cannot be written: {error}", self.out.display()).into();
-        let (made, new) = fill_folder(&self.out, mark, failed, |out| {
-            let made = evaluate(out)?;
-            Ok::<_, Failure>((made, earlier::results(out)?))
-        })?;
-        // Of an evaluation before, nothing is to stay: it may have had other methods, budgets and pictures.
-        earlier::remove_others(&self.out, &new)?;
-        Ok(made)
+        fill_folder(&self.out, &earlier::MARKS, |out| Ok(earlier::results(out)?), failed, evaluate)
     }
 
     fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
@@ -280,7 +275,7 @@ impl EvalArgs {
         let methods = methods(policy, &orders);
         let budgets = &self.budgets;
         let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
-        let table = self.write("diagnosis.csv", |out| Ok(evaluate_diagnoses(&task, out)?))?;
+        let table = self.write(|out| Ok(evaluate_diagnoses(&task, out)?))?;
         println!(
             "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
              protocol, {} images{kept}:",
@@ -334,7 +329,7 @@ impl EvalArgs {
             width: data.width(),
             title,
         };
-        let results = self.write("results.json", |out| Ok(evaluate(&task, out)?))?;
+        let results = self.write(|out| Ok(evaluate(&task, out)?))?;
         println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);
         print!("{}", summary(&results, &self.budgets).to_text());
         if self.least_gain > 0.0 {

@@ -9,12 +9,12 @@ const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
 /// More than any machine has.
 const LARGEST: f64 = 65536.0;
 
-/// How large a NIfTI file may be.
+/// How large NIfTI files may be, each and together.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct FileLimit {
     /// Refuse NIfTI files that are larger than this unpacked, or whose voxels or resampled slices take more memory, at 4 bytes
-    /// each, in GiB. A file needs a few times as much while it is worked on, and folders have as many files in work as there
-    /// are cores
+    /// each, in GiB. Of a folder so many files are worked on at the same time as take no more than this together, or one (a pair, a
+    /// patient) that takes more: the whole command needs a few times this much memory, however many files and cores there are
     #[arg(long, value_name = "GIB", default_value_t = Gib(DEFAULT_MAX_BYTES))]
     max_gib: Gib,
 }

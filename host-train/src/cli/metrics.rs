@@ -73,28 +73,31 @@ impl MetricsArgs {
             (false, Some(cohort)) => print!("{}", cohort_text(&volumes, cohort)),
             (false, None) => print!("{}", volume_text(&volumes[0])),
         }
-        say_notes(&volumes, cohort.as_ref());
+        self.say_notes(&volumes, cohort.as_ref());
         Ok(())
     }
-}
 
-fn say_notes(volumes: &[ScoredVolume], cohort: Option<&Cohort>) {
-    let mut notes = Notes::default();
-    volumes.iter().flat_map(|volume| &volume.notes).for_each(|(path, note)| notes.say(path, note));
-    notes.finish();
-    for volume in volumes.iter().filter(|volume| volume.misplaced) {
-        let (prediction, truth) = (&volume.prediction, &volume.truth);
-        let apart = number(volume.apart_mm, 1);
-        eprintln!(
-            "note: {prediction} lies elsewhere in space than {truth}, by up to {apart} mm; compared voxel by voxel nevertheless"
-        );
-    }
-    for absent in cohort.into_iter().flat_map(|cohort| &cohort.absent) {
-        let predicted = match absent.predicted_in {
-            0 => String::new(),
-            count => format!(" (predicted in {count} nevertheless)"),
-        };
-        eprintln!("note: no truth has any {}{predicted}: left out of the means", absent.structure);
+    fn say_notes(&self, volumes: &[ScoredVolume], cohort: Option<&Cohort>) {
+        let mut notes = Notes::default();
+        volumes.iter().flat_map(|volume| &volume.notes).for_each(|(path, note)| notes.say(path, note));
+        notes.finish();
+        for volume in volumes.iter().filter(|volume| volume.misplaced) {
+            let (prediction, truth) = (&volume.prediction, &volume.truth);
+            let apart = number(volume.apart_mm, 1);
+            eprintln!(
+                "note: {prediction} lies elsewhere in space than {truth}, by up to {apart} mm; compared voxel by voxel nevertheless"
+            );
+        }
+        for absent in cohort.into_iter().flat_map(|cohort| &cohort.absent) {
+            let predicted = match absent.predicted_in {
+                0 => String::new(),
+                count => format!(" (predicted in {count} nevertheless)"),
+            };
+            eprintln!("note: no truth has any {}{predicted}: left out of the means", absent.structure);
+        }
+        // The text has intervals of indices alone.
+        let notes = cohort.filter(|cohort| self.json || !cohort.indices.is_empty()).map(|cohort| &cohort.notes);
+        notes.into_iter().flatten().for_each(|note| eprintln!("note: {note}"));
     }
 }
 

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use indicatif::ProgressStyle;
-use rayon::prelude::*;
-
+use super::in_turn::in_turn;
 use super::intensity::to_levels;
 use super::losses::{Cut, losses, missing_classes};
 use super::manifest::{FORMAT_VERSION, MANIFEST_FILE};
@@ -13,6 +11,7 @@ use super::nifti_volume::DEFAULT_MAX_BYTES;
 use super::notes::{Note, Remark, in_sentences};
 use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_file};
 use crate::io::whole::replace_folder;
+use indicatif::ProgressStyle;
 
 /// How far an import is, for people to watch; `Progress::hidden()` shows nothing.
 pub use indicatif::ProgressBar as Progress;
@@ -41,7 +40,8 @@ pub struct ImportOptions {
     pub source_spacing_mm: Option<[f32; 2]>,
     /// Distance of slices in mm, for PNG files; `None` where their manifest says it, or nobody knows.
     pub slice_distance_mm: Option<f32>,
-    /// How large a NIfTI file may be, as of [`NiftiVolume::read_within`](super::nifti_volume::NiftiVolume::read_within).
+    /// How large a NIfTI file may be, as of [`NiftiVolume::read_within`](super::nifti_volume::NiftiVolume::read_within), and the
+    /// files together that are worked on at the same time.
     pub max_bytes: u64,
     /// Height and width of the output in pixels.
     pub size: usize,
@@ -177,13 +177,15 @@ pub struct Origin<'a> {
     pub axes: Option<Axes>,
 }
 
-/// Prepares every patient by `prepare`, in parallel, and writes the data set `dst`; on failure nothing is left behind.
+/// Prepares every patient by `prepare`, in parallel as far as what `bytes` says of them stays within the options' `max_bytes`, and
+/// writes the data set `dst`; on failure nothing is left behind.
 pub fn write_dataset<T: Sync>(
     dst: &Path,
     origin: &Origin,
     options: &ImportOptions,
     patients: &[T],
     bar: &Progress,
+    bytes: impl Fn(&T) -> u64 + Sync,
     prepare: impl Fn(&T) -> Result<PreparedPatient, DataError> + Sync,
 ) -> Result<Imported, DataError> {
     check_destination(dst, options.force)?;
@@ -196,7 +198,7 @@ pub fn write_dataset<T: Sync>(
                 bar.inc(1);
                 Ok(written)
             };
-            let written: Vec<Written> = patients.par_iter().map(write).collect::<Result<_, DataError>>()?;
+            let written = in_turn(patients, options.max_bytes, bytes, write)?;
             let imported = summary(origin, options, &written);
             imported.manifest.write(new)?;
             Ok(imported)

@@ -24,6 +24,7 @@ pub mod axes;
 pub mod dataset;
 mod grid;
 pub mod import;
+pub mod in_turn;
 pub mod info;
 pub mod info_cfg;
 pub mod intensity;

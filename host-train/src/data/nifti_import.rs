@@ -9,7 +9,7 @@ use super::import::{
     ImportOptions, Imported, Origin, PreparedPatient, PreparedVolume, Progress, SOURCE_MM, write_dataset,
 };
 use super::losses::Cut;
-use super::nifti_volume::NiftiVolume;
+use super::nifti_volume::{NiftiVolume, Place};
 use super::notes::Remark;
 use super::orientation::Orientation;
 use super::resample::Resampler;
@@ -52,17 +52,27 @@ pub fn import(
     options.check()?;
     options.expect_no_source_geometry()?;
     bar.set_length(subjects.len() as u64);
-    let axes = common_axes(subjects)?;
+    let read = |subject: &Subject| subject.scans.iter().map(|scan| NiftiVolume::read_place(&scan.image)).collect();
+    let places: Vec<Vec<Place>> = subjects.par_iter().map(read).collect::<Result<_, DataError>>()?;
+    let axes = common_axes(places.iter().flatten());
     let origin = Origin { source, masks, axes };
-    write_dataset(dst, &origin, options, subjects, bar, |subject| prepare(subject, axes, options))
+    let splits = options.split.deal(subjects.iter().map(|subject| subject.name.as_str()));
+    let sum = |sum: u64, place| sum.saturating_add(bytes(place, axes, options.size));
+    let sizes = places.iter().map(|places| places.iter().fold(0, sum));
+    let subjects: Vec<(&Subject, u64)> = subjects.iter().zip(sizes).collect();
+    let prepare = |&(subject, _): &(&Subject, u64)| {
+        let (group, split) = (subject.group.clone(), splits.of(&subject.name));
+        Ok(PreparedPatient { name: subject.name.clone(), group, split, volumes: prepare(subject, axes, options)? })
+    };
+    let mut imported = write_dataset(dst, &origin, options, &subjects, bar, |(_, bytes)| *bytes, prepare)?;
+    imported.notes.extend(splits.note());
+    Ok(imported)
 }
 
 /// The directions that the axes of most volumes have, of those that say clearly how they lie; of equally many, the first
-/// volume's. Reads the headers of all images.
-fn common_axes(subjects: &[Subject]) -> Result<Option<Axes>, DataError> {
-    let scans: Vec<&Scan> = subjects.iter().flat_map(|subject| &subject.scans).collect();
-    let read = |scan: &&Scan| Ok(Orientation::of(&NiftiVolume::read_place(&scan.image)?).axes);
-    let own: Vec<Option<Axes>> = scans.par_iter().map(read).collect::<Result<_, DataError>>()?;
+/// volume's.
+fn common_axes<'a>(places: impl Iterator<Item = &'a Place>) -> Option<Axes> {
+    let own: Vec<Option<Axes>> = places.map(|place| Orientation::of(place).axes).collect();
     let count = |axes: Axes| own.iter().filter(|other| **other == Some(axes)).count();
     let mut most: Option<(Axes, usize)> = None;
     for axes in own.iter().flatten().copied() {
@@ -70,10 +80,18 @@ fn common_axes(subjects: &[Subject]) -> Result<Option<Axes>, DataError> {
             most = Some((axes, count(axes)));
         }
     }
-    Ok(most.map(|(axes, _)| axes))
+    most.map(|(axes, _)| axes)
 }
 
-fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
+/// Bytes of a volume and its label in memory, with the slices of `side` by `side` pixels that become of it.
+fn bytes(place: &Place, axes: Option<Axes>, side: usize) -> u64 {
+    let (order, _) = Orientation::of(place).into_order(axes);
+    let slices = Place { dim: [side, side, order.axes(place.dim)[2]], ..*place };
+    place.bytes().saturating_mul(2).saturating_add(slices.bytes())
+}
+
+/// A patient's volumes, end-diastole first.
+fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Result<Vec<PreparedVolume>, DataError> {
     let prepared = subject.scans.iter().map(|scan| prepare_volume(scan, axes, options));
     let mut volumes = prepared.collect::<Result<Vec<_>, _>>()?;
     if let (true, [first, second]) = (subject.phases_by_order, &mut volumes[..])
@@ -83,12 +101,7 @@ fn prepare(subject: &Subject, axes: Option<Axes>, options: &ImportOptions) -> Re
         second.remarks.push(Remark::LaterFrameIsFuller);
         volumes.swap(0, 1);
     }
-    Ok(PreparedPatient {
-        name: subject.name.clone(),
-        group: subject.group.clone(),
-        split: options.split.split_of(&subject.name),
-        volumes,
-    })
+    Ok(volumes)
 }
 
 /// By how much the LV of one frame must be larger than that of another for the fuller one to be known: observers differ by

@@ -76,6 +76,13 @@ impl Grey {
         Ok((grey, classes))
     }
 
+    /// Pixels of a picture, as its header says; `None` where that cannot be read.
+    pub fn pixels(path: &Path) -> Option<u64> {
+        let mut decoder = Decoder::new_with_limits(open(path).ok()?, Limits { bytes: MAX_BYTES });
+        let info = decoder.read_header_info().ok()?;
+        Some(u64::from(info.width) * u64::from(info.height))
+    }
+
     /// The shape in words, for messages.
     pub fn shape(&self) -> String {
         format!("{}x{}", self.height, self.width)

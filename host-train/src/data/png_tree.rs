@@ -12,7 +12,7 @@ use super::losses::Cut;
 use super::manifest::MANIFEST_FILE;
 use super::notes::Remark;
 use super::resample::Resampler;
-use super::{DataError, Manifest, Phase, SliceRecord};
+use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule};
 
 pub use super::png_file::{Grey, write_image, write_label};
 
@@ -30,8 +30,8 @@ pub fn has_slices(folder: &Path) -> bool {
 /// Imports the PNG tree `src` into the data set `dst`. Spacing, phases and groups come from the source's manifest, where
 /// there is one, but for what the options say of the source; without it a patient's slices are one volume, and pixels of
 /// unknown size are kept as they are, or refused where a spacing is asked for ([`ImportOptions::assume_spacing`]). Slices are
-/// numbered anew, without gaps. A tree in which no patient has `labels` becomes a data set without masks. The bar's length is
-/// set here.
+/// numbered anew, without gaps. A tree in which no patient has `labels` becomes a data set without masks. Patients whose splits a
+/// manifest says keep them, unless all are to go into one. The bar's length is set here.
 ///
 /// # Errors
 /// [`DataError`] names the option, file or folder.
@@ -54,8 +54,19 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
     bar.set_length(sources.len() as u64);
+    let has_manifest = manifest.is_some();
     let origin = Origin { source: "png", masks, axes: manifest.and_then(|manifest| manifest.axes) };
-    let imported = write_dataset(dst, &origin, options, &sources, bar, |source| prepare(source, options))?;
+    let splits = options.split.deal(sources.iter().map(|source| source.name.as_str()));
+    // A manifest has a record of every slice.
+    let are_recorded = has_manifest && options.split == SplitRule::Auto;
+    let split = |source: &Source| match source.slices.first() {
+        Some((record, _)) if are_recorded => record.split,
+        _ => splits.of(&source.name),
+    };
+    let bytes = |source: &Source| source.bytes(options.size);
+    let prepare = |source: &Source| prepare(source, split(source), options);
+    let mut imported = write_dataset(dst, &origin, options, &sources, bar, bytes, prepare)?;
+    imported.notes.extend(splits.note().filter(|_| !are_recorded));
     Ok(Imported { dropped, ..imported })
 }
 
@@ -64,6 +75,15 @@ struct Source {
     name: String,
     slices: Vec<Slice>,
     remarks: Vec<Remark>,
+}
+
+impl Source {
+    /// Bytes of the largest picture as integers and as reals, and of the slices of `side` by `side` pixels.
+    fn bytes(&self, side: usize) -> u64 {
+        let pixels = self.slices.iter().filter_map(|(_, files)| Grey::pixels(&files.image));
+        let slices = (self.slices.len() * side * side * size_of::<f32>()) as u64;
+        pixels.max().unwrap_or(0).saturating_mul(8).saturating_add(slices)
+    }
 }
 
 /// What the manifest, or whoever makes it up, says of a slice, and its files.
@@ -187,7 +207,8 @@ fn made_up(name: &str, options: &ImportOptions, remarks: &mut Vec<Remark>) -> Re
         z: 0,
         spacing_mm: [x, y, distance],
         group: String::new(),
-        split: options.split.split_of(name),
+        // Patients are dealt when all are known.
+        split: Split::Train,
         intensity_per_level: 1.0,
     })
 }
@@ -208,7 +229,7 @@ fn corrected(record: &SliceRecord, options: &ImportOptions, remarks: &mut Vec<Re
     SliceRecord { spacing_mm, ..record.clone() }
 }
 
-fn prepare(source: &Source, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
+fn prepare(source: &Source, split: Split, options: &ImportOptions) -> Result<PreparedPatient, DataError> {
     let mut volumes: Vec<PreparedVolume> = Vec::new();
     let mut slices: Vec<&Slice> = source.slices.iter().collect();
     slices.sort_by_key(|(record, _)| (record.phase, record.z, record.slice));
@@ -232,7 +253,7 @@ fn prepare(source: &Source, options: &ImportOptions) -> Result<PreparedPatient, 
     Ok(PreparedPatient {
         name: source.name.clone(),
         group: source.slices.first().map(|(record, _)| record.group.clone()).unwrap_or_default(),
-        split: options.split.split_of(&source.name),
+        split,
         volumes,
     })
 }

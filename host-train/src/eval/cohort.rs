@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::agreement::{Agreement, agreement};
@@ -11,8 +10,10 @@ use super::compare::{CompareError, Compared, compare_files};
 use super::metrics::{Occurring, Structure};
 use super::pairing::Pair;
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
-use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean};
+use super::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, few_patients};
 use crate::data::Phase;
+use crate::data::in_turn::in_turn;
+use crate::data::nifti_volume::NiftiVolume;
 
 /// A scored prediction.
 #[derive(Clone, Debug, Serialize)]
@@ -54,14 +55,16 @@ impl ScoredVolume {
     }
 }
 
-/// Reads and scores the pairs, in parallel, files of at most `max_bytes`. The first pair that cannot be compared is the error.
+/// Reads and scores the pairs, in parallel as far as their files take no more than `max_bytes` together; a file of more is refused.
+/// The first pair that cannot be compared is the error.
 pub fn score_pairs(pairs: &[Pair], max_bytes: u64) -> Result<Vec<ScoredVolume>, CompareError> {
     let score = |pair: &Pair| {
         let compared = compare_files(&pair.truth, &pair.prediction, max_bytes)?;
         Ok(ScoredVolume::new(pair, &compared))
     };
-    let scored: Vec<Result<ScoredVolume, CompareError>> = pairs.par_iter().map(score).collect();
-    scored.into_iter().collect()
+    // Of one that cannot be read, its own reading says why.
+    let bytes = |path: &PathBuf| NiftiVolume::read_place(path).map_or(0, |place| place.bytes());
+    in_turn(pairs, max_bytes, |pair| bytes(&pair.truth).saturating_add(bytes(&pair.prediction)), score)
 }
 
 /// What many volumes come to.
@@ -75,6 +78,8 @@ pub struct Cohort {
     pub absent: Vec<Absent>,
     /// Indices of the patients that have both phases.
     pub indices: Vec<Index>,
+    /// What is to be known to read it, a sentence each: that intervals are of too few patients.
+    pub notes: Vec<String>,
 }
 
 /// A structure that no truth of a cohort has.
@@ -169,11 +174,20 @@ impl Cohort {
         let mut patients: Vec<&str> = volumes.iter().map(|volume| volume.patient.as_str()).collect();
         patients.sort_unstable();
         patients.dedup();
-        Ok(Self { patients: patients.len(), means, absent, indices: indices(volumes) })
+        let fewest = means.iter().flat_map(Means::estimates).map(|estimate| estimate.patients).min();
+        let notes = fewest.and_then(few_patients).into_iter().collect();
+        Ok(Self { patients: patients.len(), means, absent, indices: indices(volumes), notes })
     }
 }
 
 impl Means {
+    /// Those that there are.
+    fn estimates(&self) -> impl Iterator<Item = &Estimate> {
+        let Self { dice, iou, hd_mm, hd95_mm, assd_mm, volume_true_ml, volume_pred_ml, volume_error_ml, .. } = self;
+        let all = [dice, iou, hd_mm, hd95_mm, assd_mm, volume_true_ml, volume_pred_ml, volume_error_ml];
+        all.into_iter().flatten()
+    }
+
     fn of(phase: &'static str, structure: Structure, volumes: &[&ScoredVolume]) -> Result<Self, StatsError> {
         let mean = |value: fn(&StructureScores) -> Option<f64>| {
             let values = volumes.iter().map(|volume| (volume.patient.as_str(), value(volume.scores.of(structure))));

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Files of one name each.
 const FILES: [&str; 6] = ["results.csv", "results.json", "report.md", "ejection.csv", "dice.png", "diagnosis.csv"];
+/// Those of them by which a reader knows whole results: they are taken away first, and written last.
+pub const MARKS: [&str; 3] = ["results.csv", "diagnosis.csv", "results.json"];
 /// How the names of pictures begin, of which there are several.
 const PICTURES: [&str; 2] = ["lines_policy_", "panel_"];
 /// The folder of the challenge's tables.
@@ -30,10 +32,10 @@ pub enum EarlierError {
     /// Something else than a folder has the name.
     #[error("{}: is there and is no folder; choose another --out", .0.display())]
     NoFolder(PathBuf),
-    /// The folder could not be read, or what is in it not be removed.
+    /// The folder could not be read.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The folder or file.
+        /// The folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -56,18 +58,6 @@ pub fn expect_none(dir: &Path) -> Result<(), EarlierError> {
     }
     let found = results(dir)?;
     if found.is_empty() { Ok(()) } else { Err(EarlierError::Results { dir: dir.to_owned(), found }) }
-}
-
-/// Removes those results in `dir` that are none of `new`, the names of an evaluation that has come into their place.
-///
-/// # Errors
-/// What cannot be removed.
-pub fn remove_others(dir: &Path, new: &[String]) -> Result<(), EarlierError> {
-    for name in results(dir)?.into_iter().filter(|name| !new.contains(name)) {
-        let path = dir.join(name);
-        fs::remove_file(&path).map_err(|source| EarlierError::Io { path, source })?;
-    }
-    Ok(())
 }
 
 /// The files below `dir` that an evaluation writes, by name.
@@ -124,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn results_and_parts_of_them_are_found_and_removed_and_nothing_else_is() {
+    fn results_and_parts_of_them_are_found_and_nothing_else_is() {
         let tmp = empty("results");
         let dir = tmp.join("eval");
         assert!(expect_none(&dir).is_ok(), "no folder, no results");
@@ -145,9 +135,11 @@ mod tests {
                 && refused.contains("--force"),
             "{refused}"
         );
-        remove_others(&dir, &["dice.png".into()]).unwrap();
-        assert_eq!(results(&dir).unwrap(), ["dice.png"]);
-        assert!(others.iter().all(|name| dir.join(name).is_file()));
+        let mut all: Vec<&str> = names.into_iter().chain(["acdc/centre-out_16.csv"]).collect();
+        let mut found = results(&dir).unwrap();
+        all.sort_unstable();
+        found.sort();
+        assert_eq!(found, all);
         fs::remove_dir_all(tmp).unwrap();
     }
 

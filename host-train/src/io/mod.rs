@@ -1,8 +1,10 @@
-//! What is written, and what may happen meanwhile: files and folders that appear whole or not at all ([`whole`]), one process
-//! at a time ([`lock`]), signals ([`stop`]).
+//! What is written, and what may happen meanwhile: files and folders that appear whole or not at all ([`whole`]), results
+//! among other files ([`fill`]), one process at a time ([`lock`]), signals ([`stop`]).
 
+pub mod fill;
 pub mod lock;
 pub mod moment;
 mod part;
+pub mod scratch;
 pub mod stop;
 pub mod whole;

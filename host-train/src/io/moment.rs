@@ -18,13 +18,22 @@ static PLAN: OnceLock<Option<(usize, String)>> = OnceLock::new();
 
 /// Counts; at the moment of a test's choice something happens.
 pub fn moment() {
+    pass(|_| true);
+}
+
+/// A [`moment`] at which signals wait until the work under way is through: of all that may happen, `kill` alone does.
+pub fn kill_moment() {
+    pass(|what| what == "kill");
+}
+
+fn pass(may_happen: impl Fn(&str) -> bool) {
     let plan = PLAN.get_or_init(|| {
         let text = std::env::var(VARIABLE).ok()?;
         let (number, what) = text.split_once(':').unwrap_or(("0", &text));
         Some((number.parse().ok()?, what.to_owned()))
     });
     let Some((number, what)) = plan else { return };
-    if PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *number {
+    if PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *number && may_happen(what) {
         happen(*number, what);
     }
 }

@@ -1,5 +1,7 @@
 //! Files and folders that are either the old one or the new one, never half of either.
 //!
+//! [`fill`](super::fill) does so for folders that hold other things too.
+//!
 //! What is new is written beside its place, as `.NAME.PROCESS.N.part`, flushed to the disk and renamed; then the folder around it
 //! is flushed, before anything old goes. A part is locked as long as its process writes it, so that parts of dead processes can
 //! be told from those of living ones: they are swept when something is next written beside them.
@@ -9,7 +11,6 @@
 //! none, nor has a folder that may be written but not read, and then the old one may be there again. Where that last flush fails, the
 //! error comes with the new one in place; every earlier error leaves the old one.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -75,88 +76,9 @@ pub fn replace_folder<T, E>(
     Ok(made)
 }
 
-/// Has `fill` write into a folder beside `path`, and brings what it has written into the folder `path`, which may hold other things
-/// too. In one step where it holds no others, with errors as those of [`replace_folder`]; else file by file, and `mark`, the file that
-/// tells a whole result, goes first and comes last: after an error or a kill in between, its absence says that the rest is of two.
-pub fn fill_folder<T, E>(
-    path: &Path,
-    mark: &str,
-    failed: impl Fn(io::Error) -> E,
-    fill: impl FnOnce(&Path) -> Result<T, E>,
-) -> Result<T, E> {
-    let path = &resolved(path).map_err(&failed)?;
-    let folders = Folders::make(parent(path)).map_err(&failed)?;
-    // A folder that is mounted, or whose neighbours are not ours, can only be filled from within.
-    let within = || Part::folder(&path.join("results"));
-    let beside = if is_mounted(path) { Err(ErrorKind::PermissionDenied.into()) } else { Part::folder(path) };
-    let part = match beside {
-        Err(error) if is_refused(&error) && path.is_dir() => within(),
-        part => part,
-    };
-    let part = part.map_err(&failed)?;
-    let made = fill(&part.path)?;
-    sync_tree(&part.path).map_err(&failed)?;
-    moment();
-    let bring = |part: &Path| if holds_others(path, part)? { merge(part, path, mark) } else { swap(path, part) };
-    part.take_place(bring).and_then(|()| sync_folder(parent(path))).map_err(&failed)?;
-    folders.keep();
-    drop(part);
-    moment();
-    Ok(made)
-}
-
 /// Whether the system does not let this user write there.
 pub(super) fn is_refused(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
-}
-
-/// Whether the folder `path` is there and of another file system than the one around it.
-#[cfg(unix)]
-fn is_mounted(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-    path.is_dir() && device(path) != device(parent(path))
-}
-
-#[cfg(not(unix))]
-fn is_mounted(_: &Path) -> bool {
-    false
-}
-
-/// Whether the folder `path` holds something that `new` does not, or is where this process stands, which must not go.
-fn holds_others(path: &Path, new: &Path) -> io::Result<bool> {
-    if !path.is_dir() {
-        return Ok(false);
-    }
-    if fs::canonicalize(path).ok() == std::env::current_dir().ok() {
-        return Ok(true);
-    }
-    for entry in fs::read_dir(path)? {
-        if fs::symlink_metadata(new.join(entry?.file_name())).is_err() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Moves all files of the folder `from` to the same places in `to`, the file `mark` last.
-fn merge(from: &Path, to: &Path, mark: &str) -> io::Result<()> {
-    let names = fs::read_dir(from)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<OsString>>>()?;
-    let (last, names): (Vec<OsString>, Vec<OsString>) = names.into_iter().partition(|name| name == mark);
-    for name in &last {
-        remove(&to.join(name))?;
-        sync_folder(to)?;
-    }
-    for name in names.iter().chain(&last) {
-        let (from, place) = (from.join(name), to.join(name));
-        if from.is_dir() {
-            fs::create_dir_all(&place)?;
-            merge(&from, &place, mark)?;
-        } else {
-            fs::rename(from, place)?;
-        }
-    }
-    sync_folder(to)
 }
 
 /// Where [`replace_folder`] keeps what it replaces until the new folder is in place.
@@ -195,7 +117,7 @@ fn put_back(path: &Path) -> io::Result<()> {
 }
 
 /// Puts the folder `new` in the place of `path`.
-fn swap(path: &Path, new: &Path) -> io::Result<()> {
+pub(super) fn swap(path: &Path, new: &Path) -> io::Result<()> {
     if !path.exists() {
         return fs::rename(new, path);
     }
@@ -224,7 +146,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 }
 
 /// Flushes a folder and everything in it to the disk.
-fn sync_tree(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
     let entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
     entries.into_par_iter().try_for_each(|entry| {
         let path = entry.path();
@@ -309,28 +231,6 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::NotADirectory);
         assert_eq!((names(&folder), fs::read(&file).unwrap()), (vec!["a".to_owned()], b"mine".to_vec()));
         assert_eq!(names(&tmp), ["file", "pictures"]);
-        fs::remove_dir_all(tmp).unwrap();
-    }
-
-    #[test]
-    fn folder_is_filled_and_what_else_it_holds_stays() {
-        let tmp = empty("fill");
-        let path = tmp.join("scores");
-        let fill = |text: &str, names: &[&str]| {
-            fill_folder(&path, "mark", same, |new| {
-                fs::create_dir(new.join("acdc"))?;
-                names.iter().try_for_each(|name| fs::write(new.join(name), text))
-            })
-        };
-        let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
-        fill("old", &["a", "acdc/b", "mark"]).unwrap();
-        fill("new", &["a", "acdc/b", "mark"]).unwrap();
-        assert_eq!((names(&path), read("acdc/b")), (["a", "acdc", "mark"].map(String::from).into(), "new".into()));
-        fs::write(path.join("mine"), "mine").unwrap();
-        fill("newer", &["acdc/b", "mark"]).unwrap();
-        assert_eq!(["a", "acdc/b", "mark", "mine"].map(read), ["new", "newer", "newer", "mine"]);
-        fill("newest", &["acdc/c/d"]).unwrap_err();
-        assert_eq!((read("mark"), names(&tmp)), ("newer".into(), vec!["scores".to_owned()]));
         fs::remove_dir_all(tmp).unwrap();
     }
 

@@ -4,7 +4,7 @@ mod recipe;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
@@ -30,7 +30,7 @@ enum Tables {
 /// `kscout reproduce`.
 #[derive(Args)]
 #[command(
-    after_help = "Steps that are done are not done again, and a training that was cut off goes on. A recipe takes hours on two cores; to see that every step runs, --quick takes minutes.\n\nExamples:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner\n  kscout data import --spacing native --size 256 acdc/training data/acdc256\n  kscout reproduce --protocol igs --reconstruction homodyne --data data/acdc256 --out runs/igs-homodyne"
+    after_help = "Steps that are done are not done again, and a training that was cut off goes on, by the command and configuration that it was begun by. A recipe takes hours on two cores; to see that every step runs, --quick takes minutes.\n\nExamples:\n  kscout reproduce --protocol scanner --data data/acdc128 --out runs/scanner\n  kscout data import --spacing native --size 256 acdc/training data/acdc256\n  kscout reproduce --protocol igs --reconstruction homodyne --data data/acdc256 --out runs/igs-homodyne"
 )]
 pub struct ReproduceArgs {
     /// Which tables
@@ -82,22 +82,40 @@ impl ReproduceArgs {
         // What a step has made depends on all steps before it, and on their configurations.
         let mut history = String::new();
         for (number, (step, configuration)) in steps.iter().zip(configurations).enumerate() {
-            let marker = done.join(&step.name);
+            let (marker, begun) = (done.join(&step.name), done.join(format!("{}.begun", step.name)));
             let command = step.arguments.join(" ");
             history += &format!("kscout {command}\n{configuration}");
-            match fs::read_to_string(&marker) {
-                Ok(made) if made == history => continue,
-                Ok(_) => return Err(self.holds_others(step)),
-                Err(_) => {}
+            match read(&marker)? {
+                Some(made) if made == history => continue,
+                Some(_) => return Err(self.holds_others(step)),
+                None => self.begin(step, &begun, &history)?,
             }
             println!("[{} of {}] kscout {}", number + 1, steps.len(), command);
             execute(step)?;
-            write_atomically(&marker, history.as_bytes()).map_err(|error| format!("{}: {error}", marker.display()))?;
+            write(&marker, &history)?;
             if stop::asked() {
                 return Err(Stopped::having(format!("stopped after step `{}`", step.name)).into());
             }
         }
         Ok(())
+    }
+
+    /// Writes into the file `begun` by what a step begins, unless it would go on with what others have begun. The file stays: it says of
+    /// what is there who made it, also once the step is done.
+    fn begin(&self, step: &Step, begun: &Path, history: &str) -> Result<(), Failure> {
+        let by = read(begun)?;
+        if by.as_deref() == Some(history) {
+            return Ok(());
+        }
+        // What begins anew, or has left nothing, mixes nothing; what older versions have begun says nothing of itself.
+        let place = step.goes_on_in().filter(|place| place.exists());
+        let Some(place) = by.and(place) else { return write(begun, history) };
+        let (out, step, place) = (self.out.display(), &step.name, place.display());
+        Err(format!(
+            "{out}: step `{step}` was begun there by other commands or configurations; go on with those, choose another --out, or \
+             remove {place} to begin the step anew"
+        )
+        .into())
     }
 
     fn holds_others(&self, step: &Step) -> Failure {
@@ -107,6 +125,19 @@ impl ReproduceArgs {
         )
         .into()
     }
+}
+
+/// What the file `path` holds; `None` where there is none.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display()).into()),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    write_atomically(path, text.as_bytes()).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// Runs a step in a process of its own, with this program. It ends with this one, whatever ends this one: its standard input is a pipe

@@ -1,7 +1,7 @@
 //! The steps of a protocol's tables.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kscout_core::kspace::Reconstruction;
 
@@ -22,10 +22,20 @@ pub struct Step {
 }
 
 impl Step {
+    /// Where the step goes on with what it finds; `None` where it begins anew.
+    pub fn goes_on_in(&self) -> Option<PathBuf> {
+        let resumes = self.arguments.iter().any(|word| word == "--resume");
+        resumes.then(|| self.value("--out").map(PathBuf::from)).flatten()
+    }
+
+    /// What stands behind an option.
+    fn value(&self, option: &str) -> Option<&str> {
+        self.arguments.iter().skip_while(|word| *word != option).nth(1).map(String::as_str)
+    }
+
     /// The text of the configuration that the step reads; empty where it reads none.
     pub fn configuration(&self) -> Result<String, String> {
-        let path = self.arguments.iter().skip_while(|word| *word != "--config").nth(1);
-        let Some(path) = path else { return Ok(String::new()) };
+        let Some(path) = self.value("--config") else { return Ok(String::new()) };
         match path.strip_prefix(BUILT_IN).and_then(built_in) {
             Some((_, text)) => Ok(text.to_owned()),
             None => fs::read_to_string(path).map_err(|error| format!("{path}: {error}; --configs names its folder")),
@@ -280,5 +290,22 @@ impl<'a> Recipe<'a> {
         let [dice, others @ ..] = RATIOS.map(|(name, ..)| format!(" OUT/eval-lambda-{name}:policy"));
         let pictures = "--out OUT/trade.md --trade OUT/trade.png";
         self.step("trade", &format!("compare{} --with{dice} {pictures}", others.concat()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trainings_go_on_and_all_else_begins_anew() {
+        let folders = Folders { data: Path::new("D"), out: Path::new("O"), configs: None };
+        let choice = Choice { reconstruction: Reconstruction::HalfHomodyne, seed: None, quick: false };
+        let [scanner, igs] = [Recipe::scanner, Recipe::igs].map(|recipe| recipe(folders, choice).steps());
+        for step in scanner.into_iter().chain(igs) {
+            let place = step.goes_on_in();
+            assert_eq!(place.is_some(), step.arguments[0] == "train", "{:?}", step.arguments);
+            assert!(place.is_none_or(|place| place.starts_with("O") && place != Path::new("O")));
+        }
     }
 }

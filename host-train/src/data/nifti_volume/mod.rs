@@ -58,6 +58,13 @@ pub struct Place {
     pub affine: Option<Affine>,
 }
 
+impl Place {
+    /// Bytes that the voxels take in memory, at four each.
+    pub fn bytes(&self) -> u64 {
+        self.dim.iter().fold(4, |bytes, &n| bytes.saturating_mul(n as u64))
+    }
+}
+
 impl NiftiVolume {
     /// Reads a file that takes no more than [`DEFAULT_MAX_BYTES`].
     pub fn read(path: &Path) -> Result<Self, DataError> {

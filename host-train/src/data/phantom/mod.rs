@@ -52,7 +52,7 @@ pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Mani
     let numbers: Vec<u32> = (1..=options.patients as u32).collect();
     bar.set_length(numbers.len() as u64);
     let origin = Origin { source: "phantom", masks: true, axes: None };
-    let made = write_dataset(dst, &origin, &import, &numbers, bar, |&number| Ok(patient(number, options)))?;
+    let made = write_dataset(dst, &origin, &import, &numbers, bar, |_| 0, |&number| Ok(patient(number, options)))?;
     Ok(made.manifest)
 }
 
@@ -75,7 +75,7 @@ pub fn patient(number: u32, options: &PhantomOptions) -> PreparedPatient {
         }
     });
     let name = format!("patient{number:03}");
-    let split = options.split.split_of(&name);
+    let split = options.split.deal([name.as_str()]).of(&name);
     PreparedPatient { name, group: group.name().to_string(), split, volumes: volumes.into() }
 }
 

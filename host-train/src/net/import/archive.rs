@@ -3,12 +3,13 @@
 //! Only what is needed to look into it before the tensors are read: the archive's table of contents, and entries that are
 //! stored as they are. Layout: PKWARE's APPNOTE 6.3, sections 4.3.7, 4.3.12 and 4.3.16.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 const END: &[u8] = b"PK\x05\x06";
 const END_BYTES: usize = 22;
 const ENTRY: &[u8] = b"PK\x01\x02";
 const ENTRY_BYTES: usize = 46;
+const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_BYTES: usize = 30;
 
 /// A comment of 65535 bytes may follow the end record.
@@ -38,21 +39,55 @@ pub(super) enum Pickle {
 /// # Errors
 /// `UnexpectedEof` where the table of contents is not where it has to be: the archive is cut short.
 pub(super) fn find_pickle(file: &mut (impl Read + Seek)) -> io::Result<Pickle> {
-    let table = table_of_contents(file)?;
-    let mut best: Option<(usize, Pickle)> = None;
-    for entry in entries(&table) {
+    let Table { bytes, .. } = table_of_contents(file)?;
+    Ok(match outermost(&bytes)? {
+        Some((_, entry)) if half(entry, 10) == 0 => {
+            stored(file, u64::from(word(entry, 20)), u64::from(word(entry, 42)))?
+        }
+        Some(_) => Pickle::Compressed,
+        None => Pickle::None,
+    })
+}
+
+/// Writes the archive `file` to `out` with other bytes for its `data.pkl`, which come behind all else; `false`, and nothing that
+/// could be read, where it has none or its places would take more than four bytes.
+///
+/// # Errors
+/// As [`find_pickle`], and what the system says.
+pub(super) fn with_pickle(file: &mut (impl Read + Seek), pickle: &[u8], out: &mut impl Write) -> io::Result<bool> {
+    let Table { start, bytes: mut table } = table_of_contents(file)?;
+    let Some((path, entry)) = outermost(&table)? else { return Ok(false) };
+    let (path, record) = (path.to_vec(), table.len() - entry.len());
+    let sizes = [pickle.len() as u64, start + (LOCAL_BYTES + path.len() + pickle.len()) as u64, table.len() as u64];
+    let [Ok(length), Ok(new_start), Ok(table_bytes)] = sizes.map(u32::try_from) else { return Ok(false) };
+    let Ok(count) = u16::try_from(entries(&table).count()) else { return Ok(false) };
+    // Without a record of lengths behind the bytes, stored as it is.
+    let flags = half(&table, record + 8) as u16 & !8;
+    let numbers = [crc32fast::hash(pickle), length, length].map(u32::to_le_bytes).concat();
+    let names = [(path.len() as u16).to_le_bytes(), [0; 2]].concat();
+    let local = [LOCAL, &[20, 0], &flags.to_le_bytes(), &[0; 6], &numbers, &names, &path].concat();
+    table[record + 8..record + 10].copy_from_slice(&flags.to_le_bytes());
+    table[record + 16..record + 28].copy_from_slice(&numbers);
+    table[record + 42..record + 46].copy_from_slice(&(start as u32).to_le_bytes());
+    let counts = [count, count].map(u16::to_le_bytes).concat();
+    let end = [END, &[0; 4], &counts, &table_bytes.to_le_bytes(), &new_start.to_le_bytes(), &[0; 2]].concat();
+    file.rewind()?;
+    io::copy(&mut file.take(start), out)?;
+    [&local[..], pickle, &table, &end].into_iter().try_for_each(|bytes| out.write_all(bytes))?;
+    Ok(true)
+}
+
+/// The path and the record of the outermost `data.pkl`, which the reader of the tensors chooses.
+fn outermost(table: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
+    let mut best: Option<(&[u8], &[u8])> = None;
+    for entry in entries(table) {
         let (path, entry) = entry?;
         let is_pickle = path == b"data.pkl" || path.ends_with(b"/data.pkl");
-        // The outermost one, as the reader of the tensors chooses.
-        if is_pickle && best.is_none_or(|(length, _)| path.len() < length) {
-            let pickle = match half(entry, 10) {
-                0 => stored(file, u64::from(word(entry, 20)), u64::from(word(entry, 42)))?,
-                _ => Pickle::Compressed,
-            };
-            best = Some((path.len(), pickle));
+        if is_pickle && best.is_none_or(|(shortest, _)| path.len() < shortest.len()) {
+            best = Some((path, entry));
         }
     }
-    Ok(best.map_or(Pickle::None, |(_, pickle)| pickle))
+    Ok(best)
 }
 
 /// The names of all entries.
@@ -60,8 +95,8 @@ pub(super) fn find_pickle(file: &mut (impl Read + Seek)) -> io::Result<Pickle> {
 /// # Errors
 /// As [`find_pickle`].
 pub(super) fn names(file: &mut (impl Read + Seek)) -> io::Result<Vec<String>> {
-    let table = table_of_contents(file)?;
-    entries(&table).map(|entry| entry.map(|(path, _)| String::from_utf8_lossy(path).into_owned())).collect()
+    let Table { bytes, .. } = table_of_contents(file)?;
+    entries(&bytes).map(|entry| entry.map(|(path, _)| String::from_utf8_lossy(path).into_owned())).collect()
 }
 
 /// The entries of a table of contents: the path of each, and its record.
@@ -88,7 +123,13 @@ fn entries(table: &[u8]) -> impl Iterator<Item = io::Result<(&[u8], &[u8])>> {
     })
 }
 
-fn table_of_contents(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+/// A table of contents, and where it stands in the file.
+struct Table {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+fn table_of_contents(file: &mut (impl Read + Seek)) -> io::Result<Table> {
     let length = file.seek(SeekFrom::End(0))?;
     let tail_start = length.saturating_sub(MAX_TAIL);
     file.seek(SeekFrom::Start(tail_start))?;
@@ -103,8 +144,8 @@ fn table_of_contents(file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
         return Err(cut_short());
     }
     file.seek(SeekFrom::Start(u64::from(start)))?;
-    let mut table = vec![0; bytes as usize];
-    file.read_exact(&mut table)?;
+    let mut table = Table { start: start.into(), bytes: vec![0; bytes as usize] };
+    file.read_exact(&mut table.bytes)?;
     Ok(table)
 }
 
@@ -161,6 +202,19 @@ mod tests {
             panic!("stored")
         };
         assert_eq!(&bytes[offset as usize..][..length as usize], b"outer");
+    }
+
+    #[test]
+    fn another_pickle_takes_the_place_of_the_outermost_one_and_all_else_stays() {
+        let old = archive(&[("m/a/data.pkl", b"inner", 0), ("m/data.pkl", b"outer", 0), ("m/data/0", b"1234", 0)]);
+        let mut new = Vec::new();
+        assert!(with_pickle(&mut Cursor::new(&old), b"longer than it was", &mut new).unwrap());
+        let Pickle::Stored { offset, length } = find_pickle(&mut Cursor::new(&new)).unwrap() else { panic!("stored") };
+        assert_eq!(&new[offset as usize..][..length as usize], b"longer than it was");
+        assert_eq!(names(&mut Cursor::new(&new)).unwrap(), ["m/a/data.pkl", "m/data.pkl", "m/data/0"]);
+        let Table { start, .. } = table_of_contents(&mut Cursor::new(&old)).unwrap();
+        assert_eq!(new[..start as usize], old[..start as usize], "everything is where it was");
+        assert!(!with_pickle(&mut Cursor::new(archive(&[("a.txt", b"x", 0)])), b"", &mut Vec::new()).unwrap());
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! over with [`load_state_dict`], given a rule that turns the paths of its fields into those names. Files are untrusted:
 //! nothing in a pickle is ever run, and what asks to be is refused by name.
 //!
-//! * `format`: what kind of file it is. `archive`, `pickle`, `globals`: a look into it for code. `names`: prefixes and wrappings.
+//! * `format`: what kind of file it is. `archive`, `pickle`, `globals`: a look into it for code. `plain`: dictionaries of another
+//!   class. `names`: prefixes and wrappings.
 //! * `state_dict`: tensors of any floating-point type, as f32. `apply`: into the module.
 //! * `segmenters`: the published names of the segmenters. `asmr`: those of ASMR's policy and classifier.
 
@@ -16,6 +17,7 @@ mod format;
 mod globals;
 mod names;
 mod pickle;
+mod plain;
 mod segmenters;
 mod state_dict;
 

@@ -89,6 +89,11 @@ impl Foreign {
         in_words(self.code.iter().chain(others).chain(layers))
     }
 
+    /// Whether a `defaultdict` is named.
+    pub fn has_defaultdict(&self) -> bool {
+        self.filled.iter().any(|global| global.name == "defaultdict")
+    }
+
     /// What may be filled in a way that the reader of the tensors does not know, in words; empty where nothing may.
     pub fn filled_in_words(&self) -> String {
         in_words(self.filled.iter().chain(&self.classes))
@@ -191,7 +196,7 @@ impl Walk {
 }
 
 /// Passes over what stands behind an opcode that pushes no string.
-fn skip_argument(opcode: u8, r: &mut impl BufRead) -> io::Result<()> {
+pub(super) fn skip_argument(opcode: u8, r: &mut impl BufRead) -> io::Result<()> {
     let fixed = match opcode {
         b'I' | b'L' | b'F' | b'P' => return line(r).map(drop),
         b'K' | 0x80 | 0x82 => 1,
@@ -230,21 +235,21 @@ fn skip_argument(opcode: u8, r: &mut impl BufRead) -> io::Result<()> {
     skip(r, fixed)
 }
 
-fn byte(r: &mut impl BufRead) -> io::Result<u8> {
+pub(super) fn byte(r: &mut impl BufRead) -> io::Result<u8> {
     let mut byte = [0];
     r.read_exact(&mut byte)?;
     Ok(byte[0])
 }
 
 /// A little-endian number of `bytes` bytes, at most 8.
-fn number(r: &mut impl BufRead, bytes: usize) -> io::Result<u64> {
+pub(super) fn number(r: &mut impl BufRead, bytes: usize) -> io::Result<u64> {
     let mut buffer = [0; 8];
     r.read_exact(&mut buffer[..bytes])?;
     Ok(u64::from_le_bytes(buffer))
 }
 
 /// A line, of which no more than [`MAX_TEXT`] bytes are kept.
-fn line(r: &mut impl BufRead) -> io::Result<String> {
+pub(super) fn line(r: &mut impl BufRead) -> io::Result<String> {
     let mut bytes = Vec::new();
     r.take(MAX_TEXT).read_until(b'\n', &mut bytes)?;
     if bytes.last() == Some(&b'\n') {

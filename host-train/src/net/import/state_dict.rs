@@ -14,6 +14,8 @@ use super::error::ImportError;
 use super::format::{Container, container};
 use super::names::{Found, Unclear, Wanted, find};
 use super::pickle::Foreign;
+use super::plain;
+use crate::io::scratch::Scratch;
 
 /// Most bytes of weights, as f32; the largest network here has an eighth of it.
 const MAX_BYTES: u64 = 1 << 30;
@@ -76,13 +78,13 @@ impl StateDict {
             Container::Zip => {
                 let foreign = zip_globals(path)?;
                 refuse_code(path, &foreign)?;
-                read_pytorch(path, wanted, &foreign)
+                read_pytorch(path, wanted, &foreign, plain::zip)
             }
             Container::Pickle => {
                 let file = File::open(path).map_err(io(path))?;
                 let foreign = Foreign::in_pickles(&mut BufReader::new(file), LEGACY_PICKLES);
                 refuse_code(path, &foreign)?;
-                read_pytorch(path, wanted, &foreign)
+                read_pytorch(path, wanted, &foreign, plain::legacy)
             }
         }
     }
@@ -219,16 +221,30 @@ fn zip_globals(path: &Path) -> Result<Foreign, ImportError> {
     }
 }
 
-fn read_pytorch(path: &Path, wanted: Wanted<'_>, foreign: &Foreign) -> Result<StateDict, ImportError> {
-    read_tensors(path, wanted, foreign).map_err(|error| match error {
+/// Makes a copy of a file in which plain dictionaries are in the place of others, where there are others.
+type MakePlain = fn(&Path) -> std::io::Result<Option<Scratch>>;
+
+fn read_pytorch(
+    path: &Path,
+    wanted: Wanted<'_>,
+    foreign: &Foreign,
+    make_plain: MakePlain,
+) -> Result<StateDict, ImportError> {
+    read_tensors(path, wanted, foreign, make_plain).map_err(|error| match error {
         // A model that is a value of the file, and whose weights the reader could not find in it.
         ImportError::NoWeights(_) if foreign.has_layers() => whole_model(path, foreign),
         error => error,
     })
 }
 
-fn read_tensors(path: &Path, wanted: Wanted<'_>, foreign: &Foreign) -> Result<StateDict, ImportError> {
-    let reader = PytorchReader::new(path).map_err(|error| pytorch_error(path, error, foreign))?;
+fn read_tensors(
+    path: &Path,
+    wanted: Wanted<'_>,
+    foreign: &Foreign,
+    make_plain: MakePlain,
+) -> Result<StateDict, ImportError> {
+    // The copy, if there is one, is read until all tensors are.
+    let (reader, _copy) = open(path, foreign, make_plain)?;
     let mut tensors = reader.into_tensors();
     let names = tensors.keys().cloned().collect();
     StateDict::collect(path.display().to_string(), names, wanted, |name| {
@@ -244,6 +260,22 @@ fn read_tensors(path: &Path, wanted: Wanted<'_>, foreign: &Foreign) -> Result<St
         let bytes = tensor.read().map_err(|error| damaged(path, error))?;
         weights(bytes, tensor.shape().to_vec(), dtype).map(Some).map_err(|message| damaged(path, message))
     })
+}
+
+/// Opens a file, or the plain copy of it where only that can be read.
+fn open(
+    path: &Path,
+    foreign: &Foreign,
+    make_plain: MakePlain,
+) -> Result<(PytorchReader, Option<Scratch>), ImportError> {
+    let failed = |error| pytorch_error(path, error, foreign);
+    match PytorchReader::new(path) {
+        Err(error @ PytorchError::Pickle(PickleError::UnexpectedOpCode(_))) if foreign.has_defaultdict() => {
+            let copy = make_plain(path).map_err(io(path))?.ok_or_else(|| failed(error))?;
+            Ok((PytorchReader::new(copy.path()).map_err(failed)?, Some(copy)))
+        }
+        reader => Ok((reader.map_err(failed)?, None)),
+    }
 }
 
 fn pytorch_error(path: &Path, error: PytorchError, foreign: &Foreign) -> ImportError {

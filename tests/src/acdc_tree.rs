@@ -60,6 +60,9 @@ pub fn file(patient: &str, frame: u32, truth: bool) -> String {
 }
 
 /// Writes a complete patient and returns its folder.
+///
+/// # Panics
+/// If it cannot be written.
 pub fn write_patient(root: &Path, patient: &str, group: &str) -> PathBuf {
     let folder = root.join(patient);
     fs::create_dir_all(&folder).unwrap();
