@@ -37,4 +37,4 @@ pub use pool::pool2;
 pub use precision::{Precision, with_precision};
 pub use shift::{Axis, shift};
 pub use upsample::upsample2;
-pub use values::runs_here;
+pub use values::{is_cpu, runs_here};

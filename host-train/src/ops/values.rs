@@ -1,19 +1,22 @@
 //! Between burn's tensors of the CPU device and slices of numbers.
 
+use burn::backend::DispatchDevice;
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
 
-/// Whether the operators here run on `tensor`: f32 on the CPU device, with gradients or without.
-pub fn runs_here<const D: usize>(tensor: &Tensor<D>) -> bool {
-    use burn::backend::DispatchDevice;
-    let device = tensor.device();
-    let on_cpu = match device.as_dispatch() {
+/// Whether `device` is the CPU device, with gradients or without.
+pub fn is_cpu(device: &Device) -> bool {
+    match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(**device, DispatchDevice::Flex(_)),
         #[allow(unreachable_patterns)] // other devices exist with other features only
         _ => false,
-    };
-    on_cpu && tensor.dtype() == DType::F32
+    }
+}
+
+/// Whether the operators here run on `tensor`: f32 on the CPU device.
+pub fn runs_here<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
 }
 
 /// `tensor` with its values in the order of its shape, one after another.

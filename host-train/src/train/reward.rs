@@ -18,7 +18,7 @@ use super::folder::{self, RunFolder};
 use super::folds;
 use super::given::GivenMasks;
 use super::run::{Run, columns};
-use super::sample::training_sample;
+use super::sample::{Sample, training_sample};
 use super::schedule::Clock;
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset, Slice, Split};
@@ -82,16 +82,38 @@ pub fn train_reward(
         validate_every: config.validate_every,
         max_minutes: config.max_minutes,
     };
-    drive(&mut Session { run, config, protocol, slices, given, validation, folder }, span)
+    let source = Source { config, protocol, slices, given };
+    drive(&mut Session { run, source, ahead: None, validation, folder }, span)
 }
 
-/// A run and what it learns from.
-struct Session<'a> {
-    run: Run<'a>,
+/// What a run learns from.
+struct Source<'a> {
     config: &'a RewardConfig,
     protocol: Protocol,
     slices: Vec<&'a Slice>,
     given: &'a GivenMasks,
+}
+
+impl Source<'_> {
+    /// The samples of a step.
+    fn samples(&self, step: usize) -> Vec<Sample> {
+        let (config, how) = (self.config, (&self.protocol, self.config.reconstruction));
+        let sample = |(index, seed): (usize, u64)| {
+            let slice = self.slices[index];
+            let masks = (&config.masks, self.given.of(&slice.id));
+            let sample = training_sample(slice, seed, &config.augment, masks, how);
+            if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
+        };
+        batch_indices(self.slices.len(), step, config).into_par_iter().map(sample).collect()
+    }
+}
+
+/// A run and where it stands.
+struct Session<'a> {
+    run: Run<'a>,
+    source: Source<'a>,
+    /// The samples of a step to come.
+    ahead: Option<(usize, Vec<Sample>)>,
     validation: Validation<'a>,
     folder: RunFolder,
 }
@@ -108,19 +130,21 @@ impl Training for Session<'_> {
     }
 
     fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
-        let (step, config) = (self.run.meta.step, self.config);
-        let how = (&self.protocol, config.reconstruction);
-        let samples = batch_indices(self.slices.len(), step, config)
-            .into_par_iter()
-            .map(|(index, seed)| (self.slices[index], seed))
-            .map(|(slice, seed)| {
-                let masks = (&config.masks, self.given.of(&slice.id));
-                let sample = training_sample(slice, seed, &config.augment, masks, how);
-                if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
-            });
-        let samples = samples.collect();
-        let loss = self.run.step(samples, clock.position(step, config.steps))?;
-        self.run.meta.since.add([loss]);
+        let Self { run, source, ahead, .. } = self;
+        let step = run.meta.step;
+        let samples = match ahead.take() {
+            Some((of, samples)) if of == step => samples,
+            _ => source.samples(step),
+        };
+        let position = clock.position(step, source.config.steps);
+        // The samples of the next step are made while this one's are learned from.
+        let (loss, next) = rayon::join(
+            || run.step(samples, position),
+            || (step + 1 < source.config.steps).then(|| (step + 1, source.samples(step + 1))),
+        );
+        let loss = loss?;
+        *ahead = next;
+        run.meta.since.add([loss]);
         Ok(format!("loss {loss:.3}"))
     }
 
@@ -133,7 +157,7 @@ impl Training for Session<'_> {
     }
 
     fn ended(&self) -> Option<String> {
-        let (step, waited) = (self.run.meta.step, self.config.stop_patience);
+        let (step, waited) = (self.run.meta.step, self.source.config.stop_patience);
         let words = || format!("ended at step {step}: no better score in {waited} validations (stop_patience)");
         self.run.is_stopped().then(words)
     }

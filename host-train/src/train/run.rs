@@ -21,6 +21,7 @@ use super::schedule::{Schedule, ScheduleName};
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Segmenter, SegmenterSpec};
+use crate::ops::with_precision;
 
 /// Steps in a row that f16 may leave out before the run ends.
 const MOST_OVERFLOWS: usize = 20;
@@ -138,10 +139,11 @@ impl<'a> Run<'a> {
 
     /// Loss and gradients of `samples`, the means over the parts of the batch.
     fn gradients(&mut self, samples: &[Sample]) -> (f64, GradientsParams) {
-        let (narrow, parts) = (self.config.precision.narrow(), self.config.accumulate);
+        let (precision, parts) = (self.config.precision, self.config.accumulate);
+        let narrow = precision.narrow(&self.device);
         let copy = narrow.map(|dtype| narrowed(&self.network, dtype));
         let network = copy.as_ref().unwrap_or(&self.network);
-        let scale = if self.config.precision == Precision::F16 { self.config.loss_scale } else { 1.0 };
+        let scale = if precision == Precision::F16 { self.config.loss_scale } else { 1.0 };
         let mut accumulator = GradientsAccumulator::new();
         let mut losses: Vec<Tensor<1>> = Vec::with_capacity(parts);
         for part in samples.chunks(samples.len() / parts) {
@@ -150,7 +152,8 @@ impl<'a> Run<'a> {
                 Some(dtype) => images.cast(dtype),
                 None => images,
             };
-            let heads = network.heads(images).into_iter().map(|logits| logits.cast(FloatDType::F32));
+            let heads = with_precision(precision.of_products(), || network.heads(images));
+            let heads = heads.into_iter().map(|logits| logits.cast(FloatDType::F32));
             let loss = self.loss.of_heads(heads.collect(), &targets);
             losses.push(loss.clone().inner());
             let factor = scale / parts as f64;
