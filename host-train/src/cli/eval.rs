@@ -11,6 +11,7 @@ use super::baselines::{BaselineArgs, Ground};
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::number::Budgets;
+use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Dataset, Labels, Split};
 use crate::device::DeviceChoice;
@@ -102,11 +103,14 @@ pub struct EvalArgs {
     /// Where --reward computes.
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl EvalArgs {
     /// Evaluates.
     pub fn run(self) -> Result<(), Failure> {
+        self.threads.set()?;
         let _locks = Locks::of([self.out.as_path()])?;
         let data = Dataset::open(&self.data)?;
         if let Some(budget) = self.budgets.iter().find(|&&lines| lines > data.width()) {

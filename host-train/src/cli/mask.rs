@@ -9,6 +9,7 @@ use kscout_core::model::Model;
 
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Dataset, Split};
 use crate::eval::metrics::Occurring;
@@ -65,9 +66,16 @@ pub struct MaskArgs {
     /// Go on with the mask in --out; where there is none, one begins, and a note says so
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl MaskArgs {
+    /// How many threads compute.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
     /// The file to write.
     pub fn out(&self) -> &PathBuf {
         &self.out

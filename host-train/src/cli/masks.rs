@@ -8,6 +8,7 @@ use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::cost::CostArgs;
 use super::export::expect_size;
 use super::number::Budgets;
+use super::threads::Threads;
 use super::{Failure, expect_no_input, number};
 use crate::data::{Dataset, Split};
 use crate::eval::run::{Method, scan_slices};
@@ -49,11 +50,14 @@ pub struct MasksArgs {
     cost: CostArgs,
     #[command(flatten)]
     baselines: BaselineArgs,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl MasksArgs {
     /// Scans every training slice.
     pub fn run(self) -> Result<(), Failure> {
+        self.threads.set()?;
         let inputs = [Some(&self.model), self.baselines.mask.as_ref(), self.baselines.positions.as_ref()];
         let inputs: Vec<_> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
         expect_no_input("--out", &self.out, &inputs)?;

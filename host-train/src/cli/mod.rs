@@ -22,6 +22,7 @@ mod reproduce;
 mod sampler;
 mod scan;
 mod scan_volume;
+mod threads;
 mod train;
 mod verify;
 

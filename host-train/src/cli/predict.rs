@@ -9,6 +9,7 @@ use super::cost::{CostArgs, cost};
 use super::data::{Spacing, parse_spacing};
 use super::limit::FileLimit;
 use super::notes::Notes;
+use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Axes, CLASSES, DataError};
 use crate::device::DeviceChoice;
@@ -72,11 +73,14 @@ pub struct PredictArgs {
     /// Where --model computes
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl PredictArgs {
     /// Segments.
     pub fn run(self) -> Result<(), Failure> {
+        self.threads.set()?;
         let tasks = self.check()?;
         let _locks = Locks::of([self.out.as_path()])?;
         match (&self.blob, &self.model) {

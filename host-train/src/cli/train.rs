@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::mask::MaskArgs;
+use super::threads::Threads;
 use super::{Failure, config};
 use crate::config::{ConfigError, Given};
 use crate::data::{Dataset, Labels};
@@ -57,6 +58,8 @@ struct Common {
     /// Go on with the run in --out; where there is none, one begins, and a note says so.
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Common {
@@ -107,11 +110,12 @@ struct PolicyArgs {
 impl TrainArgs {
     /// Trains.
     pub fn run(self) -> Result<(), Failure> {
-        let out = match &self.what {
-            What::Reward(args) => &args.common.out,
-            What::Policy(args) => &args.common.out,
-            What::Mask(args) => args.out(),
+        let (out, threads) = match &self.what {
+            What::Reward(args) => (&args.common.out, &args.common.threads),
+            What::Policy(args) => (&args.common.out, &args.common.threads),
+            What::Mask(args) => (args.out(), args.threads()),
         };
+        threads.set()?;
         stop::goes_on_with(Some("--resume"));
         let _locks = Locks::of([out.as_path()])?;
         match self.what {

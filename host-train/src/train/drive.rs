@@ -3,6 +3,8 @@
 //! A session ends with the last step, with the one that was asked for (`stop_at`), when the run's time is up, when early stopping says
 //! so, or by a signal; always after a step that was saved, so that nothing that was learned is lost.
 
+use std::time::Instant;
+
 use indicatif::ProgressBar;
 
 use super::Trained;
@@ -77,8 +79,11 @@ pub(crate) fn drive<T: Training>(training: &mut T, span: Span) -> Result<Trained
     training.begin(&bar)?;
     let goes_on = |training: &T, over: bool| training.meta().step < end && !over && training.ended().is_none();
     let (mut stopped, mut over) = (false, clock.is_over());
+    let mut times = Vec::new();
     while !stopped && goes_on(training, over) {
+        let begun = Instant::now();
         let message = training.step(&clock)?;
+        times.push(begun.elapsed().as_secs_f64());
         moment();
         let step = training.meta().step;
         bar.set_position(step as u64);
@@ -102,15 +107,32 @@ pub(crate) fn drive<T: Training>(training: &mut T, span: Span) -> Result<Trained
     }
     moment();
     bar.finish_and_clear();
+    if let Some(median) = median(&mut times) {
+        println!("{} steps, {median:.3} s each (median)", times.len());
+    }
     let step = training.meta().step;
     let cut_short = Some(&clock).filter(|_| over).and_then(|clock| clock.cut_short(step, end));
     cut_short.into_iter().chain(training.ended()).for_each(|end| println!("{end}"));
     Ok(Trained { meta: training.meta().clone(), stopped })
 }
 
+/// The middle of `times`, or the mean of the two in the middle.
+fn median(times: &mut [f64]) -> Option<f64> {
+    times.sort_by(f64::total_cmp);
+    let (low, high) = (times.get(times.len().checked_sub(1)? / 2)?, times.get(times.len() / 2)?);
+    Some((low + high) / 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_of_none_is_none() {
+        assert_eq!(median(&mut []), None);
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&mut [4.0, 1.0, 3.0, 2.0]), Some(2.5));
+    }
 
     /// Counts what is asked of it, and ends early at step `patience`.
     struct Counting {

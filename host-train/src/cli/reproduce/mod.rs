@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 use kscout_core::kspace::Reconstruction;
 
+use super::threads::Threads;
 use super::{Failure, number};
 use crate::io::lock::Locks;
 use crate::io::moment;
@@ -57,11 +58,14 @@ pub struct ReproduceArgs {
     /// Print the commands, and run none
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl ReproduceArgs {
     /// Runs what has not been run.
     pub fn run(self) -> Result<(), Failure> {
+        self.threads.set()?;
         let folders = Folders { data: &self.data, out: &self.out, configs: self.configs.as_deref() };
         let choice = Choice { reconstruction: self.reconstruction, seed: self.seed, quick: self.quick };
         let steps = match self.protocol {
@@ -148,7 +152,14 @@ fn execute(step: &Step) -> Result<(), Failure> {
     let mut command = Command::new(program);
     // What lies in the place of a step that was not finished is left by itself, cut off.
     let replace = (step.arguments.first().is_some_and(|command| command == "eval")).then_some("--force");
-    command.args(&step.arguments).args(replace).env(STEP, "1").env_remove(moment::VARIABLE).stdin(Stdio::piped());
+    let threads = rayon::current_num_threads().to_string();
+    command
+        .env("RAYON_NUM_THREADS", threads)
+        .args(&step.arguments)
+        .args(replace)
+        .env(STEP, "1")
+        .env_remove(moment::VARIABLE)
+        .stdin(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let mut pipe = child.stdin.take();
     stop::tell(move |signals| {
