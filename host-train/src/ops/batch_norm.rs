@@ -105,7 +105,7 @@ impl Operator<3> for Norm {
         let Some((_, channels, plane)) = sizes(&x) else { return (x.clone(), Vec::new()) };
         let of = |_, _, x: &[f32]| {
             let (mean, squares) = vectors::mean_and_squares(x);
-            Moments { count: x.len() as f64, mean: f64::from(mean), squares: f64::from(squares) }
+            Moments { count: x.len() as f64, mean, squares }
         };
         let moments = per_channel(slice(&x), [channels, plane], of, Moments::join);
         let mean: Vec<f32> = moments.iter().map(|m| m.mean as f32).collect();

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
-use rayon::prelude::*;
+use burn::tensor::{Bytes, DType, Shape, Tensor};
 
+use super::kernels::pool::{self, MaxPool};
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor};
-use super::vectors;
 
+/// Of what the sizes were.
 #[derive(Debug)]
-struct Pool;
+struct Pool {
+    height: usize,
+    width: usize,
+}
 
 /// The largest value of each 2x2 window: `[B, C, H, W]` to `[B, C, H / 2, W / 2]`; an odd last row or column is left out.
 /// The gradient goes to the first of equal values.
 pub fn pool2(x: Tensor<4>) -> Tensor<4> {
     if runs_here(&x) {
-        return operator::unary(Arc::new(Pool), x);
+        let [_, _, height, width] = x.dims();
+        return operator::unary(Arc::new(Pool { height, width }), x);
     }
     max_pool2d(x, MaxPoolOptions::new([2, 2]).with_stride([2, 2]))
 }
@@ -28,27 +32,22 @@ impl Operator<1> for Pool {
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, Vec<FlexTensor>) {
         let x = contiguous(x);
         let [batch, channels, height, width] = dims(&x);
-        let (h, w) = (height / 2, width / 2);
-        let mut y = vec![0f32; batch * channels * h * w];
-        if !y.is_empty() {
-            let planes = y.par_chunks_exact_mut(h * w).zip(slice(&x).par_chunks_exact(height * width));
-            planes.for_each(|(y, x)| vectors::pool_plane(x, y, width));
-        }
-        (tensor(y, [batch, channels, h, w]), vec![x])
+        let sizes = MaxPool { planes: batch * channels, height, width };
+        let mut y = vec![0f32; sizes.output_len()];
+        let mut index = vec![0u8; sizes.output_len()];
+        pool::forward(&sizes, slice(&x), &mut y, &mut index);
+        let halved = [batch, channels, height / 2, width / 2];
+        let index = FlexTensor::new(Bytes::from_elems(index), Layout::contiguous(Shape::from(halved)), DType::U8);
+        (tensor(y, halved), vec![index])
     }
 
     fn backward(&self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let (x, gradient) = (&kept[0], contiguous(gradient));
-        let shape: [usize; 4] = dims(x);
-        let [_, _, height, width] = shape;
-        let mut out = vec![0f32; shape.iter().product()];
-        let pooled = (height / 2) * (width / 2);
-        if pooled > 0 && !out.is_empty() {
-            let planes = slice(x).par_chunks_exact(height * width).zip(slice(&gradient).par_chunks_exact(pooled));
-            out.par_chunks_exact_mut(height * width)
-                .zip(planes)
-                .for_each(|(out, (x, g))| vectors::unpool_plane(x, g, out, width));
-        }
-        [Some(tensor(out, shape))]
+        let gradient = contiguous(gradient);
+        let [batch, channels, ..]: [usize; 4] = dims(&gradient);
+        let sizes = MaxPool { planes: batch * channels, height: self.height, width: self.width };
+        let mut dx = vec![0f32; sizes.input_len()];
+        let index = kept[0].as_slice::<u8>().expect("what forward has kept");
+        pool::backward(&sizes, slice(&gradient), index, &mut dx);
+        [Some(tensor(dx, [batch, channels, self.height, self.width]))]
     }
 }

@@ -252,7 +252,7 @@ fn gradients_are_the_slopes() {
     assert_slope("bilinear", &nothing, &x, |_, x| upsample2(x, false, false));
     let truth = one_hot(x.dims(), &mut rng);
     assert_slope("loss", &nothing, &x, |_, x| {
-        cross_entropy_dice(x, truth.clone(), vec![1.0, 2.0, 0.5], 0.7).reshape([1, 1, 1, 1])
+        cross_entropy_dice(x, truth.clone(), Some(vec![1.0, 2.0, 0.5]), 0.7).reshape([1, 1, 1, 1])
     });
 }
 
@@ -281,7 +281,7 @@ fn numbers_that_are_none_stay_so() {
     assert!(nan(batch_norm(&norm, x.clone(), true)), "batch norm");
     let truth = Tensor::<4>::ones([1, 1, 2, 2], &device);
     let two = |a: Tensor<4>| Tensor::cat(vec![a.clone(), a], 1);
-    assert!(cross_entropy_dice(two(x), two(truth), vec![1.0; 2], 1.0).into_scalar::<f32>().is_nan(), "loss");
+    assert!(cross_entropy_dice(two(x), two(truth), None, 1.0).into_scalar::<f32>().is_nan(), "loss");
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
             with_precision(precision, || {
                 let y = pool2(batch_norm(batch, conv2d(first, x), true));
                 let y = channel_norm(channels, gelu(conv2d(each, upsample2(y, false, true))));
-                let y = y.clone() + cross_entropy_dice(y, truth.clone(), vec![1.0; 9], 1.0).reshape([1, 1, 1, 1]);
+                let y = y.clone() + cross_entropy_dice(y, truth.clone(), None, 1.0).reshape([1, 1, 1, 1]);
                 y
             })
         })

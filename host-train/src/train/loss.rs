@@ -83,8 +83,9 @@ impl Loss {
         match self.name {
             LossName::Ce | LossName::CeDice if ops::runs_here(&logits) && self.weighs_foreground() => {
                 let dice = if self.name == LossName::Ce { 0.0 } else { self.dice_weight };
-                let weights = self.class_weights.map(|weight| weight as f32);
-                ops::cross_entropy_dice(logits, target, weights.to_vec(), dice)
+                let weighted = self.class_weights.iter().any(|&weight| weight != 1.0);
+                let weights = weighted.then(|| self.class_weights.map(|weight| weight as f32).to_vec());
+                ops::cross_entropy_dice(logits, target, weights, dice as f32)
             }
             LossName::Ce => self.cross_entropy(&log_softmax(logits, 1), &target),
             LossName::CeDice => {

@@ -9,7 +9,7 @@
 //! | [`conv`] | 2-D convolution of odd kernels, in f32 or with factors rounded to bf16 |
 //! | [`transposed`] | 2x2 transposed convolution with step 2 |
 //! | [`depthwise`] | 3x3 convolution of each channel by itself |
-//! | [`norm`] | batch norm with its ReLU; layer norm over channels |
+//! | [`norm`] | layer norm over channels |
 //! | [`pool`], [`bilinear`] | halving and doubling |
 //! | [`gelu`] | the activation of token MLPs |
 //! | [`loss`] | softmax, cross-entropy and Dice with their gradient |
@@ -22,12 +22,15 @@
 //! **Lengths.** A slice whose length is not what the shape says is a fault of the caller, and panics.
 
 pub mod adamw;
+pub mod bilinear;
 pub mod conv;
 pub mod depthwise;
-pub(super) mod elementary;
+mod elementary;
 pub mod gelu;
-mod lanes;
+pub(super) mod lanes;
+pub mod loss;
 pub mod norm;
+pub mod pool;
 pub(super) mod simd;
 pub mod transposed;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::simd::Set;
-use super::super::simd::dots::{COLUMNS, Dots, Items, ROWS};
+use super::super::simd::dots::{COLUMNS, Dots, Items, ROWS, Totals};
 use super::planes::{Layout, Piece, Source, Window, with_halves, with_words};
 
 /// Channels of a block, of either side.
@@ -17,7 +17,10 @@ const BLOCK: usize = 32;
 /// Tasks that there are if the batch can be shared among so many.
 const TASKS: usize = 64;
 
-/// Positions of a unit, about.
+/// Words of a unit's planes, about: they stay in a core's second cache.
+const PLANES: usize = 64 * 1024;
+
+/// Positions whose products are summed up at a time, so that a few planes stay in the first cache.
 const POSITIONS: usize = 512;
 
 /// Weights whose gradient is to be taken.
@@ -49,34 +52,43 @@ impl Job<'_> {
             return;
         }
         let (outs, ins, taps) = (self.slopes.channels, self.pixels.channels, self.window.taps());
-        let rows = POSITIONS.div_ceil(self.slopes.width.max(1));
-        let units = Piece::all(self.batch, self.slopes.height, rows);
+        let units = Piece::all(self.batch, self.slopes.height, self.rows());
         let of = |count: usize, index: usize| index * BLOCK..((index + 1) * BLOCK).min(count);
         let across = ins.div_ceil(BLOCK);
         let blocks: Vec<Block> = (0..outs.div_ceil(BLOCK) * across)
             .map(|index| Block { outs: of(outs, index / across), ins: of(ins, index % across) })
             .collect();
         let shares = TASKS.div_ceil(blocks.len()).min(units.len()).max(1);
-        let whole = BLOCK * BLOCK * taps;
-        let mut sums = vec![0.0; blocks.len() * shares * whole];
+        let whole = BLOCK / ROWS * (BLOCK * taps).div_ceil(COLUMNS);
+        let mut sums = vec![[[0.0; ROWS]; COLUMNS]; blocks.len() * shares * whole];
         sums.par_chunks_mut(whole).with_max_len(1).enumerate().for_each(|(task, sums)| {
             let (block, share) = (&blocks[task / shares], task % shares);
             self.add_share(block, &units[share * units.len() / shares..(share + 1) * units.len() / shares], sums);
         });
         dw.par_chunks_mut(ins * taps).enumerate().for_each(|(o, dw)| {
-            for (across, dw) in dw.chunks_mut(BLOCK * taps).enumerate() {
-                let block = o / BLOCK * ins.div_ceil(BLOCK) + across;
+            let groups = (outs - o / BLOCK * BLOCK).min(BLOCK).div_ceil(ROWS);
+            for (index, dw) in dw.chunks_mut(BLOCK * taps).enumerate() {
                 dw.fill(0.0);
-                for share in 0..shares {
-                    let row = (block * shares + share) * whole + o % BLOCK * (dw.len() / taps) * taps;
-                    dw.iter_mut().zip(&sums[row..]).for_each(|(dw, sum)| *dw += sum);
+                let block = (o / BLOCK * across + index) * shares;
+                for sums in sums[block * whole..(block + shares) * whole].chunks_exact(whole) {
+                    let group = sums.iter().skip(o % BLOCK / ROWS).step_by(groups);
+                    let of_row = group.flat_map(|totals| totals.iter().map(|rows| rows[o % ROWS]));
+                    dw.iter_mut().zip(of_row).for_each(|(dw, sum)| *dw += sum);
                 }
             }
         });
     }
 
-    /// Adds the dot products over `units` to `sums`, `[out][in][tap]` of the block.
-    fn add_share(&self, block: &Block, units: &[Piece], sums: &mut [f32]) {
+    /// Rows of a unit.
+    fn rows(&self) -> usize {
+        let planes = self.pixels.channels.min(BLOCK) * self.window.phases() + self.slopes.channels.min(BLOCK);
+        let row = (self.slopes.width + self.window.kernel) * planes;
+        let words = if self.set.is_bf16() { 2 * PLANES } else { PLANES };
+        (words / row.max(1)).saturating_sub(self.window.kernel).max(1)
+    }
+
+    /// Adds the dot products over `units` to `sums`: groups of `[in][tap]`, and for each of them groups of `[out]`.
+    fn add_share(&self, block: &Block, units: &[Piece], sums: &mut [Totals]) {
         for &unit in units {
             let layout = Layout::new(unit, self.slopes.width, self.window, self.set.items());
             let pixels = block.ins.len() * self.window.phases() * layout.plane();
@@ -99,7 +111,7 @@ impl Job<'_> {
         }
     }
 
-    fn add_unit(&self, block: &Block, layout: &Layout, items: Items<'_>, sums: &mut [f32]) {
+    fn add_unit(&self, block: &Block, layout: &Layout, items: Items<'_>, sums: &mut [Totals]) {
         let starts = layout.all_starts();
         let taps = layout.taps();
         let of_channel = self.window.phases() * layout.plane();
@@ -107,21 +119,16 @@ impl Job<'_> {
             (0..block.ins.len()).flat_map(|i| taps.iter().map(move |tap| i * of_channel + tap)).collect();
         let slopes = block.ins.len() * of_channel + layout.origin();
         let rows: Vec<usize> = (0..block.outs.len()).map(|o| slopes + o * layout.plane()).collect();
-        for (c, some) in columns.chunks(COLUMNS).enumerate() {
-            for (r, others) in rows.chunks(ROWS).enumerate() {
-                // Where fewer are left, the last ones are taken again and forgotten.
-                let work = Dots {
-                    items,
-                    rows: std::array::from_fn(|row| others[row.min(others.len() - 1)]),
-                    columns: std::array::from_fn(|column| some[column.min(some.len() - 1)]),
-                    starts: &starts,
-                };
-                let totals = work.run(self.set);
-                for (row, totals) in totals.iter().enumerate().take(others.len()) {
-                    let first = (r * ROWS + row) * columns.len() + c * COLUMNS;
-                    sums[first..first + some.len()].iter_mut().zip(totals).for_each(|(sum, total)| *sum += total);
-                }
-            }
+        let (rows, columns) = (groups::<ROWS>(&rows), groups::<COLUMNS>(&columns));
+        for starts in starts.chunks(POSITIONS / self.set.items()) {
+            let work = Dots { items, rows: &rows, columns: &columns, starts };
+            work.add_to(self.set, &mut sums[..rows.len() * columns.len()]);
         }
     }
+}
+
+/// Groups of `N`; the last place stands for those that are missing.
+fn groups<const N: usize>(places: &[usize]) -> Vec<[usize; N]> {
+    let group = |group: &[usize]| std::array::from_fn(|index| group[index.min(group.len() - 1)]);
+    places.chunks(N).map(group).collect()
 }

@@ -1,6 +1,5 @@
 //! Normalisation with learned scale and offset.
 
-pub mod batch;
 pub mod layer;
 
 /// What normalised values are multiplied with, and what is added then; each `[C]`.
@@ -12,7 +11,7 @@ pub struct Affine<'a> {
     pub beta: &'a [f32],
 }
 
-/// What values were normalised by: of each channel (`[C]`) in a batch norm, of each pixel (`[N, pixels]`) in a layer norm.
+/// What the values of each pixel were normalised by, `[N, pixels]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics<'a> {
     /// Mean.

@@ -35,6 +35,17 @@ pub trait Products: Copy {
     }
     /// Writes the lanes.
     unsafe fn store(sums: Self::Sums, to: *mut f32);
+
+    /// The sum of the lanes of each vector.
+    #[inline(always)]
+    unsafe fn totals<const R: usize>(sums: &[Self::Sums; R], totals: &mut [f32; R]) {
+        for (total, &sums) in totals.iter_mut().zip(sums) {
+            let mut lanes = [0.0; 16];
+            // SAFETY: no vector has more than 16 lanes.
+            unsafe { Self::store(sums, lanes.as_mut_ptr()) };
+            *total = lanes.iter().sum();
+        }
+    }
 }
 
 /// Arrays, which compilers turn into whatever vectors the target has.
@@ -188,6 +199,13 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn totals<const R: usize>(sums: &[__m512; R], totals: &mut [f32; R]) {
+            for (totals, sums) in totals.chunks_exact_mut(4).zip(sums.chunks_exact(4)) {
+                unsafe { totals_of_four([sums[0], sums[1], sums[2], sums[3]], totals) };
+            }
+        }
+
+        #[inline(always)]
         unsafe fn store(sums: __m512, to: *mut f32) {
             unsafe { _mm512_storeu_ps(to, sums) }
         }
@@ -234,8 +252,32 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn totals<const R: usize>(sums: &[__m512; R], totals: &mut [f32; R]) {
+            for (totals, sums) in totals.chunks_exact_mut(4).zip(sums.chunks_exact(4)) {
+                unsafe { totals_of_four([sums[0], sums[1], sums[2], sums[3]], totals) };
+            }
+        }
+
+        #[inline(always)]
         unsafe fn store(sums: __m512, to: *mut f32) {
             unsafe { _mm512_storeu_ps(to, sums) }
+        }
+    }
+
+    /// The sums of four vectors' lanes: halves of pairs are interleaved and added until one lane of each is left.
+    #[inline(always)]
+    unsafe fn totals_of_four([a, b, c, d]: [__m512; 4], totals: &mut [f32]) {
+        unsafe {
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            let (ab, cd) = (_mm512_castps_pd(ab), _mm512_castps_pd(cd));
+            let (low, high) = (_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd));
+            let quarters = _mm512_add_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+            let first = _mm_add_ps(_mm512_castps512_ps128(quarters), _mm512_extractf32x4_ps::<1>(quarters));
+            let (third, last) = (_mm512_extractf32x4_ps::<2>(quarters), _mm512_extractf32x4_ps::<3>(quarters));
+            let sum = _mm_add_ps(first, _mm_add_ps(third, last));
+            // Four lanes for four values.
+            _mm_storeu_ps(totals[..4].as_mut_ptr(), sum);
         }
     }
 
