@@ -83,7 +83,9 @@ pub fn train_reward(
         max_minutes: config.max_minutes,
     };
     let source = Source { config, protocol, slices, given };
-    drive(&mut Session { run, source, ahead: None, validation, folder }, span)
+    let mut session = Session { run, source, ahead: None, validation, folder };
+    // From first to last on one thread of those that compute: burn keeps the running statistics of each thread apart.
+    rayon::scope(|_| drive(&mut session, span))
 }
 
 /// What a run learns from.
