@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use indicatif::ProgressStyle;
+
 use super::in_turn::in_turn;
 use super::intensity::to_levels;
 use super::losses::{Cut, losses, missing_classes};
@@ -11,7 +13,6 @@ use super::nifti_volume::DEFAULT_MAX_BYTES;
 use super::notes::{Note, Remark, in_sentences};
 use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_file};
 use crate::io::whole::replace_folder;
-use indicatif::ProgressStyle;
 
 /// How far an import is, for people to watch; `Progress::hidden()` shows nothing.
 pub use indicatif::ProgressBar as Progress;

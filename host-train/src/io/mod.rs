@@ -1,5 +1,6 @@
 //! What is written, and what may happen meanwhile: files and folders that appear whole or not at all ([`whole`]), results
-//! among other files ([`fill`]), one process at a time ([`lock`]), signals ([`stop`]).
+//! among other files ([`fill`]), files that are needed for a moment ([`scratch`]), one process at a time ([`lock`]), signals
+//! ([`stop`]).
 
 pub mod fill;
 pub mod lock;
