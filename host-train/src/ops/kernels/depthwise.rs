@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::lanes;
 use super::simd::widest;
 
 /// Weights of a channel.
@@ -90,13 +91,16 @@ pub fn forward(shape: &Depthwise, x: &[f32], w: &[f32], b: Option<&[f32]>, out: 
         |(padded, sums), (index, (out, x))| {
             let c = index % shape.channels;
             let weights = w[c * TAPS..][..TAPS].try_into().expect("as many weights as taps");
-            widest(|| {
-                shape.lay(x, shape.tap(4), padded);
-                convolve(shape, padded, weights, b.map_or(0.0, |b| b[c]), sums);
-                for (out, sums) in out.chunks_exact_mut(shape.width).zip(sums.chunks(shape.pitch())) {
-                    out.copy_from_slice(&sums[..shape.width]);
-                }
-            });
+            widest(
+                #[inline(always)]
+                || {
+                    shape.lay(x, shape.tap(4), padded);
+                    convolve(shape, padded, weights, b.map_or(0.0, |b| b[c]), sums);
+                    for (out, sums) in out.chunks_exact_mut(shape.width).zip(sums.chunks(shape.pitch())) {
+                        out.copy_from_slice(&sums[..shape.width]);
+                    }
+                },
+            );
         },
     );
 }
@@ -131,11 +135,14 @@ pub fn weight_gradient(shape: &Depthwise, x: &[f32], dy: &[f32], dw: &mut [f32],
         .map_init(
             || (vec![0.0; shape.padded()], vec![0.0; shape.positions()]),
             |(padded, slopes), (x, dy)| {
-                widest(|| {
-                    shape.lay(x, shape.tap(4), padded);
-                    shape.lay(dy, 0, slopes);
-                    dots(shape, padded, slopes)
-                })
+                widest(
+                    #[inline(always)]
+                    || {
+                        shape.lay(x, shape.tap(4), padded);
+                        shape.lay(dy, 0, slopes);
+                        dots(shape, padded, slopes)
+                    },
+                )
             },
         )
         .collect();
@@ -152,21 +159,11 @@ pub fn weight_gradient(shape: &Depthwise, x: &[f32], dy: &[f32], dw: &mut [f32],
 /// The dot products of the slopes with the plane at every tap, and their sum.
 #[inline(always)]
 fn dots(shape: &Depthwise, padded: &[f32], slopes: &[f32]) -> [f32; TAPS + 1] {
-    let mut sums = [[0.0f32; LANES]; TAPS + 1];
-    for (index, slopes) in slopes.as_chunks::<LANES>().0.iter().enumerate() {
-        for (tap, sums) in sums.iter_mut().enumerate().take(TAPS) {
-            let pixels: &[f32; LANES] =
-                padded[index * LANES + shape.tap(tap)..][..LANES].try_into().expect("a vector of pixels");
-            for (sum, (slope, pixel)) in sums.iter_mut().zip(slopes.iter().zip(pixels)) {
-                *sum += slope * pixel;
-            }
-        }
-        sums[TAPS].iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope);
-    }
     let mut totals = [0.0; TAPS + 1];
-    for (total, lanes) in totals.iter_mut().zip(&sums) {
-        *total = lanes.iter().sum();
+    for (tap, total) in totals.iter_mut().enumerate().take(TAPS) {
+        *total = lanes::dot(slopes, &padded[shape.tap(tap)..]);
     }
+    totals[TAPS] = lanes::sum_of(slopes, |slope| slope) as f32;
     totals
 }
 

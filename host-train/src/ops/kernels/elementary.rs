@@ -15,10 +15,7 @@ pub fn exp(x: f32) -> f32 {
     let shifted = inside * std::f32::consts::LOG2_E + ROUND;
     let whole = shifted - ROUND;
     let rest = inside - whole * LN_2_HIGH - whole * LN_2_LOW;
-    let mut power = 1.0 / 5040.0;
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        power = power * rest + coefficient;
-    }
+    let power = polynomial(rest, &[1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0]);
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     let result = power * f32::from_bits(exponent);
     if x < -87.3 { 0.0 } else { result }
@@ -35,10 +32,7 @@ pub fn ln(x: f32) -> f32 {
     let m = f32::from_bits((offset & 0x007f_ffff) + SQRT_HALF);
     let s = (m - 1.0) / (m + 1.0);
     let square = s * s;
-    let mut series = 2.0 / 9.0;
-    for coefficient in [2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0, 2.0] {
-        series = series * square + coefficient;
-    }
+    let series = polynomial(square, &[2.0 / 9.0, 2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0, 2.0]);
     let result = series * s + exponent * std::f32::consts::LN_2;
     if x.is_nan() { x } else { result }
 }
@@ -50,22 +44,29 @@ pub fn ln(x: f32) -> f32 {
 pub fn upper_tail(z: f32) -> f32 {
     let x = z * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.5 * x);
-    let mut power = 0.170_872_77f32;
     let coefficients = [
-        -0.822_152_23,
-        1.488_515_87,
-        -1.135_203_98,
+        0.170_872_77,
+        -0.822_152_2,
+        1.488_515_9,
+        -1.135_204,
         0.278_868_07,
         -0.186_288_06,
         0.096_784_18,
         0.374_091_96,
-        1.000_023_68,
-        -1.265_512_23,
+        1.000_023_7,
+        -1.265_512_2,
     ];
-    for coefficient in coefficients {
-        power = power * t + coefficient;
-    }
+    let power = polynomial(t, &coefficients);
     0.5 * t * exp(power - x * x)
+}
+
+/// A polynomial by its coefficients, that of the highest power first.
+#[inline(always)]
+fn polynomial(x: f32, coefficients: &[f32]) -> f32 {
+    match coefficients {
+        [] => 0.0,
+        [first, rest @ ..] => rest.iter().fold(*first, |sum, coefficient| sum * x + coefficient),
+    }
 }
 
 #[cfg(test)]

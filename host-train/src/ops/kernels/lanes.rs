@@ -4,10 +4,16 @@
 /// Parts of a sum: those of four vectors of 512 bits, whose additions overlap.
 pub const LANES: usize = 64;
 
-/// The sum of the parts.
+/// The sum of the parts: by halves as long as they are vectors, the rest in f64.
 #[inline(always)]
-pub fn total(lanes: [f32; LANES]) -> f64 {
-    lanes.iter().map(|&lane| f64::from(lane)).sum()
+pub fn total(mut lanes: [f32; LANES]) -> f64 {
+    let mut half = LANES / 2;
+    while half >= 8 {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(&high[..half]).for_each(|(low, high)| *low += high);
+        half /= 2;
+    }
+    lanes[..8].iter().map(|&lane| f64::from(lane)).sum()
 }
 
 /// The sum of `term` over `values`.
@@ -24,6 +30,22 @@ pub fn sum_of(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
         *lane += term(value);
     }
     total(lanes)
+}
+
+/// The sum of the products of `a` with as many values of `b`.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b[..a.len()].as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *lane += a * b;
+    }
+    total(lanes) as f32
 }
 
 /// The mean, and the sum of squared differences from it.

@@ -128,8 +128,14 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
     assert!(shape.class_weights.is_none_or(|weights| weights.len() == shape.classes), "weights of {shape:?}");
     let image = (shape.classes * shape.pixels).max(1);
     let images = logits.par_chunks(image).zip(truth.par_chunks(image)).zip(gradient.par_chunks_mut(image));
-    let of_images: Vec<Sums> =
-        images.map(|((logits, truth), p)| widest(|| probabilities(shape, logits, truth, p))).collect();
+    let of_images: Vec<Sums> = images
+        .map(|((logits, truth), p)| {
+            widest(
+                #[inline(always)]
+                || probabilities(shape, logits, truth, p),
+            )
+        })
+        .collect();
     let mut sums = Sums { classes: vec![[0.0; 3]; shape.classes], ..Sums::default() };
     for of_image in &of_images {
         sums.entropy += of_image.entropy;
@@ -140,7 +146,12 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
     }
     let slopes = shape.slopes(&sums);
     let images = truth.par_chunks(image).zip(gradient.par_chunks_mut(image));
-    images.for_each(|(truth, gradient)| widest(|| gradients(shape, &slopes, truth, gradient)));
+    images.for_each(|(truth, gradient)| {
+        widest(
+            #[inline(always)]
+            || gradients(shape, &slopes, truth, gradient),
+        )
+    });
     shape.value(&sums)
 }
 

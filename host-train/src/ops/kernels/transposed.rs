@@ -54,7 +54,7 @@ impl Transposed {
     /// The large images as four planes a channel.
     fn large<'a>(&self, values: &'a [f32]) -> Source<'a> {
         let (height, width) = (2 * self.height, 2 * self.width);
-        Source { values, channels: self.out_channels, height, width, step: Step::Every(2) }
+        Source { values, channels: self.out_channels, height, width, step: Step::Halved }
     }
 }
 

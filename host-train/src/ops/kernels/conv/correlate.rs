@@ -89,15 +89,17 @@ impl Job<'_> {
             if o < self.out_channels && i < self.source.channels { weight(o, i, tap) } else { 0.0 }
         };
         words.par_chunks_mut(of_block.max(1)).enumerate().for_each(|(block, words)| {
-            for (index, word) in words.iter_mut().enumerate() {
-                let (o, tap, i) = (index % channels, index / channels % taps, index / channels / taps);
-                let o = block * channels + o;
-                *word = if self.set.is_bf16() {
-                    let half = |i: usize| u32::from(super::planes::bf16(at(o, i, tap)));
-                    half(2 * i) | half(2 * i + 1) << 16
-                } else {
-                    at(o, i, tap).to_bits()
-                };
+            for (i, words) in words.chunks_exact_mut(taps * channels).enumerate() {
+                for (tap, words) in words.chunks_exact_mut(channels).enumerate() {
+                    for (o, word) in (block * channels..).zip(words) {
+                        *word = if self.set.is_bf16() {
+                            let half = |i: usize| u32::from(super::planes::bf16(at(o, i, tap)));
+                            half(2 * i) | half(2 * i + 1) << 16
+                        } else {
+                            at(o, i, tap).to_bits()
+                        };
+                    }
+                }
             }
         });
         let bias =

@@ -20,6 +20,9 @@ const TASKS: usize = 64;
 /// Words of a unit's planes, about: they stay in a core's second cache.
 const PLANES: usize = 64 * 1024;
 
+/// Sums whose shares are added by one thread, in groups.
+const PART: usize = 128;
+
 /// Positions whose products are summed up at a time, so that a few planes stay in the first cache.
 const POSITIONS: usize = 512;
 
@@ -65,15 +68,14 @@ impl Job<'_> {
             let (block, share) = (&blocks[task / shares], task % shares);
             self.add_share(block, &units[share * units.len() / shares..(share + 1) * units.len() / shares], sums);
         });
+        sums.par_chunks_mut(shares * whole).for_each(|sums| add_shares(sums, whole));
         dw.par_chunks_mut(ins * taps).enumerate().for_each(|(o, dw)| {
             let groups = (outs - o / BLOCK * BLOCK).min(BLOCK).div_ceil(ROWS);
             for (index, dw) in dw.chunks_mut(BLOCK * taps).enumerate() {
-                dw.fill(0.0);
-                let block = (o / BLOCK * across + index) * shares;
-                for sums in sums[block * whole..(block + shares) * whole].chunks_exact(whole) {
-                    let group = sums.iter().skip(o % BLOCK / ROWS).step_by(groups);
-                    let of_row = group.flat_map(|totals| totals.iter().map(|rows| rows[o % ROWS]));
-                    dw.iter_mut().zip(of_row).for_each(|(dw, sum)| *dw += sum);
+                let sums = &sums[(o / BLOCK * across + index) * shares * whole..];
+                let group = sums.iter().skip(o % BLOCK / ROWS).step_by(groups);
+                for (dw, totals) in dw.chunks_mut(COLUMNS).zip(group) {
+                    dw.iter_mut().zip(totals).for_each(|(dw, rows)| *dw = rows[o % ROWS]);
                 }
             }
         });
@@ -125,6 +127,19 @@ impl Job<'_> {
             work.add_to(self.set, &mut sums[..rows.len() * columns.len()]);
         }
     }
+}
+
+/// Adds all shares to the first one, in their order.
+fn add_shares(sums: &mut [Totals], whole: usize) {
+    let (first, others) = sums.split_at_mut(whole);
+    let parts = first.par_chunks_mut(PART).enumerate();
+    parts.for_each(|(part, first)| {
+        let first = first.as_flattened_mut().as_flattened_mut();
+        for other in others.chunks_exact(whole) {
+            let other = other[part * PART..].as_flattened().as_flattened();
+            first.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+        }
+    });
 }
 
 /// Groups of `N`; the last place stands for those that are missing.

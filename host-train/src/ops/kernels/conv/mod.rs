@@ -94,7 +94,7 @@ fn forward_with(set: Set, shape: &Conv, x: &[f32], w: &[f32], b: Option<&[f32]>,
     shape.check(x.len(), w.len(), out.len());
     assert!(b.is_none_or(|b| b.len() == shape.out_channels), "bias of {shape:?}");
     let (shape, window) = (&shape.in_rows(), shape.window());
-    let step = if shape.stride == 1 { Step::One } else { Step::Every(shape.stride) };
+    let step = if shape.stride == 1 { Step::One } else { Step::Halved };
     let job = correlate::Job {
         set,
         window,
@@ -118,7 +118,7 @@ fn input_gradient_with(set: Set, shape: &Conv, dy: &[f32], w: &[f32], dx: &mut [
     shape.check(dx.len(), w.len(), dy.len());
     let (shape, taps) = (&shape.in_rows(), shape.window().taps());
     let (height, width) = (shape.out_height(), shape.out_width());
-    let step = if shape.stride == 1 { Step::One } else { Step::Between(shape.stride) };
+    let step = if shape.stride == 1 { Step::One } else { Step::Doubled };
     let job = correlate::Job {
         set,
         window: Window { stride: 1, ..shape.window() },
@@ -152,7 +152,7 @@ fn weight_gradient_with(set: Set, shape: &Conv, x: &[f32], dy: &[f32], dw: &mut 
     shape.check(x.len(), dw.len(), dy.len());
     let shape = &shape.in_rows();
     let (height, width) = (shape.out_height(), shape.out_width());
-    let step = if shape.stride == 1 { Step::One } else { Step::Every(shape.stride) };
+    let step = if shape.stride == 1 { Step::One } else { Step::Halved };
     let job = gradient::Job {
         set,
         window: shape.window(),
@@ -165,8 +165,13 @@ fn weight_gradient_with(set: Set, shape: &Conv, x: &[f32], dy: &[f32], dw: &mut 
 
 /// `db` = the sum of each channel of `dy`, whose planes have `pixels` values.
 pub(super) fn bias_gradient(pixels: usize, dy: &[f32], db: &mut [f32]) {
-    let mut sums = vec![0.0; if pixels == 0 { 0 } else { dy.len() / pixels }];
-    sums.par_iter_mut().zip(dy.par_chunks(pixels.max(1))).for_each(|(sum, plane)| *sum = widest(|| total(plane)));
+    let mut sums = vec![0.0; dy.len().checked_div(pixels).unwrap_or(0)];
+    sums.par_iter_mut().zip(dy.par_chunks(pixels.max(1))).for_each(|(sum, plane)| {
+        *sum = widest(
+            #[inline(always)]
+            || total(plane),
+        )
+    });
     let channels = db.len();
     for (o, db) in db.iter_mut().enumerate() {
         *db = sums.iter().skip(o).step_by(channels).sum();

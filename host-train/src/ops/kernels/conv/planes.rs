@@ -9,6 +9,7 @@
 //! one of them at a fixed offset.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use super::super::simd::widest;
 
@@ -164,38 +165,34 @@ impl Layout {
         (0..self.window.taps()).map(tap).collect()
     }
 
-    /// Fills a plane: `write` gets an image, one of its rows, and the places of that row's pixels. Everything else becomes
-    /// zero. Rows above and below a band are rows like others if what is `beyond` it is asked for, and zero otherwise.
-    #[inline(always)]
-    fn fill<T: Copy + Default>(&self, plane: &mut [T], beyond: bool, mut write: impl FnMut(usize, isize, &mut [T])) {
-        let (zero, apart) = (T::default(), self.piece.rows + self.halo);
-        let lines = self.piece.images * apart + self.halo;
-        let (rows, rest) = plane.split_at_mut(lines * self.pitch());
-        for (line, row) in rows.chunks_exact_mut(self.pitch()).enumerate() {
-            let (left, pixels) = row.split_at_mut(self.halo);
-            left.fill(zero);
-            let image = line.saturating_sub(self.halo) / apart;
-            let row = line as isize - (self.halo + image * apart) as isize;
-            let inside = (0..self.piece.rows as isize).contains(&row);
-            if inside || (beyond && self.piece.images == 1) {
-                write(self.piece.image + image.min(self.piece.images - 1), self.piece.row as isize + row, pixels);
-            } else {
-                pixels.fill(zero);
-            }
-        }
-        rest.fill(zero);
+    /// Where the pixels of row `row` of image `image` (of the piece; a band has rows beyond) begin in a plane.
+    fn place(&self, image: usize, row: isize) -> usize {
+        (self.origin() + self.position(image, 0)).wrapping_add_signed(row * self.pitch() as isize)
+    }
+
+    /// The row of the image that row `row` of the piece is.
+    fn row(&self, row: isize) -> usize {
+        self.piece.row.wrapping_add_signed(row)
+    }
+
+    /// Rows that a plane takes from an image that has `available`, counted from the first of the piece. Those above and
+    /// below a band are among them if what is `beyond` it is asked for.
+    fn rows(&self, available: usize, beyond: bool) -> Range<isize> {
+        let halo = if beyond && self.piece.images == 1 { self.halo as isize } else { 0 };
+        let first = self.piece.row as isize;
+        (-halo).max(-first)..(self.piece.rows as isize + halo).min(available as isize - first)
     }
 }
 
-/// How rows of a plane come from rows of an image.
+/// How the pixels of a plane come from those of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// They are the same.
     One,
     /// Every second pixel of every second row is taken, beginning with that of the phase.
-    Every(usize),
-    /// Every second pixel of every second row is one; those between are zero.
-    Between(usize),
+    Halved,
+    /// Every second pixel of every second row is one of the image's; those between are zero.
+    Doubled,
 }
 
 /// Images that planes are filled from, `[N, C, H, W]`.
@@ -209,114 +206,152 @@ pub struct Source<'a> {
     pub height: usize,
     /// W.
     pub width: usize,
-    /// From a row of these to one of a plane.
+    /// From the pixels of these to those of a plane.
     pub step: Step,
 }
 
-/// The pixels of a plane that are read: an image, a channel, and one of the phases.
+/// A plane to be filled: of one or two channels, and one of the phases.
 #[derive(Clone, Copy)]
-struct Line {
-    image: usize,
+struct Plane {
     channel: usize,
     phase: usize,
-    row: isize,
+    beyond: bool,
 }
 
-impl<'a> Source<'a> {
-    /// A row, or nothing where the image has none. `spare` begins with zeros and is kept between calls.
-    #[inline(always)]
-    fn row<'t>(&self, line: Line, spare: &'t mut [f32]) -> Option<&'t [f32]>
-    where
-        'a: 't,
-    {
-        if line.channel >= self.channels {
-            return None;
-        }
-        let row = usize::try_from(line.row).ok()?;
-        let (stride, row, column) = match self.step {
-            Step::One => (1, row, 0),
-            Step::Every(stride) => (stride, row * stride + line.phase / stride, line.phase % stride),
-            Step::Between(stride) if row.is_multiple_of(stride) => (stride, row / stride, 0),
-            Step::Between(_) => return None,
-        };
-        if row >= self.height {
-            return None;
-        }
-        let start = ((line.image * self.channels + line.channel) * self.height + row) * self.width;
-        let values = &self.values[start..start + self.width];
-        match self.step {
-            Step::One => return Some(values),
-            Step::Every(_) => {
-                let taken = values.iter().skip(column).step_by(stride);
-                spare.iter_mut().zip(taken).for_each(|(spare, &value)| *spare = value);
-            }
-            Step::Between(_) => {
-                spare.iter_mut().step_by(stride).zip(values).for_each(|(spare, &value)| *spare = value);
-            }
-        }
-        let taken = if let Step::Every(_) = self.step {
-            (self.width - column.min(self.width)).div_ceil(stride)
-        } else {
-            spare.len()
-        };
-        Some(&spare[..taken.min(spare.len())])
-    }
-
-    /// Planes of words, each the bf16 of two channels, the lower one in the lower half; rows beyond a band included.
-    pub fn pairs(&self, layout: &Layout, planes: &mut [u32]) {
-        self.each_plane(layout, 0, 2, planes, true, |row, second, places| {
-            for (place, &value) in places.iter_mut().zip(row) {
-                let half = u32::from(bf16(value));
-                *place = if second { *place | half << 16 } else { half };
-            }
-        });
-    }
-
-    /// Planes of words, one value each: of the channels from `channel` on, as many as there is room for in `planes`.
+impl Source<'_> {
+    /// Planes of words, one value each: of the channels from `channel` on, as many as there is room for in `planes`. Rows
+    /// beyond a band are filled if asked for, and zero otherwise.
     pub fn words(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u32]) {
-        self.each_plane(layout, channel, 1, planes, beyond, |row, _, places| {
-            places.iter_mut().zip(row).for_each(|(place, value)| *place = value.to_bits());
-        });
+        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
+            let plane = self.plane(channel, index, beyond);
+            widest(
+                #[inline(always)]
+                || self.fill(layout, plane, places, |a, _| a.to_bits()),
+            );
+        }
     }
 
     /// [`Source::words`] in bf16.
     pub fn halves(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u16]) {
-        self.each_plane(layout, channel, 1, planes, beyond, |row, _, places| {
-            places.iter_mut().zip(row).for_each(|(place, &value)| *place = bf16(value));
-        });
-    }
-
-    /// Fills planes of `together` channels: `write` gets a row of one, whether it is a second one, and the places.
-    fn each_plane<T: Copy + Default>(
-        &self,
-        layout: &Layout,
-        channel: usize,
-        together: usize,
-        planes: &mut [T],
-        beyond: bool,
-        write: impl Fn(&[f32], bool, &mut [T]),
-    ) {
-        let phases = if let Step::Every(stride) = self.step { stride * stride } else { 1 };
-        let mut spare = vec![0.0; if self.step == Step::One { 0 } else { layout.width }];
-        for (index, plane) in planes.chunks_exact_mut(layout.plane()).enumerate() {
-            let (first, phase) = (channel + index / phases * together, index % phases);
+        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
+            let plane = self.plane(channel, index, beyond);
             widest(
                 #[inline(always)]
-                || {
-                    layout.fill(plane, beyond, |image, row, places| {
-                        for second in 0..together {
-                            let line = Line { image, channel: first + second, phase, row };
-                            let pixels = self.row(line, &mut spare).unwrap_or(&[]);
-                            let (filled, rest) = places.split_at_mut(pixels.len());
-                            write(pixels, second > 0, filled);
-                            if second == 0 {
-                                rest.fill(T::default());
-                            }
-                        }
-                    });
-                },
+                || self.fill(layout, plane, places, |a, _| bf16(a)),
             );
         }
+    }
+
+    /// Planes of words, each the bf16 of two channels, the lower one in the lower half; rows beyond a band included.
+    pub fn pairs(&self, layout: &Layout, planes: &mut [u32]) {
+        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
+            let plane = self.plane(0, index, true);
+            let plane = Plane { channel: 2 * plane.channel, ..plane };
+            if plane.channel + 1 < self.channels {
+                widest(
+                    #[inline(always)]
+                    || self.fill(layout, plane, places, |a, b| u32::from(bf16(a)) | u32::from(bf16(b)) << 16),
+                );
+            } else {
+                widest(
+                    #[inline(always)]
+                    || self.fill(layout, plane, places, |a, _| u32::from(bf16(a))),
+                );
+            }
+        }
+    }
+
+    fn plane(&self, channel: usize, index: usize, beyond: bool) -> Plane {
+        let phases = if self.step == Step::Halved { 4 } else { 1 };
+        Plane { channel: channel + index / phases, phase: index % phases, beyond }
+    }
+
+    /// Fills a plane with what `of` makes of the pixels of its channel and, if there is one, of the next.
+    #[inline(always)]
+    fn fill<T: Copy + Default>(&self, layout: &Layout, plane: Plane, places: &mut [T], of: impl Fn(f32, f32) -> T) {
+        places.fill(T::default());
+        let pixels = self.height * self.width;
+        for image in 0..layout.images() {
+            let first = ((layout.piece.image + image) * self.channels + plane.channel) * pixels;
+            let own = &self.values[first..first + pixels];
+            let next = if plane.channel + 1 < self.channels { first + pixels } else { first };
+            let pixels = [own, &self.values[next..next + pixels]];
+            match self.step {
+                Step::One if layout.halo == 0 => {
+                    let rows = layout.rows(self.height, plane.beyond);
+                    let (first, count) = (layout.row(rows.start) * self.width, rows.len() * self.width);
+                    let places = &mut places[layout.place(image, rows.start)..][..count];
+                    put(pixels.map(|pixels| &pixels[first..first + count]), places, &of);
+                }
+                Step::One => {
+                    for row in layout.rows(self.height, plane.beyond) {
+                        let first = layout.row(row) * self.width;
+                        let places = &mut places[layout.place(image, row)..][..self.width];
+                        put(pixels.map(|pixels| &pixels[first..first + self.width]), places, &of);
+                    }
+                }
+                Step::Halved => {
+                    let (down, right) = (plane.phase / 2, plane.phase % 2);
+                    for row in layout.rows((self.height + 1 - down) / 2, plane.beyond) {
+                        let first = (2 * layout.row(row) + down) * self.width;
+                        let range = (first + right).min(first + self.width)..first + self.width;
+                        let places = &mut places[layout.place(image, row)..][..range.len().div_ceil(2)];
+                        put_second(pixels.map(|pixels| &pixels[range.clone()]), places, &of);
+                    }
+                }
+                Step::Doubled => {
+                    for row in layout.rows(2 * self.height, plane.beyond) {
+                        let from = layout.row(row);
+                        if from.is_multiple_of(2) {
+                            let first = from / 2 * self.width;
+                            let places = places[layout.place(image, row)..][..layout.width].iter_mut().step_by(2);
+                            for (place, x) in places.zip(first..first + self.width) {
+                                *place = of(pixels[0][x], pixels[1][x]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Fills places with what `of` makes of as many pixels of one channel and of another.
+#[inline(always)]
+fn put<T>(pixels: [&[f32]; 2], places: &mut [T], of: &impl Fn(f32, f32) -> T) {
+    // The rest in eights: rows are often as short as that.
+    let (pixels, places) = put_chunks::<64, T>(pixels, places, of);
+    let (pixels, places) = put_chunks::<8, T>(pixels, places, of);
+    put_chunks::<1, T>(pixels, places, of);
+}
+
+/// [`put`] of as many chunks of `N` as there are; the rest is given back.
+#[inline(always)]
+fn put_chunks<'a, 'p, const N: usize, T>(
+    [own, next]: [&'a [f32]; 2],
+    places: &'p mut [T],
+    of: &impl Fn(f32, f32) -> T,
+) -> ([&'a [f32]; 2], &'p mut [T]) {
+    let ((own, own_rest), (next, next_rest)) = (own.as_chunks::<N>(), next.as_chunks::<N>());
+    let (places, places_rest) = places.as_chunks_mut::<N>();
+    for ((places, own), next) in places.iter_mut().zip(own).zip(next) {
+        for ((place, &own), &next) in places.iter_mut().zip(own).zip(next) {
+            *place = of(own, next);
+        }
+    }
+    ([own_rest, next_rest], places_rest)
+}
+
+/// [`put`] of every second pixel, beginning with the first.
+#[inline(always)]
+fn put_second<T>([own, next]: [&[f32]; 2], places: &mut [T], of: &impl Fn(f32, f32) -> T) {
+    let ((pairs, rest), (next_pairs, next_rest)) = (own.as_chunks::<2>(), next.as_chunks::<2>());
+    let (places, last) = places.split_at_mut(pairs.len());
+    for ((place, &[own, _]), &[next, _]) in places.iter_mut().zip(pairs).zip(next_pairs) {
+        *place = of(own, next);
+    }
+    for ((place, &own), &next) in last.iter_mut().zip(rest).zip(next_rest) {
+        *place = of(own, next);
     }
 }
 

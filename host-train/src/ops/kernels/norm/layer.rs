@@ -155,7 +155,10 @@ pub fn forward(
     tasks.for_each(|((x, out), (mean, variance))| {
         let mut rows = vec![[0.0; TILE]; shape.channels];
         for tile in shape.tiles(x.len()) {
-            widest(|| forward_of_tile(shape, tile, x, affine, &mut rows, (out, mean, variance)));
+            widest(
+                #[inline(always)]
+                || forward_of_tile(shape, tile, x, affine, &mut rows, (out, mean, variance)),
+            );
         }
     });
 }
@@ -205,7 +208,10 @@ pub fn backward(
             let mut rows = vec![[0.0; TILE]; 2 * shape.channels];
             for tile in shape.tiles(x.len()) {
                 let of_pixels = Statistics { mean, variance };
-                widest(|| backward_of_tile(shape, tile, (x, dy), gamma, of_pixels, &mut rows, (dx, &mut sums)));
+                widest(
+                    #[inline(always)]
+                    || backward_of_tile(shape, tile, (x, dy), gamma, of_pixels, &mut rows, (dx, &mut sums)),
+                );
             }
             sums
         })

@@ -87,7 +87,8 @@ impl Set {
     }
 }
 
-/// Runs `work` compiled for the widest vectors that this processor has.
+/// Runs `work`, a closure marked `#[inline(always)]` as all that it calls, compiled for the widest vectors that this
+/// processor has.
 ///
 /// It gives the same values everywhere: the compiler does not fuse multiply-adds of its own accord, and keeps the order of
 /// operations that `work` is written in.
