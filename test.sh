@@ -6,8 +6,17 @@
 # aarch64-unknown-linux-gnu and wasm32-unknown-unknown (rustup), and of Debian's packages qemu-system-arm, qemu-user,
 # gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and nodejs.
 # Root is needed only to install a missing Debian package. KSCOUT_GOLDEN names another folder of golden vectors.
+#     ./test.sh --peers    instead: how long a training step takes beside PyTorch, which it installs into out/peers (5 GB)
 set -euo pipefail
 cd "$(dirname "$0")"
+
+if [ "${1:-}" = --peers ]; then
+    [ -d out/peers ] || python3 -m venv out/peers
+    out/peers/bin/pip install --quiet -r tests/peers/training.txt
+    cargo build --release --locked -p kscout
+    exec out/peers/bin/python tests/peers/training.py
+fi
+[ $# = 0 ] || { echo "test.sh: $1: expected --peers or nothing" >&2 && exit 2; }
 
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

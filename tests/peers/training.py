@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """How long a training step takes: kscout beside PyTorch, in turns, on the same cores.
 
-    python -m venv out/peers && out/peers/bin/pip install torch numpy
-    cargo build --release -p kscout
-    out/peers/bin/python tests/peers/training.py
+    ./test.sh --peers
+    out/peers/bin/python tests/peers/training.py --only unext --turns 9    # again, other turns
 
 The networks are kscout's, 128x128, four classes, cross-entropy + Dice, AdamW. PyTorch steps in f32 in both memory layouts, NCHW and
 channels last, and takes its batches from arrays that are ready; kscout makes its own, with augmentation, phase, noise and masks,
