@@ -93,7 +93,7 @@ fn a_mask_is_learned_and_every_baseline_is_evaluated() {
     assert!(dice("mask-oracle") > dice("centre-out"), "{table}");
 
     let one = eval(&job, &["--baselines", "centre-out", "--limit-volumes", "1"]).succeeded();
-    assert!(one.contains("of 1 volumes") && !one.contains("random"), "{one}");
+    assert!(one.contains("of 1 volume,") && !one.contains("random"), "{one}");
 }
 
 #[test]

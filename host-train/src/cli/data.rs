@@ -23,7 +23,7 @@ pub struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Import ACDC's NIfTI files, also in nnU-Net's layout, or a PNG tree.
+    /// Import NIfTI files in ACDC's or nnU-Net's layout, or a tree of PNG files.
     Import(ImportArgs),
     /// Make synthetic hearts.
     Phantom(PhantomArgs),
@@ -59,13 +59,14 @@ enum Format {
     Acdc,
     /// imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz, classes 0 to 3: background, RV, myocardium, LV
     Nnunet,
-    /// patientNNN/{images,labels}/N.png; no labels/ in any patient: data with diagnoses instead of masks
+    /// PATIENT/images/N.png and PATIENT/labels/N.png, grey images and classes 0 to 3; no labels/ in any patient: data with
+    /// diagnoses instead of masks
     Png,
 }
 
 #[derive(Debug, Args)]
 struct ImportArgs {
-    /// Folder that holds the patients.
+    /// Folder that holds the patients, or nnU-Net's folder with `imagesTr`.
     src: PathBuf,
     /// Folder to make.
     dst: PathBuf,

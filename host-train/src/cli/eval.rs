@@ -117,7 +117,12 @@ impl EvalArgs {
             return Err(format!("--budgets: {budget} is not within 1 to {} lines", data.width()).into());
         }
         if data.slices(self.split).is_empty() {
-            return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());
+            return Err(format!(
+                "{}: no slices in split `{}`; `kscout data info` lists the splits, --split names another",
+                self.data.display(),
+                self.split
+            )
+            .into());
         }
         if self.draws > 1 && !self.protocol.is_random() {
             let Self { draws, protocol, .. } = &self;

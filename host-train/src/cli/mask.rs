@@ -110,7 +110,7 @@ impl MaskArgs {
             let mean = mask.scores.iter().sum::<f64>() / many.max(1) as f64;
             bar.suspend(|| match (change, mask.lines.last(), mask.scores.last()) {
                 (Change::Joined, Some(line), Some(last)) => {
-                    println!("{many:3} lines: {line:3} joins, {score} {last:.4}")
+                    println!("{many:3} lines: line {line:3} joins, {score} {last:.4}")
                 }
                 _ => println!("{many:3} lines in a better order, mean {score} {mean:.5}: {:?}", mask.lines),
             });

@@ -20,7 +20,7 @@ use crate::io::lock::Locks;
 /// `kscout metrics`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout metrics truth/patient005_frame01_gt.nii.gz out/patient005_frame01_seg.nii.gz\n  kscout metrics truth out --out acdc.csv\n\nFolders below are searched as well. Files pair by name, without what says what they are (_gt, _seg, _label, _mask, _pred,\nnnU-Net's _0000, BIDS's _dseg), in .nii and .nii.gz, else by patient and phase: patient005_ED with\npatient005_frame01_gt. Images beside their labels are left out. Where a structure is missing in one of the two, Dice and IoU are 0 and there\nis no distance; where it is missing in both there is no value, and means leave it out."
+    after_help = "Example:\n  kscout metrics truth/patient005_frame01_gt.nii.gz out/patient005_frame01_seg.nii.gz\n  kscout metrics truth out --out acdc.csv\n\nFolders below are searched as well. Files pair by name, without what says what they are (_gt, _seg, _label, _mask, _pred,\nnnU-Net's _0000, BIDS's _dseg), in .nii and .nii.gz, else by patient and phase: patient005_ED with\npatient005_frame01_gt. Images beside their labels are left out. Where a structure is missing in one of the two, Dice and IoU are 0 and there\nis no distance; where it is missing in both there is no value, and means leave it out.\n\nDice and IoU: overlap, from 0 (none) to 1. HD, HD95 and ASSD: distances between the outlines in mm, the largest, the 95th\npercentile and the mean. error ml: predicted less true volume."
 )]
 pub struct MetricsArgs {
     /// Ground truth: a NIfTI file of labels (0 background, 1 RV, 2 MYO, 3 LV), or a folder of them

@@ -49,7 +49,7 @@ pub struct PredictArgs {
     #[arg(long, value_name = "PATTERN:LINES")]
     undersample: Option<Undersampling>,
     /// In-plane spacing that the network was trained at, in mm, or `native` to take slices as they are; pictures are
-    /// always taken so
+    /// always taken so, whatever the size of their pixels
     #[arg(long, default_value = "1.5", value_parser = parse_spacing)]
     spacing: Spacing,
     /// How slices are measured: `igs` (magnitude only) or `scanner` (phase and noise)

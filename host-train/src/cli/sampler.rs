@@ -33,7 +33,12 @@ impl SamplerArgs {
         data.expect_masks("a sampler by sets of classes")?;
         let slices = data.slices(self.split);
         if slices.is_empty() {
-            return Err(format!("{}: no slices in split `{}`", self.data.display(), self.split).into());
+            return Err(format!(
+                "{}: no slices in split `{}`; `kscout data info` lists the splits, --split names another",
+                self.data.display(),
+                self.split
+            )
+            .into());
         }
         let sampler = WeightedSampler::new(&slices);
         let columns = [("classes", Align::Left), ("slices", Align::Right), ("weight of each", Align::Right)];

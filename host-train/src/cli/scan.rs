@@ -43,7 +43,8 @@ pub struct ScanArgs {
     /// The slice to scan, such as `patient005/3`
     #[arg(long, value_name = "PATIENT/N", required_unless_present = "volume")]
     slice: Option<String>,
-    /// Scan a volume instead, such as `patient005/ED`: the file's slice policy says which slice each line goes to
+    /// Scan a volume instead, such as `patient005/ED`, or `patient005` where the data has no phases: the file's slice policy
+    /// says which slice each line goes to
     #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask"])]
     volume: Option<String>,
     /// How many lines the scan may measure; of a volume, a slice on average
@@ -229,9 +230,14 @@ pub(super) fn write_capture(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A slice's name and phase, if it has one.
+fn called(slice: &Slice) -> String {
+    format!("{} {}", slice.id, slice.phase).trim_end().to_string()
+}
+
 fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&SliceDice>, ssim: f64) {
     let lines: Vec<String> = outcome.lines.iter().map(|line| line.to_string()).collect();
-    println!("{} {}, {} of {} lines by {chooser}", slice.id, slice.phase, lines.len(), slice.width);
+    println!("{}, {} of {} lines by {chooser}", called(slice), lines.len(), slice.width);
     println!("lines   {}", lines.join(" "));
     print_dice(dice);
     println!("SSIM    {ssim:.4} ({})", outcome.reconstruction);
@@ -261,12 +267,12 @@ fn draw(
     dice: Option<&SliceDice>,
     ssim: f64,
 ) -> Result<(), Failure> {
-    let title = format!("{} {}", slice.id, slice.phase);
+    let title = called(slice);
     let dice = dice.and_then(SliceDice::mean).map_or(String::new(), |dice| format!("Dice {dice:.3}, "));
     let label = format!("{chooser}, {} lines: {dice}SSIM {ssim:.3}", outcome.lines.len());
     let row = PanelRow { label: &label, lines: &outcome.lines, image: &outcome.image, labels: &outcome.classes };
     let picture = scan_panel(&PanelInput {
-        title: title.trim_end(),
+        title: &title,
         height: slice.height,
         width: slice.width,
         scale: panel_scale(slice.width),

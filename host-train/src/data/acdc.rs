@@ -18,7 +18,7 @@ pub const DROPPED: [(u32, &str); 2] = [
 ];
 
 const LAYOUT: &str = "patientNNN folders with Info.cfg, patientNNN_frameNN.nii.gz and patientNNN_frameNN_gt.nii.gz, or the \
-                      folders imagesTr and labelsTr of nnU-Net";
+                      folders imagesTr and labelsTr of nnU-Net; for PNG files give --format png";
 
 /// The groups of ACDC's patients.
 const GROUPS: [&str; 5] = ["NOR", "MINF", "DCM", "HCM", "RV"];

@@ -180,10 +180,10 @@ impl Dataset {
         }
         let patient = name.split('/').next().unwrap_or_default();
         let own: Vec<String> = volumes.iter().filter(|volume| volume.patient == patient).map(Volume::name).collect();
-        let hint = if own.is_empty() {
-            format!("the data set has no {patient}; the nearest name is {}", self.nearest(patient))
-        } else {
-            format!("{patient} has {}", own.join(" and "))
+        let hint = match own.as_slice() {
+            [] => format!("the data set has no {patient}; the nearest name is {}", self.nearest(patient)),
+            [one] => format!("the only volume of {patient} is called {one}"),
+            all => format!("{patient} has {}", all.join(" and ")),
         };
         Err(DataError::NoSuchVolume { wanted: name.to_string(), hint })
     }

@@ -188,7 +188,7 @@ fn mixed_splits(manifest: &Manifest) -> Vec<String> {
 fn unlisted_files(dir: &Path, manifest: &Manifest) -> Vec<String> {
     let listed: BTreeSet<(&str, u32)> = manifest.slices.iter().map(|r| (r.patient.as_str(), r.slice)).collect();
     let mut problems = Vec::new();
-    let folders = patient_folders(dir, "patientNNN folders", has_slices);
+    let folders = patient_folders(dir, "a folder for each patient", has_slices);
     if let Err(error @ DataError::Name { .. }) = &folders {
         problems.push(error.to_string());
     }
@@ -207,7 +207,9 @@ impl fmt::Display for Info {
         let spacing = self.spacing_mm.map_or("native spacing".to_string(), |[x, y]| format!("{x} x {y} mm"));
         let [near, far] = self.slice_distance_mm;
         let distance = if near == far { format!("{near}") } else { format!("{near} to {far}") };
-        let axes = self.axes.map_or(String::new(), |axes| format!(", axes {axes}"));
+        let axes = self.axes.map_or(String::new(), |axes| {
+            format!(", axes {axes} (the sides of the patient that x, y and the slices count towards)")
+        });
         writeln!(
             f,
             "source {}, {height} x {width} pixels, {spacing} in plane, {distance} mm between slices{axes}",
@@ -242,7 +244,7 @@ impl fmt::Display for Info {
         writeln!(f)?;
         let name = |group: &str| if group.is_empty() { "(none)".to_string() } else { group.to_string() };
         let groups: Vec<String> = self.groups.iter().map(|(group, n)| format!("{} {n}", name(group))).collect();
-        writeln!(f, "patients by group: {}", groups.join(", "))?;
+        writeln!(f, "patients by group (diagnosis): {}", groups.join(", "))?;
         match self.problems.len() {
             0 => writeln!(f, "no problems found"),
             n => {

@@ -31,7 +31,10 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     options.check()?;
     let folder = src.join("imagesTr");
     if !folder.is_dir() {
-        return Err(DataError::MissingFolder { path: folder, hint: "nnU-Net's layout has its images there" });
+        return Err(DataError::MissingFolder {
+            path: folder,
+            hint: "nnU-Net's layout has its images there; name the folder that holds imagesTr and labelsTr",
+        });
     }
     check_description(&src.join("dataset.json"))?;
     let images = cases(&folder, "_0000")?;

@@ -16,7 +16,8 @@ use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule};
 
 pub use super::png_file::{Grey, write_image, write_label};
 
-const LAYOUT: &str = "patientNNN folders with images/N.png and, if there are masks, labels/N.png, N a number";
+const LAYOUT: &str =
+    "a folder for each patient, PATIENT/images/N.png and, if there are masks, PATIENT/labels/N.png, N a number";
 /// In-plane spacing in mm that pixels of unknown size are taken for where they are kept as they are.
 const DEFAULT_SPACING: f32 = 1.5;
 /// Distance in mm that slices are taken to have where nothing says it.

@@ -28,7 +28,7 @@ pub enum PairingError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// A folder without volumes.
-    #[error("{}: no label volumes; expected .nii or .nii.gz files in it or in folders below", .0.display())]
+    #[error("{}: no label volumes; expected .nii or .nii.gz files in it or in folders below (PNG files are not compared)", .0.display())]
     Nothing(PathBuf),
     /// Two files for one volume.
     #[error("{} and {} both could belong to {}; keep one of them", first.display(), second.display(), whose.display())]

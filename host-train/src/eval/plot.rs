@@ -66,7 +66,7 @@ pub fn dice_plot(title: &str, lines: usize, series: &[Series], full: Option<Esti
     score_plot(&ScorePlot {
         title,
         x_label: &x_label,
-        y_label: "mean 3-D Dice, 95 % interval",
+        y_label: "mean 3-D Dice, 95 % interval over patients",
         series,
         full,
         ..ScorePlot::default()

@@ -145,7 +145,8 @@ impl Results {
     /// `38 volumes`, or `38 volumes in 8 draws of phase and noise`.
     pub fn evaluated(&self) -> String {
         let draws = if self.draws > 1 { format!(" in {} draws of phase and noise", self.draws) } else { String::new() };
-        format!("{} volumes{draws}", self.volumes)
+        let volumes = if self.volumes == 1 { "volume" } else { "volumes" };
+        format!("{} {volumes}{draws}", self.volumes)
     }
 }
 
@@ -400,7 +401,7 @@ fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), Repor
 fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
     for outcome in outcomes.iter().filter(|outcome| outcome.method == "policy") {
         let orders: Vec<Vec<u16>> = outcome.scans.iter().flatten().map(|scan| scan.lines.clone()).collect();
-        let title = format!("policy, {} lines", outcome.budget);
+        let title = format!("policy, {} lines a slice (of a volume on average)", outcome.budget);
         let name = format!("lines_policy_{}.png", outcome.budget);
         picture(&out.join(name), &line_heatmap(&title, &orders, task.width)?)?;
     }
@@ -431,7 +432,7 @@ fn draw_panels((outcomes, occurring): (&[Outcome], Occurring), task: &Task<'_>, 
                 PanelRow { label: &labels[i], lines: &scan.lines, image: &images[i], labels: &scan.classes }
             })
             .collect();
-        let title = format!("{}, {}", measured.slice.id, volumes[volume].phase);
+        let title = format!("{} {}", measured.slice.id, volumes[volume].phase).trim_end().to_string();
         let (height, width) = (measured.slice.height, measured.slice.width);
         let truth = &measured.slice.label;
         let input = PanelInput {

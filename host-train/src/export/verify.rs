@@ -85,7 +85,7 @@ pub enum VerifyError {
         expected: [usize; 2],
     },
     /// Nothing to run on.
-    #[error("{}: no slices in split {split}", dir.display())]
+    #[error("{}: no slices in split {split}; `kscout data info` lists the splits, --split names another", dir.display())]
     NoSlices {
         /// The data set.
         dir: PathBuf,

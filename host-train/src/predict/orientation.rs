@@ -30,7 +30,7 @@ pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String
     let (target, whose) = match trained {
         Trained::AsStored => return (Reorder::NONE, None),
         Trained::On(axes) => (axes, "the network's"),
-        Trained::Unknown => (Axes::LPS, "assumed of a network that does not say its own"),
+        Trained::Unknown => (Axes::LPS, "assumed of a network that does not say its own (--axes names others)"),
     };
     let (reorder, remark) = Orientation::of(&volume.place()).into_order(Some(target));
     let slices = reorder.source_axes()[2];
@@ -50,7 +50,8 @@ pub fn orient(volume: &NiftiVolume, trained: Trained) -> (Reorder, Option<String
         (Some(own), Some(Remark::OtherView { .. })) => {
             let (own, trained) = (own.letter(slices), target.letter(2));
             Some(format!(
-                "its slices follow each other towards {own}, the training data's towards {trained}: x and y are taken as stored"
+                "its slices follow each other towards {own}, the training data's towards {trained}: x and y are taken as stored \
+                 (--axes names others)"
             ))
         }
         (Some(own), Some(_)) => {

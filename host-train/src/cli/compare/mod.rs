@@ -331,7 +331,7 @@ fn dice_plot(all: &[Read]) -> RgbImage {
     score_plot(&ScorePlot {
         title: "Segmentation against scan length",
         x_label: "lines measured, a slice",
-        y_label: "mean 3-D Dice, 95 % interval",
+        y_label: "mean 3-D Dice, 95 % interval over patients; for differences see the table",
         series: &series,
         ..ScorePlot::default()
     })

@@ -11,8 +11,10 @@ pub fn of(arguments: &CompareArgs, firsts: &[Read], read: &[Read]) -> Vec<String
     let scored = || read.iter().flat_map(|read| read.scores.values());
     let most = scored().map(|found| (found.dice.values, found.dice.patients)).max();
     let (volumes, patients) = most.unwrap_or_default();
-    let mut notes =
-        vec![format!("Dice: mean 3-D Dice of RV, MYO and LV, over {volumes} scans of volumes of {patients} patients.")];
+    let mut notes = vec![format!(
+        "Dice: mean 3-D Dice (overlap with the truth, 0 to 1) of RV, MYO and LV, over {volumes} scans \
+         of volumes of {patients} patients."
+    )];
     if !arguments.with.is_empty() {
         notes.push(
             "difference: Dice of the method less that of what it is compared with, a mean over patients with its 95 % interval\n\

@@ -253,7 +253,8 @@ fn dimensions(header: &Header) -> Result<([usize; 3], usize), String> {
     if (3..stored.len()).any(|axis| size(axis) > 1.0) {
         let all = all();
         return Err(format!(
-            "dimensions {all}: a series; expected one volume of three axes (x, y, z): take a frame out"
+            "dimensions {all}: a series; expected one volume of three axes (x, y, z): take a frame out, in nibabel with \
+             `image.slicer[..., 0]`"
         ));
     }
     // What does not fit is far above any limit on memory.

@@ -209,11 +209,11 @@ impl Trainer<'_> {
         scores.iter().map(|reached| reached.dice).chain(ssim).map(|value| format!(",{value:.4}")).collect()
     }
 
-    /// Scores for people, such as `, 0.8123 at 8`.
+    /// Scores for people, such as `, Dice at 8 lines 0.8123`.
     fn said(&self, scores: &[Reached]) -> String {
         let one = |reached: &Reached| {
             let ssim = if self.with_ssim() { format!(" (SSIM {:.4})", reached.ssim) } else { String::new() };
-            format!(", {:.4}{ssim} at {}", reached.dice, reached.budget)
+            format!(", Dice at {} lines {:.4}{ssim}", reached.budget, reached.dice)
         };
         scores.iter().map(one).collect()
     }
@@ -245,7 +245,10 @@ impl Trainer<'_> {
             meta.score = Some(scores.iter().map(worth).sum::<f64>() / scores.len() as f64);
         }
         folder.validated(&State { network: agent, training: None, optimizer }, meta, row)?;
-        bar.suspend(|| println!("update {}: gain {worth:.4}{said} ({:.0} s)", meta.step, meta.seconds));
+        // Before the first update nothing was played.
+        let earned =
+            if meta.step == 0 { "as it begins".to_string() } else { format!("mean gain of a scan {worth:.4}") };
+        bar.suspend(|| println!("update {}: {earned}{said} ({:.0} s)", meta.step, meta.seconds));
         Ok(())
     }
 
