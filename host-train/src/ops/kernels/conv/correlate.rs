@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::simd::Set;
 use super::super::simd::correlate::{Correlation, MOST_CHANNELS, Runs};
+use super::super::simd::{Set, bf16};
 use super::planes::{Layout, Piece, Source, Window, with_words};
 
 /// Words of the planes of a piece, about: with the weights of a block they stay in a core's second cache.
@@ -93,7 +93,7 @@ impl Job<'_> {
                 for (tap, words) in words.chunks_exact_mut(channels).enumerate() {
                     for (o, word) in (block * channels..).zip(words) {
                         *word = if self.set.is_bf16() {
-                            let half = |i: usize| u32::from(super::planes::bf16(at(o, i, tap)));
+                            let half = |i: usize| u32::from(bf16::nearest(at(o, i, tap)));
                             half(2 * i) | half(2 * i + 1) << 16
                         } else {
                             at(o, i, tap).to_bits()

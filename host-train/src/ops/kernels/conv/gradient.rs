@@ -11,14 +11,17 @@ use super::super::simd::Set;
 use super::super::simd::dots::{COLUMNS, Dots, Items, ROWS, Totals};
 use super::planes::{Layout, Piece, Source, Window, with_halves, with_words};
 
-/// Channels of a block, of either side.
-const BLOCK: usize = 32;
+/// Channels of a block, of either side: planes are laid out once for each, so that more is better.
+const BLOCK: usize = 64;
 
 /// Tasks that there are if the batch can be shared among so many.
 const TASKS: usize = 64;
 
+/// Sums that there are at most, in groups, so that adding them up costs little.
+const SUMS: usize = 48 * 1024;
+
 /// Words of a unit's planes, about: they stay in a core's second cache.
-const PLANES: usize = 64 * 1024;
+const PLANES: usize = 96 * 1024;
 
 /// Sums whose shares are added by one thread, in groups.
 const PART: usize = 128;
@@ -61,8 +64,9 @@ impl Job<'_> {
         let blocks: Vec<Block> = (0..outs.div_ceil(BLOCK) * across)
             .map(|index| Block { outs: of(outs, index / across), ins: of(ins, index % across) })
             .collect();
-        let shares = TASKS.div_ceil(blocks.len()).min(units.len()).max(1);
-        let whole = BLOCK / ROWS * (BLOCK * taps).div_ceil(COLUMNS);
+        let whole = outs.min(BLOCK).div_ceil(ROWS) * (ins.min(BLOCK) * taps).div_ceil(COLUMNS);
+        let most = (SUMS / (blocks.len() * whole)).min(TASKS.div_ceil(blocks.len()));
+        let shares = most.min(units.len()).max(1);
         let mut sums = vec![[[0.0; ROWS]; COLUMNS]; blocks.len() * shares * whole];
         sums.par_chunks_mut(whole).with_max_len(1).enumerate().for_each(|(task, sums)| {
             let (block, share) = (&blocks[task / shares], task % shares);

@@ -11,7 +11,10 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::super::simd::widest;
+use super::super::simd::{bf16, prefetch};
+
+/// Vectors in a row from which on rows begin where vectors do in memory, at the price of a wider gap between them.
+const ALIGNED: usize = 2;
 
 /// Which pixels an output reads: taps `0..kernel` in both directions, the tap t of output y at `y * stride + t - pad`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub struct Layout {
     window: Window,
     width: usize,
     halo: usize,
+    /// Zeros left of a row, at least the halo.
+    gap: usize,
     /// Places that a vector holds.
     lanes: usize,
 }
@@ -97,17 +102,23 @@ pub struct Layout {
 impl Layout {
     /// For outputs of `width` columns, in vectors of `lanes` places.
     pub fn new(piece: Piece, width: usize, window: Window, lanes: usize) -> Self {
-        Self { piece, window, width, halo: window.halo(), lanes }
+        let halo = window.halo();
+        let gap = if halo > 0 && width.is_multiple_of(lanes) && width >= ALIGNED * lanes {
+            halo.next_multiple_of(lanes)
+        } else {
+            halo
+        };
+        Self { piece, window, width, halo, gap, lanes }
     }
 
     /// Words of a row with its halo.
     pub fn pitch(&self) -> usize {
-        self.width + self.halo
+        self.width + self.gap
     }
 
     /// The place of pixel 0 of position 0.
     pub fn origin(&self) -> usize {
-        self.halo * self.pitch() + self.halo
+        self.halo * self.pitch() + self.gap
     }
 
     /// The position of the first pixel of row `row` (of the piece) of image `image` (of the piece).
@@ -122,7 +133,7 @@ impl Layout {
 
     /// Words of a plane: what taps around the last vector read is in it.
     pub fn plane(&self) -> usize {
-        self.positions() + self.lanes + 2 * self.origin()
+        (self.positions() + self.lanes + 2 * self.origin()).next_multiple_of(self.lanes)
     }
 
     /// Whether vectors end where rows end; otherwise they run on over the halo.
@@ -160,7 +171,7 @@ impl Layout {
             let (row_phase, row) = self.window.tap(index / self.window.kernel);
             let (column_phase, column) = self.window.tap(index % self.window.kernel);
             let phase = row_phase * self.window.stride + column_phase;
-            phase * self.plane() + row * self.pitch() + column
+            phase * self.plane() + row * self.pitch() + self.gap - self.halo + column
         };
         (0..self.window.taps()).map(tap).collect()
     }
@@ -222,93 +233,110 @@ impl Source<'_> {
     /// Planes of words, one value each: of the channels from `channel` on, as many as there is room for in `planes`. Rows
     /// beyond a band are filled if asked for, and zero otherwise.
     pub fn words(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u32]) {
-        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
-            let plane = self.plane(channel, index, beyond);
-            widest(
-                #[inline(always)]
-                || self.fill(layout, plane, places, |a, _| a.to_bits()),
-            );
-        }
+        self.each_plane(layout, (channel, 1), beyond, planes, |[own, _], places| {
+            places.iter_mut().zip(own).for_each(|(place, value)| *place = value.to_bits());
+        });
     }
 
     /// [`Source::words`] in bf16.
     pub fn halves(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u16]) {
-        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
-            let plane = self.plane(channel, index, beyond);
-            widest(
-                #[inline(always)]
-                || self.fill(layout, plane, places, |a, _| bf16(a)),
-            );
-        }
+        self.each_plane(layout, (channel, 1), beyond, planes, |[own, _], places| bf16::round(own, places));
     }
 
     /// Planes of words, each the bf16 of two channels, the lower one in the lower half; rows beyond a band included.
+    ///
+    /// Where there is no second channel, the first stands in for it: what it is multiplied with is zero.
     pub fn pairs(&self, layout: &Layout, planes: &mut [u32]) {
-        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
-            let plane = self.plane(0, index, true);
-            let plane = Plane { channel: 2 * plane.channel, ..plane };
-            if plane.channel + 1 < self.channels {
-                widest(
-                    #[inline(always)]
-                    || self.fill(layout, plane, places, |a, b| u32::from(bf16(a)) | u32::from(bf16(b)) << 16),
-                );
-            } else {
-                widest(
-                    #[inline(always)]
-                    || self.fill(layout, plane, places, |a, _| u32::from(bf16(a))),
-                );
-            }
-        }
+        self.each_plane(layout, (0, 2), true, planes, |[own, next], places| bf16::round_pairs(own, next, places));
     }
 
-    fn plane(&self, channel: usize, index: usize, beyond: bool) -> Plane {
+    /// Fills planes of `together` channels each with what `write` makes of rows of the first and of the last of them.
+    fn each_plane<T: Copy + Default>(
+        &self,
+        layout: &Layout,
+        (channel, together): (usize, usize),
+        beyond: bool,
+        planes: &mut [T],
+        write: impl Fn([&[f32]; 2], &mut [T]),
+    ) {
         let phases = if self.step == Step::Halved { 4 } else { 1 };
-        Plane { channel: channel + index / phases, phase: index % phases, beyond }
+        let mut spare = [vec![0.0; layout.width], vec![0.0; layout.width]];
+        for (index, places) in planes.chunks_exact_mut(layout.plane()).enumerate() {
+            let plane = Plane { channel: channel + index / phases * together, phase: index % phases, beyond };
+            places.fill(T::default());
+            for image in 0..layout.images() {
+                let pixels = self.pixels(layout, image, plane.channel);
+                let last = self.pixels(layout, image, (plane.channel + together).min(self.channels) - 1);
+                if plane.channel + together < self.channels {
+                    prefetch(self.band(layout, image, plane.channel + together));
+                }
+                self.fill(layout, plane, image, [pixels, last], (places, &mut spare), &write);
+            }
+        }
     }
 
-    /// Fills a plane with what `of` makes of the pixels of its channel and, if there is one, of the next.
-    #[inline(always)]
-    fn fill<T: Copy + Default>(&self, layout: &Layout, plane: Plane, places: &mut [T], of: impl Fn(f32, f32) -> T) {
-        places.fill(T::default());
+    /// The pixels of a channel of an image of the piece.
+    fn pixels(&self, layout: &Layout, image: usize, channel: usize) -> &[f32] {
         let pixels = self.height * self.width;
-        for image in 0..layout.images() {
-            let first = ((layout.piece.image + image) * self.channels + plane.channel) * pixels;
-            let own = &self.values[first..first + pixels];
-            let next = if plane.channel + 1 < self.channels { first + pixels } else { first };
-            let pixels = [own, &self.values[next..next + pixels]];
-            match self.step {
-                Step::One if layout.halo == 0 => {
-                    let rows = layout.rows(self.height, plane.beyond);
-                    let (first, count) = (layout.row(rows.start) * self.width, rows.len() * self.width);
-                    let places = &mut places[layout.place(image, rows.start)..][..count];
-                    put(pixels.map(|pixels| &pixels[first..first + count]), places, &of);
+        &self.values[((layout.piece.image + image) * self.channels + channel) * pixels..][..pixels]
+    }
+
+    /// Those of a channel that a piece reads, without what is beyond it.
+    fn band(&self, layout: &Layout, image: usize, channel: usize) -> &[f32] {
+        let rows = match self.step {
+            Step::One => layout.piece.row..layout.piece.row + layout.piece.rows,
+            Step::Halved => 2 * layout.piece.row..2 * (layout.piece.row + layout.piece.rows),
+            Step::Doubled => layout.piece.row / 2..(layout.piece.row + layout.piece.rows) / 2,
+        };
+        let pixels = self.pixels(layout, image, channel);
+        &pixels[rows.start * self.width..(rows.end * self.width).min(pixels.len())]
+    }
+
+    /// Fills the rows of one image.
+    fn fill<T: Copy + Default>(
+        &self,
+        layout: &Layout,
+        plane: Plane,
+        image: usize,
+        pixels: [&[f32]; 2],
+        (places, spare): (&mut [T], &mut [Vec<f32>; 2]),
+        write: &impl Fn([&[f32]; 2], &mut [T]),
+    ) {
+        let place = |row| layout.place(image, row);
+        match self.step {
+            Step::One if layout.gap == 0 => {
+                let rows = layout.rows(self.height, plane.beyond);
+                let (first, count) = (layout.row(rows.start) * self.width, rows.len() * self.width);
+                write(pixels.map(|pixels| &pixels[first..first + count]), &mut places[place(rows.start)..][..count]);
+            }
+            Step::One => {
+                for row in layout.rows(self.height, plane.beyond) {
+                    let first = layout.row(row) * self.width;
+                    let row_of = pixels.map(|pixels| &pixels[first..first + self.width]);
+                    write(row_of, &mut places[place(row)..][..self.width]);
                 }
-                Step::One => {
-                    for row in layout.rows(self.height, plane.beyond) {
-                        let first = layout.row(row) * self.width;
-                        let places = &mut places[layout.place(image, row)..][..self.width];
-                        put(pixels.map(|pixels| &pixels[first..first + self.width]), places, &of);
-                    }
+            }
+            Step::Halved => {
+                let (down, right) = (plane.phase / 2, plane.phase % 2);
+                let count = (self.width + 1 - right) / 2;
+                for row in layout.rows((self.height + 1 - down) / 2, plane.beyond) {
+                    let line = (2 * layout.row(row) + down) * self.width;
+                    let [own, next] = &mut *spare;
+                    halve(&pixels[0][line..][..self.width], right, own);
+                    halve(&pixels[1][line..][..self.width], right, next);
+                    write([&own[..count], &next[..count]], &mut places[place(row)..][..count]);
                 }
-                Step::Halved => {
-                    let (down, right) = (plane.phase / 2, plane.phase % 2);
-                    for row in layout.rows((self.height + 1 - down) / 2, plane.beyond) {
-                        let first = (2 * layout.row(row) + down) * self.width;
-                        let range = (first + right).min(first + self.width)..first + self.width;
-                        let places = &mut places[layout.place(image, row)..][..range.len().div_ceil(2)];
-                        put_second(pixels.map(|pixels| &pixels[range.clone()]), places, &of);
-                    }
-                }
-                Step::Doubled => {
-                    for row in layout.rows(2 * self.height, plane.beyond) {
-                        let from = layout.row(row);
-                        if from.is_multiple_of(2) {
-                            let first = from / 2 * self.width;
-                            let places = places[layout.place(image, row)..][..layout.width].iter_mut().step_by(2);
-                            for (place, x) in places.zip(first..first + self.width) {
-                                *place = of(pixels[0][x], pixels[1][x]);
-                            }
+            }
+            Step::Doubled => {
+                for row in layout.rows(2 * self.height, plane.beyond) {
+                    let from = layout.row(row);
+                    if from.is_multiple_of(2) {
+                        let line = from / 2 * self.width;
+                        for (spare, pixels) in spare.iter_mut().zip(pixels) {
+                            let values = &pixels[line..][..self.width];
+                            spare.iter_mut().step_by(2).zip(values).for_each(|(spare, &value)| *spare = value);
                         }
+                        write([&spare[0], &spare[1]], &mut places[place(row)..][..layout.width]);
                     }
                 }
             }
@@ -316,53 +344,19 @@ impl Source<'_> {
     }
 }
 
-/// Fills places with what `of` makes of as many pixels of one channel and of another.
-#[inline(always)]
-fn put<T>(pixels: [&[f32]; 2], places: &mut [T], of: &impl Fn(f32, f32) -> T) {
-    // The rest in eights: rows are often as short as that.
-    let (pixels, places) = put_chunks::<64, T>(pixels, places, of);
-    let (pixels, places) = put_chunks::<8, T>(pixels, places, of);
-    put_chunks::<1, T>(pixels, places, of);
-}
-
-/// [`put`] of as many chunks of `N` as there are; the rest is given back.
-#[inline(always)]
-fn put_chunks<'a, 'p, const N: usize, T>(
-    [own, next]: [&'a [f32]; 2],
-    places: &'p mut [T],
-    of: &impl Fn(f32, f32) -> T,
-) -> ([&'a [f32]; 2], &'p mut [T]) {
-    let ((own, own_rest), (next, next_rest)) = (own.as_chunks::<N>(), next.as_chunks::<N>());
-    let (places, places_rest) = places.as_chunks_mut::<N>();
-    for ((places, own), next) in places.iter_mut().zip(own).zip(next) {
-        for ((place, &own), &next) in places.iter_mut().zip(own).zip(next) {
-            *place = of(own, next);
-        }
+/// Every second value from `first` on.
+fn halve(row: &[f32], first: usize, to: &mut [f32]) {
+    let (pairs, rest) = row[first.min(row.len())..].as_chunks::<2>();
+    for (to, pair) in to.iter_mut().zip(pairs) {
+        *to = pair[0];
     }
-    ([own_rest, next_rest], places_rest)
-}
-
-/// [`put`] of every second pixel, beginning with the first.
-#[inline(always)]
-fn put_second<T>([own, next]: [&[f32]; 2], places: &mut [T], of: &impl Fn(f32, f32) -> T) {
-    let ((pairs, rest), (next_pairs, next_rest)) = (own.as_chunks::<2>(), next.as_chunks::<2>());
-    let (places, last) = places.split_at_mut(pairs.len());
-    for ((place, &[own, _]), &[next, _]) in places.iter_mut().zip(pairs).zip(next_pairs) {
-        *place = of(own, next);
-    }
-    for ((place, &own), &next) in last.iter_mut().zip(rest).zip(next_rest) {
-        *place = of(own, next);
+    if let (Some(to), [last]) = (to.get_mut(pairs.len()), rest) {
+        *to = *last;
     }
 }
 
-/// The nearest bf16, ties to even.
-#[inline(always)]
-pub fn bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
-    // What rounds a number up to infinity would make a number of a NaN.
-    if value.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded }
-}
+/// Bytes of a line of a cache, where scratch begins.
+const LINE: usize = 64;
 
 thread_local! {
     static WORDS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
@@ -385,10 +379,12 @@ fn with_scratch<T: Copy + Default, R>(
     work: impl FnOnce(&mut [T]) -> R,
 ) -> R {
     let mut scratch = kept.take();
-    if scratch.len() < length {
-        scratch.resize(length, T::default());
+    let enough = length + LINE / size_of::<T>();
+    if scratch.len() < enough {
+        scratch.resize(enough, T::default());
     }
-    let result = work(&mut scratch[..length]);
+    let first = scratch.as_ptr().align_offset(LINE);
+    let result = work(&mut scratch[first..first + length]);
     kept.set(scratch);
     result
 }

@@ -184,16 +184,6 @@ fn any_number_of_threads_gives_the_same_bits() {
 }
 
 #[test]
-fn bf16_is_the_nearest_one_ties_to_even() {
-    let one = 0x3f80;
-    for (value, expected) in [(1.0, one), (1.0 + 1.0 / 256.0, one), (1.0 + 3.0 / 256.0, one + 2), (-1.0, 0xbf80)] {
-        assert_eq!(planes::bf16(value), expected, "{value}");
-    }
-    assert_eq!(planes::bf16(f32::MAX), 0x7f80, "beyond the largest lies infinity");
-    assert!(f32::from_bits(u32::from(planes::bf16(f32::from_bits(0x7fff_ffff))) << 16).is_nan());
-}
-
-#[test]
 fn nothing_is_done_for_an_empty_batch() {
     let shape = Conv { batch: 0, in_channels: 2, out_channels: 3, height: 4, width: 5, kernel: 3, stride: 1 };
     let mut dw = vec![f32::NAN; shape.weight_len()];

@@ -1,5 +1,6 @@
 //! Loops compiled for the vectors of this machine: the one place with `unsafe` code.
 
+pub mod bf16;
 pub mod correlate;
 pub mod dots;
 mod products;
@@ -118,4 +119,16 @@ fn with_avx512<R>(work: impl FnOnce() -> R) -> R {
 #[target_feature(enable = "avx2")]
 fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
     work()
+}
+
+/// Asks for `values` to be brought near, since they are read soon.
+pub fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, of an address in the slice.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
