@@ -76,19 +76,19 @@ step "the same scan on an emulated Cortex-M4F"
 firmware-demo/run.sh selftest "$OUT/heart.kscout" "$OUT/volume.kscan"
 
 step "who wins"
-of="$OUT/eval"
-$kscout compare "$of:policy" --with "$of:centre-out" --with "$of:by-position" --with "$of:learned-mask" \
-    --with "$of:partial-fourier" --out "$OUT/compare.md" --plot "$OUT/dice.png"
-say "" \
-    "What is compared, judged by one segmenter that is tuned to the lines of all of them:" \
+say "What is compared, judged by one segmenter that is tuned to the lines of all of them:" \
     "  policy           gives each line to the slice that it expects to gain most, from what it has seen of this heart" \
     "  by-position      the same order of lines, shared by a fixed plan of more lines where training hearts needed them:" \
     "                   policy minus by-position is what looking adds" \
     "  learned-mask     the same order again, as many lines for each slice: by-position minus it is what the plan adds" \
     "  centre-out       lines from the middle of k-space outwards, as many for each slice" \
-    "  partial-fourier  lines from the middle outwards, then those of one side alone, as many for each slice" \
-    "" \
+    "  partial-fourier  lines from the middle outwards, then those of one side alone, as many for each slice"
+say ""
+of="$OUT/eval"
+$kscout compare "$of:policy" --with "$of:centre-out" --with "$of:by-position" --with "$of:learned-mask" \
+    --with "$of:partial-fourier" --out "$OUT/compare.md" --plot "$OUT/dice.png"
+say "" \
     "In words    $OUT/compare.md and $OUT/eval/report.md" \
-    "Dice        $OUT/dice.png: against the lines measured, the policy on top" \
+    "Dice        $OUT/dice.png: against the lines measured" \
     "One heart   $OUT/volume.png: the lines that each slice got, and what came of them" \
     "The model   $OUT/heart.kscout, for kscout scan, predict and the firmware; README, \"Your own files\", goes on from here"
