@@ -4,14 +4,16 @@
 //! memory than its bound, whatever the bytes.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Device;
 use kscout_core::Complex32;
-use kscout_core::capture::Capture;
+use kscout_core::capture::{MAX_SIDE, Stored};
 use kscout_core::model::Model;
-use kscout_core::scan::multiply_accumulates;
+use kscout_core::model::blob::{CHECKSUM_FIELD, checksum};
+use kscout_core::scan::{multiply_accumulates, other_operations};
 
 use crate::cli::{read_npy, read_results};
 use crate::config;
@@ -54,17 +56,29 @@ pub fn reader(name: &str) -> Option<Reader> {
     READERS.iter().find(|(known, _)| *known == name).map(|(_, reader)| *reader)
 }
 
-/// Multiply-accumulates of a scan that a fuzzer still runs.
-const MOST_MACS: u64 = 20_000_000;
+/// Multiply-accumulates, and other operations, of a scan that a fuzzer still runs.
+const MOST_OPERATIONS: u64 = 20_000_000;
 /// Bytes that a volume may be unpacked to.
 const MOST_BYTES: u64 = 1 << 24;
+/// Where both forms of captures have their checksum.
+const CAPTURE_CRC: Range<usize> = 28..32;
+
+/// A model as it is, and with the checksum of what it holds: no changed byte would get past the other.
+fn blob(bytes: &[u8]) -> bool {
+    model(bytes) || {
+        if let Some(mended) = with_number_at(bytes, CHECKSUM_FIELD, checksum(bytes)) {
+            model(&mended);
+        }
+        false
+    }
+}
 
 /// A model: checked, listed, and a short scan by it.
-fn blob(bytes: &[u8]) -> bool {
+fn model(bytes: &[u8]) -> bool {
     let Ok(model) = Model::new_checked(bytes) else { return false };
     inspect(&model);
     let lines = 3.min(model.width());
-    if multiply_accumulates(&model, lines) > MOST_MACS {
+    if multiply_accumulates(&model, lines).max(other_operations(&model, lines)) > MOST_OPERATIONS {
         return true;
     }
     let mut arena = scan_arena(&model);
@@ -86,8 +100,45 @@ fn blob(bytes: &[u8]) -> bool {
     true
 }
 
+/// A captured slice or volume as it is, and with the checksum of what it holds.
 fn capture(bytes: &[u8]) -> bool {
-    Capture::new_checked(bytes).is_ok()
+    stored(bytes) || {
+        let [before, after] =
+            [bytes.get(..CAPTURE_CRC.start), bytes.get(CAPTURE_CRC.end..)].map(Option::unwrap_or_default);
+        let mut crc = crc32fast::Hasher::new();
+        [before, after].into_iter().for_each(|part| crc.update(part));
+        if let Some(mended) = with_number_at(bytes, CAPTURE_CRC, crc.finalize()) {
+            stored(&mended);
+        }
+        false
+    }
+}
+
+/// A capture: checked, and its lines read, also some that it does not have.
+fn stored(bytes: &[u8]) -> bool {
+    let Ok(stored) = Stored::new_checked(bytes) else { return false };
+    let mut line = [Complex32::new(0.0, 0.0); MAX_SIDE];
+    match stored {
+        Stored::Slice(capture) => {
+            for at in capture.lines().chain([0, capture.width(), usize::MAX]) {
+                let _ = capture.copy_line(at, &mut line[..capture.height()]);
+            }
+        }
+        Stored::Volume(capture) => {
+            for (slice, at) in capture.places().chain([(0, 0), (capture.slices(), capture.width()), (0, usize::MAX)]) {
+                let _ = capture.copy_line(slice, at, &mut line[..capture.height()]);
+            }
+        }
+    }
+    let _ = (stored.blob_crc(), stored.digest());
+    true
+}
+
+/// The bytes with `number`, little-endian, at `place`; nothing where they are too few.
+fn with_number_at(bytes: &[u8], place: Range<usize>, number: u32) -> Option<Vec<u8>> {
+    let mut bytes = bytes.to_vec();
+    bytes.get_mut(place)?.copy_from_slice(&number.to_le_bytes());
+    Some(bytes)
 }
 
 fn nifti(bytes: &[u8]) -> bool {

@@ -171,6 +171,11 @@ fn a_model_says_what_it_costs_and_more_than_allowed_is_refused() {
         let said = job.run(&arguments).succeeded();
         assert!(said.contains(cost) && said.contains("million multiply-accumulates"), "{said}");
     }
+    // Poolings of large windows: 35 billion comparisons, and hardly a multiply-accumulate.
+    let pooling = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/blob/good_pooling.kscout");
+    let refusal = ["good_pooling.kscout", "34.6 billion comparisons", "more than 17.2 billion", "--max-macs"];
+    job.run(&["bench", pooling, "--runs", "1"]).refused(&refusal);
+    assert!(job.run(&["inspect", pooling]).succeeded().contains("34.6 billion comparisons and other operations"));
 }
 
 /// Refused or not, nothing that a terminal would obey comes out, and not much at all.

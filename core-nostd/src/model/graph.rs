@@ -155,6 +155,12 @@ impl<'a> Graph<'a> {
         self.repr.macs
     }
 
+    /// What one run computes besides multiply-accumulates: values compared by poolings, and values written by the operators
+    /// that are no convolutions. Takes time in proportion to the number of nodes.
+    pub fn other_operations(&self) -> u64 {
+        self.nodes().fold(0u64, |sum, node| sum.saturating_add(node.op.other_operations(node.output.shape)))
+    }
+
     /// Number of tensors the caller gives.
     pub fn inputs(&self) -> usize {
         self.repr.inputs

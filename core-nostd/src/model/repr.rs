@@ -244,6 +244,17 @@ impl<D> OperatorRepr<D> {
         (taps as u64).saturating_mul(output.len() as u64)
     }
 
+    /// What is computed besides multiply-accumulates for an output of this shape: each value that a pooling compares counts one,
+    /// and of the other operators each value that is written; 0 for convolutions.
+    pub fn other_operations(&self, output: Shape) -> u64 {
+        let each = match *self {
+            Self::Conv2d(_) | Self::Depthwise(_) | Self::ConvTranspose2x2 { .. } => 0,
+            Self::MaxPool { kernel, .. } => kernel.saturating_mul(kernel),
+            _ => 1,
+        };
+        (each as u64).saturating_mul(output.len() as u64)
+    }
+
     /// The same operator with its constants elsewhere: `place` is called for each of them in the record's order.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ use crate::kspace::fft::is_fft_length;
 use crate::kspace::{LineSet, Reconstruction};
 use crate::model::{Graph, Model, run};
 
-pub use cost::multiply_accumulates;
+pub use cost::{multiply_accumulates, other_operations};
 pub use error::ScanError;
 pub(crate) use memory::{PairedImage, arena_bytes_of, arena_bytes_of_with};
 pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};

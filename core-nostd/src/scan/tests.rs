@@ -328,6 +328,8 @@ fn a_scan_costs_its_policy_once_a_line_and_its_segmenter_once() {
     assert!(segmenter > 0 && policy > 0);
     assert_eq!(multiply_accumulates(&model, 12), segmenter + 12 * policy);
     assert_eq!(multiply_accumulates(&model, usize::MAX), u64::MAX);
+    let [segmenter, policy] = [model.segmenter(), model.policy()].map(|graph| graph.unwrap().other_operations());
+    assert_eq!(other_operations(&model, 12), segmenter + 12 * policy);
 }
 
 #[test]

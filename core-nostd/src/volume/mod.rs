@@ -16,6 +16,6 @@ pub mod view;
 pub use glimpse::{Glimpse, STRUCTURES};
 pub use scan::{
     FIRST_LINES, MOST_OPINIONS, MOST_SLICES, VolumeError, VolumeScan, line_order, volume_arena_bytes,
-    volume_arena_bytes_with, volume_multiply_accumulates,
+    volume_arena_bytes_with, volume_multiply_accumulates, volume_other_operations,
 };
 pub use view::{MOST_LINES, VIEW, write_view};

@@ -107,7 +107,17 @@ pub fn volume_arena_bytes(model: &Model<'_>, slices: usize, budget: usize) -> us
 /// Multiply-accumulates of a scan of `lines` lines for `slices` slices together with `model`: for each line its segmenter's once, and
 /// its slice policy's once a slice; `u64::MAX` where they are more. See [`scan::multiply_accumulates`](crate::scan::multiply_accumulates).
 pub fn volume_multiply_accumulates(model: &Model<'_>, slices: usize, lines: usize) -> u64 {
-    let of = |graph: Option<Graph<'_>>| graph.map_or(0, |graph| graph.macs());
+    of_volume(model, slices, lines, Graph::macs)
+}
+
+/// What the same scan computes besides multiply-accumulates; `u64::MAX` where it is more. See
+/// [`scan::other_operations`](crate::scan::other_operations).
+pub fn volume_other_operations(model: &Model<'_>, slices: usize, lines: usize) -> u64 {
+    of_volume(model, slices, lines, Graph::other_operations)
+}
+
+fn of_volume<'m>(model: &Model<'m>, slices: usize, lines: usize, cost: fn(&Graph<'m>) -> u64) -> u64 {
+    let of = |graph: Option<Graph<'m>>| graph.map_or(0, |graph| cost(&graph));
     let decision = of(model.slice_policy()).saturating_mul(slices as u64);
     decision.saturating_add(of(model.segmenter())).saturating_mul(lines as u64)
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::Args;
-use kscout_core::scan::multiply_accumulates;
-use kscout_core::volume::volume_multiply_accumulates;
+use kscout_core::scan::{multiply_accumulates, other_operations};
+use kscout_core::volume::{volume_multiply_accumulates, volume_other_operations};
 
 use super::{Failure, number};
 use crate::export::BlobFile;
@@ -15,8 +15,8 @@ const MOST_A_PIXEL: u64 = 1 << 24;
 /// How much work a `.kscout` file may ask for.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct CostArgs {
-    /// Most multiply-accumulates that a scan of a slice may take; without it 2^24 times the pixels of an image, more than any
-    /// network here
+    /// Most multiply-accumulates that a scan of a slice may take, and most comparisons and other operations; without it 2^24 times
+    /// the pixels of an image, more than any network here
     #[arg(long, value_name = "NUMBER", value_parser = number::whole::<u64>(1..=u64::MAX))]
     max_macs: Option<u64>,
 }
@@ -31,13 +31,17 @@ impl CostArgs {
         let macs = macs.max(volume_multiply_accumulates(&model, 1, 1));
         let pixels = (model.height() as u64).saturating_mul(model.width() as u64);
         let most = self.max_macs.unwrap_or(pixels.saturating_mul(MOST_A_PIXEL));
-        if macs > most {
-            let (name, macs, most) = (path.display(), in_words(macs), in_words(most));
-            return Err(format!(
-                "{name}: a scan of a slice takes {macs} multiply-accumulates, more than {most}; if you trust the file and can \
-                 wait, give a larger --max-macs"
-            )
-            .into());
+        // A file may ask for work of other kinds, of which a network has little.
+        let others = other_operations(&model, model.width()).max(volume_other_operations(&model, 1, 1));
+        for (cost, what) in [(macs, "multiply-accumulates"), (others, "comparisons and other operations")] {
+            if cost > most {
+                let (name, cost, most) = (path.display(), in_words(cost), in_words(most));
+                return Err(format!(
+                    "{name}: a scan of a slice takes {cost} {what}, more than {most}; if you trust the file and can wait, give a \
+                     larger --max-macs"
+                )
+                .into());
+            }
         }
         Ok(file)
     }
@@ -51,6 +55,11 @@ pub(super) fn cost(file: &BlobFile) -> Result<String, Failure> {
         format!("a scan of a slice takes {} multiply-accumulates", in_words(multiply_accumulates(&model, 0)));
     if model.policy().is_some() {
         text = format!("{text}, {} with all {lines} lines", in_words(most));
+    }
+    // Of networks they are few; a file that says nothing of them would take any time.
+    let others = other_operations(&model, lines);
+    if others > most {
+        text = format!("{text}, and {} comparisons and other operations", in_words(others));
     }
     if model.slice_policy().is_some() {
         text =

@@ -55,7 +55,8 @@ impl Given {
         };
         let table = text.parse().map_err(syntax)?;
         let mut lines = HashMap::new();
-        find_lines(DeTable::parse(text).map_err(syntax)?.get_ref(), "", text, &mut lines);
+        let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+        find_lines(DeTable::parse(text).map_err(syntax)?.get_ref(), "", &ends, &mut lines);
         Ok(Self(vec![Layer { origin: origin.to_owned(), table, lines }]))
     }
 
@@ -248,13 +249,14 @@ fn nested(key: &str, value: Value) -> Table {
     parts.fold(inner, |inner, part| Table::from_iter([(part.to_owned(), Value::Table(inner))]))
 }
 
-fn find_lines(table: &DeTable<'_>, section: &str, text: &str, lines: &mut HashMap<String, usize>) {
+/// The line of each key, where the lines of the text end at `ends`.
+fn find_lines(table: &DeTable<'_>, section: &str, ends: &[usize], lines: &mut HashMap<String, usize>) {
     for (key, value) in table {
         let name = format!("{section}{}", key.get_ref());
-        let before = text.get(..key.span().start).unwrap_or_default();
-        lines.insert(name.clone(), before.matches('\n').count() + 1);
+        let before = ends.partition_point(|&end| end < key.span().start);
+        lines.insert(name.clone(), before + 1);
         if let Some(inner) = value.get_ref().as_table() {
-            find_lines(inner, &format!("{name}."), text, lines);
+            find_lines(inner, &format!("{name}."), ends, lines);
         }
     }
 }

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Dataset, Manifest, SliceId, Split};
 
+/// The most labels of a file, and names of labels in a checkpoint.
+pub const MOST_LABELS: usize = 256;
+
 /// One slice's labels, in the order of the names; `None` is not known.
 pub type Diagnosis = Vec<Option<bool>>;
 
@@ -103,6 +106,9 @@ impl Labels {
         let names: Vec<String> = columns.iter().skip(1 + usize::from(by_slice)).map(|&name| name.to_owned()).collect();
         if names.is_empty() {
             return Err(wrong(1, "no label column after `patient`".into()));
+        }
+        if names.len() > MOST_LABELS {
+            return Err(wrong(1, format!("{} label columns; at most {MOST_LABELS} are read", names.len())));
         }
         if let Some(at) = (0..names.len()).find(|&i| names[i].is_empty() || names[..i].contains(&names[i])) {
             return Err(wrong(1, format!("label column {} (`{}`) has no name of its own", at + 1, names[at])));
@@ -270,6 +276,17 @@ mod tests {
         assert_eq!(labels.of(&id("p1", 7)), [Some(true), Some(false)]);
         assert_eq!(labels.of(&id("p2", 0)), [None, Some(true)]);
         assert_eq!(labels.of(&id("p3", 0)), [None, None]);
+    }
+
+    #[test]
+    fn more_labels_than_a_checkpoint_names_are_refused() {
+        let file = |count: usize| {
+            let [names, cells] =
+                [|i: usize| format!(",l{i}"), |_| ",1".to_owned()].map(|cell| (0..count).map(cell).collect::<String>());
+            parse(&format!("patient{names}\np1{cells}\n"))
+        };
+        assert_eq!(file(256).unwrap().names().len(), 256);
+        assert!(file(257).unwrap_err().to_string().contains("257 label columns; at most 256"));
     }
 
     #[test]

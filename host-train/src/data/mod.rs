@@ -48,7 +48,7 @@ pub use axes::{Axes, Reorder};
 pub use dataset::{Dataset, Slice, SliceId, Volume};
 pub use error::DataError;
 pub use info::Info;
-pub use labels::{Diagnosis, Labels, LabelsError};
+pub use labels::{Diagnosis, Labels, LabelsError, MOST_LABELS};
 pub use manifest::{Manifest, Phase, SliceRecord};
 pub use split::{Split, SplitRule};
 

@@ -81,7 +81,9 @@ struct Bitmap {
 
 impl Bitmap {
     fn get(&self, x: usize, y: usize) -> bool {
-        x < self.width && self.pixels.get(y * self.width + x).is_some_and(|&on| on)
+        // Beside the edges the callers' coordinates wrap, and no pixel is there.
+        let index = y.saturating_mul(self.width).saturating_add(x);
+        x < self.width && self.pixels.get(index).is_some_and(|&on| on)
     }
 
     /// Scale2x: a quarter pixel takes the colour of the two neighbours next to it where these agree and the opposite

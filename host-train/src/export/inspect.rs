@@ -3,14 +3,12 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use kscout_core::kernels::{Axis, Corners, Shape};
-use kscout_core::model::{Graph, Model, Node, OperatorRepr, TensorInfo, run};
+use kscout_core::kernels::{Axis, Channel, Corners, Shape};
+use kscout_core::model::{Graph, Model, Node, Operator, OperatorRepr, TensorInfo};
 use kscout_core::scan::arena_bytes;
 use serde::Serialize;
 
-use crate::kernels::fastest;
 use crate::net::FixedOrder;
-use crate::segment::HeapArena;
 
 /// A blob.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,19 +109,22 @@ pub fn inspect(model: &Model<'_>) -> Contents {
 }
 
 /// The order in which the model's policy measures lines if it looks at nothing: its last layer has no weights.
+///
+/// Nothing is run for it, so that it takes no longer than reading the file, whatever a run costs.
 pub fn fixed_order(model: &Model<'_>) -> Option<FixedOrder> {
-    let graph = model.policy()?;
-    let OperatorRepr::Conv2d(last) = graph.nodes().last()?.op else { return None };
+    let last = model.policy()?.nodes().last()?;
+    let Operator::Conv2d(last) = last.operator()? else { return None };
     if last.weights.iter().any(|&weight| weight != 0) {
         return None;
     }
-    let anything: Vec<Vec<i8>> =
-        (0..graph.inputs()).filter_map(|i| graph.input(i)).map(|input| vec![0; input.shape.len()]).collect();
-    let anything: Vec<&[i8]> = anything.iter().map(Vec::as_slice).collect();
-    let mut arena = HeapArena::new(graph.arena_bytes_with(&fastest()));
-    let logits = run(&graph, &fastest(), &anything, arena.bytes()).ok()?;
+    // Of sums that are zero the biases are left, scaled as the layer scales them.
+    let (low, high) = last.clamp;
+    let logit = |channel: Channel| {
+        channel.requant.apply(channel.bias).saturating_add(last.out_zero).clamp(low.into(), high.into())
+    };
+    let logits: Vec<i32> = last.params.iter().map(logit).collect();
     let mut lines: Vec<u16> = (0..model.width() as u16).collect();
-    lines.sort_by_key(|&line| Reverse(logits[usize::from(line)]));
+    lines.sort_by_key(|&line| Reverse(logits.get(usize::from(line)).copied()));
     Some(FixedOrder { name: "fixed-order".into(), lines })
 }
 
@@ -192,13 +193,15 @@ impl fmt::Display for TensorContents {
 mod tests {
     use burn::tensor::Device;
     use kscout_core::kernels::Layout;
-    use kscout_core::model::Reconstruction;
+    use kscout_core::model::{Reconstruction, run};
     use kscout_core::scan::{STATE_EXTRAS, best_line, write_state};
 
     use super::*;
     use crate::export::blob_writer::Origin;
     use crate::export::{HeaderSpec, Observation, pack};
+    use crate::kernels::fastest;
     use crate::net::{FloatGraph, Scout};
+    use crate::segment::HeapArena;
 
     fn blob(policy: &FloatGraph, side: usize, layout: Layout) -> Vec<u8> {
         let seen = |level| Observation { levels: vec![level; side * side], state: vec![127; side + STATE_EXTRAS] };

@@ -65,6 +65,17 @@ fn a_run_is_its_nodes_called_by_hand() {
 }
 
 #[test]
+fn what_no_convolution_computes_is_counted_by_comparisons_and_values_written() {
+    let bytes = emit(&[&segmenter(), &policy()]);
+    let model = Model::new_checked(&bytes).unwrap();
+    let of = |graph: Option<Graph<'_>>| graph.unwrap().other_operations();
+    assert_eq!(of(model.segmenter()), 32 * 32 * 3);
+    let values = 8 * 8 * 6;
+    let compared = 2 * 2 * 4 * 4 * 6;
+    assert_eq!(of(model.policy()), 3 * values + compared + 32);
+}
+
+#[test]
 fn an_observer_sees_every_node_once() {
     let bytes = emit(&[&policy()]);
     let graph = Model::new_checked(&bytes).unwrap().policy().unwrap();

@@ -50,10 +50,10 @@ fn methods_in(dir: &Path) -> Option<Vec<String>> {
         method: String,
     }
     let rows = csv::Reader::from_path(dir.join(RESULTS)).ok()?.into_deserialize::<Named>();
-    let mut methods: Vec<String> = Vec::new();
+    let (mut methods, mut known) = (Vec::new(), BTreeSet::new());
     for row in rows {
         let Named { method } = row.ok()?;
-        if !methods.contains(&method) {
+        if known.insert(method.clone()) {
             methods.push(method);
         }
     }

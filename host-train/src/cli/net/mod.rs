@@ -3,6 +3,7 @@
 mod forward;
 mod info;
 mod npy;
+mod npy_header;
 
 use std::path::Path;
 

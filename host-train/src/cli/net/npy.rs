@@ -1,12 +1,14 @@
 //! Arrays in NumPy's `.npy` files.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, NpyHeader, Order, WriterBuilder};
+use npyz::WriterBuilder;
 
+use super::npy_header::Header;
 use crate::io::whole::write_atomically;
+use crate::shown::shown;
 
 /// Why an array could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,31 +69,26 @@ impl Array {
         let file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let mut reader = BufReader::new(file);
-        let format = |error: io::Error| NpyError::Format { path: path.to_owned(), message: error.to_string() };
-        let header = NpyHeader::from_reader(&mut reader).map_err(format)?;
-        let got = bytes.saturating_sub(reader.stream_position().map_err(io)?);
-        let (shape, order, element) = (header.shape().to_vec(), header.order(), header.dtype());
-        let size = match &element {
-            DType::Plain(plain) => plain.num_bytes().unwrap_or(0),
-            _ => 0,
+        let format = |message: String| NpyError::Format { path: path.to_owned(), message };
+        let Header { shape, fortran, element } = Header::read(&mut reader).map_err(format)?;
+        let decode: fn(&[u8]) -> Vec<f32> = match element.as_str() {
+            "'<f4'" => |b: &[u8]| values(b, f32::from_le_bytes),
+            "'>f4'" => |b: &[u8]| values(b, f32::from_be_bytes),
+            "'<f8'" => |b: &[u8]| values(b, |v| f64::from_le_bytes(v) as f32),
+            "'>f8'" => |b: &[u8]| values(b, |v| f64::from_be_bytes(v) as f32),
+            _ => return Err(NpyError::Elements { path: path.to_owned(), found: shown(&element).to_string() }),
         };
-        let expected = shape.iter().fold(size as u128, |product, &extent| product.saturating_mul(u128::from(extent)));
+        let size = if element.ends_with("8'") { 8u128 } else { 4 };
+        let got = bytes.saturating_sub(reader.stream_position().map_err(io)?);
+        let expected = shape.iter().fold(size, |product, &extent| product.saturating_mul(u128::from(extent)));
         if expected > u128::from(got) {
             return Err(NpyError::CutShort { path: path.to_owned(), shape, expected, got });
         }
-        let elements = NpyFile::with_header(header, reader);
-        let data = match elements.try_data::<f32>() {
-            Ok(values) => values.collect::<io::Result<Vec<f32>>>().map_err(io)?,
-            Err(elements) => match elements.try_data::<f64>() {
-                Ok(values) => values.map(|value| value.map(|v| v as f32)).collect::<io::Result<_>>().map_err(io)?,
-                Err(_) => return Err(NpyError::Elements { path: path.to_owned(), found: element.descr() }),
-            },
-        };
-        let shape: Vec<usize> = shape.into_iter().map(|extent| extent as usize).collect();
-        Ok(match order {
-            Order::C => Self { shape, data },
-            Order::Fortran => Self { data: to_c_order(&shape, &data), shape },
-        })
+        let shape = extents(&shape).ok_or_else(|| format("its extents are too large".into()))?;
+        let mut bytes = vec![0; expected as usize];
+        reader.read_exact(&mut bytes).map_err(io)?;
+        let data = decode(&bytes);
+        Ok(if fortran { Self { data: to_c_order(&shape, &data), shape } } else { Self { shape, data } })
     }
 
     /// Writes the array, whole or not at all.
@@ -105,6 +102,18 @@ impl Array {
         writer.finish().map_err(io)?;
         write_atomically(path, &bytes).map_err(io)
     }
+}
+
+/// The values of whole numbers of bytes.
+fn values<const N: usize>(bytes: &[u8], value: fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|&bytes| value(bytes)).collect()
+}
+
+/// The extents, if their product is a number: beside one of 0 the others may be any.
+fn extents(shape: &[u64]) -> Option<Vec<usize>> {
+    let extents: Vec<usize> = shape.iter().map(|&extent| usize::try_from(extent).ok()).collect::<Option<_>>()?;
+    extents.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)))?;
+    Some(extents)
 }
 
 /// `data` with the last index running fastest, from the first running fastest.
@@ -182,6 +191,7 @@ mod tests {
             "cut short: an array of [2, 2] takes 16 bytes, 15 are there",
         );
         says(folder.file("<f4", false, "(9223372036854775807, 9223372036854775807)", &[]), "cut short");
+        says(folder.file("<f4", true, "(9223372036854775808, 4, 0)", &[]), "its extents are too large");
         says(folder.file("<i4", false, "(1,)", &[0; 4]), "elements of type '<i4'");
         fs::write(folder.0.join("a.npy"), b"<html>").unwrap();
         says(folder.0.join("a.npy"), "not an .npy file");

@@ -62,6 +62,12 @@ const LOSS_WEIGHTS: [&str; 3] = ["pos_weight", "class_weight", "class_weights"];
 /// Where Lightning puts what a module was made of, its network among it.
 const PARAMETERS: &str = "hyper_parameters";
 
+/// The most wrappings that are taken off where no network is known; scripts put three or four around one.
+const MOST_WRAPPINGS: usize = 16;
+
+/// The most networks of which it is looked up whether they have running averages.
+const MOST_NETWORKS: usize = 64;
+
 /// Which network of a file is meant.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
@@ -129,7 +135,8 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
         // None is of the kind asked for: whichever is taken, the error says what it is.
         ([one, rest @ ..], _) if rest.is_empty() || is_other => Ok(behind(&full, &parts, one, &networks)),
         (several, _) => {
-            let lacking = if is_one_kind { without_averages(&parts, several) } else { Vec::new() };
+            let few = is_one_kind && several.len() <= MOST_NETWORKS;
+            let lacking = if few { without_averages(&parts, several) } else { Vec::new() };
             Err(Unclear::Several { keys: keys(&mut several.iter()), lacking: keys(&mut lacking.iter()) })
         }
     }
@@ -240,7 +247,12 @@ fn without_network(full: &[String], parts: &[Vec<&str>], key: Option<&str>) -> R
         let tops: BTreeSet<&str> = parts.iter().filter(|parts| parts.len() > 1).map(|parts| parts[0]).collect();
         return Err(Unclear::NoSuchKey(tops.into_iter().map(str::to_owned).collect()));
     }
-    while unwrap_once(&mut names) || strip_once(&mut names) {}
+    // Each takes all names anew, and a name may be made of wrappings alone.
+    for _ in 0..MOST_WRAPPINGS {
+        if !(unwrap_once(&mut names) || strip_once(&mut names)) {
+            break;
+        }
+    }
     names.retain(|name| first(&name.own) != "mask_values");
     Ok(Found { names, beside: Vec::new() })
 }
@@ -324,6 +336,12 @@ mod tests {
         assert_eq!(own(&["model.inc.weight", "optimizer_state.0.exp_avg"]), ["inc.weight"]);
         assert_eq!(own(&["net.inc.weight"]), ["inc.weight"]);
         assert_eq!(own(&["model_state_dict.inc.weight"]), ["inc.weight"]);
+    }
+
+    #[test]
+    fn a_name_of_wrappings_alone_is_not_unwrapped_for_ever() {
+        let deep = format!("{}a", "model.".repeat(200_000));
+        assert_eq!(own(&[&deep]), [&deep[16 * "model.".len()..]]);
     }
 
     #[test]

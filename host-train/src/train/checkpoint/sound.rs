@@ -7,6 +7,7 @@ use burn::tensor::{FloatDType, Tensor};
 use serde_json::Value;
 
 use super::error::CheckpointError;
+use crate::data::MOST_LABELS;
 use crate::net::segmenter::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
 
 /// The longest side of an image that a network may be for.
@@ -14,9 +15,6 @@ const MOST_PIXELS: u64 = 1024;
 
 /// More steps than any run makes.
 const MOST_STEPS: u64 = 1_000_000_000_000;
-
-/// The most names of labels.
-const MOST_LABELS: usize = 256;
 
 /// The whole numbers of a description that decide how much memory a network takes, or are counted on: where they are, and what
 /// they may be. Lists of lines have checks of their own, and checksums are any number.
