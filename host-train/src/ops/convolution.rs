@@ -155,16 +155,28 @@ impl Convolution {
         let how = self.precision;
         match self.sizes(x, w) {
             Sizes::All(sizes) => {
-                dx.as_mut().map(|dx| conv::input_gradient(&sizes, g, weights, dx, how));
-                dw.as_mut().map(|dw| conv::weight_gradient(&sizes, input, g, dw, db.as_deref_mut(), how));
+                if let Some(dx) = &mut dx {
+                    conv::input_gradient(&sizes, g, weights, dx, how);
+                }
+                if let Some(dw) = &mut dw {
+                    conv::weight_gradient(&sizes, input, g, dw, db.as_deref_mut(), how);
+                }
             }
             Sizes::Each(sizes) => {
-                dx.as_mut().map(|dx| depthwise::input_gradient(&sizes, g, weights, dx));
-                dw.as_mut().map(|dw| depthwise::weight_gradient(&sizes, input, g, dw, db.as_deref_mut()));
+                if let Some(dx) = &mut dx {
+                    depthwise::input_gradient(&sizes, g, weights, dx);
+                }
+                if let Some(dw) = &mut dw {
+                    depthwise::weight_gradient(&sizes, input, g, dw, db.as_deref_mut());
+                }
             }
             Sizes::Doubling(sizes) => {
-                dx.as_mut().map(|dx| transposed::input_gradient(&sizes, g, weights, dx, how));
-                dw.as_mut().map(|dw| transposed::weight_gradient(&sizes, input, g, dw, db.as_deref_mut(), how));
+                if let Some(dx) = &mut dx {
+                    transposed::input_gradient(&sizes, g, weights, dx, how);
+                }
+                if let Some(dw) = &mut dw {
+                    transposed::weight_gradient(&sizes, input, g, dw, db.as_deref_mut(), how);
+                }
             }
         }
         let channels = db.as_ref().map_or(0, Vec::len);

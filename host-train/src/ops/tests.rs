@@ -129,7 +129,7 @@ fn convolutions_are_those_of_burn() {
         let layer = redrawn(conv(from, to, kernel, stride, i % 3 > 0, 1), &mut rng);
         let x = random([batch, from, height, width], &mut rng);
         let what = format!("a {kernel}x{kernel} convolution to {to} channels with stride {stride}");
-        assert_agree(&what, &layer, &x, |layer, x| conv2d(layer, x), |layer, x| layer.forward(x));
+        assert_agree(&what, &layer, &x, conv2d, |layer, x| layer.forward(x));
     }
 }
 
@@ -139,10 +139,10 @@ fn depthwise_and_doubling_convolutions_are_those_of_burn() {
     for [batch, from, to, height, width] in shapes(&mut rng, 12) {
         let x = random([batch, from, height, width], &mut rng);
         let each = redrawn(conv(from, from, 3, 1, to % 2 == 0, from), &mut rng);
-        assert_agree("depthwise", &each, &x, |layer, x| conv2d(layer, x), |layer, x| layer.forward(x));
+        assert_agree("depthwise", &each, &x, conv2d, |layer, x| layer.forward(x));
         let config = ConvTranspose2dConfig::new([from, to], [2, 2]).with_stride([2, 2]).with_bias(to % 3 > 0);
         let doubling = redrawn(config.init(&Device::flex().autodiff()), &mut rng);
-        assert_agree("doubling", &doubling, &x, |layer, x| up_conv(layer, x), |layer, x| layer.forward(x));
+        assert_agree("doubling", &doubling, &x, up_conv, |layer, x| layer.forward(x));
         let pixel = redrawn(LinearConfig::new(from, to).init(&Device::flex().autodiff()), &mut rng);
         assert_agree("linear", &pixel, &x, linear, |layer, x| values::per_pixel(x, |pixels| layer.forward(pixels)));
     }
@@ -161,7 +161,7 @@ fn other_convolutions_are_left_to_burn() {
     ];
     for config in layers {
         let layer = redrawn(config.init(&device), &mut rng);
-        assert_agree("another convolution", &layer, &x, |layer, x| conv2d(layer, x), |layer, x| layer.forward(x));
+        assert_agree("another convolution", &layer, &x, conv2d, |layer, x| layer.forward(x));
     }
 }
 
@@ -237,13 +237,13 @@ fn gradients_are_the_slopes() {
     let x = random([2, 3, 6, 5], &mut rng);
     let nothing = Nothing::new();
     let conv_layer = redrawn(conv(3, 4, 3, 1, true, 1), &mut rng);
-    assert_slope("convolution", &conv_layer, &x, |layer, x| conv2d(layer, x));
+    assert_slope("convolution", &conv_layer, &x, conv2d);
     let halving = redrawn(conv(3, 4, 3, 2, true, 1), &mut rng);
-    assert_slope("convolution of stride 2", &halving, &x, |layer, x| conv2d(layer, x));
+    assert_slope("convolution of stride 2", &halving, &x, conv2d);
     let each = redrawn(conv(3, 3, 3, 1, true, 3), &mut rng);
-    assert_slope("depthwise", &each, &x, |layer, x| conv2d(layer, x));
+    assert_slope("depthwise", &each, &x, conv2d);
     let doubling = redrawn(ConvTranspose2dConfig::new([3, 2], [2, 2]).with_stride([2, 2]).init(&device), &mut rng);
-    assert_slope("doubling convolution", &doubling, &x, |layer, x| up_conv(layer, x));
+    assert_slope("doubling convolution", &doubling, &x, up_conv);
     let norm = redrawn(BatchNormConfig::new(3).init(&device), &mut rng);
     assert_slope("batch norm", &norm, &x, |layer, x| batch_norm(layer, x, false));
     let norm = redrawn(LayerNormConfig::new(3).init(&device), &mut rng);
@@ -301,8 +301,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
             with_precision(precision, || {
                 let y = pool2(batch_norm(batch, conv2d(first, x), true));
                 let y = channel_norm(channels, gelu(conv2d(each, upsample2(y, false, true))));
-                let y = y.clone() + cross_entropy_dice(y, truth.clone(), None, 1.0).reshape([1, 1, 1, 1]);
-                y
+                y.clone() + cross_entropy_dice(y, truth.clone(), None, 1.0).reshape([1, 1, 1, 1])
             })
         })
     };
