@@ -10,6 +10,7 @@ use crate::Ran;
 ///
 /// # Panics
 /// If it cannot be started.
+#[expect(clippy::zombie_processes, reason = "`wait` waits for it, and asks what it took")]
 pub fn run_measured<S: AsRef<OsStr>>(exe: &str, args: impl IntoIterator<Item = S>) -> (Ran, u64) {
     let mut command = Command::new(exe);
     // One arena: what counts is what is held at the same time, and not what the allocator keeps for each thread.
