@@ -43,15 +43,15 @@ class UNet(nn.Module):
         halved = 2 if bilinear else 1
         widths = [*w, 2 * w[3] // halved]
         self.down = nn.ModuleList(Twice(a, b, b) for a, b in zip([1, *widths], widths))
-        self.double, self.up = nn.ModuleList(), nn.ModuleList()
+        self.doubling, self.up = nn.ModuleList(), nn.ModuleList()
         for i in reversed(range(4)):
             inputs = 2 * w[i]
             outputs = w[i] // (halved if i else 1)
             if bilinear:
-                self.double.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
+                self.doubling.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
                 self.up.append(Twice(inputs, inputs // 2, outputs))
             else:
-                self.double.append(nn.ConvTranspose2d(inputs, w[i], 2, stride=2))
+                self.doubling.append(nn.ConvTranspose2d(inputs, w[i], 2, stride=2))
                 self.up.append(Twice(inputs, outputs, outputs))
         self.head = nn.Conv2d(w[0], classes, 1)
 
@@ -60,7 +60,7 @@ class UNet(nn.Module):
         for i, down in enumerate(self.down):
             x = down(x if i == 0 else F.max_pool2d(x, 2))
             skips.append(x)
-        for double, up, skip in zip(self.double, self.up, reversed(skips[:-1])):
+        for double, up, skip in zip(self.doubling, self.up, reversed(skips[:-1])):
             x = up(torch.cat([skip, double(x)], 1))
         return self.head(x)
 
