@@ -30,24 +30,20 @@ pub fn relu(x: Tensor<4>) -> Tensor<4> {
     if runs_here(&x) { operator::unary(Arc::new(Relu), x) } else { activation::relu(x) }
 }
 
-/// `f` of pieces of `x`.
-fn mapped(x: &FlexTensor, f: impl Fn(&[f32], &mut [f32]) + Sync) -> FlexTensor {
-    let mut y = vec![0f32; slice(x).len()];
-    y.par_chunks_mut(PIECE).zip(slice(x).par_chunks(PIECE)).for_each(|(y, x)| f(x, y));
-    tensor(y, dims::<4>(x))
+/// The gradient of what a ReLU has made `y` of, from that of `y`.
+pub(super) fn through_relu(y: &FlexTensor, gradient: FlexTensor) -> FlexTensor {
+    let gradient = contiguous(gradient);
+    let mut out = vec![0f32; slice(y).len()];
+    let inputs = slice(y).par_chunks(PIECE).zip(slice(&gradient).par_chunks(PIECE));
+    out.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, inputs)| {
+        vectors::input_gradient(inputs, out, (1.0, 0.0), [1.0, 0.0, 0.0], true);
+    });
+    tensor(out, dims::<4>(y))
 }
 
-/// `f` of pieces of `x` and `gradient`.
-fn mapped_back(
-    x: &FlexTensor,
-    gradient: FlexTensor,
-    f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-) -> [Option<FlexTensor>; 1] {
-    let gradient = contiguous(gradient);
-    let mut out = vec![0f32; slice(x).len()];
-    let inputs = slice(x).par_chunks(PIECE).zip(slice(&gradient).par_chunks(PIECE));
-    out.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, (x, g))| f(x, g, out));
-    [Some(tensor(out, dims::<4>(x)))]
+/// Puts zero in the place of what is below it.
+pub(super) fn rectify(values: &mut [f32]) {
+    values.par_chunks_mut(PIECE).for_each(vectors::rectify);
 }
 
 impl Operator<1> for Gelu {
@@ -68,13 +64,14 @@ impl Operator<1> for Gelu {
 
 impl Operator<1> for Relu {
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, Vec<FlexTensor>) {
-        let y = mapped(&contiguous(x), |x, y| vectors::affine(x, y, (1.0, 0.0), true));
+        let x = contiguous(x);
+        let mut y = slice(&x).to_vec();
+        rectify(&mut y);
+        let y = tensor(y, dims::<4>(&x));
         (y.clone(), vec![y])
     }
 
     fn backward(&self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        mapped_back(&kept[0], gradient, |y, g, out| {
-            vectors::input_gradient((y, g), out, (1.0, 0.0), [1.0, 0.0, 0.0], true);
-        })
+        [Some(through_relu(&kept[0], gradient))]
     }
 }

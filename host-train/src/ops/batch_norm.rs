@@ -50,7 +50,7 @@ pub fn batch_norm(layer: &BatchNorm, x: Tensor<4>, rectified: bool) -> Tensor<4>
 struct Norm {
     epsilon: f32,
     rectified: bool,
-    /// Mean and unbiased variance of the batch, after forward.
+    /// Mean and mean square distance from it of the batch, after forward.
     seen: OnceLock<(Vec<f32>, Vec<f32>)>,
 }
 

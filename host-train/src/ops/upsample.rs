@@ -7,12 +7,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use rayon::prelude::*;
 
+use super::activation::{rectify, through_relu};
 use super::kernels::bilinear::{self, Bilinear};
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor};
-use super::vectors;
 
 #[derive(Debug)]
 struct Upsample {
@@ -32,9 +31,6 @@ pub fn upsample2(x: Tensor<4>, align_corners: bool, rectified: bool) -> Tensor<4
     if rectified { relu(y) } else { y }
 }
 
-/// Values that are worked on together.
-const PIECE: usize = 1 << 14;
-
 impl Upsample {
     fn sizes(&self, [batch, channels, height, width]: [usize; 4]) -> Bilinear {
         Bilinear { planes: batch * channels, height, width, align_corners: self.align_corners }
@@ -49,7 +45,7 @@ impl Operator<1> for Upsample {
         let mut y = vec![0f32; sizes.output_len()];
         bilinear::forward(&sizes, slice(&x), &mut y);
         if self.rectified {
-            y.par_chunks_mut(PIECE).for_each(vectors::rectify);
+            rectify(&mut y);
         }
         let y = tensor(y, [batch, channels, 2 * height, 2 * width]);
         let kept = if self.rectified { vec![y.clone()] } else { Vec::new() };
@@ -62,17 +58,11 @@ impl Operator<1> for Upsample {
         let small = [batch, channels, height / 2, width / 2];
         let sizes = self.sizes(small);
         let mut dx = vec![0f32; sizes.input_len()];
-        match kept.first() {
-            Some(y) => {
-                let mut through = vec![0f32; slice(y).len()];
-                let inputs = slice(y).par_chunks(PIECE).zip(slice(&gradient).par_chunks(PIECE));
-                through.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, inputs)| {
-                    vectors::input_gradient(inputs, out, (1.0, 0.0), [1.0, 0.0, 0.0], true);
-                });
-                bilinear::backward(&sizes, &through, &mut dx);
-            }
-            None => bilinear::backward(&sizes, slice(&gradient), &mut dx),
-        }
+        let gradient = match kept.first() {
+            Some(y) => through_relu(y, gradient),
+            None => gradient,
+        };
+        bilinear::backward(&sizes, slice(&gradient), &mut dx);
         [Some(tensor(dx, small))]
     }
 }

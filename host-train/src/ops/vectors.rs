@@ -6,12 +6,7 @@ use super::kernels::lanes;
 use super::kernels::simd::widest;
 
 /// Partial sums of a sum: as many as the widest registers hold.
-pub(super) const LANES: usize = 16;
-
-/// The sum of the lanes.
-fn total(lanes: [f32; LANES]) -> f32 {
-    lanes.iter().sum()
-}
+const LANES: usize = 16;
 
 /// The sum of `f` over pairs of `a` and `b`.
 #[inline(always)]
@@ -25,7 +20,7 @@ fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
             lanes[i] += f(a[i], b[i]);
         }
     }
-    total(lanes) + rest
+    lanes.iter().sum::<f32>() + rest
 }
 
 /// Mean of `x`, and the sum of squared distances from it.
