@@ -2,7 +2,7 @@
 # The main job on synthetic hearts, in FOLDER (default: out/demo): make data, train a segmenter, learn an order of lines and a
 # policy that shares lines among the slices of a heart, compare it with fixed patterns on hearts that it has not seen, export,
 # verify, draw a whole heart, and repeat its scan on an emulated Cortex-M4F.
-# About 12 minutes on 2 cores after compilation. Needs Rust (rustup) and a C linker; installs what is missing for the
+# 6 to 7 minutes on 2 cores after compilation. Needs Rust (rustup) and a C linker; installs what is missing for the
 # firmware, as firmware-demo/run.sh says (root only for missing Debian packages).
 #     ./demo.sh [FOLDER] [SEED]    SEED (default 1): of the hearts and of all training
 set -euo pipefail

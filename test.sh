@@ -6,6 +6,8 @@
 # aarch64-unknown-linux-gnu and wasm32-unknown-unknown (rustup), and of Debian's packages qemu-system-arm, qemu-user,
 # gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and nodejs.
 # Root is needed only to install a missing Debian package. KSCOUT_GOLDEN names another folder of golden vectors.
+#     ./test.sh --gpu      instead: training and evaluation on a GPU beside the CPU, for which it installs Debian's
+#                          mesa-vulkan-drivers where there is no Vulkan; and whether the build for NVIDIA's GPUs compiles
 #     ./test.sh --peers    instead: how long a training step takes beside PyTorch, which it installs into out/peers (5 GB)
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -16,7 +18,10 @@ if [ "${1:-}" = --peers ]; then
     cargo build --release --locked -p kscout
     exec out/peers/bin/python tests/peers/training.py
 fi
-[ $# = 0 ] || { echo "test.sh: $1: expected --peers or nothing" >&2 && exit 2; }
+if [ "${1:-}" = --gpu ]; then
+    exec tests/gpu/run.sh
+fi
+[ $# = 0 ] || { echo "test.sh: $1: expected --gpu, --peers or nothing" >&2 && exit 2; }
 
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt

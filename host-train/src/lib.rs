@@ -13,6 +13,7 @@
 //! * [`rl`]: the policy's training, over the core's scan loop.
 //! * [`eval`]: metrics, baselines, tables and pictures.
 //! * [`predict`]: segmentations of files, on the files' own grids.
+//! * [`shard`]: long work dealt out to several machines.
 //!
 //! [`config`] and [`device`] serve the command line in [`cli`]; [`io`] is how all of them write,
 //! [`shown`] how they print.
@@ -45,6 +46,7 @@ pub mod predict;
 pub mod progress;
 pub mod rl;
 pub mod segment;
+pub mod shard;
 pub mod train;
 pub mod volume;
 pub mod worth;

@@ -47,6 +47,11 @@ impl Job {
         run(self.exe, arguments)
     }
 
+    /// Runs the binary with the words of a command, in which `NAME/` stands for the folder.
+    pub fn run_words(&self, command: &str) -> Ran {
+        run(self.exe, self.words(command))
+    }
+
     /// Trains a segmenter into the folder `out`, with `keys` of its configuration set.
     pub fn train_reward(&self, out: &str, keys: &[&str], options: &[&str]) -> Ran {
         self.train("reward", out, keys, options)

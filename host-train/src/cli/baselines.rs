@@ -21,6 +21,7 @@ use crate::orders::{
     AllocationOracle, Fixed, Judge, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score,
 };
 use crate::progress;
+use crate::shard::Together;
 use crate::volume::position::Plans;
 
 /// Lines that the nearest neighbour is found by: fewer tell slices apart less well, more leave less to choose.
@@ -149,8 +150,10 @@ pub struct Ground<'a> {
     pub data: &'a Dataset,
     /// A blob of the segmenter, for those that ask it; another one does for the rest.
     pub model: &'a Model<'a>,
-    /// What is evaluated.
+    /// What is scanned here: all, or the part of this process.
     pub volumes: &'a [MeasuredVolume<'a>],
+    /// Which structures occur in the truth of all.
+    pub occurring: Occurring,
     /// Largest budget.
     pub most: usize,
     /// How slices are measured.
@@ -182,6 +185,15 @@ impl BaselineArgs {
         self.baselines.0.iter().copied().find(asks).map(Baseline::name)
     }
 
+    /// Refuses what looks at all volumes together, where they are dealt out.
+    pub fn expect_separable(&self) -> Result<(), Failure> {
+        if self.baselines.0.contains(&Baseline::MaskOracle) {
+            let name = Baseline::MaskOracle.name();
+            return Err(format!("--shard: {name} learns from all volumes together; leave it out of --baselines").into());
+        }
+        Ok(())
+    }
+
     /// The orders of lines, ready to be used.
     pub fn orders<'a>(&self, ground: &Ground<'a>) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
         self.baselines.0.iter().map(|&baseline| self.order(baseline, ground)).collect()
@@ -190,8 +202,7 @@ impl BaselineArgs {
     fn order<'a>(&self, baseline: Baseline, ground: &Ground<'a>) -> Result<Box<dyn LineOrder + 'a>, Failure> {
         let Ground { data, volumes, most, .. } = *ground;
         let nearest = self.candidates.unwrap_or(data.width());
-        let labels = volumes.iter().flat_map(|volume| &volume.slices).flat_map(|measured| &measured.slice.label);
-        let occurring = Occurring::in_labels(labels);
+        let occurring = ground.occurring;
         let judge = || {
             let judge = Judge::new(ground.model, Score::Dice).map(|judge| judge.among(occurring));
             judge.ok_or_else(|| Failure::from(format!("{} asks a segmenter", baseline.name())))
@@ -219,7 +230,7 @@ impl BaselineArgs {
                 let pools: Vec<_> = volumes.iter().map(|volume| volume.slices.iter().collect()).collect();
                 let bar = progress::bar(most as u64, 0, "mask oracle");
                 let forward = Forward { judge: &judge()?, start: &[], nearest, budget: most };
-                let lines = forward.select(&pools, |_, _| bar.inc(1))?;
+                let lines = forward.select(&pools, &mut Together::alone(), |_, _| bar.inc(1))?;
                 bar.finish_and_clear();
                 Box::new(Fixed { name, lines })
             }

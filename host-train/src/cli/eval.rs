@@ -1,5 +1,6 @@
 //! `kscout eval`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
@@ -11,14 +12,17 @@ use super::baselines::{BaselineArgs, Ground};
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::number::Budgets;
+use super::shard::{Inputs, ShardArgs, Work};
 use super::threads::Threads;
 use super::{Failure, number};
-use crate::data::{Dataset, Labels, Split};
+use crate::data::{Dataset, Labels, Split, Volume};
 use crate::device::DeviceChoice;
 use crate::diagnose::Diagnoser;
 use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::earlier;
-use crate::eval::report::{Task, evaluate, summary};
+use crate::eval::metrics::Occurring;
+use crate::eval::outcome::{Outcome, Scanning, put_together};
+use crate::eval::report::{Task, pictured, report, summary};
 use crate::eval::run::Method;
 use crate::export;
 use crate::export::inspect::fixed_order;
@@ -100,18 +104,21 @@ pub struct EvalArgs {
     /// Slices that panels are drawn of.
     #[arg(long, default_value_t = 4, value_parser = number::whole::<usize>(0..=number::MANY))]
     panels: usize,
-    /// Where --reward computes.
-    #[arg(long, default_value = "auto")]
+    /// Where --reward computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// `kscout devices` lists them.
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 impl EvalArgs {
     /// Evaluates.
     pub fn run(self) -> Result<(), Failure> {
         self.threads.set()?;
-        let _locks = Locks::of([self.out.as_path()])?;
+        let _locks = Locks::of([self.shard.place(&self.out).as_path()])?;
         let data = Dataset::open(&self.data)?;
         if let Some(budget) = self.budgets.iter().find(|&&lines| lines > data.width()) {
             return Err(format!("--budgets: {budget} is not within 1 to {} lines", data.width()).into());
@@ -136,6 +143,9 @@ impl EvalArgs {
             return Err(format!("--draws {draws}: their k-space takes over 32 GB; expected 1 to {most}").into());
         }
         self.baselines.check(data.width(), self.most_lines())?;
+        if self.shard.work() != Work::Whole {
+            self.baselines.expect_separable()?;
+        }
         match &self.model {
             Some(path) => {
                 data.expect_masks("`kscout eval` of a segmenter")?;
@@ -194,6 +204,11 @@ impl EvalArgs {
             let model = Model::new_checked(&blob)?;
             let (diagnoser, meta) = load_classifier(reward, &device)?;
             self.check_reward(reward, &meta, size)?;
+            if self.shard.work() != Work::Whole {
+                return Err(
+                    "--shard: --reward is a classifier, whose evaluation is not dealt out; leave --shard out".into()
+                );
+            }
             return self.diagnose(data, &model, &diagnoser, (policy, &kept));
         }
         if let Some(labels) = &self.labels {
@@ -230,14 +245,20 @@ impl EvalArgs {
         self.budgets.iter().max().copied().unwrap_or_default()
     }
 
-    /// What is evaluated, draw after draw.
-    fn measure<'a>(&self, data: &'a Dataset) -> Vec<MeasuredVolume<'a>> {
+    /// The volumes that are evaluated, in any draw.
+    fn volumes<'a>(&self, data: &'a Dataset) -> Vec<Volume<'a>> {
         let volumes = data.volumes(self.split);
         let count = self.limit_volumes.map_or(volumes.len(), |limit| limit.min(volumes.len()));
-        let chosen: Vec<_> = (0..count).map(|i| &volumes[i * volumes.len() / count]).collect();
+        (0..count).map(|i| volumes[i * volumes.len() / count].clone()).collect()
+    }
+
+    /// What is evaluated, draw after draw: all of it, or what this process does of it.
+    fn measure<'a>(&self, data: &'a Dataset, work: Work) -> Vec<MeasuredVolume<'a>> {
+        let chosen = self.volumes(data);
         let seeds = (0..self.draws as u64).map(|draw| self.seed.wrapping_add(draw));
-        let draw = |seed| chosen.iter().map(move |volume| MeasuredVolume::new(volume, &self.protocol, seed));
-        seeds.flat_map(draw).collect()
+        let all = seeds.flat_map(|seed| chosen.iter().map(move |volume| (volume, seed))).enumerate();
+        let here = all.filter(|&(place, _)| work == Work::Merge || work.takes(place));
+        here.map(|(_, (volume, seed))| MeasuredVolume::new(volume, &self.protocol, seed)).collect()
     }
 
     /// What the policy is compared with.
@@ -248,7 +269,25 @@ impl EvalArgs {
         volumes: &'a [MeasuredVolume<'a>],
     ) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
         let (most, protocol, seed) = (self.most_lines(), self.protocol, self.seed);
-        self.baselines.orders(&Ground { data, model, volumes, most, protocol, seed })
+        let evaluated = self.volumes(data);
+        let slices = evaluated.iter().flat_map(|volume| &volume.slices);
+        let occurring = Occurring::in_labels(slices.flat_map(|slice| &slice.label));
+        self.baselines.orders(&Ground { data, model, volumes, occurring, most, protocol, seed })
+    }
+
+    /// The volumes that pictures are drawn of, by their place among those that are scanned here.
+    fn pictured(&self, data: &Dataset, work: Work) -> BTreeSet<usize> {
+        let volumes = self.volumes(data).len();
+        let pictured = pictured(self.panels, volumes);
+        let here = (0..volumes).filter(|&place| work.takes(place)).enumerate();
+        here.filter(|(_, place)| pictured.contains(place)).map(|(here, _)| here).collect()
+    }
+
+    /// What the results depend on.
+    fn inputs(&self, data: &Dataset) -> Result<Inputs, Failure> {
+        let inputs = Inputs::default().data(data).file(self.model.as_deref())?;
+        let inputs = inputs.checkpoint(self.reward.as_deref())?.checkpoint(self.policy.as_deref())?;
+        inputs.file(self.baselines.mask.as_deref())?.file(self.baselines.positions.as_deref())
     }
 
     /// Refuses a folder that holds results, unless they are to be replaced: last of all, before the work begins.
@@ -279,7 +318,7 @@ impl EvalArgs {
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
         labels.expect_some(data, self.split)?;
         self.expect_room()?;
-        let volumes = self.measure(data);
+        let volumes = self.measure(data, Work::Whole);
         let orders = self.orders(data, model, &volumes)?;
         let methods = methods(policy, &orders);
         let budgets = &self.budgets;
@@ -323,22 +362,34 @@ impl EvalArgs {
         title: &str,
     ) -> Result<(), Failure> {
         expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
-        self.expect_room()?;
-        let volumes = self.measure(data);
-        let orders = self.orders(data, model, &volumes)?;
-        let methods = methods(policy, &orders);
+        let work = self.shard.work();
+        if !matches!(work, Work::Part(_)) {
+            self.expect_room()?;
+        }
+        let volumes = self.measure(data, work);
         let task = Task {
-            model,
-            segmenter,
+            reconstruction: model.reconstruction(),
             volumes: &volumes,
             draws: self.draws,
-            methods: &methods,
             budgets: &self.budgets,
             panels: self.panels,
             width: data.width(),
             title,
         };
-        let results = self.write(|out| Ok(evaluate(&task, out)?))?;
+        if work == Work::Whole {
+            task.occurring()?;
+        }
+        let outcomes = match work {
+            Work::Merge => {
+                let parts = self.inputs(data)?.read(&self.out)?;
+                put_together(parts).ok_or("these parts are of different methods or budgets")?
+            }
+            Work::Whole | Work::Part(_) => self.scan(data, (model, segmenter), policy, &volumes)?,
+        };
+        if let Work::Part(shard) = work {
+            return self.inputs(data)?.write(&self.out, shard, outcomes);
+        }
+        let results = self.write(|out| Ok(report(&task, &outcomes, out)?))?;
         println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);
         print!("{}", summary(&results, &self.budgets).to_text());
         if self.least_gain > 0.0 {
@@ -349,6 +400,20 @@ impl EvalArgs {
         results.notes.iter().for_each(|note| println!("note: {note}"));
         println!("Report, tables and pictures: {}", self.out.display());
         Ok(())
+    }
+
+    /// Scans the volumes that are here by every method.
+    fn scan(
+        &self,
+        data: &Dataset,
+        (model, segmenter): (&Model<'_>, &dyn Segment),
+        policy: Option<Method<'_>>,
+        volumes: &[MeasuredVolume<'_>],
+    ) -> Result<Vec<Outcome>, Failure> {
+        let orders = self.orders(data, model, volumes)?;
+        let (methods, pictured) = (methods(policy, &orders), self.pictured(data, self.shard.work()));
+        let (methods, pictured, budgets, width) = (&methods, &pictured, &self.budgets, data.width());
+        Ok(Scanning { model, segmenter, volumes, pictured, methods, budgets, width }.outcomes()?)
     }
 }
 

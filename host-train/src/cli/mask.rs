@@ -9,6 +9,7 @@ use kscout_core::model::Model;
 
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::shard::Inputs;
 use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Dataset, Split};
@@ -20,6 +21,7 @@ use crate::orders::learn::{Change, Learned, Learning, Origin};
 use crate::orders::mask_file::Provenance;
 use crate::orders::{Judge, LearnedMask, Score};
 use crate::progress;
+use crate::shard::{self, Shard, Together};
 use crate::train::reward::load_segmenter;
 
 /// `kscout train mask`.
@@ -68,6 +70,11 @@ pub struct MaskArgs {
     resume: bool,
     #[command(flatten)]
     threads: Threads,
+    /// Judge the Ith of N parts of the volumes, such as 2/4. As each line depends on those before, all N processes work at the same
+    /// time, and exchange what they find in the folder `OUT.parts` beside --out; the first writes the mask. One that was stopped is
+    /// started again as it was
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
 }
 
 impl MaskArgs {
@@ -76,9 +83,14 @@ impl MaskArgs {
         &self.threads
     }
 
-    /// The file to write.
-    pub fn out(&self) -> &PathBuf {
-        &self.out
+    /// What this process writes.
+    pub fn place(&self) -> PathBuf {
+        self.shard.map_or(self.out.clone(), |shard| shard::path(&self.out, shard))
+    }
+
+    /// What the mask depends on.
+    fn inputs(&self, data: &Dataset) -> Result<Inputs, Failure> {
+        Inputs::default().data(data).file(self.model.as_deref())?.checkpoint(self.reward.as_deref())
     }
 
     /// Learns the mask.
@@ -116,8 +128,14 @@ impl MaskArgs {
             });
         };
         let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
+        let mut together = match self.shard {
+            Some(shard) => Together::among(&self.out, shard, self.inputs(&data)?.made_by()),
+            None => Together::alone(),
+        };
         let graceful = Graceful::begin();
-        let Learned { mask, stopped } = learning.run(origin, &self.out, self.resume, say)?;
+        // A shard goes on from what it has left for the others.
+        let resume = self.resume && self.shard.is_none();
+        let Learned { mask, stopped } = learning.run(origin, &self.out, resume, &mut together, say)?;
         bar.finish_and_clear();
         if stopped {
             let (out, many) = (self.out.display(), mask.lines.len());

@@ -3,20 +3,25 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kscout_core::model::Model;
+use serde::{Deserialize, Serialize};
 
 use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::cost::CostArgs;
 use super::export::expect_size;
 use super::number::Budgets;
+use super::shard::{Inputs, ShardArgs, Work};
 use super::threads::Threads;
 use super::{Failure, expect_no_input, number};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, Volume};
+use crate::eval::metrics::Occurring;
 use crate::eval::run::{Method, scan_slices};
 use crate::io::lock::Locks;
 use crate::measure::MeasuredVolume;
 use crate::mri::Protocol;
-use crate::orders::SlicePolicyOrder;
+use crate::orders::{LineOrder, SlicePolicyOrder};
 use crate::progress;
+use crate::shard::interleaved;
 use crate::train::GivenMasks;
 
 /// `kscout masks`.
@@ -52,6 +57,8 @@ pub struct MasksArgs {
     baselines: BaselineArgs,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    shard: ShardArgs,
 }
 
 impl MasksArgs {
@@ -61,7 +68,7 @@ impl MasksArgs {
         let inputs = [Some(&self.model), self.baselines.mask.as_ref(), self.baselines.positions.as_ref()];
         let inputs: Vec<_> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
         expect_no_input("--out", &self.out, &inputs)?;
-        let _locks = Locks::of([self.out.as_path()])?;
+        let _locks = Locks::of([self.shard.place(&self.out).as_path()])?;
         let data = Dataset::open(&self.data)?;
         let most = self.budgets.iter().max().copied().unwrap_or_default();
         if let Some(budget) = self.budgets.iter().find(|&&budget| budget > data.width()) {
@@ -83,35 +90,106 @@ impl MasksArgs {
         expect_size(&self.data, size, [model.height(), model.width()], "the model")?;
         self.baselines.check(data.width(), most)?;
         let training = data.volumes(Split::Train);
-        let volumes: Vec<_> =
-            training.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
+        let (work, inputs) = (self.shard.work(), self.inputs(&data)?);
+        if work == Work::Merge {
+            return self.write(&training, interleaved(inputs.read(&self.out)?));
+        }
+        let here = training.iter().enumerate().filter(|&(place, _)| work.takes(place));
+        let volumes: Vec<_> = here.map(|(_, volume)| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
         let shared = SlicePolicyOrder { model: &model, least_gain: 0.0 };
         let orders = if self.by_baseline {
+            if work != Work::Whole {
+                self.baselines.expect_separable()?;
+            }
             let (protocol, seed) = (self.protocol, self.seed);
-            self.baselines.orders(&Ground { data: &data, model: &model, volumes: &volumes, most, protocol, seed })?
+            let labels = training.iter().flat_map(|volume| &volume.slices).flat_map(|slice| &slice.label);
+            let (volumes, occurring) = (&volumes, Occurring::in_labels(labels));
+            self.baselines.orders(&Ground { data: &data, model: &model, volumes, occurring, most, protocol, seed })?
         } else {
             Vec::new()
         };
-        let method = match (orders.first(), model.slice_policy(), model.policy()) {
-            (Some(order), ..) => Method::Order(order.as_ref()),
-            (None, Some(_), _) => Method::Order(&shared),
-            (None, None, Some(_)) => Method::Policy,
+        let method = self.method(&model, orders.first().map(AsRef::as_ref), &shared)?;
+        let followed = self.follow(&model, &volumes, method)?;
+        match work {
+            Work::Part(shard) => inputs.write(&self.out, shard, followed),
+            Work::Whole | Work::Merge => self.write(&training, followed),
+        }
+    }
+
+    /// What chooses the lines.
+    fn method<'a>(
+        &self,
+        model: &Model<'_>,
+        order: Option<&'a (dyn LineOrder + 'a)>,
+        shared: &'a SlicePolicyOrder<'a>,
+    ) -> Result<Method<'a>, Failure> {
+        match (order, model.slice_policy(), model.policy()) {
+            (Some(order), ..) => Ok(Method::Order(order)),
+            (None, Some(_), _) => Ok(Method::Order(shared)),
+            (None, None, Some(_)) => Ok(Method::Policy),
             (None, None, None) => {
                 let file = self.model.display();
-                return Err(format!("{file}: holds no policy; --by-baseline scans with a baseline").into());
+                Err(format!("{file}: holds no policy; --by-baseline scans with a baseline").into())
             }
-        };
+        }
+    }
+
+    /// The lines that `method` measures of each volume.
+    fn follow(
+        &self,
+        model: &Model<'_>,
+        volumes: &[MeasuredVolume<'_>],
+        method: Method<'_>,
+    ) -> Result<Vec<Followed>, Failure> {
         let bar = progress::bar(self.budgets.len() as u64, 0, "budgets");
-        let mut rows = Vec::new();
+        let mut followed: Vec<Followed> =
+            volumes.iter().map(|_| Followed { method: method.name().to_owned(), lines: Vec::new() }).collect();
         for &budget in &self.budgets {
-            let scans = scan_slices(&model, &volumes, method, budget)?;
-            let slices = volumes.iter().flat_map(|volume| &volume.slices).map(|measured| measured.slice.id.clone());
-            rows.extend(slices.zip(scans.into_iter().flatten().map(|scan| scan.lines)));
+            let scans = scan_slices(model, volumes, method, budget)?;
+            for (volume, scans) in followed.iter_mut().zip(scans) {
+                volume.lines.push(scans.into_iter().map(|scan| scan.lines).collect());
+            }
             bar.inc(1);
         }
         bar.finish_and_clear();
+        Ok(followed)
+    }
+
+    /// Writes the masks of all volumes, budget after budget.
+    fn write(&self, training: &[Volume<'_>], followed: Vec<Followed>) -> Result<(), Failure> {
+        let mut rows = Vec::new();
+        for budget in 0..self.budgets.len() {
+            for (volume, followed) in training.iter().zip(&followed) {
+                let slices = volume.slices.iter().map(|slice| slice.id.clone());
+                rows.extend(slices.zip(followed.lines.get(budget).into_iter().flatten().cloned()));
+            }
+        }
+        let expected = training.iter().map(|volume| volume.slices.len()).sum::<usize>() * self.budgets.len();
+        if rows.len() != expected {
+            return Err(format!(
+                "the parts hold {} masks; expected {expected}, one of each slice and budget",
+                rows.len()
+            )
+            .into());
+        }
         GivenMasks::write(&self.out, &rows)?;
-        println!("{}: {} masks of {}", self.out.display(), rows.len(), method.name());
+        let method = followed.first().map_or("nothing", |followed| &followed.method);
+        println!("{}: {} masks of {method}", self.out.display(), rows.len());
         Ok(())
     }
+
+    /// What the masks depend on.
+    fn inputs(&self, data: &Dataset) -> Result<Inputs, Failure> {
+        let inputs = Inputs::default().data(data).file(Some(&self.model))?;
+        inputs.file(self.baselines.mask.as_deref())?.file(self.baselines.positions.as_deref())
+    }
+}
+
+/// What a method measures of a volume.
+#[derive(Serialize, Deserialize)]
+struct Followed {
+    /// The method's name.
+    method: String,
+    /// For each budget, for each slice: its lines, in the order measured.
+    lines: Vec<Vec<Vec<u16>>>,
 }

@@ -6,6 +6,7 @@ mod compare;
 mod config;
 mod cost;
 mod data;
+mod devices;
 mod eval;
 mod export;
 mod import;
@@ -13,6 +14,7 @@ mod inspect;
 mod limit;
 mod mask;
 mod masks;
+mod merge;
 mod metrics;
 mod net;
 mod notes;
@@ -22,6 +24,8 @@ mod reproduce;
 mod sampler;
 mod scan;
 mod scan_volume;
+mod shard;
+mod sweep;
 mod threads;
 mod train;
 mod verify;
@@ -58,6 +62,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Run a network on arrays, or list its layers and what they cost.
     Net(net::NetArgs),
+    /// List the devices that this build of kscout and this machine have.
+    Devices(devices::DevicesArgs),
     /// Show the weights of the sampler that draws slices by the classes they hold.
     Sampler(sampler::SamplerArgs),
     /// Compare a policy with fixed patterns, learned masks and oracles over a range of budgets: tables, statistics, pictures.
@@ -68,6 +74,8 @@ enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Write down which lines a policy or a baseline measures of the training slices, for a segmenter to be tuned to.
     Masks(masks::MasksArgs),
+    /// Put together what several processes have done with --shard.
+    Merge(merge::MergeArgs),
     /// Quantise segmenter and policy to int8 and write them into one `.kscout` file.
     Export(export::ExportArgs),
     /// List what a `.kscout` file holds and needs.
@@ -117,16 +125,24 @@ impl Cli {
     /// Runs the subcommand.
     pub fn run(self) -> Result<(), Failure> {
         stop::watch(self.outlives_terminal());
-        match self.command {
+        self.command.run()
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Net(args) => args.run(),
+            Command::Devices(args) => args.run(),
             Command::Sampler(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Reproduce(args) => args.run(),
             Command::Masks(args) => args.run(),
+            Command::Merge(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Bench(args) => args.run(),

@@ -70,8 +70,9 @@ pub struct PredictArgs {
     /// Keep only what the K-th head of a U-Net++ needs, 1 to 4; a blob is pruned when it is exported
     #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob", value_parser = number::head())]
     prune: Option<usize>,
-    /// Where --model computes
-    #[arg(long, default_value = "auto")]
+    /// Where --model computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// `kscout devices` lists them
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: Threads,

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::mask::MaskArgs;
+use super::shard::Inputs;
+use super::sweep::SweepArgs;
 use super::threads::Threads;
 use super::{Failure, config};
 use crate::config::{ConfigError, Given};
@@ -38,7 +40,7 @@ enum What {
 }
 
 /// What every training takes.
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Common {
     /// Data set folder, as `kscout data import` or `kscout data phantom` writes it.
     #[arg(long)]
@@ -52,14 +54,17 @@ struct Common {
     /// Override one key, such as `--set steps=2000` or `--set augment.flip.probability=0.5`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to compute.
-    #[arg(long, default_value = "auto")]
+    /// Where to compute: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// `kscout devices` lists them.
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     /// Go on with the run in --out; where there is none, one begins, and a note says so.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    sweep: SweepArgs,
 }
 
 impl Common {
@@ -69,7 +74,7 @@ impl Common {
     }
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct RewardArgs {
     #[command(flatten)]
     common: Common,
@@ -87,7 +92,7 @@ struct RewardArgs {
     masks: Vec<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct PolicyArgs {
     #[command(flatten)]
     common: Common,
@@ -110,23 +115,68 @@ struct PolicyArgs {
 impl TrainArgs {
     /// Trains.
     pub fn run(self) -> Result<(), Failure> {
-        let (out, threads) = match &self.what {
-            What::Reward(args) => (&args.common.out, &args.common.threads),
-            What::Policy(args) => (&args.common.out, &args.common.threads),
-            What::Mask(args) => (args.out(), args.threads()),
+        let threads = match &self.what {
+            What::Reward(args) => &args.common.threads,
+            What::Policy(args) => &args.common.threads,
+            What::Mask(args) => args.threads(),
         };
         threads.set()?;
         stop::goes_on_with(Some("--resume"));
-        let _locks = Locks::of([out.as_path()])?;
         match self.what {
-            What::Reward(args) => reward(args),
-            What::Policy(args) => policy(args),
-            What::Mask(args) => args.run(),
+            What::Reward(args) => args.run(),
+            What::Policy(args) => args.run(),
+            What::Mask(args) => {
+                let _locks = Locks::of([args.place().as_path()])?;
+                args.run()
+            }
         }
     }
 }
 
-fn reward(args: RewardArgs) -> Result<(), Failure> {
+impl Common {
+    /// Runs the training once, or once for each run of a sweep: `train` is given its folder and the keys that are set.
+    fn run(
+        &self,
+        inputs: impl FnOnce(Inputs) -> Result<Inputs, Failure>,
+        mut train: impl FnMut(Self) -> Result<Trained, Failure>,
+    ) -> Result<(), Failure> {
+        if !self.sweep.is_asked()? {
+            let _locks = Locks::of([self.out.as_path()])?;
+            return train(self.clone()).map(drop);
+        }
+        let inputs = inputs(
+            Inputs::default()
+                .data(&Dataset::open(&self.data)?)
+                .file(self.config.as_deref().filter(|path| path.exists()))?,
+        )?;
+        self.sweep.run(&self.out, inputs, |out, set| {
+            let set = self.set.iter().cloned().chain(set).collect();
+            train(Self { out, set, ..self.clone() })
+        })
+    }
+}
+
+impl RewardArgs {
+    fn run(self) -> Result<(), Failure> {
+        let inputs = |inputs: Inputs| {
+            let masks = self.masks.iter().try_fold(inputs, |inputs, path| inputs.file(Some(path)))?;
+            masks.file(self.labels.as_deref())?.checkpoint(self.init.as_deref())
+        };
+        self.common.run(inputs, |common| reward(Self { common, ..self.clone() }))
+    }
+}
+
+impl PolicyArgs {
+    fn run(self) -> Result<(), Failure> {
+        let inputs = |inputs: Inputs| {
+            let judges = self.held_out.iter().try_fold(inputs, |inputs, path| inputs.checkpoint(Some(path)))?;
+            judges.checkpoint(Some(&self.reward))?.file(self.labels.as_deref())?.file(self.mask.as_deref())
+        };
+        self.common.run(inputs, |common| policy(Self { common, ..self.clone() }))
+    }
+}
+
+fn reward(args: RewardArgs) -> Result<Trained, Failure> {
     let RewardArgs { common: args, labels, init, masks } = args;
     let given = args.given()?;
     if given.names("kind") {
@@ -147,10 +197,10 @@ fn reward(args: RewardArgs) -> Result<(), Failure> {
     let data = Dataset::open(&args.data)?;
     let masks = GivenMasks::read(masks.iter().map(PathBuf::as_path), &data)?;
     let trained = train_reward(&data, &args.out, &config, &device, (args.resume, init.as_deref()), &masks)?;
-    done(&args.out, &trained, "mean Dice")
+    done(&args.out, trained, "mean Dice")
 }
 
-fn classifier(args: Common, given: &Given, labels: Option<PathBuf>) -> Result<(), Failure> {
+fn classifier(args: Common, given: &Given, labels: Option<PathBuf>) -> Result<Trained, Failure> {
     let config: ClassifierConfig = config::load(given)?;
     let Kind::Classification = config.kind;
     let labels =
@@ -159,10 +209,10 @@ fn classifier(args: Common, given: &Given, labels: Option<PathBuf>) -> Result<()
     let device = args.device.open()?;
     let data = Dataset::open(&args.data)?;
     let trained = train_classifier(&data, &labels, &args.out, &config, &device, args.resume)?;
-    done(&args.out, &trained, "mean AUC")
+    done(&args.out, trained, "mean AUC")
 }
 
-fn policy(args: PolicyArgs) -> Result<(), Failure> {
+fn policy(args: PolicyArgs) -> Result<Trained, Failure> {
     let common = args.common;
     let given = common.given()?;
     if given.names("budget") {
@@ -187,9 +237,9 @@ fn policy(args: PolicyArgs) -> Result<(), Failure> {
     match &trained.meta.standing {
         Some(standing) if !trained.stopped => {
             println!("{}: update {}; {}", common.out.display(), trained.meta.step, standing.of_the_run());
-            Ok(())
+            Ok(trained)
         }
-        _ => done(&common.out, &trained, if labels.is_some() { "mean AUC" } else { "mean Dice" }),
+        _ => done(&common.out, trained, if labels.is_some() { "mean AUC" } else { "mean Dice" }),
     }
 }
 
@@ -198,7 +248,7 @@ fn slice_policy(
     given: &Given,
     (reward, held_out, mask): (&Path, &[PathBuf], Option<&Path>),
     labels: Option<&Path>,
-) -> Result<(), Failure> {
+) -> Result<Trained, Failure> {
     if let Some(labels) = labels {
         let labels = labels.display();
         return Err(format!("--labels {labels}: a volume's budget is shared by what a segmenter sees").into());
@@ -209,15 +259,15 @@ fn slice_policy(
     let mask = mask.map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;
     let trained =
         train_slice_policy(&data, (reward, held_out, mask.as_ref()), &args.out, &config, &device, args.resume)?;
-    done(&args.out, &trained, "mean Dice")
+    done(&args.out, trained, "mean Dice")
 }
 
-fn done(out: &Path, Trained { meta, stopped }: &Trained, measure: &str) -> Result<(), Failure> {
-    let last = out.join("last");
-    if *stopped {
+fn done(out: &Path, trained: Trained, measure: &str) -> Result<Trained, Failure> {
+    let (last, meta) = (out.join("last"), &trained.meta);
+    if trained.stopped {
         return Err(Stopped::having(format!("stopped at step {}; saved in {}", meta.step, last.display())).into());
     }
     let score = meta.score.map_or("no validation score".into(), |score| format!("{measure} {score:.4}"));
     println!("{}: step {}, {score}", last.display(), meta.step);
-    Ok(())
+    Ok(trained)
 }

@@ -11,6 +11,7 @@ pub mod earlier;
 mod font;
 pub mod heatmap;
 pub mod metrics;
+pub mod outcome;
 pub mod pairing;
 pub mod panel;
 pub mod plot;

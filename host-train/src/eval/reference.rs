@@ -2,13 +2,14 @@
 
 use kscout_core::Complex32;
 use kscout_core::kspace::recon::magnitude;
+use serde::{Deserialize, Serialize};
 
 use super::metrics::MetricError;
 use super::quality::{nmse, psnr, ssim};
 use crate::mri::KSpace;
 
 /// Image quality of one slice against its fully sampled image.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Structural similarity.
     pub ssim: f64,

@@ -1,20 +1,20 @@
 //! `kscout eval`: every method at every budget, as tables, statistics and pictures in one folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kscout_core::kspace::Pattern;
-use kscout_core::model::Model;
+use kscout_core::kspace::Reconstruction;
 use serde::Serialize;
 
 use super::canvas::{PictureError, write_png};
 use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use super::heatmap::line_heatmap;
 use super::metrics::{Occurring, Structure};
+use super::outcome::Outcome;
 use super::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use super::plot::{Series, dice_plot};
-use super::run::{MeasuredVolume, Method, RunError, Scanned, mean_dice, scan_volumes, score};
+use super::run::{MeasuredVolume, RunError, Scanned, mean_dice};
 use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
 use super::stats::{
     Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, few_patients, paired_difference,
@@ -22,8 +22,6 @@ use super::stats::{
 use super::table::{Align, Table};
 use crate::io::whole::write_atomically;
 use crate::mri::observation::levels_to_real;
-use crate::progress;
-use crate::segment::Segment;
 
 /// Structures in the order of [`VolumeScores`].
 const STRUCTURES: [&str; 3] = ["rv", "myo", "lv"];
@@ -58,18 +56,14 @@ pub enum ReportError {
     },
 }
 
-/// What to evaluate.
+/// What was evaluated.
 pub struct Task<'a> {
-    /// A blob of the right size: its scan loop runs every scan, its policy [`Method::Policy`].
-    pub model: &'a Model<'a>,
-    /// Makes the segmentations.
-    pub segmenter: &'a dyn Segment,
-    /// What is scanned: all volumes in the first draw of phase and noise, then in the next.
+    /// How images were made of the lines.
+    pub reconstruction: Reconstruction,
+    /// What was scanned: all volumes in the first draw of phase and noise, then in the next.
     pub volumes: &'a [MeasuredVolume<'a>],
     /// How many draws, at least 1.
     pub draws: usize,
-    /// The policy, if any, and the patterns.
-    pub methods: &'a [Method<'a>],
     /// Lines a slice.
     pub budgets: &'a [usize],
     /// Slices that panels are drawn of.
@@ -84,7 +78,7 @@ pub struct Task<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The method.
-    pub method: &'static str,
+    pub method: String,
     /// Lines a slice.
     pub budget: usize,
     /// Lines that were measured, a slice: fewer than the budget where scans may end early.
@@ -155,72 +149,46 @@ impl<'a> Task<'a> {
     fn first_draw(&self) -> &'a [MeasuredVolume<'a>] {
         &self.volumes[..self.volumes.len() / self.draws]
     }
+
+    /// Which structures occur in the truth of what is evaluated.
+    ///
+    /// # Errors
+    /// [`ReportError::NoStructure`] where none does.
+    pub fn occurring(&self) -> Result<Occurring, ReportError> {
+        let slices = self.first_draw().iter().flat_map(|volume| &volume.slices);
+        let occurring = Occurring::in_labels(slices.flat_map(|measured| &measured.slice.label));
+        if occurring == Occurring::default() { Err(ReportError::NoStructure) } else { Ok(occurring) }
+    }
 }
 
-/// One method at one budget, with everything.
-struct Outcome {
-    method: &'static str,
-    budget: usize,
-    /// Images and classes of the first draw alone: there may be many draws, and only the first is shown.
-    scans: Vec<Vec<Scanned>>,
-    scores: Vec<VolumeScores>,
+/// The volumes, by place, that a panel is drawn of where there are `volumes` of them: spread evenly.
+pub fn pictured(panels: usize, volumes: usize) -> BTreeSet<usize> {
+    let count = panels.min(volumes);
+    (0..count).map(|panel| panel * volumes / count).collect()
 }
 
-/// Runs the task and writes `report.md`, `results.csv`, `results.json`, `ejection.csv`, `acdc/METHOD_LINES.csv` (the
-/// challenge's own columns), `dice.png`, `lines_*.png` and `panel_*.png`.
-pub fn evaluate(task: &Task<'_>, out: &Path) -> Result<Results, ReportError> {
-    let occurring = occurring(task);
-    if occurring == Occurring::default() {
-        return Err(ReportError::NoStructure);
-    }
-    let full = outcome(task, Method::Pattern(Pattern::CentreOut), task.width, "full")?;
-    let total = task.methods.len() * task.budgets.len();
-    let bar = progress::bar(total as u64, 0, "scans");
-    let mut outcomes = vec![full];
-    for &method in task.methods {
-        for &budget in task.budgets {
-            outcomes.push(outcome(task, method, budget, method.name())?);
-            bar.inc(1);
-        }
-    }
-    bar.finish_and_clear();
-    let entries = outcomes.iter().map(|outcome| entry(task, outcome, &outcomes, occurring));
+/// Writes what came of the task: `report.md`, `results.csv`, `results.json`, `ejection.csv`, `acdc/METHOD_LINES.csv` (the
+/// challenge's own columns), `dice.png`, `lines_*.png` and `panel_*.png`. Full sampling is the first of `outcomes`.
+pub fn report(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<Results, ReportError> {
+    let occurring = task.occurring()?;
+    let entries = outcomes.iter().map(|outcome| entry(task, outcome, outcomes, occurring));
     let entries = entries.collect::<Result<Vec<Entry>, _>>()?;
     let fewest = entries.iter().map(|entry| entry.mean_dice.patients).min().unwrap_or_default();
     let notes = occurring.note().into_iter().chain(few_patients(fewest)).collect();
-    let reconstruction = task.model.reconstruction().name();
+    let reconstruction = task.reconstruction.name();
     let (volumes, draws) = (task.first_draw().len(), task.draws);
     let (title, absent) = (task.title.to_owned(), occurring.absent());
     let results = Results { title, reconstruction, volumes, draws, absent, notes, entries };
 
-    write_rows(task, &outcomes, out)?;
-    write_ejection(task, &outcomes, out)?;
+    write_rows(task, outcomes, out)?;
+    write_ejection(task, outcomes, out)?;
     let json = serde_json::to_string_pretty(&results).expect("results serialise");
     write(&out.join("results.json"), json.as_bytes())?;
-    write(&out.join("report.md"), report(&results, task.budgets).as_bytes())?;
+    write(&out.join("report.md"), page(&results, task.budgets).as_bytes())?;
     draw_plot(&results, task, out)?;
-    draw_lines(&outcomes, task, out)?;
-    draw_panels((&outcomes, occurring), task, out)?;
+    draw_lines(outcomes, task, out)?;
+    draw_panels((outcomes, occurring), task, out)?;
     Ok(results)
-}
-
-fn outcome(task: &Task<'_>, method: Method<'_>, budget: usize, name: &'static str) -> Result<Outcome, ReportError> {
-    let mut outcome = Outcome { method: name, budget, scans: Vec::new(), scores: Vec::new() };
-    for draw in task.volumes.chunks(task.first_draw().len().max(1)) {
-        let mut scans = scan_volumes(task.model, task.segmenter, draw, method, budget)?;
-        outcome.scores.extend(score(draw, &scans)?);
-        if !outcome.scans.is_empty() {
-            scans.iter_mut().flatten().for_each(|scan| (scan.levels, scan.classes) = Default::default());
-        }
-        outcome.scans.extend(scans);
-    }
-    Ok(outcome)
-}
-
-/// Which structures occur in the truth of what is evaluated.
-fn occurring(task: &Task<'_>) -> Occurring {
-    let slices = task.first_draw().iter().flat_map(|volume| &volume.slices);
-    Occurring::in_labels(slices.flat_map(|measured| &measured.slice.label))
 }
 
 fn samples<'a>(task: &Task<'a>, outcome: &Outcome, occurring: Occurring) -> Vec<Sample<&'a str>> {
@@ -238,7 +206,7 @@ fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome], occurring: Occurri
     let difference = policy.map(|policy| paired_difference(&samples(policy), &samples(outcome), &bootstrap));
     let dice = mean_dice(&outcome.scores);
     Ok(Entry {
-        method: outcome.method,
+        method: outcome.method.clone(),
         budget: outcome.budget,
         lines: mean(&|scan| scan.lines.len() as f64),
         dice: dice.means(),
@@ -255,11 +223,11 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
     for outcome in outcomes {
         for ((volume, scans), scores) in task.volumes.iter().zip(&outcome.scans).zip(&outcome.scores) {
             let mut row: Vec<(String, Cell)> = vec![
-                ("method".into(), outcome.method.into()),
+                ("method".into(), outcome.method.as_str().into()),
                 ("lines_per_slice".into(), outcome.budget.into()),
                 ("slices".into(), scans.len().into()),
                 ("lines_measured".into(), scans.iter().map(|scan| scan.lines.len()).sum::<usize>().into()),
-                ("reconstruction".into(), task.model.reconstruction().name().into()),
+                ("reconstruction".into(), task.reconstruction.name().into()),
                 ("patient".into(), volume.patient.into()),
                 ("phase".into(), volume.phase.as_str().into()),
                 ("seed".into(), volume.seed.into()),
@@ -304,9 +272,9 @@ fn write_ejection<'a>(task: &Task<'a>, outcomes: &[Outcome], out: &Path) -> Resu
             let fraction =
                 |pick: fn(&StructureScores) -> f64| ejection_fraction_percent(pick(&diastole), pick(systole));
             csv.push([
-                ("method", outcome.method.into()),
+                ("method", outcome.method.as_str().into()),
                 ("lines_per_slice", outcome.budget.into()),
-                ("reconstruction", task.model.reconstruction().name().into()),
+                ("reconstruction", task.reconstruction.name().into()),
                 ("patient", patient.into()),
                 ("seed", seed.into()),
                 ("edv_pred_ml", diastole.volume_pred_ml.into()),
@@ -341,19 +309,20 @@ pub fn summary(results: &Results, budgets: &[usize]) -> Table {
     table
 }
 
-fn by_method(results: &Results) -> Vec<(&'static str, Vec<&Entry>)> {
+fn by_method(results: &Results) -> Vec<(&str, Vec<&Entry>)> {
     let mut order = Vec::new();
     let mut groups: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
     for entry in &results.entries {
-        if !groups.contains_key(entry.method) {
-            order.push(entry.method);
+        let method = entry.method.as_str();
+        if !groups.contains_key(method) {
+            order.push(method);
         }
-        groups.entry(entry.method).or_default().push(entry);
+        groups.entry(method).or_default().push(entry);
     }
     order.into_iter().map(|method| (method, groups.remove(method).unwrap_or_default())).collect()
 }
 
-fn report(results: &Results, budgets: &[usize]) -> String {
+fn page(results: &Results, budgets: &[usize]) -> String {
     let mut text = format!("# {}\n\n", results.title);
     text += &format!(
         "{}; lines are of each slice, or of a slice on average where the slices of a volume share a budget. Mean over \
@@ -370,7 +339,7 @@ fn report(results: &Results, budgets: &[usize]) -> String {
         let [rv, myo, lv] = [0, 1, 2].map(|place| entry.dice_cell(place, results.volumes * results.draws));
         let difference = entry.policy_minus_this.as_ref().map_or(String::new(), |d| format!("{:+.3}", d.difference));
         table.push([
-            entry.method.to_string(),
+            entry.method.clone(),
             entry.lines_of_budget(),
             rv,
             myo,
@@ -413,9 +382,7 @@ fn draw_panels((outcomes, occurring): (&[Outcome], Occurring), task: &Task<'_>, 
     let budget = task.budgets.iter().min().copied().unwrap_or_default();
     let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
     let volumes = task.first_draw();
-    let count = task.panels.min(volumes.len());
-    for panel in 0..count {
-        let volume = panel * volumes.len() / count;
+    for volume in pictured(task.panels, volumes.len()) {
         let middle = volumes[volume].slices.len() / 2;
         let measured = &volumes[volume].slices[middle];
         let reference: Vec<f32> = measured.kspace.image().iter().map(|value| value.norm()).collect();
@@ -440,7 +407,7 @@ fn draw_panels((outcomes, occurring): (&[Outcome], Occurring), task: &Task<'_>, 
             height,
             width,
             scale: panel_scale(width),
-            reconstruction: task.model.reconstruction(),
+            reconstruction: task.reconstruction,
             reference: &reference,
             truth,
             rows: &rows,

@@ -4,6 +4,7 @@ use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::metrics::{LabelVolume, MeanDice, MetricError};
 use super::reference::{Quality, Reference};
@@ -79,7 +80,7 @@ impl From<PlayError> for RunError {
 }
 
 /// What a scan of one slice ended with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scanned {
     /// The lines, in the order they were measured.
     pub lines: Vec<u16>,

@@ -2,13 +2,16 @@
 //!
 //! What a metric is where a structure is lacking: see [`metrics`](super::metrics).
 
+use std::collections::BTreeMap;
+
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::metrics::{LabelVolume, MetricError, Occurring, SliceDice, Structure, overlaps};
 use super::surface::{SurfaceDistances, surface_distances};
 
 /// All metrics of one structure in one volume.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct StructureScores {
     /// 3-D Dice; `None` if both segmentations lack the structure, 0 if one does.
     pub dice: Option<f64>,
@@ -61,6 +64,17 @@ impl Serialize for VolumeScores {
             map.serialize_entry(structure.name(), self.of(structure))?;
         }
         map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for VolumeScores {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let by_name = BTreeMap::<String, StructureScores>::deserialize(deserializer)?;
+        let of = |structure: Structure| by_name.get(structure.name()).copied();
+        let [Some(rv), Some(myo), Some(lv)] = Structure::ALL.map(of) else {
+            return Err(D::Error::custom("expected the scores of RV, MYO and LV"));
+        };
+        Ok(Self([rv, myo, lv]))
     }
 }
 
@@ -153,5 +167,6 @@ mod tests {
         let json = serde_json::to_value(scores).unwrap();
         assert_eq!((&json["LV"]["dice"], &json["RV"]["dice"]), (&0.0.into(), &1.0.into()));
         assert!(json["LV"]["hd_mm"].is_null());
+        assert_eq!(serde_json::from_value::<VolumeScores>(json).unwrap(), scores);
     }
 }

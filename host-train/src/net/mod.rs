@@ -7,6 +7,7 @@
 //! [`import`](mod@import): weights from PyTorch.
 
 pub mod asmr;
+mod drawn;
 pub mod fixed_order;
 pub mod graph;
 pub mod import;
@@ -21,6 +22,7 @@ pub mod unet;
 pub mod unetpp;
 pub mod unext;
 
+pub use drawn::drawn;
 pub use fixed_order::FixedOrder;
 pub use graph::FloatGraph;
 pub use line_policy::LinePolicy;

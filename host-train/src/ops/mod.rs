@@ -11,6 +11,7 @@
 //! | [`pool2`], [`upsample2`] | halving and doubling |
 //! | [`relu`], [`gelu`], [`shift`] | activations, the shift of UNeXt's channel groups |
 //! | [`cross_entropy_dice`] | the usual loss |
+//! | [`sum`], [`mean`] | over all values, in the same order every time on a GPU too |
 
 mod activation;
 mod batch_norm;
@@ -24,6 +25,7 @@ mod precision;
 mod shift;
 #[cfg(test)]
 mod tests;
+mod total;
 mod upsample;
 mod values;
 mod vectors;
@@ -36,5 +38,11 @@ pub use cross_entropy_dice::cross_entropy_dice;
 pub use pool::pool2;
 pub use precision::{Precision, with_precision};
 pub use shift::{Axis, shift};
+pub use total::{mean, sum};
 pub use upsample::upsample2;
 pub use values::{is_cpu, runs_here};
+
+/// Whether this processor multiplies pairs of bf16, which [`Precision::Bf16`] makes products of.
+pub fn has_bf16_products() -> bool {
+    kernels::simd::Set::of(Precision::Bf16).is_bf16()
+}

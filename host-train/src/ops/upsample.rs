@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Tensor, TensorData};
 
 use super::activation::{rectify, through_relu};
 use super::kernels::bilinear::{self, Bilinear};
@@ -24,11 +22,30 @@ pub fn upsample2(x: Tensor<4>, align_corners: bool, rectified: bool) -> Tensor<4
     if runs_here(&x) {
         return operator::unary(Arc::new(Upsample { align_corners, rectified }), x);
     }
-    let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-        .with_align_corners(align_corners)
-        .with_scale_factor([2.0, 2.0]);
-    let y = interpolate(x, options);
+    // Burn's own has no gradient on GPUs.
+    let y = doubled(doubled(x, 3, align_corners), 2, align_corners);
     if rectified { relu(y) } else { y }
+}
+
+/// `x` with twice the rows (axis 2) or columns (axis 3): sums of neighbours, as [`bilinear`] says.
+fn doubled(x: Tensor<4>, axis: usize, align_corners: bool) -> Tensor<4> {
+    let (mut dims, device) = (x.dims(), x.device());
+    let size = dims[axis];
+    if size == 1 {
+        return x.repeat_dim(axis, 2);
+    }
+    let mut shape = [1; 4];
+    shape[axis] = size;
+    let weights = bilinear::weights(size, align_corners)
+        .map(|weights| Tensor::<4>::from_data(TensorData::new(weights, shape), &device).cast(x.dtype()));
+    let [even, odd] = weights;
+    let (first, last) = (x.clone().narrow(axis, 0, 1), x.clone().narrow(axis, size - 1, 1));
+    let before = Tensor::cat(vec![first, x.clone().narrow(axis, 0, size - 1)], axis);
+    let after = Tensor::cat(vec![x.clone().narrow(axis, 1, size - 1), last], axis);
+    let even = before.clone() + (x.clone() - before) * even;
+    let odd = x.clone() + (after - x) * odd;
+    dims[axis] *= 2;
+    Tensor::stack::<5>(vec![even, odd], axis + 1).reshape(dims)
 }
 
 impl Upsample {

@@ -43,6 +43,12 @@ pub(super) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Flex
 /// `f` of the channels of each pixel of `x`, `[B, C, H, W]`, handed over as `[B, H W, C]`: for devices that have no operator here.
 pub(super) fn per_pixel(x: Tensor<4>, f: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
+    if h * w == 1 {
+        // Burn 0.22 gives wrong gradients of a norm behind exchanged axes of which one is of length 1 on GPUs.
+        let y = f(x.reshape([b, 1, c]));
+        let [_, _, to] = y.dims();
+        return y.reshape([b, to, h, w]);
+    }
     let y = f(x.reshape([b, c, h * w]).swap_dims(1, 2));
     let [_, _, to] = y.dims();
     y.swap_dims(1, 2).reshape([b, to, h, w])

@@ -9,6 +9,7 @@ use super::judge::{Judge, Score, Tally};
 use super::tries::{Growing, candidates, tally_each};
 use crate::io::stop;
 use crate::measure::Measured;
+use crate::shard::Together;
 
 /// How lines are selected.
 pub struct Forward<'a> {
@@ -29,24 +30,36 @@ impl Forward<'_> {
     /// `each` is told every line that is selected and the score with it. Fewer lines than the budget are given where fewer are
     /// to select among, or where the command is to end.
     ///
+    /// Pools are dealt out to those who work `together`.
+    ///
     /// # Errors
-    /// [`OrderError`] where the core cannot reconstruct the slices.
-    pub fn select(&self, pools: &[Vec<&Measured<'_>>], mut each: impl FnMut(u16, f64)) -> Result<Vec<u16>, OrderError> {
+    /// [`OrderError`] where the core cannot reconstruct the slices, or others' results cannot be had.
+    pub fn select(
+        &self,
+        pools: &[Vec<&Measured<'_>>],
+        together: &mut Together,
+        mut each: impl FnMut(u16, f64),
+    ) -> Result<Vec<u16>, OrderError> {
         let Some(width) = pools.iter().flatten().next().map(|measured| measured.slice.width) else {
             return Ok(self.start.to_vec());
         };
         let sizes: Vec<usize> = pools.iter().map(Vec::len).collect();
         let reconstruction = self.judge.reconstruction();
-        let slices = pools.iter().flatten().map(|measured| Growing::new(measured, self.start, reconstruction));
+        let here: Vec<&Vec<&Measured<'_>>> =
+            pools.iter().enumerate().filter(|&(place, _)| together.takes(place)).map(|(_, pool)| pool).collect();
+        let own: Vec<usize> = here.iter().map(|pool| pool.len()).collect();
+        let slices = here.into_iter().flatten().map(|measured| Growing::new(measured, self.start, reconstruction));
         let mut slices = slices.collect::<Result<Vec<_>, _>>()?;
         let candidates = candidates(width, self.nearest)?;
         let mut lines = self.start.to_vec();
         while lines.len() < self.budget {
             let left: Vec<u16> = candidates.iter().copied().filter(|line| !lines.contains(line)).collect();
-            let tallies = tally_each(self.judge, &mut slices, &left);
-            if stop::asked() {
-                break;
-            }
+            let tallies = together.gather(|| {
+                let tallies = tally_each(self.judge, &mut slices, &left);
+                (!stop::asked()).then(|| by_pool(tallies, &own))
+            })?;
+            let Some(tallies) = tallies else { break };
+            let tallies = tallies.concat();
             let score = |line: usize| {
                 let with_line = tallies.iter().filter_map(|of_slice| of_slice[line]);
                 mean_score(self.judge.score(), with_line, &sizes)
@@ -58,6 +71,12 @@ impl Forward<'_> {
         }
         Ok(lines)
     }
+}
+
+/// What was found of slices, by the pools of `sizes` slices that they are of.
+pub(super) fn by_pool<T>(of_slices: Vec<T>, sizes: &[usize]) -> Vec<Vec<T>> {
+    let mut of_slices = of_slices.into_iter();
+    sizes.iter().map(|&size| of_slices.by_ref().take(size).collect()).collect()
 }
 
 /// The mean over pools of `sizes` slices of the score of each pool's tallies.
@@ -96,7 +115,8 @@ mod tests {
         let judge = Judge::new(&model, Score::Dice).unwrap();
         let mut told = Vec::new();
         let forward = Forward { judge: &judge, start: &[], nearest: 64, budget: 3 };
-        let lines = forward.select(&pools(&volumes), |line, score| told.push((line, score))).unwrap();
+        let each = |line, score| told.push((line, score));
+        let lines = forward.select(&pools(&volumes), &mut Together::alone(), each).unwrap();
         assert_eq!(lines, told.iter().map(|&(line, _)| line).collect::<Vec<_>>());
 
         let core = CoreSegmenter { graph: model.segmenter().unwrap() };
@@ -123,7 +143,7 @@ mod tests {
         for score in Score::ALL {
             let judge = Judge::new(&model, score).unwrap();
             let forward = Forward { judge: &judge, start: &[32, 33], nearest: 5, budget: 9 };
-            let lines = forward.select(&pools(&volumes), |_, _| ()).unwrap();
+            let lines = forward.select(&pools(&volumes), &mut Together::alone(), |_, _| ()).unwrap();
             assert_eq!(lines[..2], [32, 33], "{score}");
             let mut sorted = lines;
             sorted.sort_unstable();

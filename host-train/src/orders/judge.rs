@@ -95,7 +95,7 @@ impl FromStr for Score {
 }
 
 /// What was counted in slices; tallies add up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Pixels of RV, MYO and LV in the prediction, or the sum of their probabilities.
     pub predicted: [f64; STRUCTURES],

@@ -15,6 +15,7 @@ use crate::data::{Dataset, Split, Volume};
 use crate::io::stop;
 use crate::measure::{Measured, MeasuredVolume};
 use crate::mri::Protocol;
+use crate::shard::Together;
 
 /// Why a mask could not be learned.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +98,7 @@ impl Learning<'_> {
         origin: Origin<'_>,
         out: &Path,
         resume: bool,
+        together: &mut Together,
         mut each: impl FnMut(Change, &LearnedMask),
     ) -> Result<Learned, LearnError> {
         let chosen = self.choose();
@@ -125,10 +127,11 @@ impl Learning<'_> {
         let start = mask.lines.clone();
         let forward = Forward { judge: self.judge, start: &start, nearest: self.nearest, budget: self.budget };
         let mut written = Ok(());
-        forward.select(&pools, |line, score| {
+        let leads = together.leads();
+        forward.select(&pools, together, |line, score| {
             mask.lines.push(line);
             mask.scores.push(six_digits(score));
-            if written.is_ok() {
+            if written.is_ok() && leads {
                 written = mask.write(out);
             }
             each(Change::Joined, &mask);
@@ -136,7 +139,7 @@ impl Learning<'_> {
         written?;
         let is_whole = match self.reorder {
             false => mask.lines.len() == self.budget,
-            true => !stop::asked() && self.move_lines(&mut mask, &pools, out, each)?,
+            true => !stop::asked() && self.move_lines(&mut mask, &pools, (out, together), each)?,
         };
         // A signal that came after the last of it has ended nothing.
         Ok(Learned { stopped: !is_whole && stop::asked(), mask })
@@ -147,21 +150,25 @@ impl Learning<'_> {
         &self,
         mask: &mut LearnedMask,
         pools: &[Vec<&Measured<'_>>],
-        out: &Path,
+        (out, together): (&Path, &mut Together),
         mut each: impl FnMut(Change, &LearnedMask),
     ) -> Result<bool, LearnError> {
-        let (mut lines, mut written) = (mask.lines.clone(), Ok(()));
-        let is_whole = Reordering::new(self.judge, pools).improve(&mut lines, |lines, scores| {
+        let (mut lines, mut written, leads) = (mask.lines.clone(), Ok(()), together.leads());
+        let moved = Reordering::new(self.judge, pools, together).improve(&mut lines, |lines, scores| {
             mask.lines = lines.to_vec();
             mask.scores = scores.into_iter().map(six_digits).collect();
-            if written.is_ok() {
+            if written.is_ok() && leads {
                 written = mask.write(out);
             }
             each(Change::Reordered, mask);
-        })?;
+        });
+        let is_whole = match moved {
+            Err(OrderError::Stopped) => false,
+            moved => moved?,
+        };
         written?;
         // Where no move was left the file may not say yet that moves were looked for.
-        if is_whole {
+        if is_whole && leads {
             mask.write(out)?;
         }
         Ok(is_whole)
@@ -221,7 +228,8 @@ mod tests {
                 Learning { data: &data, judge: &judge, protocol, seed, volumes: 3, nearest: 16, budget, reorder };
             let path = format!("threshold {budget}");
             let origin = Origin { command: format!("learn {budget}"), segmenter: Path::new(&path), segmenter_crc };
-            learning.run(origin, &folder.join(out), resume, |_, _| ()).map(|learned| learned.mask)
+            let learned = learning.run(origin, &folder.join(out), resume, &mut Together::alone(), |_, _| ());
+            learned.map(|learned| learned.mask)
         };
         let whole = learn("whole", (5, false), (1, 7), false).unwrap();
         assert_eq!(whole.provenance.volumes.len(), 3);
@@ -252,7 +260,8 @@ mod tests {
                 Learning { data: &data, judge: &judge, protocol, seed: 1, volumes: 2, nearest: 16, budget: 6, reorder };
             let origin = Origin { command: "learn".into(), segmenter: Path::new("threshold"), segmenter_crc: 7 };
             let mut told = Vec::new();
-            let learned = learning.run(origin, &out, true, |change, mask| told.push((change, mask.clone()))).unwrap();
+            let each = |change, mask: &LearnedMask| told.push((change, mask.clone()));
+            let learned = learning.run(origin, &out, true, &mut Together::alone(), each).unwrap();
             let mask = learned.mask;
             assert_eq!(LearnedMask::read(&out).unwrap(), mask);
             (mask, told)

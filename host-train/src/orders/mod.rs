@@ -30,6 +30,7 @@ use kscout_core::volume::VolumeError;
 
 use crate::data::SliceId;
 use crate::measure::{Measured, MeasuredVolume};
+use crate::shard::PartError;
 
 pub use judge::{Judge, Score};
 pub use mask_file::LearnedMask;
@@ -59,6 +60,12 @@ pub enum OrderError {
         /// Lines asked for.
         asked: usize,
     },
+    /// What other processes have found cannot be had.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The command is to end.
+    #[error("stopped")]
+    Stopped,
     /// An order that was worked out ahead is asked about another slice.
     #[error("{name} was not worked out for slice {slice}")]
     NotPlanned {

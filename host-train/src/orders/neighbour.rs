@@ -14,6 +14,7 @@ use super::judge::Judge;
 use super::tries::{Growing, candidates};
 use super::{LineOrder, OrderError, first};
 use crate::measure::{Measured, MeasuredVolume};
+use crate::shard::Together;
 
 /// Training slices and their best masks.
 pub struct Neighbours {
@@ -46,7 +47,7 @@ impl Neighbours {
         let (reconstruction, centre) = (judge.reconstruction(), candidates(width, centre)?);
         let one = |measured: &Measured<'_>| {
             let forward = Forward { judge, start: &centre, nearest, budget };
-            let lines = forward.select(&[vec![measured]], |_, _| ())?;
+            let lines = forward.select(&[vec![measured]], &mut Together::alone(), |_, _| ())?;
             bar.inc(1);
             let image = standard(&Growing::new(measured, &centre, reconstruction)?.levels());
             Ok(Known { patient: measured.slice.id.patient.clone(), image, lines })
@@ -128,7 +129,8 @@ mod tests {
             let others = slices.iter().filter(|known| known.slice.id.patient != measured.slice.id.patient);
             let alike = others.max_by(|a, b| correlation(measured, a).total_cmp(&correlation(measured, b))).unwrap();
             let forward = Forward { judge: &judge, start: &CENTRE, nearest: 16, budget: 8 };
-            assert_eq!(lines, &forward.select(&[vec![alike]], |_, _| ()).unwrap(), "{}", measured.slice.id);
+            let expected = forward.select(&[vec![alike]], &mut Together::alone(), |_, _| ()).unwrap();
+            assert_eq!(lines, &expected, "{}", measured.slice.id);
         }
         let different: BTreeSet<_> = orders.iter().collect();
         assert!(different.len() > 1, "{different:?}");

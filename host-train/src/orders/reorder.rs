@@ -10,11 +10,12 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::OrderError;
-use super::forward::mean_score;
+use super::forward::{by_pool, mean_score};
 use super::judge::{Judge, Tally};
 use super::tries::Growing;
 use crate::io::stop;
 use crate::measure::Measured;
+use crate::shard::Together;
 
 /// What a move must add to the sum of scores: such as a ten-thousandth of Dice at one number of lines. With less, orders that are as
 /// good as equal would be tried for long.
@@ -44,7 +45,11 @@ impl Move {
 /// Orders of lines for slices in pools, each pool a volume or a part of it, and what is known of their scores.
 pub struct Reordering<'a> {
     judge: &'a Judge<'a>,
+    together: &'a mut Together,
+    /// The slices of the pools that are judged here.
     slices: Vec<&'a Measured<'a>>,
+    /// How many each of these pools has.
+    own: Vec<usize>,
     /// Slices of each pool.
     sizes: Vec<usize>,
     /// Scores of sets of lines, each set sorted: which of its lines came first changes no more than the image's rounding.
@@ -53,16 +58,22 @@ pub struct Reordering<'a> {
 
 impl<'a> Reordering<'a> {
     /// The score is the mean over the pools of the pooled score, as in [`Forward`](super::forward::Forward).
-    pub fn new(judge: &'a Judge<'a>, pools: &[Vec<&'a Measured<'a>>]) -> Self {
+    ///
+    /// Pools are dealt out to those who work `together`.
+    pub fn new(judge: &'a Judge<'a>, pools: &[Vec<&'a Measured<'a>>], together: &'a mut Together) -> Self {
         let sizes = pools.iter().map(Vec::len).collect();
-        Self { judge, slices: pools.concat(), sizes, scores: HashMap::new() }
+        let here = pools.iter().enumerate().filter(|&(place, _)| together.takes(place));
+        let here: Vec<Vec<&Measured<'_>>> = here.map(|(_, pool)| pool.clone()).collect();
+        let own = here.iter().map(Vec::len).collect();
+        Self { judge, together, slices: here.concat(), own, sizes, scores: HashMap::new() }
     }
 
     /// Moves lines until no move gains more than next to nothing, or the command is to end; returns whether none does. `each` is told the
     /// order after every round of moves that do not touch each other, and the score with its first line, its first two, and on.
     ///
     /// # Errors
-    /// [`OrderError`] where the core cannot reconstruct the slices.
+    /// [`OrderError`] where the core cannot reconstruct the slices, or others' results cannot be had; [`OrderError::Stopped`] where the
+    /// command is to end before these are there.
     pub fn improve(
         &mut self,
         lines: &mut Vec<u16>,
@@ -139,21 +150,42 @@ impl<'a> Reordering<'a> {
     }
 
     /// For each slice the tallies after those of `lines` that are `asked` about.
-    fn tallies(&self, lines: &[u16], asked: &[bool]) -> Result<Vec<Vec<Tally>>, OrderError> {
-        let judge = self.judge;
-        let of_slice = |bench: &mut _, measured: &&'a Measured<'a>| {
-            let mut slice = Growing::new(measured, &[], judge.reconstruction())?;
-            let mut tallies = Vec::new();
-            for (&line, &asked) in lines.iter().zip(asked) {
-                slice.grow(line);
-                if asked {
-                    tallies.push(slice.tally(judge, bench));
-                }
+    fn tallies(&mut self, lines: &[u16], asked: &[bool]) -> Result<Vec<Vec<Tally>>, OrderError> {
+        let (mut failed, judge, slices, own) = (None, self.judge, &self.slices, &self.own);
+        let gathered = self.together.gather(|| match tallies(judge, slices, lines, asked) {
+            Ok(tallies) => Some(by_pool(tallies, own)),
+            Err(error) => {
+                failed = Some(error);
+                None
             }
-            Ok(tallies)
-        };
-        self.slices.par_iter().map_init(|| judge.bench(), of_slice).collect()
+        })?;
+        match (gathered, failed) {
+            (Some(tallies), _) => Ok(tallies.concat()),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(OrderError::Stopped),
+        }
     }
+}
+
+/// For each of `slices` the tallies after those of `lines` that are `asked` about.
+fn tallies(
+    judge: &Judge<'_>,
+    slices: &[&Measured<'_>],
+    lines: &[u16],
+    asked: &[bool],
+) -> Result<Vec<Vec<Tally>>, OrderError> {
+    let of_slice = |bench: &mut _, measured: &&Measured<'_>| {
+        let mut slice = Growing::new(measured, &[], judge.reconstruction())?;
+        let mut tallies = Vec::new();
+        for (&line, &asked) in lines.iter().zip(asked) {
+            slice.grow(line);
+            if asked {
+                tallies.push(slice.tally(judge, bench));
+            }
+        }
+        Ok(tallies)
+    };
+    slices.par_iter().map_init(|| judge.bench(), of_slice).collect()
 }
 
 #[cfg(test)]
@@ -194,7 +226,7 @@ mod tests {
         let start = vec![37, 27, 31, 34, 32, 33];
         let (mut lines, mut told) = (start.clone(), Vec::new());
         let each = |lines: &[u16], scores: Vec<f64>| told.push((lines.to_vec(), scores));
-        Reordering::new(&judge, &pools).improve(&mut lines, each).unwrap();
+        Reordering::new(&judge, &pools, &mut Together::alone()).improve(&mut lines, each).unwrap();
 
         let mut before = sum(&start);
         for (order, said) in &told {
@@ -230,7 +262,9 @@ mod tests {
         let judge = Judge::new(&model, Score::Dice).unwrap();
         for order in [vec![], vec![32]] {
             let mut lines = order.clone();
-            Reordering::new(&judge, &[]).improve(&mut lines, |_, _| panic!("nothing to move")).unwrap();
+            let mut alone = Together::alone();
+            let mut reordering = Reordering::new(&judge, &[], &mut alone);
+            reordering.improve(&mut lines, |_, _| panic!("nothing to move")).unwrap();
             assert_eq!(lines, order);
         }
     }

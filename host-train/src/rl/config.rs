@@ -184,6 +184,7 @@ impl PolicyConfig {
             value_weight: self.value_weight,
             entropy_weight: self.entropy_weight,
             target_kl: self.target_kl,
+            max_gradient: self.max_gradient,
         }
     }
 }

@@ -9,6 +9,8 @@ use rand::seq::SliceRandom;
 use super::agent::pick;
 use crate::config::Key;
 use crate::config::key::{MANY, rate, real, seed, share, weight, whole};
+use crate::ops;
+use crate::train::gradients;
 
 /// One decision and what came of it.
 pub struct Step<S> {
@@ -46,6 +48,8 @@ pub struct Settings {
     pub entropy_weight: f64,
     /// The update ends early when the policy has moved this far (KL divergence); 0: it does not.
     pub target_kl: f64,
+    /// Largest norm of each gradient.
+    pub max_gradient: f64,
 }
 
 /// What the numbers may be of every training by PPO.
@@ -141,7 +145,8 @@ pub fn update<A: Module, S>(
             let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| judged[i].1) };
             let sights: Vec<&S> = chosen.iter().map(|step| &step.sight).collect();
             let (loss, report) = loss(judge(&agent, &sights), &chosen, targets, &config, device);
-            let gradients = GradientsParams::from_grads(loss.backward(), &agent);
+            let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
+            gradients::clip_each_norm(&agent, &mut gradients, config.max_gradient);
             agent = optimizer.step(rate, agent, gradients);
             reports.push(report);
         }
@@ -173,15 +178,15 @@ fn loss<S>(
     let ratio = log_ratio.clone().exp();
     let clipped = ratio.clone().clamp(1.0 - config.clip, 1.0 + config.clip);
     let gain = (ratio.clone() * targets.advantage.clone()).min_pair(clipped * targets.advantage);
-    let entropy = (log_p.clone().exp() * log_p).sum_dim(1).neg().mean();
-    let value_loss = (values - targets.returns).powf_scalar(2.0).mean();
+    let entropy = ops::mean((log_p.clone().exp() * log_p).sum_dim(1).neg());
+    let value_loss = ops::mean((values - targets.returns).powf_scalar(2.0));
     // Schulman's low-variance estimate of the divergence: mean of (ratio - 1) - log ratio.
-    let kl = (ratio.sub_scalar(1.0) - log_ratio).mean();
+    let kl = ops::mean(ratio.sub_scalar(1.0) - log_ratio);
 
     let scalar = |x: &Tensor<1>| f64::from(x.clone().into_scalar::<f32>());
     let report = UpdateReport { entropy: scalar(&entropy), kl: scalar(&kl), value_loss: scalar(&value_loss) };
     let loss =
-        gain.mean().neg() - entropy.mul_scalar(config.entropy_weight) + value_loss.mul_scalar(config.value_weight);
+        ops::mean(gain).neg() - entropy.mul_scalar(config.entropy_weight) + value_loss.mul_scalar(config.value_weight);
     (loss, report)
 }
 

@@ -22,7 +22,7 @@ use crate::eval::run::measure;
 use crate::export::Observation;
 use crate::export::blob_writer::GraphSpec;
 use crate::mri::Protocol;
-use crate::net::FixedOrder;
+use crate::net::{FixedOrder, drawn};
 use crate::play::Sight;
 use crate::segment::HeapArena;
 use crate::train::checkpoint::{self, Input, Meta, Standing};
@@ -131,13 +131,10 @@ impl Trainer<'_> {
     }
 
     fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
-        device.seed(self.config.seed);
         let slope = self.order.slope(self.config.order_slope as f32, self.config.max_budget, device);
-        let new = A::new(self.size(), device).beginning_with(slope, device);
+        let new = drawn(self.config.seed, device, |device| A::new(self.size(), device)).beginning_with(slope, device);
         let begun = new.clone().ready(Some(&self.first_sights::<A>()), self.size(), device);
-        let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
-        let adamw = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5);
-        let mut optimizer = adamw.with_grad_clipping(Some(clipping)).init();
+        let mut optimizer = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5).init();
         let mut meta = Meta {
             labels: self.labels.clone(),
             reconstruction: self.model.reconstruction(),

@@ -4,6 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{FloatDType, Tensor};
 
+use crate::ops;
+
 /// The Euclidean norm of all gradients of `network` together; not finite where one of them is not.
 pub fn norm<M: Module>(network: &M, gradients: &GradientsParams) -> f64 {
     let mut squares = Squares { gradients, sum: None };
@@ -17,6 +19,11 @@ pub fn clip_norm<M: Module>(network: &M, gradients: &mut GradientsParams, larges
     if factor < 1.0 {
         network.visit(&mut Change { gradients, how: How::Scale(factor) });
     }
+}
+
+/// Scales every gradient down by itself so that its norm is at most `largest`, as burn's clipping by norm does.
+pub fn clip_each_norm<M: Module>(network: &M, gradients: &mut GradientsParams, largest: f64) {
+    network.visit(&mut Change { gradients, how: How::ScaleEach(largest) });
 }
 
 /// Moves every gradient that is beyond plus or minus `largest` to it.
@@ -37,7 +44,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            let squares = gradient.square().sum();
+            let squares = ops::sum(gradient.square());
             self.sum = Some(match self.sum.take() {
                 Some(sum) => sum + squares,
                 None => squares,
@@ -48,6 +55,7 @@ impl ModuleVisitor for Squares<'_> {
 
 enum How {
     Scale(f64),
+    ScaleEach(f64),
     Clamp(f64),
     Widen(f64),
 }
@@ -62,6 +70,11 @@ impl ModuleVisitor for Change<'_> {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
             let changed = match self.how {
                 How::Scale(factor) => gradient.mul_scalar(factor),
+                How::ScaleEach(largest) => {
+                    let norm = ops::sum(gradient.clone().square()).sqrt();
+                    let factor = (largest as f32 / norm.add_scalar(f32::MIN_POSITIVE)).clamp_max(1.0);
+                    gradient.mul(factor.unsqueeze())
+                }
                 How::Clamp(largest) => gradient.clamp(-largest, largest),
                 How::Widen(factor) => gradient.cast(FloatDType::F32).mul_scalar(factor),
             };
@@ -106,6 +119,21 @@ mod tests {
         assert!((weight - 1.5).abs() < 1e-5 && (bias - 2.0).abs() < 1e-5, "{weight} {bias}");
         clip_norm(&layer, &mut gradients, 100.0);
         assert_eq!(values(&layer, &gradients), [weight, bias], "already below");
+    }
+
+    #[test]
+    fn each_gradient_is_clipped_by_its_own_norm_as_burn_does() {
+        use burn::grad_clipping::GradientClippingConfig;
+        for largest in [3.5, 0.1, 100.0] {
+            let (layer, mut gradients) = three_and_four();
+            let burns = GradientClippingConfig::Norm(largest).init();
+            let of = |id| burns.clip_gradient(gradients.get::<1>(id).unwrap()).into_scalar::<f32>();
+            let bias = of(layer.bias.as_ref().unwrap().id);
+            let weight = burns.clip_gradient(gradients.get::<2>(layer.weight.id).unwrap()).into_scalar::<f32>();
+            clip_each_norm(&layer, &mut gradients, f64::from(largest));
+            let apart = values(&layer, &gradients).into_iter().zip([weight, bias]).map(|(a, b)| (a - b).abs() / b);
+            assert!(apart.fold(0f32, f32::max) < 1e-6, "{largest}");
+        }
     }
 
     #[test]

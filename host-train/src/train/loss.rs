@@ -128,10 +128,10 @@ impl Loss {
     fn cross_entropy(&self, log_p: &Tensor<4>, target: &Tensor<4>) -> Tensor<1> {
         let [batch, _, height, width] = log_p.dims();
         match self.weights(&log_p.device()) {
-            None => (log_p.clone() * target.clone()).sum().neg().div_scalar((batch * height * width) as f64),
+            None => ops::sum(log_p.clone() * target.clone()).neg().div_scalar((batch * height * width) as f64),
             Some(weights) => {
                 let weighted = target.clone() * weights;
-                (log_p.clone() * weighted.clone()).sum().neg() / above_zero(weighted.sum())
+                ops::sum(log_p.clone() * weighted.clone()).neg() / above_zero(ops::sum(weighted))
             }
         }
     }
@@ -145,17 +145,17 @@ impl Loss {
         // A power below one has no slope at zero.
         let doubt = log_true.clone().exp().neg().add_scalar(1.0).clamp_min(1e-7);
         let modulation = doubt.powf_scalar(self.focal_gamma);
-        (log_true * modulation * pixel_weight.clone()).sum().neg() / above_zero(pixel_weight.sum())
+        ops::sum(log_true * modulation * pixel_weight.clone()).neg() / above_zero(ops::sum(pixel_weight))
     }
 
     fn binary_cross_entropy(&self, logits: &Tensor<4>, target: &Tensor<4>) -> Tensor<1> {
         // -t log s(z) - (1 - t) log s(-z), where log s(-z) = log s(z) - z.
         let term = target.clone().neg().add_scalar(1.0) * logits.clone() - log_sigmoid(logits.clone());
         match self.weights(&logits.device()) {
-            None => term.mean(),
+            None => ops::mean(term),
             Some(weights) => {
                 let total: f64 = self.class_weights.iter().sum();
-                (term * weights).mean().mul_scalar(CLASSES as f64 / total)
+                ops::mean(term * weights).mul_scalar(CLASSES as f64 / total)
             }
         }
     }
@@ -171,10 +171,10 @@ impl Loss {
         let total = (per_class(p) + per_class(t)).add_scalar(1.0);
         let dice = overlap / total;
         let dice = match self.weights(&device) {
-            None => dice.mean(),
+            None => ops::mean(dice),
             Some(weights) => {
                 let weights = foreground(weights).reshape([classes - 1, 1]);
-                (dice * weights.clone()).sum() / weights.sum()
+                ops::sum(dice * weights.clone()) / ops::sum(weights)
             }
         };
         dice.neg().add_scalar(1.0).mul_scalar(self.dice_weight)
@@ -192,7 +192,7 @@ impl Loss {
         let (p, t) = (foreground(p), foreground(target));
         let overlap = per_image(p.clone() * t.clone()).mul_scalar(2.0).add_scalar(SIGMOID_DICE_SMOOTH);
         let total = (per_image(p) + per_image(t)).add_scalar(SIGMOID_DICE_SMOOTH);
-        (overlap / total).mean().neg().add_scalar(1.0).mul_scalar(self.dice_weight)
+        ops::mean(overlap / total).neg().add_scalar(1.0).mul_scalar(self.dice_weight)
     }
 }
 

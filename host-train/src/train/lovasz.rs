@@ -9,6 +9,8 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::ops;
+
 /// The loss of the probabilities `p` and the one-hot `target`, both `[B, C, H, W]`; `class_weights` are C.
 ///
 /// The sorting and the differences of J are done on the host in f64: near the end of the order they are differences of
@@ -18,7 +20,7 @@ pub fn lovasz_softmax(p: Tensor<4>, target: &Tensor<4>, class_weights: &[f64]) -
     let errors = (target.clone() - p).abs();
     let values = |x: &Tensor<4>| x.clone().into_data().try_into_vec::<f32>().expect("f32");
     let slopes = slopes(&values(&errors.clone().detach()), &values(target), shape, class_weights);
-    (errors * Tensor::<4>::from_data(TensorData::new(slopes, shape), &device)).sum()
+    ops::sum(errors * Tensor::<4>::from_data(TensorData::new(slopes, shape), &device))
 }
 
 /// What each error is multiplied by, `[B, C, H, W]`.

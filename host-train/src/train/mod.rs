@@ -1,6 +1,7 @@
 //! Training of the reward models, segmenter and [`classifier`]: samples, augmentation, loss, schedule, checkpoints.
 
 mod adamw;
+mod ahead;
 pub mod augment;
 pub mod checkpoint;
 pub mod checks;

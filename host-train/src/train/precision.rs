@@ -54,9 +54,9 @@ impl Precision {
     /// Refuses a type that `device` cannot calculate in.
     pub fn check(self, device: &Device) -> Result<(), String> {
         match self.narrow(device) {
-            Some(dtype) if !device.supports_dtype(dtype) => {
-                Err(format!("{device:?} cannot calculate in {dtype:?}; use f32, or another --device"))
-            }
+            Some(dtype) if !device.supports_dtype(dtype) => Err(format!(
+                "this --device cannot calculate in {dtype:?}; set precision = \"f32\", or take another device"
+            )),
             _ => Ok(()),
         }
     }

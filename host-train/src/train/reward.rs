@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::Trained;
+use super::ahead::Ahead;
 use super::checkpoint::{self, CheckpointError, Meta};
 use super::config::RewardConfig;
 use super::drive::{Span, Training, drive};
@@ -83,7 +84,7 @@ pub fn train_reward(
         max_minutes: config.max_minutes,
     };
     let source = Source { config, protocol, slices, given };
-    let mut session = Session { run, source, ahead: None, validation, folder };
+    let mut session = Session { run, source, ahead: Ahead::new(), validation, folder };
     // From first to last on one thread of those that compute: burn keeps the running statistics of each thread apart.
     rayon::scope(|_| drive(&mut session, span))
 }
@@ -114,8 +115,7 @@ impl Source<'_> {
 struct Session<'a> {
     run: Run<'a>,
     source: Source<'a>,
-    /// The samples of a step to come.
-    ahead: Option<(usize, Vec<Sample>)>,
+    ahead: Ahead<Vec<Sample>>,
     validation: Validation<'a>,
     folder: RunFolder,
 }
@@ -133,19 +133,9 @@ impl Training for Session<'_> {
 
     fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
         let Self { run, source, ahead, .. } = self;
-        let step = run.meta.step;
-        let samples = match ahead.take() {
-            Some((of, samples)) if of == step => samples,
-            _ => source.samples(step),
-        };
-        let position = clock.position(step, source.config.steps);
-        // The samples of the next step are made while this one's are learned from.
-        let (loss, next) = rayon::join(
-            || run.step(samples, position),
-            || (step + 1 < source.config.steps).then(|| (step + 1, source.samples(step + 1))),
-        );
-        let loss = loss?;
-        *ahead = next;
+        let (step, steps) = (run.meta.step, source.config.steps);
+        let position = clock.position(step, steps);
+        let loss = ahead.step((step, steps), |step| source.samples(step), |samples| run.step(samples, position))?;
         run.meta.since.add([loss]);
         Ok(format!("loss {loss:.3}"))
     }

@@ -20,7 +20,7 @@ use super::sample::Sample;
 use super::schedule::{Schedule, ScheduleName};
 use super::validate::Validation;
 use crate::data::{CLASSES, Dataset};
-use crate::net::{Segmenter, SegmenterSpec};
+use crate::net::{Segmenter, SegmenterSpec, drawn};
 use crate::ops::with_precision;
 
 /// Steps in a row that f16 may leave out before the run ends.
@@ -84,12 +84,11 @@ impl<'a> Run<'a> {
         let training = device.clone().autodiff();
         // Of a run that goes on too, which is to be told what it began as.
         let init = init.map(|path| Init::load(path, config.spec(), &left_out, &training)).transpose()?;
-        training.seed(config.seed);
         let from_found = found.as_ref().and_then(|(_, meta)| meta.segmenter);
         let channels =
             from_found.or(init.as_ref().map(|init| init.spec)).map_or(config.spec().channels, |s| s.channels);
         let spec = SegmenterSpec { channels, ..config.spec() };
-        let mut network = Segmenter::new(&spec, &training);
+        let mut network = drawn(config.seed, &training, |device| Segmenter::new(&spec, device));
         let inputs = init.as_ref().and_then(|init| init.input.clone()).into_iter().chain(given.files().iter().cloned());
         let begun = Meta::begun(config.network.to_string(), data, config).with(inputs);
         if let Some(init) = init {

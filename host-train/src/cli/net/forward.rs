@@ -47,8 +47,9 @@ pub struct ForwardArgs {
     /// Where to write the logits [B, classes, H, W] as float32; of U-Net++ those of its heads, [4, B, classes, H, W]
     #[arg(long, value_name = "FILE.npy")]
     output: PathBuf,
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t)]
+    /// Where to compute: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// `kscout devices` lists them
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
 }
 

@@ -10,12 +10,14 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 use kscout_core::kspace::Reconstruction;
 
+use super::shard::MERGE;
 use super::threads::Threads;
 use super::{Failure, number};
 use crate::io::lock::Locks;
 use crate::io::moment;
 use crate::io::stop::{self, Graceful, STEP, Stopped};
 use crate::io::whole::write_atomically;
+use crate::shard;
 use recipe::{Choice, Folders, Recipe, Step};
 
 /// Which tables.
@@ -55,7 +57,8 @@ pub struct ReproduceArgs {
     /// Learn next to nothing: to see that every step runs, not for its numbers
     #[arg(long)]
     quick: bool,
-    /// Print the commands, and run none
+    /// Print the commands, each with the steps whose results it reads and whether it can be dealt out to several machines, and run
+    /// none. Any of them may be run by hand, or by a scheduler: what is there already, parts too, is taken when the recipe comes to it
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -73,7 +76,13 @@ impl ReproduceArgs {
             Tables::Igs => Recipe::igs(folders, choice).steps(),
         };
         if self.dry_run {
-            steps.iter().for_each(|step| println!("kscout {}", step.arguments.join(" ")));
+            for (number, step) in steps.iter().enumerate() {
+                let after = step.follows(&steps[..number]);
+                let after = if after.is_empty() { String::new() } else { format!(" after {};", after.join(", ")) };
+                let dealing = step.dealing().map_or(String::new(), |how| format!(" can be dealt out: {how}"));
+                println!("# {}:{after}{}", step.name, dealing);
+                println!("kscout {}", step.arguments.join(" "));
+            }
             return Ok(());
         }
         // Before anything is written.
@@ -152,11 +161,13 @@ fn execute(step: &Step) -> Result<(), Failure> {
     let mut command = Command::new(program);
     // What lies in the place of a step that was not finished is left by itself, cut off.
     let replace = (step.arguments.first().is_some_and(|command| command == "eval")).then_some("--force");
+    let is_dealt_out = step.is_dealt_out_to().is_some_and(|out| shard::has_parts(&out));
     let threads = rayon::current_num_threads().to_string();
     command
         .env("RAYON_NUM_THREADS", threads)
         .args(&step.arguments)
         .args(replace)
+        .args(is_dealt_out.then_some(MERGE))
         .env(STEP, "1")
         .env_remove(moment::VARIABLE)
         .stdin(Stdio::piped());

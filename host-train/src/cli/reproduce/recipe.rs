@@ -28,6 +28,35 @@ impl Step {
         resumes.then(|| self.value("--out").map(PathBuf::from)).flatten()
     }
 
+    /// What the step makes, if its work can be dealt out with --shard.
+    pub fn is_dealt_out_to(&self) -> Option<PathBuf> {
+        let falls_apart = ["eval", "masks"].contains(&self.arguments.first()?.as_str());
+        falls_apart.then(|| self.value("--out").map(PathBuf::from)).flatten()
+    }
+
+    /// How the step can be dealt out to several machines, in words; `None` where it cannot.
+    pub fn dealing(&self) -> Option<String> {
+        let learns_a_mask = self.arguments.iter().take(2).eq(["train", "mask"]);
+        let merged = self.is_dealt_out_to().map(|out| format!("--shard I/N, then kscout merge {}", out.display()));
+        merged.or_else(|| learns_a_mask.then(|| "--shard I/N, all at the same time".into()))
+    }
+
+    /// Those of the steps `before` whose results the step reads, by name.
+    pub fn follows<'s>(&self, before: &'s [Self]) -> Vec<&'s str> {
+        let made = |step: &Self| step.value("--out").map(PathBuf::from);
+        let own = made(self);
+        let read = |place: &Path| {
+            // An evaluation is named with a method behind it: `OUT/eval:policy`.
+            let words = self.arguments.iter().map(|word| Path::new(word.split(':').next().unwrap_or(word)));
+            words.filter(|word| Some(*word) != own.as_deref()).any(|word| word.starts_with(place))
+        };
+        before
+            .iter()
+            .filter(|step| made(step).is_some_and(|place| read(&place)))
+            .map(|step| step.name.as_str())
+            .collect()
+    }
+
     /// What stands behind an option.
     fn value(&self, option: &str) -> Option<&str> {
         self.arguments.iter().skip_while(|word| *word != option).nth(1).map(String::as_str)
@@ -296,6 +325,32 @@ impl<'a> Recipe<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_know_whose_results_they_read_and_which_fall_apart() {
+        let folders = Folders { data: Path::new("D"), out: Path::new("O"), configs: None };
+        let choice = Choice { reconstruction: Reconstruction::ZeroFilled, seed: None, quick: false };
+        let steps = Recipe::scanner(folders, choice).steps();
+        let step = |name: &str| {
+            let place = steps.iter().position(|step| step.name == name).unwrap();
+            (steps[place].follows(&steps[..place]), steps[place].is_dealt_out_to())
+        };
+        assert_eq!(step("reward"), (vec![], None));
+        assert_eq!(step("mask"), (vec!["export-base"], None));
+        let dealing = |name: &str| steps.iter().find(|step| step.name == name).unwrap().dealing();
+        assert_eq!(dealing("mask").unwrap(), "--shard I/N, all at the same time");
+        assert_eq!(dealing("eval-mask").unwrap(), "--shard I/N, then kscout merge O/eval-mask");
+        assert_eq!(dealing("tuned-centre"), None);
+        assert_eq!(step("masks-position"), (vec!["export-base", "slices-0"], Some("O/masks-position.csv".into())));
+        assert_eq!(step("tuned-centre"), (vec!["reward", "masks-centre"], None));
+        assert_eq!(step("slices-policy-3"), (vec!["mask", "tuned-policy"], None), "not the other seeds");
+        assert_eq!(step("eval-mask"), (vec!["mask", "export-tuned-mask"], Some("O/eval-mask".into())));
+        let (compared, _) = step("compare");
+        assert!(
+            compared.contains(&"eval-policy-1") && compared.contains(&"eval-centre") && compared.len() == 6,
+            "{compared:?}"
+        );
+    }
 
     #[test]
     fn trainings_go_on_and_all_else_begins_anew() {

@@ -84,8 +84,9 @@ pub struct VerifyArgs {
     choices: f64,
     #[command(flatten)]
     cost: CostArgs,
-    /// Where the real-valued networks run
-    #[arg(long, default_value = "auto")]
+    /// Where the real-valued networks run: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// `kscout devices` lists them
+    #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     /// Print the outcome as JSON, for programs
     #[arg(long)]

@@ -56,6 +56,14 @@ impl Weights {
     }
 }
 
+/// The weights e and o of a row of `size` inputs, as many of each.
+pub fn weights(size: usize, align_corners: bool) -> [Vec<f32>; 2] {
+    let Weights { mut even, mut odd } = Weights::new(size, align_corners);
+    even.truncate(size);
+    odd.remove(0);
+    [even, odd]
+}
+
 /// Rows that are kept while a plane is worked on.
 struct Rows {
     /// A row with a zero on both sides.

@@ -157,6 +157,7 @@ impl VolumeConfig {
             value_weight: self.value_weight,
             entropy_weight: self.entropy_weight,
             target_kl: self.target_kl,
+            max_gradient: self.max_gradient,
         }
     }
 }

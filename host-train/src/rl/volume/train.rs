@@ -22,6 +22,7 @@ use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
+use crate::net::drawn;
 use crate::orders::LearnedMask;
 use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
@@ -136,9 +137,8 @@ impl Trainer<'_> {
     fn run(&self, mut meta: Meta, last: Option<&Path>) -> Result<Trained, PolicyError> {
         let config = self.config;
         let training = self.device.clone().autodiff();
-        training.seed(config.seed);
         let begun = Instant::now();
-        let mut agent = VolumeActorCritic::new(&training);
+        let mut agent = drawn(config.seed, &training, VolumeActorCritic::new);
         let mut optimizer = self.optimizer();
         if let Some(dir) = last {
             agent = checkpoint::load_weights(dir, agent)?;
@@ -169,9 +169,7 @@ impl Trainer<'_> {
     }
 
     fn optimizer(&self) -> ModuleOptimizer {
-        let clipping = burn::grad_clipping::GradientClippingConfig::Norm(self.config.max_gradient as f32);
-        let adamw = AdamWConfig::new().with_weight_decay(self.config.weight_decay as f32).with_epsilon(1e-5);
-        adamw.with_grad_clipping(Some(clipping)).init()
+        AdamWConfig::new().with_weight_decay(self.config.weight_decay as f32).with_epsilon(1e-5).init()
     }
 
     /// Learns lines by position, and says how the baselines do.

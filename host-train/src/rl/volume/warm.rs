@@ -18,7 +18,9 @@ use rand::{Rng, RngExt};
 use super::config::VolumeConfig;
 use super::learner::{Learned, VolumeActorCritic, views};
 use super::train::begin;
+use crate::ops;
 use crate::progress;
+use crate::train::gradients;
 use crate::train::schedule::cosine;
 use crate::volume::{Allocate, Heart, Sharing};
 
@@ -66,9 +68,10 @@ pub fn start(
         let gains = Tensor::<2>::from_data(TensorData::new(gains, [batch.len(), 1]), device);
         let logits = agent.policy.opinions(views(batch.iter().map(|example| &example.view), device));
         let logits = logits.clamp(-REACH, REACH);
-        let loss = (logits.clone().exp() - gains * logits).mean();
+        let loss = ops::mean(logits.clone().exp() - gains * logits);
         losses.push(f64::from(loss.clone().into_scalar::<f32>()));
-        let gradients = GradientsParams::from_grads(loss.backward(), &agent);
+        let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
+        gradients::clip_each_norm(&agent, &mut gradients, config.max_gradient);
         agent = optimizer.step(cosine(step, config.warm_steps, 50, config.warm_rate), agent, gradients);
         bar.inc(1);
     }
@@ -85,8 +88,10 @@ fn gather(
     random: f64,
     rng: &mut impl Rng,
 ) -> Vec<Example> {
+    // A policy of a few thousand weights, asked about a few slices at a time.
     let device = Device::flex();
-    let learned = Learned { policy: &player.policy, device: &device };
+    let policy = player.policy.clone().to_device(&device);
+    let learned = Learned { policy: &policy, device: &device };
     let mut scans: Vec<Sharing<'_>> = (0..SCANS).map(|_| begin(hearts, config, rng)).collect();
     let mut examples = Vec::new();
     loop {

@@ -22,6 +22,7 @@ pub use config::{ClassifierConfig, Kind};
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::Trained;
+use super::ahead::Ahead;
 use super::checkpoint::{self, CheckpointError, Input, Meta};
 use super::drive::{Span, Training, drive};
 use super::error::TrainError;
@@ -33,7 +34,9 @@ use crate::eval::stats::mean;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
+use crate::net::drawn;
 use crate::net::resnet::Depth;
+use crate::ops;
 
 /// Why a classifier could not be trained.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +102,9 @@ pub fn train_classifier(
         validate_every: config.validate_every,
         max_minutes: config.max_minutes,
     };
-    Ok(drive(&mut Session { run, slices, protocol, validation, folder }, span)?)
+    let mut session = Session { run, slices, protocol, ahead: Ahead::new(), validation, folder };
+    // From first to last on one thread of those that compute: burn keeps the running statistics of each thread apart.
+    Ok(rayon::scope(|_| drive(&mut session, span))?)
 }
 
 /// A run and what it learns from.
@@ -107,6 +112,7 @@ struct Session<'a> {
     run: Run<'a>,
     slices: LabelledSlices<'a>,
     protocol: Protocol,
+    ahead: Ahead<Vec<KspaceSample>>,
     validation: Validation<'a>,
     folder: RunFolder,
 }
@@ -123,13 +129,15 @@ impl Training for Session<'_> {
     }
 
     fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
-        let Self { run, slices, protocol, .. } = self;
+        let Self { run, slices, protocol, ahead, .. } = self;
         let (step, config) = (run.meta.step, run.config);
         let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
-        let first = (step * config.batch) as u64;
-        let numbers = (first..first + config.batch as u64).into_par_iter();
-        let samples: Vec<_> = numbers.map(|number| slices.sample(number, config, protocol)).collect();
-        let loss = run.step(&samples, rate)?;
+        let samples = |step: usize| -> Vec<KspaceSample> {
+            let first = (step * config.batch) as u64;
+            let numbers = (first..first + config.batch as u64).into_par_iter();
+            numbers.map(|number| slices.sample(number, config, protocol)).collect()
+        };
+        let loss = ahead.step((step, config.steps), samples, |samples| run.step(&samples, rate))?;
         run.meta.since.add([loss]);
         Ok(format!("loss {loss:.3}"))
     }
@@ -171,9 +179,9 @@ impl<'a> Run<'a> {
         found: Option<(PathBuf, Meta)>,
     ) -> Result<Self, ClassifierError> {
         let training = device.clone().autodiff();
-        training.seed(config.seed);
         let names = labels.names().to_vec();
-        let mut network = KspaceClassifier::new(config.network, names.len(), config.dropout, &training);
+        let new = |device: &Device| KspaceClassifier::new(config.network, names.len(), config.dropout, device);
+        let mut network = drawn(config.seed, &training, new);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
         let begun = Meta::begun(config.network.to_string(), data, config).with([Input::labels(labels)]);
         let mut meta = Meta { labels: names, ..begun };
@@ -256,7 +264,7 @@ fn cross_entropy(logits: Tensor<3>, samples: &[KspaceSample], device: &Device) -
         }
     }
     let truth = Tensor::<3>::from_data(TensorData::new(truth, shape), device);
-    (log_softmax(logits, 2) * truth).sum().neg().div_scalar(f64::from(known.max(1)))
+    ops::sum(log_softmax(logits, 2) * truth).neg().div_scalar(f64::from(known.max(1)))
 }
 
 #[cfg(test)]

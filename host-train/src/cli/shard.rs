@@ -1,0 +1,175 @@
+//! `--shard`: one of N parts of a command's work.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Failure;
+use crate::data::Dataset;
+use crate::shard::{self, MadeBy, Part, Shard};
+use crate::train::checkpoint::read_meta;
+
+/// Options that change no result, and take a value.
+const LEFT_OUT: [&str; 2] = ["--shard", "--threads"];
+/// Options that say only that what is there may be replaced.
+const FORCE: &str = "--force";
+/// What [`ShardArgs`] calls the putting together of the parts.
+pub const MERGE: &str = "--merge-parts";
+
+/// `--shard`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ShardArgs {
+    /// Do the Ith of N parts of the work, such as 2/4, and leave it in the folder `OUT.parts` beside --out. When all N are done, by
+    /// whatever machines, `kscout merge OUT` makes of them what one process would have made
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    #[arg(long = "merge-parts", hide = true, conflicts_with = "shard")]
+    merge: bool,
+}
+
+/// What of the work is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// All.
+    Whole,
+    /// A part.
+    Part(Shard),
+    /// None: the parts are there.
+    Merge,
+}
+
+impl ShardArgs {
+    /// What of the work is to be done.
+    pub fn work(self) -> Work {
+        match self.shard {
+            Some(shard) => Work::Part(shard),
+            None if self.merge => Work::Merge,
+            None => Work::Whole,
+        }
+    }
+
+    /// What is written for the result `out`, and by one process at a time.
+    pub fn place(self, out: &Path) -> PathBuf {
+        self.shard.map_or(out.to_owned(), |shard| shard::path(out, shard))
+    }
+}
+
+impl Work {
+    /// Whether the piece at `place` is to be done here.
+    pub fn takes(self, place: usize) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Part(shard) => shard.takes(place),
+            Self::Merge => false,
+        }
+    }
+}
+
+/// What the part of this process is made by.
+#[derive(Default)]
+pub struct Inputs(Vec<(String, String)>);
+
+impl Inputs {
+    /// With a data set.
+    pub fn data(mut self, data: &Dataset) -> Self {
+        self.0.push(("data".into(), format!("{:08x}", data.manifest().crc())));
+        self
+    }
+
+    /// With a file, if one is given.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn file(mut self, path: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(path) = path {
+            let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            self.0.push((path.display().to_string(), format!("{:08x}", crc32fast::hash(&bytes))));
+        }
+        Ok(self)
+    }
+
+    /// With a checkpoint, if one is given.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read.
+    pub fn checkpoint(mut self, path: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(path) = path {
+            let (dir, meta) = read_meta(path)?;
+            self.0.push((dir.display().to_string(), format!("{:?}", meta.weights_hash)));
+        }
+        Ok(self)
+    }
+
+    /// What parts of it are made by.
+    pub fn made_by(self) -> MadeBy {
+        let arguments = comparable(std::env::args_os().skip(1));
+        MadeBy { version: env!("CARGO_PKG_VERSION").into(), arguments, inputs: self.0 }
+    }
+
+    /// Writes what this process has done, and says what comes next.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write<T: Serialize>(self, out: &Path, shard: Shard, content: T) -> Result<(), Failure> {
+        let path = shard::write(out, shard, &Part { made_by: self.made_by(), content })?;
+        println!("{}: part {shard}; when all are done: kscout merge {}", path.display(), out.display());
+        Ok(())
+    }
+
+    /// What all processes have done, in order.
+    ///
+    /// # Errors
+    /// Parts that are missing, damaged, or of another command.
+    pub fn read<T: DeserializeOwned>(self, out: &Path) -> Result<Vec<T>, Failure> {
+        let mut made_by = self.made_by();
+        if std::env::args_os().all(|word| word != MERGE) {
+            // `kscout merge` runs the command that the first part names.
+            made_by.arguments = shard::made_by(out)?.arguments;
+        }
+        Ok(shard::read_all(out, &made_by)?)
+    }
+}
+
+/// The arguments that parts must have in common.
+fn comparable(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+    let mut arguments = arguments.map(|word| word.to_string_lossy().into_owned());
+    let mut kept = Vec::new();
+    while let Some(word) = arguments.next() {
+        if LEFT_OUT.contains(&word.as_str()) {
+            arguments.next();
+        } else if word != FORCE && word != MERGE && !LEFT_OUT.iter().any(|name| word.starts_with(&format!("{name}="))) {
+            kept.push(word);
+        }
+    }
+    kept
+}
+
+/// The command line that puts the parts together which `made_by` tells of.
+pub fn merging(made_by: &MadeBy, force: bool) -> Vec<String> {
+    let own = ["kscout".to_owned()].into_iter().chain(made_by.arguments.iter().cloned());
+    own.chain(force.then(|| FORCE.into())).chain([MERGE.into()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shard_and_what_changes_no_result_are_no_difference() {
+        let words = |text: &str| comparable(text.split(' ').map(OsString::from));
+        let expected = ["eval", "--model", "m", "--seed", "3"];
+        for text in [
+            "eval --model m --seed 3",
+            "eval --shard 1/4 --model m --seed 3 --force",
+            "eval --model m --threads 2 --seed 3 --shard=2/4",
+            "eval --model m --threads=7 --seed 3 --merge-parts",
+        ] {
+            assert_eq!(words(text), expected, "{text}");
+        }
+        assert_ne!(words("eval --model m --seed 4"), expected);
+    }
+}
