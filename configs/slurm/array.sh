@@ -9,6 +9,9 @@
 #     sbatch --array=1-5 --gpus-per-task=1 configs/slurm/array.sh train reward --config configs/unet.toml --set folds=5 \
 #         --sweep fold=1,2,3,4,5 --data data/acdc128 --out runs/folds
 #
+# Tasks that failed are run again by their numbers: KSCOUT_SHARDS=8 sbatch --array=3,7 configs/slurm/array.sh ... , trainings with
+# --resume. `train mask` takes parts too, but only where all tasks run at the same time.
+#
 # In a Kubernetes job (completionMode: Indexed) set KSCOUT_SHARDS to the number of completions. KSCOUT names the program where it is
 # not on the path. Each task works with the processors, and the GPU, that the engine gives it.
 #SBATCH --job-name=kscout
@@ -16,13 +19,16 @@
 #SBATCH --ntasks=1
 set -euo pipefail
 
-if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
-    if [ "${SLURM_ARRAY_TASK_STEP:-1}" != 1 ]; then
-        echo "array.sh: --array with a step of $SLURM_ARRAY_TASK_STEP; expected one such as --array=1-8" >&2
-        exit 2
-    fi
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ] && [ -n "${KSCOUT_SHARDS:-}" ]; then
+    number=$SLURM_ARRAY_TASK_ID
+    of=$KSCOUT_SHARDS
+elif [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
     number=$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN + 1))
     of=$((SLURM_ARRAY_TASK_MAX - SLURM_ARRAY_TASK_MIN + 1))
+    if [ "$SLURM_ARRAY_TASK_COUNT" != "$of" ]; then
+        echo "array.sh: --array leaves tasks out; to run some of N again, set KSCOUT_SHARDS=N: their numbers are then from 1 to N" >&2
+        exit 2
+    fi
 elif [ -n "${JOB_COMPLETION_INDEX:-}" ]; then
     number=$((JOB_COMPLETION_INDEX + 1))
     of=${KSCOUT_SHARDS:?array.sh: set KSCOUT_SHARDS to the number of completions of the job}

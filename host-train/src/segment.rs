@@ -22,6 +22,11 @@ pub trait Segment {
     /// [`NoNumbers`] where the network does not give any.
     fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers>;
 
+    /// Where it computes.
+    fn device(&self) -> Device {
+        Device::flex()
+    }
+
     /// The classes of each image, row-major: those with the largest logit, ties to the lowest.
     ///
     /// # Errors
@@ -103,6 +108,10 @@ pub struct DeviceSegmenter {
 }
 
 impl Segment for DeviceSegmenter {
+    fn device(&self) -> Device {
+        self.device.clone()
+    }
+
     fn logits(&self, images: &[&[i8]]) -> Result<Vec<Vec<f32>>, NoNumbers> {
         let mut all = Vec::with_capacity(images.len());
         for batch in images.chunks(BATCH) {

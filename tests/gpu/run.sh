@@ -9,7 +9,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR=$PWD/target/gpu
 
-if ! ldconfig -p | grep -q 'libvulkan\.so\.1' || ! compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null; then
+has_vulkan() {
+    grep -q 'libvulkan\.so\.1' <<<"$(ldconfig -p)" && compgen -G '/usr/share/vulkan/icd.d/*.json' || compgen -G '/etc/vulkan/icd.d/*.json'
+}
+if [ "$(uname)" = Linux ] && ! has_vulkan >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "test.sh --gpu: no Vulkan here; install the loader and a driver: apt-get install libvulkan1 mesa-vulkan-drivers" >&2
         exit 1
@@ -25,6 +28,7 @@ if [ ! -d "$stand_in" ]; then
 fi
 # A stand-in changes the lock file: a copy of the sources is checked.
 copy=$CARGO_TARGET_DIR/cuda-sources
+rm -rf "$copy"
 mkdir -p "$copy"
 cp -r Cargo.toml Cargo.lock core-nostd host-train tests configs "$copy"
 stand_in=$(realpath "$stand_in")

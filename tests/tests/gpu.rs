@@ -16,7 +16,7 @@ use kscout::ops;
 use kscout::train::RewardConfig;
 use kscout::train::precision::narrowed;
 use kscout_tests::job::Job;
-use kscout_tests::run;
+use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIDE: usize = 32;
@@ -28,7 +28,9 @@ fn name() -> String {
 }
 
 fn device() -> Device {
-    name().parse::<DeviceChoice>().unwrap().open().unwrap_or_else(|error| panic!("{error}"))
+    let device = name().parse::<DeviceChoice>().unwrap().open().unwrap_or_else(|error| panic!("{error}"));
+    assert!(!ops::is_cpu(&device));
+    device
 }
 
 /// A small network of each kind, and the largest width that leaves it small.
@@ -209,12 +211,19 @@ fn the_first_gradients_in_mixed_precision_are_near_those_in_f32() {
         assert!((1e-6..0.3).contains(&apart), "{dtype:?}: {apart}");
         tried += 1;
     }
-    println!("{tried} narrow types on this device");
+    println!("{tried} narrow types on this device; bf16 and f16 that it lacks are not tried");
 }
 
 /// A job with a segmenter of one step on the CPU, which all go on from.
 fn job() -> Job {
     Job::new(EXE, 5, 3, SIDE)
+}
+
+/// A run that succeeded, and computed where it was to.
+fn expect_on(device: &str, ran: Ran) {
+    let on_cpu = ran.stderr.contains("note: computes on the CPU");
+    assert!(ran.stderr.contains("note: computes on ") && on_cpu == (device == "cpu"), "{device}: {}", ran.stderr);
+    ran.succeeded();
 }
 
 fn cell(job: &Job, out: &str, column: &str) -> Vec<f64> {
@@ -253,7 +262,7 @@ fn five_losses_of_every_segmenter_are_those_of_the_cpu() {
         ];
         job.train_reward(&begun, &one, &["--device", "cpu"]).succeeded();
         for device in ["cpu", &gpu] {
-            job.train_reward(&out(device), &keys, &["--init", &init, "--device", device]).succeeded();
+            expect_on(device, job.train_reward(&out(device), &keys, &["--init", &init, "--device", device]));
         }
         let losses = |device: &str| cell(&job, &out(device), "loss");
         println!("{arch}: {:?} {:?}", losses(&gpu), losses("cpu"));
@@ -271,11 +280,11 @@ fn evaluation_of_a_checkpoint_gives_the_cpus_dice() {
     for (device, out) in [("cpu", "eval-cpu"), (gpu.as_str(), "eval-gpu")] {
         let (out, budgets) = (job.path(out), "8,32");
         let from = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", budgets];
-        job.run(&[&from[..], &["--baselines", "centre-out", "--device", device]].concat()).succeeded();
+        expect_on(device, job.run(&[&from[..], &["--baselines", "centre-out", "--device", device]].concat()));
     }
     for budget in [8, 32] {
         let [cpu, gpu] = ["eval-cpu", "eval-gpu"].map(|out| job.mean_dice(out, "centre-out", budget));
-        println!("{budget} lines: {cpu} on the CPU, {gpu}");
+        println!("{budget} lines: {cpu} on the CPU, {gpu} on the GPU");
         assert!(cpu > 0.2 && (cpu - gpu).abs() < TOLERANCE, "{budget}: {cpu} {gpu}");
     }
 }
@@ -305,7 +314,7 @@ fn a_policy_update_of_every_kind_is_that_of_the_cpu() {
         let begin: Vec<&str> = keys.iter().map(|key| if *key == "updates=2" { "updates=1" } else { key }).collect();
         for device in ["cpu", &gpu] {
             job.train_policy(("reward", &out(device)), &begin, &["--device", "cpu"]).succeeded();
-            job.train_policy(("reward", &out(device)), &keys, &["--device", device, "--resume"]).succeeded();
+            expect_on(device, job.train_policy(("reward", &out(device)), &keys, &["--device", device, "--resume"]));
         }
         let header = fs::read_to_string(Path::new(&job.path(&out("cpu"))).join("log.csv")).unwrap();
         let columns = header.lines().next().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -336,7 +345,8 @@ fn a_classifier_learns_there() {
     for device in ["cpu", &gpu] {
         let first = [&keys[..], &["stop_at=1"]].concat();
         job.train_reward(&out(device), &first, &["--labels", &labels, "--device", "cpu"]).succeeded();
-        job.train_reward(&out(device), &keys, &["--labels", &labels, "--device", device, "--resume"]).succeeded();
+        let options = ["--labels", &labels, "--device", device, "--resume"];
+        expect_on(device, job.train_reward(&out(device), &keys, &options));
     }
     let losses = |device: &str| cell(&job, &out(device), "loss");
     expect_alike("classifier", &losses(&gpu), &losses("cpu"), 10.0 * TOLERANCE);

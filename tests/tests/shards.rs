@@ -94,10 +94,11 @@ fn a_mask_that_three_processes_learn_side_by_side_is_that_of_one() {
     assert_eq!(mask("parts.json"), mask("whole.json"));
     assert_eq!(mask("parts.json")["lines"].as_array().unwrap().len(), 6);
     // One that comes again finds what all have found, and the first writes the same mask once more.
-    fs::remove_file(job.path("parts.json")).unwrap();
-    run(EXE, shard(1)).succeeded();
+    run(EXE, shard(2)).succeeded();
+    run(EXE, shard(1).into_iter().chain(["--resume".into()])).succeeded();
     assert_eq!(mask("parts.json"), mask("whole.json"));
-    run(EXE, job.words(&format!("{learn} --seed 2 --out NAME/parts.json --shard 2/3"))).refused(&["is there already"]);
+    run(EXE, job.words(&format!("{learn} --seed 2 --out NAME/parts.json --shard 2/3")))
+        .refused(&["parts.json", "another segmenter, data, seed or options"]);
     fs::remove_file(job.path("parts.json")).unwrap();
     let other = run(EXE, job.words(&format!("{learn} --seed 2 --out NAME/parts.json --shard 2/3")));
     other.refused(&["round-0001", "other arguments"]);
@@ -124,6 +125,9 @@ fn the_runs_of_a_sweep_are_those_that_are_made_one_by_one() {
     let [whole, parts] = ["whole", "parts"].map(|name| fs::read_to_string(job.path(name) + "/sweep.csv").unwrap());
     assert!(whole == parts && whole.lines().count() == 4, "{whole}{parts}");
     assert!(whole.starts_with("seed,step,score,folder\n1,2,"), "{whole}");
+    // A bad value is told before the first run.
+    job.run_words(&format!("{train} --sweep seed=1 --sweep batch=4,0 --out NAME/none")).refused(&["batch"]);
+    assert!(!Path::new(&job.path("none")).exists());
     job.run_words(&format!("{train} --out NAME/none --shard 1/2")).refused(&["--shard", "--sweep KEY="]);
 }
 
@@ -131,7 +135,12 @@ fn the_runs_of_a_sweep_are_those_that_are_made_one_by_one() {
 fn whole_and_in_parts_of_a_sweep(job: &Job, command: &str) {
     job.run_words(&format!("{command} --out NAME/whole")).succeeded();
     let words = job.words(&format!("{command} --out NAME/parts"));
-    let slurm = [("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_MIN", "5"), ("SLURM_ARRAY_TASK_MAX", "6")];
+    let slurm = [
+        ("SLURM_ARRAY_TASK_ID", "5"),
+        ("SLURM_ARRAY_TASK_MIN", "5"),
+        ("SLURM_ARRAY_TASK_MAX", "6"),
+        ("SLURM_ARRAY_TASK_COUNT", "2"),
+    ];
     let kubernetes = [("JOB_COMPLETION_INDEX", "1"), ("KSCOUT_SHARDS", "2")];
     for variables in [&slurm[..], &kubernetes] {
         let mut script = Command::new("bash");
@@ -172,6 +181,11 @@ fn the_script_for_schedulers_says_where_it_runs() {
     };
     assert!(refused(&[]).contains("neither in a Slurm array"));
     assert!(refused(&[("JOB_COMPLETION_INDEX", "0")]).contains("KSCOUT_SHARDS"));
-    let step = [("SLURM_ARRAY_TASK_ID", "1"), ("SLURM_ARRAY_TASK_STEP", "2")];
-    assert!(refused(&step).contains("--array=1-8"));
+    let [first, last] = [("SLURM_ARRAY_TASK_MIN", "1"), ("SLURM_ARRAY_TASK_MAX", "5")];
+    let some = [("SLURM_ARRAY_TASK_ID", "3"), first, last, ("SLURM_ARRAY_TASK_COUNT", "3")];
+    assert!(refused(&some).contains("KSCOUT_SHARDS=N"));
+    // Some of four again: kscout is asked for the third of four.
+    let mut again = Command::new("bash");
+    again.arg(ARRAY).arg("eval").envs(some).env("KSCOUT_SHARDS", "4").env("KSCOUT", "echo");
+    assert_eq!(String::from_utf8_lossy(&again.output().unwrap().stdout), "eval --shard 3/4\n");
 }

@@ -32,7 +32,7 @@ impl DevicesArgs {
         if !not_built.is_empty() {
             let names: Vec<_> = not_built.iter().map(|kind| kind.name()).collect();
             println!("Not in this build: {}", names.join(", "));
-            println!("With them: cargo build --release -p kscout --features {}", names[0]);
+            println!("With one of them: cargo build --release -p kscout --features NAME");
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::earlier;
 use crate::eval::metrics::Occurring;
 use crate::eval::outcome::{Outcome, Scanning, put_together};
-use crate::eval::report::{Task, pictured, report, summary};
+use crate::eval::report::{ReportError, Task, pictured, report, summary};
 use crate::eval::run::Method;
 use crate::export;
 use crate::export::inspect::fixed_order;
@@ -169,7 +169,8 @@ impl EvalArgs {
     }
 
     fn in_real_numbers(&self, data: &Dataset) -> Result<(), Failure> {
-        let device = self.device.open()?;
+        // Putting parts together computes nothing.
+        let device = if self.shard.work() == Work::Merge { Device::flex() } else { self.device.open()? };
         let size = [data.height(), data.width()];
         let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
         let reconstruction = read_meta(reward)?.1.reconstruction;
@@ -269,10 +270,15 @@ impl EvalArgs {
         volumes: &'a [MeasuredVolume<'a>],
     ) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
         let (most, protocol, seed) = (self.most_lines(), self.protocol, self.seed);
+        let occurring = self.occurring(data);
+        self.baselines.orders(&Ground { data, model, volumes, occurring, most, protocol, seed })
+    }
+
+    /// Which structures occur in the truth of what is evaluated, by all processes.
+    fn occurring(&self, data: &Dataset) -> Occurring {
         let evaluated = self.volumes(data);
         let slices = evaluated.iter().flat_map(|volume| &volume.slices);
-        let occurring = Occurring::in_labels(slices.flat_map(|slice| &slice.label));
-        self.baselines.orders(&Ground { data, model, volumes, occurring, most, protocol, seed })
+        Occurring::in_labels(slices.flat_map(|slice| &slice.label))
     }
 
     /// The volumes that pictures are drawn of, by their place among those that are scanned here.
@@ -363,8 +369,9 @@ impl EvalArgs {
     ) -> Result<(), Failure> {
         expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
         let work = self.shard.work();
-        if !matches!(work, Work::Part(_)) {
-            self.expect_room()?;
+        self.expect_room()?;
+        if self.occurring(data) == Occurring::default() {
+            return Err(ReportError::NoStructure.into());
         }
         let volumes = self.measure(data, work);
         let task = Task {
@@ -376,9 +383,6 @@ impl EvalArgs {
             width: data.width(),
             title,
         };
-        if work == Work::Whole {
-            task.occurring()?;
-        }
         let outcomes = match work {
             Work::Merge => {
                 let parts = self.inputs(data)?.read(&self.out)?;
@@ -387,7 +391,7 @@ impl EvalArgs {
             Work::Whole | Work::Part(_) => self.scan(data, (model, segmenter), policy, &volumes)?,
         };
         if let Work::Part(shard) = work {
-            return self.inputs(data)?.write(&self.out, shard, outcomes);
+            return self.inputs(data)?.computed_on(&segmenter.device()).write(&self.out, shard, outcomes);
         }
         let results = self.write(|out| Ok(report(&task, &outcomes, out)?))?;
         println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);

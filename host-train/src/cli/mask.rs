@@ -71,8 +71,8 @@ pub struct MaskArgs {
     #[command(flatten)]
     threads: Threads,
     /// Judge the Ith of N parts of the volumes, such as 2/4. As each line depends on those before, all N processes work at the same
-    /// time, and exchange what they find in the folder `OUT.parts` beside --out; the first writes the mask. One that was stopped is
-    /// started again as it was
+    /// time, and exchange what they find in the folder `OUT.parts` beside --out, which may be removed when the mask is there; the
+    /// first writes it. One that was stopped is started again as it was
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
 }
@@ -89,8 +89,10 @@ impl MaskArgs {
     }
 
     /// What the mask depends on.
-    fn inputs(&self, data: &Dataset) -> Result<Inputs, Failure> {
-        Inputs::default().data(data).file(self.model.as_deref())?.checkpoint(self.reward.as_deref())
+    fn inputs(&self, data: &Dataset, segmenter: &[u8]) -> Result<Inputs, Failure> {
+        let inputs = Inputs::default().data(data).file(self.model.as_deref())?.checkpoint(self.reward.as_deref())?;
+        // Quantised by each process for itself.
+        Ok(inputs.with("segmenter in int8", format!("{:08x}", blob_crc(segmenter))))
     }
 
     /// Learns the mask.
@@ -129,13 +131,11 @@ impl MaskArgs {
         };
         let origin = Origin { command, segmenter, segmenter_crc: blob_crc(&bytes) };
         let mut together = match self.shard {
-            Some(shard) => Together::among(&self.out, shard, self.inputs(&data)?.made_by()),
+            Some(shard) => Together::among(&self.out, shard, self.inputs(&data, &bytes)?.made_by()),
             None => Together::alone(),
         };
         let graceful = Graceful::begin();
-        // A shard goes on from what it has left for the others.
-        let resume = self.resume && self.shard.is_none();
-        let Learned { mask, stopped } = learning.run(origin, &self.out, resume, &mut together, say)?;
+        let Learned { mask, stopped } = learning.run(origin, &self.out, self.resume, &mut together, say)?;
         bar.finish_and_clear();
         if stopped {
             let (out, many) = (self.out.display(), mask.lines.len());

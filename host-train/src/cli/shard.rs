@@ -4,19 +4,25 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Device;
 use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Failure;
 use crate::data::Dataset;
+use crate::device::name;
 use crate::shard::{self, MadeBy, Part, Shard};
 use crate::train::checkpoint::read_meta;
 
-/// Options that change no result, and take a value.
-const LEFT_OUT: [&str; 2] = ["--shard", "--threads"];
-/// Options that say only that what is there may be replaced.
+/// Options with a value that parts need not have in common: what changes no result, and the device, which is compared by its name.
+const LEFT_OUT: [&str; 3] = ["--shard", "--threads", "--device"];
+/// Says that what is there may be replaced.
 const FORCE: &str = "--force";
+/// Options without a value that change no result.
+const PLAIN_LEFT_OUT: [&str; 3] = [FORCE, "--resume", MERGE];
+/// What the device is called among the inputs.
+const COMPUTED_ON: &str = "computed on";
 /// What [`ShardArgs`] calls the putting together of the parts.
 pub const MERGE: &str = "--merge-parts";
 
@@ -24,7 +30,7 @@ pub const MERGE: &str = "--merge-parts";
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct ShardArgs {
     /// Do the Ith of N parts of the work, such as 2/4, and leave it in the folder `OUT.parts` beside --out. When all N are done, by
-    /// whatever machines, `kscout merge OUT` makes of them what one process would have made
+    /// whatever machines, `kscout merge OUT` makes of them what one process would have made; the folder may be removed then
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     #[arg(long = "merge-parts", hide = true, conflicts_with = "shard")]
@@ -104,6 +110,17 @@ impl Inputs {
         Ok(self)
     }
 
+    /// With something else, by its name.
+    pub fn with(mut self, name: &str, what: String) -> Self {
+        self.0.push((name.into(), what));
+        self
+    }
+
+    /// With the device that computes.
+    pub fn computed_on(self, device: &Device) -> Self {
+        self.with(COMPUTED_ON, name(device))
+    }
+
     /// What parts of it are made by.
     pub fn made_by(self) -> MadeBy {
         let arguments = comparable(std::env::args_os().skip(1));
@@ -126,9 +143,12 @@ impl Inputs {
     /// Parts that are missing, damaged, or of another command.
     pub fn read<T: DeserializeOwned>(self, out: &Path) -> Result<Vec<T>, Failure> {
         let mut made_by = self.made_by();
+        let first = shard::made_by(out)?;
+        // Putting together computes nothing.
+        made_by.inputs.extend(first.inputs.into_iter().find(|(name, _)| name == COMPUTED_ON));
         if std::env::args_os().all(|word| word != MERGE) {
             // `kscout merge` runs the command that the first part names.
-            made_by.arguments = shard::made_by(out)?.arguments;
+            made_by.arguments = first.arguments;
         }
         Ok(shard::read_all(out, &made_by)?)
     }
@@ -141,7 +161,10 @@ fn comparable(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
     while let Some(word) = arguments.next() {
         if LEFT_OUT.contains(&word.as_str()) {
             arguments.next();
-        } else if word != FORCE && word != MERGE && !LEFT_OUT.iter().any(|name| word.starts_with(&format!("{name}="))) {
+            continue;
+        }
+        let is_plain = PLAIN_LEFT_OUT.contains(&word.as_str());
+        if !is_plain && !LEFT_OUT.iter().any(|name| word.starts_with(&format!("{name}="))) {
             kept.push(word);
         }
     }
@@ -149,8 +172,15 @@ fn comparable(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
 }
 
 /// The command line that puts the parts together which `made_by` tells of.
-pub fn merging(made_by: &MadeBy, force: bool) -> Vec<String> {
-    let own = ["kscout".to_owned()].into_iter().chain(made_by.arguments.iter().cloned());
+pub fn merging(made_by: &MadeBy, out: &Path, force: bool) -> Vec<String> {
+    let mut own = made_by.arguments.clone();
+    // Where the parts lie now.
+    match own.iter().position(|word| word == "--out" || word.starts_with("--out=")) {
+        Some(at) if own[at] == "--out" && at + 1 < own.len() => own[at + 1] = out.display().to_string(),
+        Some(at) => own[at] = format!("--out={}", out.display()),
+        None => {}
+    }
+    let own = ["kscout".to_owned()].into_iter().chain(own);
     own.chain(force.then(|| FORCE.into())).chain([MERGE.into()]).collect()
 }
 
@@ -167,6 +197,7 @@ mod tests {
             "eval --shard 1/4 --model m --seed 3 --force",
             "eval --model m --threads 2 --seed 3 --shard=2/4",
             "eval --model m --threads=7 --seed 3 --merge-parts",
+            "eval --model m --device cuda:3 --seed 3 --resume",
         ] {
             assert_eq!(words(text), expected, "{text}");
         }

@@ -21,8 +21,8 @@ pub const TABLE: &str = "sweep.csv";
 #[derive(Args, Clone, Debug, Default)]
 pub struct SweepArgs {
     /// Train once for each value of a key, such as `--sweep seed=1,2,3` or `--set folds=5 --sweep fold=1,2,3,4,5`; given several
-    /// times, once for each combination. Each run has a folder in --out, named by its values; `sweep.csv` there lists their scores.
-    /// --shard deals the runs out.
+    /// times, with other keys, once for each combination. --out is then the folder of the runs, each in one named by its values, and
+    /// of `sweep.csv`, which lists their scores. --shard deals the runs out.
     #[arg(long = "sweep", value_name = "KEY=V1,V2,...")]
     keys: Vec<Values>,
     #[command(flatten)]
@@ -87,14 +87,19 @@ impl SweepArgs {
         Ok(!self.keys.is_empty())
     }
 
-    /// Makes the runs, or those of this shard: `train` is given the folder of each and its assignments of keys.
+    /// Makes the runs, or those of this shard: `check` is given the assignments of keys of each, `train` its folder too.
     pub fn run(
         &self,
         out: &Path,
         inputs: Inputs,
+        check: impl Fn(Vec<String>) -> Result<(), Failure>,
         mut train: impl FnMut(PathBuf, Vec<String>) -> Result<Trained, Failure>,
     ) -> Result<(), Failure> {
         let (runs, work) = (self.runs()?, self.shard.work());
+        let assigned =
+            |values: &[(String, String)]| values.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        // What is wrong with the last run is told before the first.
+        runs.iter().try_for_each(|values| check(assigned(values)))?;
         if work == Work::Merge {
             return write_table(out, interleaved(inputs.read(out)?));
         }
@@ -104,8 +109,7 @@ impl SweepArgs {
             let path = out.join(&folder);
             println!("{}:", path.display());
             let _locks = Locks::of([path.as_path()])?;
-            let assignments = values.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let Trained { meta, .. } = train(path, assignments)?;
+            let Trained { meta, .. } = train(path, assigned(values))?;
             rows.push(Row { folder, values: values.clone(), step: meta.step, score: meta.score });
         }
         match work {
@@ -116,6 +120,11 @@ impl SweepArgs {
 
     /// The values of each run, the last key's running fastest.
     fn runs(&self) -> Result<Vec<Vec<(String, String)>>, Failure> {
+        let mut keys = HashSet::new();
+        if let Some(twice) = self.keys.iter().find(|values| !keys.insert(&values.key)) {
+            let key = &twice.key;
+            return Err(format!("--sweep {key}: given twice; give all its values at once, such as {key}=1,2,3").into());
+        }
         let mut runs = vec![Vec::new()];
         for Values { key, values } in &self.keys {
             let with = |run: &Vec<(String, String)>| {
@@ -180,6 +189,7 @@ mod tests {
         for text in ["seed", "=1,2", "seed=", "seed=1,,2"] {
             assert!(text.parse::<Values>().unwrap_err().contains("expected KEY=V1,V2"), "{text}");
         }
+        assert!(sweep(&["seed=1", "seed=2"]).runs().unwrap_err().to_string().contains("--sweep seed: given twice"));
         assert!(sweep(&["seed=1,1"]).runs().unwrap_err().to_string().contains("seed=1; give each value once"));
     }
 }

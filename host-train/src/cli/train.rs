@@ -138,21 +138,18 @@ impl Common {
     fn run(
         &self,
         inputs: impl FnOnce(Inputs) -> Result<Inputs, Failure>,
+        check: impl Fn(&Given) -> Result<(), ConfigError>,
         mut train: impl FnMut(Self) -> Result<Trained, Failure>,
     ) -> Result<(), Failure> {
         if !self.sweep.is_asked()? {
             let _locks = Locks::of([self.out.as_path()])?;
             return train(self.clone()).map(drop);
         }
-        let inputs = inputs(
-            Inputs::default()
-                .data(&Dataset::open(&self.data)?)
-                .file(self.config.as_deref().filter(|path| path.exists()))?,
-        )?;
-        self.sweep.run(&self.out, inputs, |out, set| {
-            let set = self.set.iter().cloned().chain(set).collect();
-            train(Self { out, set, ..self.clone() })
-        })
+        let config = self.config.as_deref().filter(|path| path.exists());
+        let inputs = inputs(Inputs::default().data(&Dataset::open(&self.data)?).file(config)?)?;
+        let with = |set: Vec<String>| -> Vec<String> { self.set.iter().cloned().chain(set).collect() };
+        let check = |set| Ok(check(&Self { set: with(set), ..self.clone() }.given()?)?);
+        self.sweep.run(&self.out, inputs, check, |out, set| train(Self { out, set: with(set), ..self.clone() }))
     }
 }
 
@@ -162,7 +159,11 @@ impl RewardArgs {
             let masks = self.masks.iter().try_fold(inputs, |inputs, path| inputs.file(Some(path)))?;
             masks.file(self.labels.as_deref())?.checkpoint(self.init.as_deref())
         };
-        self.common.run(inputs, |common| reward(Self { common, ..self.clone() }))
+        let check = |given: &Given| match given.names("kind") {
+            true => config::load::<ClassifierConfig>(given).map(drop),
+            false => config::load::<RewardConfig>(given).map(drop),
+        };
+        self.common.run(inputs, check, |common| reward(Self { common, ..self.clone() }))
     }
 }
 
@@ -172,7 +173,11 @@ impl PolicyArgs {
             let judges = self.held_out.iter().try_fold(inputs, |inputs, path| inputs.checkpoint(Some(path)))?;
             judges.checkpoint(Some(&self.reward))?.file(self.labels.as_deref())?.file(self.mask.as_deref())
         };
-        self.common.run(inputs, |common| policy(Self { common, ..self.clone() }))
+        let check = |given: &Given| match given.names("budget") {
+            true => config::load::<VolumeConfig>(given).map(drop),
+            false => config::load::<PolicyConfig>(given).map(drop),
+        };
+        self.common.run(inputs, check, |common| policy(Self { common, ..self.clone() }))
     }
 }
 

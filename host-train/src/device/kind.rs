@@ -66,8 +66,8 @@ impl Kind {
         match self {
             Self::Cpu | Self::Ndarray => "nothing",
             Self::Cuda => {
-                "an NVIDIA GPU with its driver, whose GPUs `nvidia-smi` lists, and the runtime compiler of the CUDA toolkit, \
-                 libnvrtc"
+                "an NVIDIA GPU with its driver, whose GPUs `nvidia-smi` lists, and the CUDA toolkit, where CUDA_PATH says: of it \
+                 libdevice, or libnvrtc in a build with `cuda-nvrtc`"
             }
             Self::Rocm => "an AMD GPU with ROCm, whose GPUs `rocminfo` lists",
             Self::Metal => "a Mac",

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
+pub use describe::name;
 pub use kind::Kind;
 pub use open::{DeviceError, auto};
 
@@ -31,10 +32,15 @@ impl DeviceChoice {
     /// # Errors
     /// [`DeviceError`] says what this build or this machine lacks, and how to get it.
     pub fn open(self) -> Result<Device, DeviceError> {
-        match self {
-            Self::Auto => Ok(auto()),
-            Self::Of(kind, number) => open::open(kind, number),
+        let device = match self {
+            Self::Auto => auto(),
+            Self::Of(kind, number) => open::open(kind, number)?,
+        };
+        // A build without GPUs has nothing to tell.
+        if Kind::GPUS.into_iter().any(Kind::is_built) {
+            eprintln!("note: computes on {}", name(&device));
         }
+        Ok(device)
     }
 }
 

@@ -81,11 +81,12 @@ pub fn auto() -> Device {
 /// Has `device` compute; else what it, or burn, said.
 pub(super) fn try_out(device: &Device) -> Result<(), String> {
     let compute = || {
-        let sum = ops::sum(Tensor::<1>::from_floats([1.0, 2.0, 4.0], device));
+        // The functions come from a library of their own on some devices.
+        let sum = ops::sum(Tensor::<1>::from_floats([1.0, 2.0, 4.0], device).log().exp());
         sum.try_into_scalar::<f32>().map_err(|error| error.to_string())
     };
     match quietly(compute) {
-        Ok(Ok(7.0)) => Ok(()),
+        Ok(Ok(sum)) if (sum - 7.0).abs() < 0.01 => Ok(()),
         Ok(Ok(sum)) => Err(format!("1 + 2 + 4 gives {sum}")),
         Ok(Err(said)) => Err(said),
         Err(panicked) => Err(words(panicked.as_ref())),

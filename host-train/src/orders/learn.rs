@@ -120,7 +120,7 @@ impl Learning<'_> {
             volumes: chosen.iter().map(Volume::name).collect(),
             slices: chosen.iter().map(|volume| volume.slices.len()).sum(),
         };
-        let mut mask = begin(LearnedMask::new(self.data.width(), provenance), out, resume)?;
+        let mut mask = begin(LearnedMask::new(self.data.width(), provenance), out, resume, together)?;
         let volumes: Vec<MeasuredVolume<'_>> =
             chosen.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
         let pools: Vec<_> = volumes.iter().map(|volume| volume.slices.iter().collect()).collect();
@@ -192,19 +192,23 @@ fn six_digits(score: f64) -> f64 {
 }
 
 /// The mask to go on with: `new`, or what lies at `out`.
-fn begin(new: LearnedMask, out: &Path, resume: bool) -> Result<LearnedMask, LearnError> {
+fn begin(new: LearnedMask, out: &Path, resume: bool, together: &Together) -> Result<LearnedMask, LearnError> {
     if !out.exists() {
-        if resume {
+        if resume && !together.is_dealt_out() {
             eprintln!("note: {}: no mask to go on with yet; a new one begins", out.display());
         }
         return Ok(new);
     }
-    if !resume {
+    if !resume && !together.is_dealt_out() {
         return Err(LearnError::Exists(out.to_owned()));
     }
     let mut mask = LearnedMask::read(out)?;
     if mask.width != new.width || !new.provenance.continues(&mask.provenance) {
         return Err(LearnError::Other(out.to_owned()));
+    }
+    // Those who work together find every line again, in what each has left for the others.
+    if together.is_dealt_out() {
+        return Ok(new);
     }
     mask.provenance.reordered = new.provenance.reordered;
     Ok(mask)

@@ -62,7 +62,7 @@ pub enum PartError {
     },
     /// Two parts were made by different commands, versions or inputs.
     #[error(
-        "{path}: was made by {what} than the command or the other parts; make it again by the same command on the same inputs"
+        "{path}: was made by {what} than the command or the other parts; make it again by the same command on the same inputs, or remove the folder to begin anew"
     )]
     Differ {
         /// The part.

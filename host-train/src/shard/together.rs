@@ -45,6 +45,11 @@ impl Together {
         self.0.as_ref().is_none_or(|group| group.shard.takes(place))
     }
 
+    /// Whether there are others.
+    pub fn is_dealt_out(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the result is written here.
     pub fn leads(&self) -> bool {
         self.takes(0)

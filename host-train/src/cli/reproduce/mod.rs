@@ -58,7 +58,8 @@ pub struct ReproduceArgs {
     #[arg(long)]
     quick: bool,
     /// Print the commands, each with the steps whose results it reads and whether it can be dealt out to several machines, and run
-    /// none. Any of them may be run by hand, or by a scheduler: what is there already, parts too, is taken when the recipe comes to it
+    /// none. Any of them may be run by hand, or by a scheduler: trainings and whole sets of parts that are there are taken when the recipe
+    /// comes to them, evaluations and masks that are there are made again
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
