@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::moment::moment;
-use super::part::{Folders, Leftover, beside, forget, is_at, parent, remember};
+use super::part::{Folders, Leftover, beside, forget, is_at, leftovers, parent};
 use super::whole::{is_refused, is_special, resolved};
 
 /// Why a place cannot be written.
@@ -94,19 +94,23 @@ impl Lock {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let folders = Folders::make(parent(&lock)).map_err(failed)?;
+            // A signal that ends the process waits until it is known whether there is a file to take away.
+            let mut known = leftovers();
             let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock) {
                 Ok(file) => file,
                 // Whoever had it has just gone, with the folder.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 // The folder around is somebody else's: everybody comes to lock the one within.
                 Err(error) if is_refused(&error) && path.is_dir() && !lock.ends_with(WITHIN) => {
+                    drop(known);
                     return Self::take(path.join(WITHIN), path);
                 }
                 Err(error) => return Err(failed(error)),
             };
             match file.try_lock() {
-                Ok(()) => {}
+                Ok(()) => known.push(Leftover::Part(lock.clone())),
                 Err(TryLockError::WouldBlock) => {
+                    drop(known);
                     return Err(LockError::Held { path: path.to_owned(), holder: holder(&mut file) });
                 }
                 Err(TryLockError::Error(error)) => {
@@ -115,10 +119,11 @@ impl Lock {
                 }
             }
             // Between opening and locking, whoever had it may have taken the file away.
+            drop(known);
             if !is_at(&file, &lock) {
+                forget(&Leftover::Part(lock.clone()));
                 continue;
             }
-            remember(Leftover::Part(lock.clone()));
             let own = Self { path: lock, file: Some(file), _folders: folders };
             return own.sign().map(Some).map_err(failed);
         }

@@ -63,7 +63,7 @@ pub(super) enum Leftover {
     Folder(PathBuf),
 }
 
-fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
+pub(super) fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
     LEFTOVERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
