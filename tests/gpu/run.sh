@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export CARGO_TARGET_DIR=$PWD/target/gpu
+# Without it the graphics stack complains of the window system that there is none.
+export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}
 
 has_vulkan() {
     grep -q 'libvulkan\.so\.1' <<<"$(ldconfig -p)" && compgen -G '/usr/share/vulkan/icd.d/*.json' || compgen -G '/etc/vulkan/icd.d/*.json'
