@@ -214,3 +214,22 @@ fn a_loss_scale_that_f16_cannot_hold_is_said() {
     let set = ["steps=40", "batch=1", "validate_every=40", "precision=f16", "loss_scale=1e30", "clip_value=1"];
     runs.train("run", &set).refused(&["step 20", "f16", "`loss_scale`"]);
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_weights() {
+    let runs = Runs::on_phantoms(&[]);
+    let hash = |out: &str, network: &str, threads: &str| {
+        let (data, out) = (runs.path("data"), runs.path(out));
+        let mut args = vec!["train", "reward", "--data", &data, "--out", &out, "--threads", threads];
+        let keys =
+            ["steps=3", "batch=4", "warmup=1", "validate_every=3", "validate_lines=[16]", "network_width=8", network];
+        keys.iter().for_each(|key| args.extend(["--set", key]));
+        run(EXE, args).succeeded();
+        read_meta(Path::new(&out)).unwrap().1.weights_hash.expect("a hash")
+    };
+    for network in ["unext-s", "unet", "unetpp"] {
+        let hashes = ["1", "2", "5"]
+            .map(|threads| hash(&format!("{network}-{threads}"), &format!("network={network}"), threads));
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{network}: {hashes:?}");
+    }
+}
