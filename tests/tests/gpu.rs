@@ -247,8 +247,17 @@ fn five_losses_of_every_segmenter_are_those_of_the_cpu() {
     let (job, gpu) = (job(), name());
     for arch in Arch::ALL {
         let network = format!("network={arch}");
-        let keys =
-            [&network, "network_width=8", "steps=5", "batch=4", "warmup=1", "validate_every=1", "validate_lines=[32]"];
+        let keys = [
+            &network,
+            "network_width=8",
+            "steps=5",
+            // Small steps: the signs of gradients next to zero are not the same on all devices, and AdamW follows signs.
+            "learning_rate=0.0005",
+            "batch=4",
+            "warmup=1",
+            "validate_every=1",
+            "validate_lines=[32]",
+        ];
         let out = |device: &str| format!("{arch}-{device}").replace(':', "-");
         let (begun, init) = (format!("{arch}"), job.path(&arch.to_string()));
         let one = [
