@@ -13,6 +13,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::kernels::lanes::Moments;
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor};
 use super::vectors;
@@ -71,27 +72,6 @@ fn per_channel<T: Copy + Default + Send + Sync>(
     (0..channels).map(|c| values[c..].iter().step_by(channels).copied().reduce(&join).unwrap_or_default()).collect()
 }
 
-/// Count, mean and sum of squared distances of some numbers.
-#[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    /// Those of two sets together (Chan et al., "Updating formulae", 1979).
-    fn join(self, other: Self) -> Self {
-        let count = self.count + other.count;
-        let apart = other.mean - self.mean;
-        Self {
-            count,
-            mean: self.mean + apart * other.count / count,
-            squares: self.squares + other.squares + apart * apart * self.count * other.count / count,
-        }
-    }
-}
-
 /// Sizes of `[B, C, H, W]` with at least one value: the shape, the channels, the pixels of a plane.
 fn sizes(x: &FlexTensor) -> Option<([usize; 4], usize, usize)> {
     let shape: [usize; 4] = dims(x);
@@ -103,13 +83,10 @@ impl Operator<3> for Norm {
     fn forward(&self, [x, gamma, beta]: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [x, gamma, beta] = [x, gamma, beta].map(contiguous);
         let Some((_, channels, plane)) = sizes(&x) else { return (x.clone(), Vec::new()) };
-        let of = |_, _, x: &[f32]| {
-            let (mean, squares) = vectors::mean_and_squares(x);
-            Moments { count: x.len() as f64, mean, squares }
-        };
+        let of = |_, _, x: &[f32]| vectors::moments(x);
         let moments = per_channel(slice(&x), [channels, plane], of, Moments::join);
         let mean: Vec<f32> = moments.iter().map(|m| m.mean as f32).collect();
-        let variance: Vec<f32> = moments.iter().map(|m| (m.squares / m.count) as f32).collect();
+        let variance: Vec<f32> = moments.iter().map(|m| m.variance() as f32).collect();
         let _ = self.seen.set((mean.clone(), variance.clone()));
         let deviation = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect::<Vec<f32>>();
         let scale: Vec<f32> = slice(&gamma).iter().zip(&deviation).map(|(gamma, d)| gamma * d).collect();
@@ -190,8 +167,7 @@ impl Back<'_> {
         let line = |c: usize| (self.scale[c], self.shift[c]);
         let of = |i: usize, c: usize, x: &[f32]| {
             let g = &gradients[i * plane..][..plane];
-            let (sum, moment) = vectors::gradient_sums((x, g), line(c), self.centre[c], rectified);
-            [f64::from(sum), f64::from(moment)]
+            vectors::gradient_sums((x, g), line(c), self.centre[c], rectified)
         };
         let sums = per_channel(values, [channels, plane], of, |a, b| [a[0] + b[0], a[1] + b[1]]);
         let count = values.len() / channels;

@@ -35,16 +35,13 @@ pub fn step(numbers: &AdamW, time: i32, p: &mut [f32], g: &[f32], m: &mut [f32],
     let (beta_1, beta_2, epsilon, rate) = (numbers.beta_1, numbers.beta_2, numbers.epsilon, numbers.rate as f32);
     let pieces = (p.par_chunks_mut(PIECE), g.par_chunks(PIECE), m.par_chunks_mut(PIECE), v.par_chunks_mut(PIECE));
     pieces.into_par_iter().for_each(|(p, g, m, v)| {
-        widest(
-            #[inline(always)]
-            || {
-                for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                    *m = *m * beta_1 + g * (1.0 - beta_1);
-                    *v = *v * beta_2 + g * g * (1.0 - beta_2);
-                    *p = *p * keep - *m / unbias_1 / ((*v / unbias_2).sqrt() + epsilon) * rate;
-                }
-            },
-        );
+        widest!({
+            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                *m = *m * beta_1 + g * (1.0 - beta_1);
+                *v = *v * beta_2 + g * g * (1.0 - beta_2);
+                *p = *p * keep - *m / unbias_1 / ((*v / unbias_2).sqrt() + epsilon) * rate;
+            }
+        });
     });
 }
 

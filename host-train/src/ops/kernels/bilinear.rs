@@ -110,15 +110,7 @@ pub fn forward(shape: &Bilinear, x: &[f32], out: &mut [f32]) {
     }
     let ((rows, columns), plane) = (shape.weights(), shape.height * shape.width);
     let planes = out.par_chunks_mut(4 * plane).zip(x.par_chunks(plane)).with_min_len(shape.planes_of_task());
-    planes.for_each_init(
-        || shape.rows(),
-        |kept, (out, x)| {
-            widest(
-                #[inline(always)]
-                || double(shape, (&rows, &columns), x, kept, out),
-            )
-        },
-    );
+    planes.for_each_init(|| shape.rows(), |kept, (out, x)| widest!(double(shape, (&rows, &columns), x, kept, out)));
 }
 
 #[inline(always)]
@@ -162,15 +154,7 @@ pub fn backward(shape: &Bilinear, dy: &[f32], dx: &mut [f32]) {
     }
     let ((rows, columns), plane) = (shape.weights(), shape.height * shape.width);
     let planes = dx.par_chunks_mut(plane).zip(dy.par_chunks(4 * plane)).with_min_len(shape.planes_of_task());
-    planes.for_each_init(
-        || shape.rows(),
-        |kept, (dx, dy)| {
-            widest(
-                #[inline(always)]
-                || halve(shape, (&rows, &columns), dy, kept, dx),
-            )
-        },
-    );
+    planes.for_each_init(|| shape.rows(), |kept, (dx, dy)| widest!(halve(shape, (&rows, &columns), dy, kept, dx)));
 }
 
 #[inline(always)]

@@ -91,16 +91,13 @@ pub fn forward(shape: &Depthwise, x: &[f32], w: &[f32], b: Option<&[f32]>, out: 
         |(padded, sums), (index, (out, x))| {
             let c = index % shape.channels;
             let weights = w[c * TAPS..][..TAPS].try_into().expect("as many weights as taps");
-            widest(
-                #[inline(always)]
-                || {
-                    shape.lay(x, shape.tap(4), padded);
-                    convolve(shape, padded, weights, b.map_or(0.0, |b| b[c]), sums);
-                    for (out, sums) in out.chunks_exact_mut(shape.width).zip(sums.chunks(shape.pitch())) {
-                        out.copy_from_slice(&sums[..shape.width]);
-                    }
-                },
-            );
+            widest!({
+                shape.lay(x, shape.tap(4), padded);
+                convolve(shape, padded, weights, b.map_or(0.0, |b| b[c]), sums);
+                for (out, sums) in out.chunks_exact_mut(shape.width).zip(sums.chunks(shape.pitch())) {
+                    out.copy_from_slice(&sums[..shape.width]);
+                }
+            });
         },
     );
 }
@@ -135,14 +132,11 @@ pub fn weight_gradient(shape: &Depthwise, x: &[f32], dy: &[f32], dw: &mut [f32],
         .map_init(
             || (vec![0.0; shape.padded()], vec![0.0; shape.positions()]),
             |(padded, slopes), (x, dy)| {
-                widest(
-                    #[inline(always)]
-                    || {
-                        shape.lay(x, shape.tap(4), padded);
-                        shape.lay(dy, 0, slopes);
-                        dots(shape, padded, slopes)
-                    },
-                )
+                widest!({
+                    shape.lay(x, shape.tap(4), padded);
+                    shape.lay(dy, 0, slopes);
+                    dots(shape, padded, slopes)
+                })
             },
         )
         .collect();

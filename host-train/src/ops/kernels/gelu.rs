@@ -14,14 +14,11 @@ const PIECE: usize = 8 * 1024;
 pub fn forward(x: &[f32], out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "as many results as values");
     out.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| {
-        widest(
-            #[inline(always)]
-            || {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = x * distribution(x);
-                }
-            },
-        );
+        widest!({
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = x * distribution(x);
+            }
+        });
     });
 }
 
@@ -29,14 +26,11 @@ pub fn forward(x: &[f32], out: &mut [f32]) {
 pub fn backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert!(x.len() == dx.len() && dy.len() == dx.len(), "as many gradients as values");
     dx.par_chunks_mut(PIECE).zip(x.par_chunks(PIECE).zip(dy.par_chunks(PIECE))).for_each(|(dx, (x, dy))| {
-        widest(
-            #[inline(always)]
-            || {
-                for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-                    *dx = dy * (distribution(x) + x * density(x));
-                }
-            },
-        );
+        widest!({
+            for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+                *dx = dy * (distribution(x) + x * density(x));
+            }
+        });
     });
 }
 

@@ -128,14 +128,8 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
     assert!(shape.class_weights.is_none_or(|weights| weights.len() == shape.classes), "weights of {shape:?}");
     let image = (shape.classes * shape.pixels).max(1);
     let images = logits.par_chunks(image).zip(truth.par_chunks(image)).zip(gradient.par_chunks_mut(image));
-    let of_images: Vec<Sums> = images
-        .map(|((logits, truth), p)| {
-            widest(
-                #[inline(always)]
-                || probabilities(shape, logits, truth, p),
-            )
-        })
-        .collect();
+    let of_images: Vec<Sums> =
+        images.map(|((logits, truth), p)| widest!(probabilities(shape, logits, truth, p))).collect();
     let mut sums = Sums { classes: vec![[0.0; 3]; shape.classes], ..Sums::default() };
     for of_image in &of_images {
         sums.entropy += of_image.entropy;
@@ -146,12 +140,7 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
     }
     let slopes = shape.slopes(&sums);
     let images = truth.par_chunks(image).zip(gradient.par_chunks_mut(image));
-    images.for_each(|(truth, gradient)| {
-        widest(
-            #[inline(always)]
-            || gradients(shape, &slopes, truth, gradient),
-        )
-    });
+    images.for_each(|(truth, gradient)| widest!(gradients(shape, &slopes, truth, gradient)));
     shape.value(&sums)
 }
 
@@ -159,7 +148,10 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
 #[inline(always)]
 fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
     let mut lanes = [0.0; TILE];
-    lanes.iter_mut().enumerate().for_each(|(lane, value)| *value = f(lane));
+    // A loop: the closure of an iterator is not always inlined.
+    for (lane, value) in lanes.iter_mut().enumerate() {
+        *value = f(lane);
+    }
     lanes
 }
 
@@ -175,12 +167,21 @@ fn read(values: &[f32], (first, pixels): (usize, usize)) -> Lanes {
     lanes
 }
 
+/// Writes as many lanes as there are places.
+#[inline(always)]
+fn write(lanes: &Lanes, places: &mut [f32]) {
+    match <&mut Lanes>::try_from(&mut *places) {
+        Ok(whole) => *whole = *lanes,
+        Err(_) => places.copy_from_slice(&lanes[..places.len()]),
+    }
+}
+
 /// The probabilities of an image, and its sums.
 #[inline(always)]
 fn probabilities(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &[f32], p: &mut [f32]) -> Sums {
     let mut sums =
         LaneSums { entropy: [0.0; TILE], weight: [0.0; TILE], classes: vec![[[0.0; TILE]; 3]; shape.classes] };
-    let mut rows = vec![[0.0; TILE]; shape.classes];
+    let mut rows = vec![[0.0; TILE]; 2 * shape.classes];
     for tile in shape.tiles() {
         softmax_of_tile(shape, (logits, truth, p), tile, &mut rows, &mut sums);
     }
@@ -202,22 +203,26 @@ fn softmax_of_tile(
     sums: &mut LaneSums,
 ) {
     let (first, pixels) = tile;
+    let (rows, powers) = rows.split_at_mut(shape.classes);
     for (row, z) in rows.iter_mut().zip(logits.chunks_exact(shape.pixels)) {
         *row = read(z, tile);
     }
     let larger = |a: f32, b: f32| if b > a || b.is_nan() { b } else { a };
     let largest = rows.iter().fold([f32::MIN; TILE], |most, row| lanes(|lane| larger(most[lane], row[lane])));
     let mut total = [0.0; TILE];
-    for row in rows.iter() {
-        total = lanes(|lane| total[lane] + exp(row[lane] - largest[lane]));
+    for (z, power) in rows.iter_mut().zip(powers.iter_mut()) {
+        *z = lanes(|lane| z[lane] - largest[lane]);
+        *power = lanes(|lane| exp(z[lane]));
+        total = lanes(|lane| total[lane] + power[lane]);
     }
-    let log = lanes(|lane| ln(total[lane]) + largest[lane]);
+    let log = lanes(|lane| ln(total[lane]));
     let share = lanes(|lane| if lane < pixels { 1.0 / total[lane] } else { 0.0 });
     let planes = truth.chunks_exact(shape.pixels).zip(p.chunks_exact_mut(shape.pixels));
-    for (class, ((z, (truth, p)), of_class)) in rows.iter().zip(planes).zip(&mut sums.classes).enumerate() {
+    let rows = rows.iter().zip(powers.iter());
+    for (class, (((z, power), (truth, p)), of_class)) in rows.zip(planes).zip(&mut sums.classes).enumerate() {
         let (t, weight) = (read(truth, tile), shape.weight(class));
-        let row = lanes(|lane| exp(z[lane] - largest[lane]) * share[lane]);
-        p[first..first + pixels].copy_from_slice(&row[..pixels]);
+        let row = lanes(|lane| power[lane] * share[lane]);
+        write(&row, &mut p[first..first + pixels]);
         sums.entropy = lanes(|lane| sums.entropy[lane] + weight * t[lane] * (log[lane] - z[lane]));
         sums.weight = lanes(|lane| sums.weight[lane] + weight * t[lane]);
         let [both, of_p, of_t] = of_class;
@@ -246,7 +251,7 @@ fn gradients(shape: &CrossEntropyDice<'_>, slopes: &[Slope], truth: &[f32], grad
                 let of_dice = slope.factor * t[lane] + slope.offset - along[lane];
                 p[lane] * (of_dice + weight[lane]) - slope.weight * t[lane]
             });
-            gradient[first..first + pixels].copy_from_slice(&row[..pixels]);
+            write(&row, &mut gradient[first..first + pixels]);
         }
     }
 }

@@ -55,16 +55,13 @@ pub fn forward(shape: &MaxPool, x: &[f32], out: &mut [f32], index: &mut [u8]) {
     let results = out.par_chunks_mut(shape.halved()).zip(index.par_chunks_mut(shape.halved()));
     let planes = x.par_chunks(shape.height * width).zip(results).with_min_len(shape.planes_of_task());
     planes.for_each(|(x, (out, index))| {
-        widest(
-            #[inline(always)]
-            || {
-                let rows = out.chunks_exact_mut(half).zip(index.chunks_exact_mut(half));
-                for (rows, (out, index)) in x.chunks_exact(2 * width).zip(rows) {
-                    let (upper, lower) = rows.split_at(width);
-                    largest(upper, lower, out, index);
-                }
-            },
-        );
+        widest!({
+            let rows = out.chunks_exact_mut(half).zip(index.chunks_exact_mut(half));
+            for (rows, (out, index)) in x.chunks_exact(2 * width).zip(rows) {
+                let (upper, lower) = rows.split_at(width);
+                largest(upper, lower, out, index);
+            }
+        });
     });
 }
 
@@ -90,18 +87,15 @@ pub fn backward(shape: &MaxPool, dy: &[f32], index: &[u8], dx: &mut [f32]) {
     let slopes = dy.par_chunks(shape.halved()).zip(index.par_chunks(shape.halved()));
     let planes = dx.par_chunks_mut(shape.height * width).zip(slopes).with_min_len(shape.planes_of_task());
     planes.for_each(|(dx, (dy, index))| {
-        widest(
-            #[inline(always)]
-            || {
-                let mut windows = dx.chunks_exact_mut(2 * width);
-                for (rows, (dy, index)) in windows.by_ref().zip(dy.chunks_exact(half).zip(index.chunks_exact(half))) {
-                    let (upper, lower) = rows.split_at_mut(width);
-                    put(dy, index, upper, 0);
-                    put(dy, index, lower, 2);
-                }
-                windows.into_remainder().fill(0.0);
-            },
-        );
+        widest!({
+            let mut windows = dx.chunks_exact_mut(2 * width);
+            for (rows, (dy, index)) in windows.by_ref().zip(dy.chunks_exact(half).zip(index.chunks_exact(half))) {
+                let (upper, lower) = rows.split_at_mut(width);
+                put(dy, index, upper, 0);
+                put(dy, index, lower, 2);
+            }
+            windows.into_remainder().fill(0.0);
+        });
     });
 }
 

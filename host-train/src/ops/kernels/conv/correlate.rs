@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::simd::correlate::{Correlation, MOST_CHANNELS, Runs};
+use super::super::simd::correlate::{Correlation, MOST_CHANNELS, Place};
 use super::super::simd::{Set, bf16};
 use super::planes::{Layout, Piece, Source, Window, with_words};
 
@@ -149,13 +149,15 @@ impl Job<'_> {
                 self.source.words(&layout, 0, true, planes);
             }
             let mut results = vec![0.0; rows];
-            let taps = layout.taps();
+            let (taps, starts) = (layout.taps(), layout.starts());
             for (number, block) in task.blocks.clone().enumerate() {
                 let mut bias = [0.0; MOST_CHANNELS];
                 let channels = self.set.channels();
                 bias[..channels].copy_from_slice(&packed.bias[block * channels..][..channels]);
                 let weights = &packed.words[block * packed.of_block..][..packed.of_block];
-                let work = Correlation { planes, plane: of_channel, taps: &taps, weights, bias };
+                let apart = layout.apart();
+                let work =
+                    Correlation { planes, plane: of_channel, taps: &taps, starts: &starts, apart, weights, bias };
                 if direct {
                     self.write_rows(&work, &layout, number, &mut task.out);
                 } else {
@@ -165,22 +167,13 @@ impl Job<'_> {
         });
     }
 
-    /// Planes that a task has of each image.
-    fn planes_of_image(task: &[&mut [f32]], images: usize) -> usize {
-        task.len() / images
-    }
-
     /// Vectors fit rows: they are written where they belong.
     fn write_rows(&self, work: &Correlation<'_>, layout: &Layout, number: usize, out: &mut [&mut [f32]]) {
-        let starts = layout.starts();
-        let outputs: Vec<usize> = (0..starts.len()).map(|index| index * self.set.lanes()).collect();
-        let planes = Self::planes_of_image(out, layout.images());
-        for (image, out) in out.chunks_mut(planes).enumerate() {
-            let work = Correlation { planes: &work.planes[layout.position(image, 0)..], ..*work };
-            let first = number * self.set.channels();
-            let last = (first + self.set.channels()).min(planes);
-            work.run(self.set, Runs { starts: &starts, outputs: &outputs }, &mut out[first..last]);
-        }
+        let (planes, of_image) = (out.len() / layout.images(), work.starts.len() / layout.images());
+        let first = number * self.set.channels();
+        let place = |index| Place { row: index / of_image * planes + first, at: index % of_image * self.set.lanes() };
+        let places: Vec<Place> = (0..work.starts.len()).map(place).collect();
+        work.run(self.set, &places, (planes - first).min(self.set.channels()), out);
     }
 
     /// Vectors run on over rows: they are written beside, and rows are taken from there.
@@ -194,9 +187,9 @@ impl Job<'_> {
         let channels = self.set.channels();
         let of_channel = results.len() / channels;
         let mut lines: Vec<&mut [f32]> = results.chunks_exact_mut(of_channel).collect();
-        let starts = layout.all_starts();
-        work.run(self.set, Runs { starts: &starts, outputs: &starts }, &mut lines);
-        let planes = Self::planes_of_image(out, layout.images());
+        let places: Vec<Place> = work.starts.iter().map(|&at| Place { row: 0, at }).collect();
+        work.run(self.set, &places, channels, &mut lines);
+        let planes = out.len() / layout.images();
         let (first, together) = (number * self.planes_of_block(), self.spread * self.spread);
         for (image, out) in out.chunks_mut(planes).enumerate() {
             let of_block = out.iter_mut().skip(first).take(self.planes_of_block());

@@ -118,7 +118,7 @@ impl Job<'_> {
     }
 
     fn add_unit(&self, block: &Block, layout: &Layout, items: Items<'_>, sums: &mut [Totals]) {
-        let starts = layout.all_starts();
+        let starts = layout.starts();
         let taps = layout.taps();
         let of_channel = self.window.phases() * layout.plane();
         let columns: Vec<usize> =
@@ -127,7 +127,7 @@ impl Job<'_> {
         let rows: Vec<usize> = (0..block.outs.len()).map(|o| slopes + o * layout.plane()).collect();
         let (rows, columns) = (groups::<ROWS>(&rows), groups::<COLUMNS>(&columns));
         for starts in starts.chunks(POSITIONS / self.set.items()) {
-            let work = Dots { items, rows: &rows, columns: &columns, starts };
+            let work = Dots { items, rows: &rows, columns: &columns, starts, apart: layout.apart() };
             work.add_to(self.set, &mut sums[..rows.len() * columns.len()]);
         }
     }

@@ -97,6 +97,8 @@ pub struct Layout {
     gap: usize,
     /// Places that a vector holds.
     lanes: usize,
+    /// Whether a vector holds two rows.
+    split: bool,
 }
 
 impl Layout {
@@ -108,7 +110,8 @@ impl Layout {
         } else {
             halo
         };
-        Self { piece, window, width, halo, gap, lanes }
+        let split = halo > 0 && 2 * width == lanes && piece.rows.is_multiple_of(2);
+        Self { piece, window, width, halo, gap, lanes, split }
     }
 
     /// Words of a row with its halo.
@@ -138,26 +141,23 @@ impl Layout {
 
     /// Whether vectors end where rows end; otherwise they run on over the halo.
     pub fn fits(&self) -> bool {
-        self.width.is_multiple_of(self.lanes)
+        self.split || self.width.is_multiple_of(self.lanes)
     }
 
-    /// The positions that vectors start at in one image, if they fit its rows, or in all.
+    /// How far the second half of a vector is from the first, where it holds two rows.
+    pub fn apart(&self) -> Option<usize> {
+        self.split.then(|| self.pitch())
+    }
+
+    /// The positions that vectors start at: row by row and image by image, if they fit.
     pub fn starts(&self) -> Vec<usize> {
-        if self.fits() {
-            let in_row = |row| (0..self.width).step_by(self.lanes).map(move |x| self.position(0, row) + x);
-            (0..self.piece.rows).flat_map(in_row).collect()
-        } else {
-            (0..self.positions()).step_by(self.lanes).collect()
-        }
-    }
-
-    /// The positions that vectors start at in all images.
-    pub fn all_starts(&self) -> Vec<usize> {
         if !self.fits() {
-            return self.starts();
+            return (0..self.positions()).step_by(self.lanes).collect();
         }
-        let starts = self.starts();
-        (0..self.piece.images).flat_map(|image| starts.iter().map(move |at| at + self.position(image, 0))).collect()
+        let rows = (0..self.piece.rows).step_by(if self.split { 2 } else { 1 });
+        let in_row = move |start: usize| (0..self.width).step_by(self.lanes).map(move |x| start + x);
+        let in_image = |image| rows.clone().flat_map(move |row| in_row(self.position(image, row)));
+        (0..self.piece.images).flat_map(in_image).collect()
     }
 
     /// Images of the piece.

@@ -192,3 +192,13 @@ fn nothing_is_done_for_an_empty_batch() {
     weight_gradient(&shape, &[], &[], &mut dw, None, Precision::F32);
     assert_eq!(dw, vec![0.0; 54]);
 }
+
+#[test]
+fn without_in_channels_the_output_is_the_bias() {
+    let shape = Conv { batch: 2, in_channels: 0, out_channels: 3, height: 4, width: 5, kernel: 3, stride: 1 };
+    for set in Set::all() {
+        let mut out = vec![f32::NAN; shape.output_len()];
+        forward_with(set, &shape, &[], &[], Some(&[1.0, 2.0, 3.0]), &mut out);
+        assert!(out.iter().enumerate().all(|(at, &value)| value == (at / 20 % 3 + 1) as f32), "{set:?}");
+    }
+}

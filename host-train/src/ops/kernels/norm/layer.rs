@@ -108,8 +108,8 @@ impl Tile {
     #[inline(always)]
     fn write(&self, c: usize, row: &Lanes, to: &mut [f32]) {
         let to = &mut to[self.first * self.of_pixel + c * self.of_channel..];
-        if self.of_pixel == 1 {
-            to[..self.pixels].copy_from_slice(&row[..self.pixels]);
+        if self.of_pixel == 1 && self.pixels == TILE {
+            to[..TILE].copy_from_slice(row);
         } else {
             let places = to.iter_mut().step_by(self.of_pixel).take(self.pixels);
             places.zip(row).for_each(|(place, &value)| *place = value);
@@ -134,7 +134,10 @@ impl Tile {
 #[inline(always)]
 fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
     let mut lanes = [0.0; TILE];
-    lanes.iter_mut().enumerate().for_each(|(lane, value)| *value = f(lane));
+    // A loop: the closure of an iterator is not always inlined.
+    for (lane, value) in lanes.iter_mut().enumerate() {
+        *value = f(lane);
+    }
     lanes
 }
 
@@ -155,10 +158,7 @@ pub fn forward(
     tasks.for_each(|((x, out), (mean, variance))| {
         let mut rows = vec![[0.0; TILE]; shape.channels];
         for tile in shape.tiles(x.len()) {
-            widest(
-                #[inline(always)]
-                || forward_of_tile(shape, tile, x, affine, &mut rows, (out, mean, variance)),
-            );
+            widest!(forward_of_tile(shape, tile, x, affine, &mut rows, (out, mean, variance)));
         }
     });
 }
@@ -208,10 +208,7 @@ pub fn backward(
             let mut rows = vec![[0.0; TILE]; 2 * shape.channels];
             for tile in shape.tiles(x.len()) {
                 let of_pixels = Statistics { mean, variance };
-                widest(
-                    #[inline(always)]
-                    || backward_of_tile(shape, tile, (x, dy), gamma, of_pixels, &mut rows, (dx, &mut sums)),
-                );
+                widest!(backward_of_tile(shape, tile, (x, dy), gamma, of_pixels, &mut rows, (dx, &mut sums)));
             }
             sums
         })
@@ -253,17 +250,15 @@ fn backward_of_tile(
     }
 }
 
-/// The sum of the lanes, by halves.
+/// The sum of the lanes: quarters of them first, as vectors.
 #[inline(always)]
-fn sum(mut lanes: Lanes) -> f32 {
-    let mut half = TILE / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
+fn sum(lanes: Lanes) -> f32 {
+    const QUARTER: usize = TILE / 4;
+    let mut quarters = [0.0; QUARTER];
+    for (lane, sum) in quarters.iter_mut().enumerate() {
+        *sum = lanes[lane] + lanes[lane + QUARTER] + (lanes[lane + 2 * QUARTER] + lanes[lane + 3 * QUARTER]);
     }
-    lanes[0]
+    quarters.iter().sum()
 }
 
 #[cfg(test)]

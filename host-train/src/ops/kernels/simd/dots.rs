@@ -29,6 +29,8 @@ pub struct Dots<'a> {
     pub columns: &'a [[usize; COLUMNS]],
     /// Positions that runs of [`Set::items`] items start at.
     pub starts: &'a [usize],
+    /// How far the second half of a run is from the first, where they are not neighbours.
+    pub apart: Option<usize>,
 }
 
 /// Sums of the dot products of a group of columns with a group of rows.
@@ -46,7 +48,8 @@ impl Dots<'_> {
             Items::Words(items) => items.len(),
             Items::Halves(items) => items.len(),
         };
-        assert!(last + last_start + set.items() <= length, "rows and columns hold what the runs read");
+        let end = last + last_start + self.apart.unwrap_or(0) + set.items();
+        assert!(end <= length, "rows and columns hold what the runs read");
         // SAFETY: a set is only made where its features were found, and the assertion above bounds every load.
         unsafe {
             match (set.0, self.items) {
@@ -96,7 +99,12 @@ unsafe fn groups<P: Products, const R: usize>(work: &Dots<'_>, items: *const P::
         for (rows, totals) in work.rows.iter().zip(totals) {
             for first in (0..ROWS).step_by(R) {
                 // SAFETY: the caller's.
-                let tile = unsafe { tile::<P, R>((items, work.starts), rows, first, columns) };
+                let tile = unsafe {
+                    match work.apart {
+                        None => tile::<P, R, false>(work, items, (rows, first), columns),
+                        Some(_) => tile::<P, R, true>(work, items, (rows, first), columns),
+                    }
+                };
                 for (totals, sums) in totals.iter_mut().zip(tile) {
                     totals[first..first + R].iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
                 }
@@ -110,10 +118,10 @@ unsafe fn groups<P: Products, const R: usize>(work: &Dots<'_>, items: *const P::
 /// # Safety
 /// That of [`groups`].
 #[inline(always)]
-unsafe fn tile<P: Products, const R: usize>(
-    (items, starts): (*const P::Item, &[usize]),
-    rows: &[usize; ROWS],
-    first: usize,
+unsafe fn tile<P: Products, const R: usize, const APART: bool>(
+    work: &Dots<'_>,
+    items: *const P::Item,
+    (rows, first): (&[usize; ROWS], usize),
     columns: &[usize; COLUMNS],
 ) -> [[f32; R]; COLUMNS] {
     // SAFETY: the caller's.
@@ -121,10 +129,14 @@ unsafe fn tile<P: Products, const R: usize>(
         let rows: [_; R] = std::array::from_fn(|row| items.add(rows[first + row]));
         let columns = columns.map(|column| items.add(column));
         let mut sums = [[P::fill(0.0); R]; COLUMNS];
-        for &start in starts {
-            let row = rows.map(|row| P::items(row.add(start)));
-            for (sums, column) in sums.iter_mut().zip(columns) {
-                let column = P::items(column.add(start));
+        let apart = work.apart.unwrap_or(0);
+        for &start in work.starts {
+            let mut row = [P::none(); R];
+            for (row, from) in row.iter_mut().zip(&rows) {
+                *row = load::<P, APART>(from.add(start), apart);
+            }
+            for (sums, column) in sums.iter_mut().zip(&columns) {
+                let column = load::<P, APART>(column.add(start), apart);
                 for (sum, &row) in sums.iter_mut().zip(&row) {
                     // Pinned, or all columns are loaded first, and no registers are left for the sums.
                     *sum = P::pin(P::add(*sum, row, column));
@@ -137,4 +149,14 @@ unsafe fn tile<P: Products, const R: usize>(
         }
         totals
     }
+}
+
+/// A run of items.
+///
+/// # Safety
+/// That of [`groups`].
+#[inline(always)]
+unsafe fn load<P: Products, const APART: bool>(from: *const P::Item, apart: usize) -> P::Factors {
+    // SAFETY: the caller's.
+    unsafe { if APART { P::items_apart(from, apart) } else { P::items(from) } }
 }

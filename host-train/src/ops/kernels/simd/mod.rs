@@ -41,20 +41,7 @@ impl Set {
 
     /// All sets of this processor, the slowest first.
     pub fn all() -> Vec<Self> {
-        let mut sets = vec![Self(Kind::Portable)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                sets.push(Self(Kind::Avx2));
-            }
-            if is_x86_feature_detected!("avx512f") {
-                sets.push(Self(Kind::Avx512));
-                if is_x86_feature_detected!("avx512bf16") {
-                    sets.push(Self(Kind::Avx512Bf16));
-                }
-            }
-        }
-        sets
+        [Kind::Portable].into_iter().chain(vectors()).map(Self).collect()
     }
 
     /// Whether factors are pairs of bf16.
@@ -88,13 +75,41 @@ impl Set {
     }
 }
 
-/// Runs `work`, a closure marked `#[inline(always)]` as all that it calls, compiled for the widest vectors that this
-/// processor has.
+/// The sets of vector instructions that this processor has.
+#[cfg(target_arch = "x86_64")]
+fn vectors() -> Vec<Kind> {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f");
+    let avx512_bf16 = avx512 && is_x86_feature_detected!("avx512bf16");
+    let found = [(Kind::Avx2, avx2), (Kind::Avx512, avx512), (Kind::Avx512Bf16, avx512_bf16)];
+    found.into_iter().filter_map(|(kind, is_there)| is_there.then_some(kind)).collect()
+}
+
+/// There are none here that the compiler does not use by itself.
+#[cfg(not(target_arch = "x86_64"))]
+fn vectors() -> Vec<Kind> {
+    Vec::new()
+}
+
+/// The value of an expression that is compiled for the widest vectors that this processor has, with all functions that it
+/// calls and that are `#[inline(always)]`.
 ///
 /// It gives the same values everywhere: the compiler does not fuse multiply-adds of its own accord, and keeps the order of
-/// operations that `work` is written in.
+/// operations as written.
+macro_rules! widest {
+    ($work:expr) => {
+        $crate::ops::kernels::simd::run_widest(
+            #[inline(always)]
+            || $work,
+        )
+    };
+}
+
+pub(in crate::ops) use widest;
+
+/// What [`widest!`] does with its expression: a closure marked `#[inline(always)]`.
 #[inline]
-pub fn widest<R>(work: impl FnOnce() -> R) -> R {
+pub fn run_widest<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {

@@ -19,16 +19,25 @@ pub trait Products: Copy {
     /// Sums in a vector.
     const LANES: usize;
 
+    /// Zeros.
+    unsafe fn none() -> Self::Factors;
     /// Neighbouring words.
     unsafe fn words(from: *const u32) -> Self::Factors;
+    /// Half as many neighbouring words, and as many again `apart` words further on.
+    unsafe fn words_apart(from: *const u32, apart: usize) -> Self::Factors;
     /// One word in all lanes.
     unsafe fn splat(from: *const u32) -> Self::Factors;
     /// Neighbouring items.
     unsafe fn items(from: *const Self::Item) -> Self::Factors;
+    /// Half as many neighbouring items, and as many again `apart` items further on.
+    unsafe fn items_apart(from: *const Self::Item, apart: usize) -> Self::Factors;
     /// `value` in all lanes.
     unsafe fn fill(value: f32) -> Self::Sums;
     /// `sums + a * b`.
     unsafe fn add(sums: Self::Sums, a: Self::Factors, b: Self::Factors) -> Self::Sums;
+    /// Whether registers are so few that sums have to be pinned wherever many of them are taken.
+    const SCARCE: bool = false;
+
     /// The same sums; what the code loads after this is not loaded before.
     unsafe fn pin(sums: Self::Sums) -> Self::Sums {
         sums
@@ -59,9 +68,21 @@ impl Products for Portable {
     const LANES: usize = 4;
 
     #[inline(always)]
+    unsafe fn none() -> [f32; 4] {
+        [0.0; 4]
+    }
+
+    #[inline(always)]
     unsafe fn words(from: *const u32) -> [f32; 4] {
         // SAFETY: the caller's promise; no alignment is asked for.
         unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn words_apart(from: *const u32, apart: usize) -> [f32; 4] {
+        // SAFETY: the caller's promise.
+        let [[a, b], [c, d]] = unsafe { [from, from.add(apart)].map(|half| half.cast::<[f32; 2]>().read_unaligned()) };
+        [a, b, c, d]
     }
 
     #[inline(always)]
@@ -74,6 +95,12 @@ impl Products for Portable {
     unsafe fn items(from: *const u32) -> [f32; 4] {
         // SAFETY: the caller's promise.
         unsafe { Self::words(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn items_apart(from: *const u32, apart: usize) -> [f32; 4] {
+        // SAFETY: the caller's promise.
+        unsafe { Self::words_apart(from, apart) }
     }
 
     #[inline(always)]
@@ -130,10 +157,21 @@ mod x86 {
         type Factors = __m256;
         type Sums = __m256;
         const LANES: usize = 8;
+        const SCARCE: bool = true;
+
+        #[inline(always)]
+        unsafe fn none() -> __m256 {
+            unsafe { _mm256_setzero_ps() }
+        }
 
         #[inline(always)]
         unsafe fn words(from: *const u32) -> __m256 {
             unsafe { _mm256_loadu_ps(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn words_apart(from: *const u32, apart: usize) -> __m256 {
+            unsafe { _mm256_loadu2_m128(from.add(apart).cast(), from.cast()) }
         }
 
         #[inline(always)]
@@ -147,6 +185,11 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn items_apart(from: *const u32, apart: usize) -> __m256 {
+            unsafe { Self::words_apart(from, apart) }
+        }
+
+        #[inline(always)]
         unsafe fn fill(value: f32) -> __m256 {
             unsafe { _mm256_set1_ps(value) }
         }
@@ -154,6 +197,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn add(sums: __m256, a: __m256, b: __m256) -> __m256 {
             unsafe { _mm256_fmadd_ps(a, b, sums) }
+        }
+
+        #[inline(always)]
+        unsafe fn pin(sums: __m256) -> __m256 {
+            unsafe { pin_half(sums) }
         }
 
         #[inline(always)]
@@ -169,8 +217,18 @@ mod x86 {
         const LANES: usize = 16;
 
         #[inline(always)]
+        unsafe fn none() -> __m512 {
+            unsafe { _mm512_setzero_ps() }
+        }
+
+        #[inline(always)]
         unsafe fn words(from: *const u32) -> __m512 {
             unsafe { _mm512_loadu_ps(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn words_apart(from: *const u32, apart: usize) -> __m512 {
+            unsafe { _mm512_castsi512_ps(load_apart(from, apart)) }
         }
 
         #[inline(always)]
@@ -181,6 +239,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn items(from: *const u32) -> __m512 {
             unsafe { Self::words(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn items_apart(from: *const u32, apart: usize) -> __m512 {
+            unsafe { Self::words_apart(from, apart) }
         }
 
         #[inline(always)]
@@ -218,8 +281,18 @@ mod x86 {
         const LANES: usize = 16;
 
         #[inline(always)]
+        unsafe fn none() -> __m512i {
+            unsafe { _mm512_setzero_si512() }
+        }
+
+        #[inline(always)]
         unsafe fn words(from: *const u32) -> __m512i {
             unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn words_apart(from: *const u32, apart: usize) -> __m512i {
+            unsafe { load_apart(from, apart) }
         }
 
         #[inline(always)]
@@ -230,6 +303,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn items(from: *const u16) -> __m512i {
             unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+
+        #[inline(always)]
+        unsafe fn items_apart(from: *const u16, apart: usize) -> __m512i {
+            unsafe { load_apart(from, apart) }
         }
 
         #[inline(always)]
@@ -264,6 +342,15 @@ mod x86 {
         }
     }
 
+    /// Half a vector, and the other half `apart` items further on.
+    #[inline(always)]
+    unsafe fn load_apart<T>(from: *const T, apart: usize) -> __m512i {
+        unsafe {
+            let (low, high) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(apart).cast()));
+            _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+        }
+    }
+
     /// The sums of four vectors' lanes: halves of pairs are interleaved and added until one lane of each is left.
     #[inline(always)]
     unsafe fn totals_of_four([a, b, c, d]: [__m512; 4], totals: &mut [f32]) {
@@ -279,6 +366,14 @@ mod x86 {
             // Four lanes for four values.
             _mm_storeu_ps(totals[..4].as_mut_ptr(), sum);
         }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn pin_half(mut sums: __m256) -> __m256 {
+        // No instruction, but for the compiler one that may write memory and changes the sums.
+        unsafe { asm!("/* {0} */", inout(ymm_reg) sums, options(nostack, preserves_flags)) };
+        sums
     }
 
     #[inline]
