@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::kernels::gelu as gelu_kernel;
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, runs_here, slice, tensor};
+use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
 use super::vectors;
 
 /// Values that are worked on together.
@@ -33,7 +33,7 @@ pub fn relu(x: Tensor<4>) -> Tensor<4> {
 /// The gradient of what a ReLU has made `y` of, from that of `y`.
 pub(super) fn through_relu(y: &FlexTensor, gradient: FlexTensor) -> FlexTensor {
     let gradient = contiguous(gradient);
-    let mut out = vec![0f32; slice(y).len()];
+    let mut out = zeros(slice(y).len());
     let inputs = slice(y).par_chunks(PIECE).zip(slice(&gradient).par_chunks(PIECE));
     out.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, inputs)| {
         vectors::input_gradient(inputs, out, (1.0, 0.0), [1.0, 0.0, 0.0], true);
@@ -49,14 +49,14 @@ pub(super) fn rectify(values: &mut [f32]) {
 impl Operator<1> for Gelu {
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, Vec<FlexTensor>) {
         let x = contiguous(x);
-        let mut y = vec![0f32; slice(&x).len()];
+        let mut y = zeros(slice(&x).len());
         gelu_kernel::forward(slice(&x), &mut y);
         (tensor(y, dims::<4>(&x)), vec![x])
     }
 
     fn backward(&self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let x = &kept[0];
-        let mut dx = vec![0f32; slice(x).len()];
+        let mut dx = zeros(slice(x).len());
         gelu_kernel::backward(slice(x), slice(&contiguous(gradient)), &mut dx);
         [Some(tensor(dx, dims::<4>(x)))]
     }

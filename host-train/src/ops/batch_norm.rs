@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::kernels::lanes::Moments;
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, runs_here, slice, tensor};
+use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
 use super::vectors;
 
 /// `layer` on `x`, `[B, C, H, W]`, then ReLU where `rectified`. In training, with the batch's statistics, which also go into
@@ -137,7 +137,7 @@ impl Operator<3> for Affine {
 /// `x` times a factor, plus a summand, of its channel; then ReLU where `rectified`.
 fn scaled(x: &FlexTensor, (scale, shift): (&[f32], &[f32]), rectified: bool) -> FlexTensor {
     let Some((shape, channels, plane)) = sizes(x) else { return x.clone() };
-    let mut y = vec![0f32; shape.iter().product()];
+    let mut y = zeros(shape.iter().product());
     let planes = y.par_chunks_exact_mut(plane).zip(slice(x).par_chunks_exact(plane));
     planes.enumerate().for_each(|(i, (y, x))| {
         vectors::affine(x, y, (scale[i % channels], shift[i % channels]), rectified);
@@ -172,7 +172,7 @@ impl Back<'_> {
         let sums = per_channel(values, [channels, plane], of, |a, b| [a[0] + b[0], a[1] + b[1]]);
         let count = values.len() / channels;
         let factors: Vec<[f32; 3]> = (0..channels).map(|c| of_x(self.scale[c], c, sums[c], count)).collect();
-        let mut out = vec![0f32; values.len()];
+        let mut out = zeros(values.len());
         let planes = values.par_chunks_exact(plane).zip(gradients.par_chunks_exact(plane));
         out.par_chunks_exact_mut(plane).zip(planes).enumerate().for_each(|(i, (out, inputs))| {
             let c = i % channels;

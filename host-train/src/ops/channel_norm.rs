@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use super::kernels::norm::layer;
 use super::kernels::norm::{Affine, Gradients, Statistics};
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, per_pixel, runs_here, slice, tensor};
+use super::values::{contiguous, dims, per_pixel, runs_here, slice, tensor, zeros};
 
 /// What burn adds to the variance, unless told otherwise; a layer does not tell.
 const EPSILON: f32 = 1e-5;
@@ -36,7 +36,7 @@ impl Operator<3> for ChannelNorm {
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [x, gamma, beta] = inputs.map(contiguous);
         let sizes = sizes(&x);
-        let mut y = vec![0f32; sizes.values()];
+        let mut y = zeros(sizes.values());
         let [mut mean, mut variance] = [(); 2].map(|()| vec![0f32; sizes.statistics_len()]);
         let affine = Affine { gamma: slice(&gamma), beta: slice(&beta) };
         layer::forward(&sizes, slice(&x), affine, &mut y, &mut mean, &mut variance);
@@ -48,7 +48,7 @@ impl Operator<3> for ChannelNorm {
     fn backward(&self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let [x, gamma, mean, variance] = [&kept[0], &kept[1], &kept[2], &kept[3]];
         let sizes = sizes(x);
-        let mut dx = vec![0f32; sizes.values()];
+        let mut dx = zeros(sizes.values());
         let [mut of_gamma, mut of_beta] = [(); 2].map(|()| vec![0f32; sizes.channels]);
         let statistics = Statistics { mean: slice(mean), variance: slice(variance) };
         let gradients = Gradients { x: &mut dx, gamma: &mut of_gamma, beta: &mut of_beta };

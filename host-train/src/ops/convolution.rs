@@ -14,7 +14,7 @@ use super::kernels::depthwise::{self, Depthwise};
 use super::kernels::transposed::{self, Transposed};
 use super::operator::{self, Operator};
 use super::precision::{Precision, precision};
-use super::values::{contiguous, dims, per_pixel, runs_here, slice, tensor};
+use super::values::{contiguous, dims, per_pixel, runs_here, slice, tensor, zeros};
 
 /// A convolution whose kernels are here. Weights `[out, in, k, k]`, of `Each` `[C, 1, 3, 3]`, of `Doubling` `[in, out, 2, 2]`.
 #[derive(Debug)]
@@ -127,17 +127,17 @@ impl Convolution {
         let [batch, ..]: [usize; 4] = dims(&x);
         let y = match self.sizes(&x, &w) {
             Sizes::All(sizes) => {
-                let mut y = vec![0f32; sizes.output_len()];
+                let mut y = zeros(sizes.output_len());
                 conv::forward(&sizes, input, weights, b, &mut y, self.precision);
                 tensor(y, [batch, sizes.out_channels, sizes.out_height(), sizes.out_width()])
             }
             Sizes::Each(sizes) => {
-                let mut y = vec![0f32; input.len()];
+                let mut y = zeros(input.len());
                 depthwise::forward(&sizes, input, weights, b, &mut y);
                 tensor(y, [batch, sizes.channels, sizes.height, sizes.width])
             }
             Sizes::Doubling(sizes) => {
-                let mut y = vec![0f32; sizes.output_len()];
+                let mut y = zeros(sizes.output_len());
                 transposed::forward(&sizes, input, weights, b, &mut y, self.precision);
                 tensor(y, [batch, sizes.out_channels, 2 * sizes.height, 2 * sizes.width])
             }
@@ -149,7 +149,7 @@ impl Convolution {
         let (x, w, gradient) = (&kept[0], &kept[1], contiguous(gradient));
         let (input, weights, g) = (slice(x), slice(w), slice(&gradient));
         let [of_input, of_weights, of_bias] = wanted;
-        let mut dx = of_input.then(|| vec![0f32; input.len()]);
+        let mut dx = of_input.then(|| zeros(input.len()));
         let mut dw = (of_weights || of_bias).then(|| vec![0f32; weights.len()]);
         let mut db = of_bias.then(|| vec![0f32; dims::<4>(&gradient)[1]]);
         let how = self.precision;

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 
 use super::kernels::loss;
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, slice, tensor};
+use super::values::{contiguous, dims, slice, tensor, zeros};
 
 /// The loss of logits `[B, C, H, W]` and the truth of the same shape.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Operator<2> for CrossEntropyDice {
             cross_entropy_weight: 1.0,
             dice_weight: self.dice_weight,
         };
-        let mut gradient = vec![0f32; sizes.values()];
+        let mut gradient = zeros(sizes.values());
         let value = loss::value_and_gradient(&sizes, slice(&z), slice(&t), &mut gradient);
         (tensor(vec![value], [1, 1, 1, 1]), vec![tensor(gradient, shape)])
     }

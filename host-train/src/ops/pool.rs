@@ -9,7 +9,7 @@ use burn::tensor::{Bytes, DType, Shape, Tensor};
 
 use super::kernels::pool::{self, MaxPool};
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, runs_here, slice, tensor};
+use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
 
 /// Of what the sizes were.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Operator<1> for Pool {
         let x = contiguous(x);
         let [batch, channels, height, width] = dims(&x);
         let sizes = MaxPool { planes: batch * channels, height, width };
-        let mut y = vec![0f32; sizes.output_len()];
+        let mut y = zeros(sizes.output_len());
         let mut index = vec![0u8; sizes.output_len()];
         pool::forward(&sizes, slice(&x), &mut y, &mut index);
         let halved = [batch, channels, height / 2, width / 2];
@@ -45,7 +45,7 @@ impl Operator<1> for Pool {
         let gradient = contiguous(gradient);
         let [batch, channels, ..]: [usize; 4] = dims(&gradient);
         let sizes = MaxPool { planes: batch * channels, height: self.height, width: self.width };
-        let mut dx = vec![0f32; sizes.input_len()];
+        let mut dx = zeros(sizes.input_len());
         let index = kept[0].as_slice::<u8>().expect("what forward has kept");
         pool::backward(&sizes, slice(&gradient), index, &mut dx);
         [Some(tensor(dx, [batch, channels, self.height, self.width]))]

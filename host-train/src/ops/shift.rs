@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, runs_here, slice, tensor};
+use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
 
 /// Which way channels move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Shift {
     fn moved(&self, x: FlexTensor, sign: isize) -> FlexTensor {
         let x = contiguous(x);
         let [batch, channels, height, width] = dims(&x);
-        let mut out = vec![0f32; batch * channels * height * width];
+        let mut out = zeros(batch * channels * height * width);
         let plane = height * width;
         if plane > 0 {
             let planes = out.par_chunks_exact_mut(plane).zip(slice(&x).par_chunks_exact(plane));

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::activation::{rectify, through_relu};
 use super::kernels::bilinear::{self, Bilinear};
 use super::operator::{self, Operator};
-use super::values::{contiguous, dims, runs_here, slice, tensor};
+use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
 
 #[derive(Debug)]
 struct Upsample {
@@ -59,7 +59,7 @@ impl Operator<1> for Upsample {
         let x = contiguous(x);
         let [batch, channels, height, width] = dims(&x);
         let sizes = self.sizes(dims(&x));
-        let mut y = vec![0f32; sizes.output_len()];
+        let mut y = zeros(sizes.output_len());
         bilinear::forward(&sizes, slice(&x), &mut y);
         if self.rectified {
             rectify(&mut y);
@@ -74,7 +74,7 @@ impl Operator<1> for Upsample {
         let [batch, channels, height, width] = dims(&gradient);
         let small = [batch, channels, height / 2, width / 2];
         let sizes = self.sizes(small);
-        let mut dx = vec![0f32; sizes.input_len()];
+        let mut dx = zeros(sizes.input_len());
         let gradient = match kept.first() {
             Some(y) => through_relu(y, gradient),
             None => gradient,

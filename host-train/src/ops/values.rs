@@ -3,6 +3,7 @@
 use burn::backend::DispatchDevice;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Device, Shape, Tensor};
+use rayon::prelude::*;
 
 /// Whether `device` is the CPU device, with gradients or without.
 pub fn is_cpu(device: &Device) -> bool {
@@ -52,4 +53,16 @@ pub(super) fn per_pixel(x: Tensor<4>, f: impl FnOnce(Tensor<3>) -> Tensor<3>) ->
     let y = f(x.reshape([b, c, h * w]).swap_dims(1, 2));
     let [_, _, to] = y.dims();
     y.swap_dims(1, 2).reshape([b, to, h, w])
+}
+
+/// Values that are cleared together.
+const CLEARED: usize = 1 << 15;
+
+/// `count` zeros, cleared by all threads: what the kernels write is as large as what they read, and one thread that clears it while the
+/// others wait takes a third of a step of UNeXt-S on two threads.
+pub(super) fn zeros(count: usize) -> Vec<f32> {
+    if count < 2 * CLEARED {
+        return vec![0.0; count];
+    }
+    rayon::iter::repeat_n(0.0, count).with_min_len(CLEARED).collect()
 }
