@@ -8,8 +8,8 @@
 //! training runs on such a thread, and whether its tensors filled a heap just so, or a little more, made steps of UNeXt-S on two
 //! threads take 44 or 60 ms, with 47,000 or 200,000 new pages in 40 steps. With one arena for all there are 26,000, always.
 
-/// Makes the allocator keep what is given back, up to a gigabyte at the end of its memory, in one arena for all threads. Does nothing where the allocator is
-/// another one.
+/// Makes the allocator keep what is given back, up to a gigabyte at the end of its memory, in one arena for all threads. Does nothing
+/// where the allocator is another one.
 pub fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[allow(unsafe_code)]

@@ -3,7 +3,7 @@
 use super::kernels::lanes::{self, Moments};
 use super::kernels::simd::widest;
 
-/// Mean and variance of `x`.
+/// Count, mean and squares of `x`.
 pub(super) fn moments(x: &[f32]) -> Moments {
     widest!(Moments::of(x))
 }

@@ -1,5 +1,5 @@
-//! Sums of many values, taken in as many parts as vectors have lanes, so that the order of additions is fixed and leaves the
-//! compiler its vectors.
+//! Numbers side by side, and sums of many values, taken in as many parts as vectors have lanes, so that the order of additions is
+//! fixed and leaves the compiler its vectors.
 
 /// Parts of a sum: those of four vectors of 512 bits, whose additions overlap.
 const LANES: usize = 64;
@@ -9,6 +9,23 @@ const HALF_LANES: usize = 32;
 
 /// Parts of what is left after whole [`LANES`]: images are as small as that.
 const FEW_LANES: usize = 16;
+
+/// Pixels that are worked on together where each has several channels.
+pub const TILE: usize = 32;
+
+/// A number of each pixel of a tile.
+pub type Lanes = [f32; TILE];
+
+/// `f` of each lane.
+#[inline(always)]
+pub fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
+    let mut lanes = [0.0; TILE];
+    // A loop: the closure of an iterator is not always inlined.
+    for (lane, value) in lanes.iter_mut().enumerate() {
+        *value = f(lane);
+    }
+    lanes
+}
 
 /// The sum of the parts: by halves as long as they are vectors, the rest in f64.
 #[inline(always)]

@@ -16,13 +16,8 @@
 use rayon::prelude::*;
 
 use super::elementary::{exp, ln};
+use super::lanes::{Lanes, TILE, lanes};
 use super::simd::widest;
-
-/// Pixels that are worked on together.
-const TILE: usize = 32;
-
-/// A value for each pixel of a tile.
-type Lanes = [f32; TILE];
 
 /// The shape of a loss with its numbers.
 #[derive(Clone, Copy, Debug)]
@@ -142,17 +137,6 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
     let images = truth.par_chunks(image).zip(gradient.par_chunks_mut(image));
     images.for_each(|(truth, gradient)| widest!(gradients(shape, &slopes, truth, gradient)));
     shape.value(&sums)
-}
-
-/// `f` of each lane.
-#[inline(always)]
-fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
-    let mut lanes = [0.0; TILE];
-    // A loop: the closure of an iterator is not always inlined.
-    for (lane, value) in lanes.iter_mut().enumerate() {
-        *value = f(lane);
-    }
-    lanes
 }
 
 /// The tile's pixels of a plane; missing ones are zero.

@@ -9,11 +9,9 @@
 
 use rayon::prelude::*;
 
+use super::super::lanes::{Lanes, TILE, lanes};
 use super::super::simd::widest;
 use super::{Affine, Gradients, Statistics};
-
-/// Pixels that are worked on together.
-const TILE: usize = 32;
 
 /// Rows of a task, where the channels of a pixel are neighbours in memory.
 const ROWS: usize = 2 * TILE;
@@ -77,9 +75,6 @@ impl LayerNorm {
     }
 }
 
-/// A value for each pixel of a tile.
-type Lanes = [f32; TILE];
-
 /// Up to [`TILE`] pixels from `first` on, and how far apart pixels and channels are.
 #[derive(Clone, Copy)]
 struct Tile {
@@ -128,17 +123,6 @@ impl Tile {
     fn to_pixels(self, lanes: &Lanes, values: &mut [f32]) {
         values[self.first..self.first + self.pixels].copy_from_slice(&lanes[..self.pixels]);
     }
-}
-
-/// `f` of each lane.
-#[inline(always)]
-fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
-    let mut lanes = [0.0; TILE];
-    // A loop: the closure of an iterator is not always inlined.
-    for (lane, value) in lanes.iter_mut().enumerate() {
-        *value = f(lane);
-    }
-    lanes
 }
 
 /// `out`, and the `mean` and `variance` of each pixel.
