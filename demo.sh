@@ -28,20 +28,20 @@ $kscout data phantom "$OUT/data" --patients 150 --seed "$SEED"
 $kscout data info "$OUT/data"
 
 step "a segmenter, which finds the heart in images of few lines"
-$kscout train reward --config configs/demo-reward.toml --set seed="$SEED" --data "$OUT/data" --out "$OUT/first"
-$kscout export --reward "$OUT/first/last" --data "$OUT/data" --target x86-64 --out "$OUT/first.kscout"
+$kscout train segmenter --config configs/demo-segmenter.toml --set seed="$SEED" --data "$OUT/data" --out "$OUT/first"
+$kscout export --segmenter "$OUT/first/last" --data "$OUT/data" --target x86-64 --out "$OUT/first.kscout"
 
 step "an order of lines: at each step the line that helps the segmenter most"
 $kscout train mask --model "$OUT/first.kscout" --data "$OUT/data" --out "$OUT/mask.json" --seed "$SEED" \
     --volumes 20 --candidates 32 --budget 16 --reorder
 
 step "a first policy, which says which slice of a heart the next line should go to"
-$kscout train policy --config configs/demo-slices.toml --set seed="$SEED" --set updates=0 --reward "$OUT/first/last" \
+$kscout train slice-policy --config configs/demo-slices.toml --set seed="$SEED" --set updates=0 --reward-model "$OUT/first/last" \
     --mask "$OUT/mask.json" --data "$OUT/data" --out "$OUT/first-policy"
-$kscout export --reward "$OUT/first/last" --slice-policy "$OUT/first-policy/last" --data "$OUT/data" --target x86-64 \
+$kscout export --segmenter "$OUT/first/last" --slice-policy "$OUT/first-policy/last" --data "$OUT/data" --target x86-64 \
     --out "$OUT/first-policy.kscout"
 
-step "the segmenter once more, tuned to the lines that each of the methods measures: all are judged by the same one"
+step "the segmenter once more, tuned to the lines that each of the methods measures: all methods share it"
 masks() { # NAME FILE.kscout [OPTIONS]
     $kscout masks --model "$2" --data "$OUT/data" --out "$OUT/masks-$1.csv" --budgets "$BUDGETS" "${@:3}"
     tuned+=(--masks "$OUT/masks-$1.csv")
@@ -52,16 +52,16 @@ masks by-position "$OUT/first.kscout" --by-baseline --baselines by-position --po
 masks learned-mask "$OUT/first.kscout" --by-baseline --baselines learned-mask --mask "$OUT/mask.json"
 masks centre-out "$OUT/first.kscout" --by-baseline --baselines centre-out
 masks partial-fourier "$OUT/first.kscout" --by-baseline --baselines partial-fourier
-$kscout train reward --config configs/demo-tune.toml --set seed="$SEED" --init "$OUT/first/last" "${tuned[@]}" \
+$kscout train segmenter --config configs/demo-tune.toml --set seed="$SEED" --init "$OUT/first/last" "${tuned[@]}" \
     --data "$OUT/data" --out "$OUT/segmenter"
 
 step "the policy, for the tuned segmenter"
-$kscout train policy --config configs/demo-slices.toml --set seed="$SEED" --reward "$OUT/segmenter/last" \
+$kscout train slice-policy --config configs/demo-slices.toml --set seed="$SEED" --reward-model "$OUT/segmenter/last" \
     --mask "$OUT/mask.json" --data "$OUT/data" --out "$OUT/policy"
 
 step "one int8 file with both, checked against the networks that it was made from"
-$kscout export --reward "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" --data "$OUT/data" --out "$OUT/heart.kscout"
-$kscout verify "$OUT/heart.kscout" --reward "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" --data "$OUT/data" \
+$kscout export --segmenter "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" --data "$OUT/data" --out "$OUT/heart.kscout"
+$kscout verify "$OUT/heart.kscout" --segmenter "$OUT/segmenter/last" --slice-policy "$OUT/policy/last" --data "$OUT/data" \
     --budgets "$BUDGETS" --limit 100
 
 step "the policy against fixed patterns, on the 30 patients that nothing was trained on"
@@ -76,13 +76,13 @@ step "the same scan on an emulated Cortex-M4F"
 firmware-demo/run.sh selftest "$OUT/heart.kscout" "$OUT/volume.kscan"
 
 step "who wins"
-say "What is compared, judged by one segmenter that is tuned to the lines of all of them:" \
-    "  policy           gives each line to the slice that it expects to gain most, from what it has seen of this heart" \
-    "  by-position      the same order of lines, shared by a fixed plan of more lines where training hearts needed them:" \
-    "                   policy minus by-position is what looking adds" \
-    "  learned-mask     the same order again, as many lines for each slice: by-position minus it is what the plan adds" \
-    "  centre-out       lines from the middle of k-space outwards, as many for each slice" \
-    "  partial-fourier  lines from the middle outwards, then those of one side alone, as many for each slice"
+say "What is compared, all with one segmenter that is tuned to the lines of all of them:" \
+    "  policy           gives each line to the slice that it expects to gain most, from what it has observed of this heart" \
+    "  by-position      the same order of lines, shared by a fixed plan, with more lines where training hearts needed them:" \
+    "                   policy minus by-position is what observing the heart adds" \
+    "  learned-mask     the same order again, equally many lines for each slice: by-position minus it is what the plan adds" \
+    "  centre-out       lines from the middle of k-space outwards, equally many for each slice" \
+    "  partial-fourier  lines from the middle outwards, then those of one side alone, equally many for each slice"
 say ""
 of="$OUT/eval"
 $kscout compare "$of:policy" --with "$of:centre-out" --with "$of:by-position" --with "$of:learned-mask" \
@@ -91,4 +91,4 @@ say "" \
     "In words    $OUT/compare.md and $OUT/eval/report.md" \
     "Dice        $OUT/dice.png: against the lines measured" \
     "One heart   $OUT/volume.png: the lines that each slice got, and what came of them" \
-    "The model   $OUT/heart.kscout, for kscout scan, predict and the firmware; README, \"Your own files\", goes on from here"
+    "The model   $OUT/heart.kscout, for kscout scan, predict and the firmware; README, \"From your own files to the device\", goes on from here"

@@ -33,6 +33,12 @@ cargo fmt --manifest-path tests/peers/tract/Cargo.toml --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
 cargo clippy --workspace --all-targets --release --locked -- -D warnings
 cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked -- -D warnings
+# The library without training: burn is no part of it. For WebAssembly, see below.
+cargo clippy -p kscout --no-default-features --all-targets --release --locked -- -D warnings
+without_training=$(cargo tree -p kscout --no-default-features --edges normal --prefix none --locked)
+[[ $without_training != *burn* ]] || { echo "kscout needs burn without its feature train" >&2 && exit 1; }
+# What would be published is complete.
+cargo package -p kscout-core -p kscout --locked --allow-dirty --no-verify --quiet
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --release --locked
 # The core once more with overflow checks on.
 cargo test -p kscout-core --locked
@@ -48,7 +54,9 @@ checked firmware-demo/run.sh agreement m55
 # The tests have added these targets.
 cargo clippy --manifest-path tests/targets/Cargo.toml --all-targets --release --locked --target aarch64-unknown-linux-gnu \
     --target wasm32-unknown-unknown -- -D warnings
+cargo clippy -p kscout --no-default-features --release --locked --target wasm32-unknown-unknown -- -D warnings
 # The kernels of the other targets, those of Cortex-M where rustup has the target.
+cargo clippy -p kscout-core --features defmt --release --locked -- -D warnings
 lint_core() {
     [ -d "$(rustc --print sysroot)/lib/rustlib/$1/lib" ] || { echo "rustup has no target $1: its kernels are not linted" && return; }
     RUSTFLAGS=$2 cargo clippy -p kscout-core --features agreement --release --locked --target "$1" -- -D warnings

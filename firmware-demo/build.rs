@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use kscout_core::capture::Stored;
+use kscout_core::kernels::Portable;
 use kscout_core::model::Model;
-use kscout_core::volume::volume_arena_bytes;
+use kscout_core::scan::arena_bytes_with;
+use kscout_core::volume::volume_arena_bytes_with;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -107,7 +109,7 @@ fn embedded(board: &Board) -> Result<(String, u32)> {
         return Ok((source.into(), asked.unwrap_or(RAM_KIB)));
     };
     let (blob, scan) = (absolute("KSCOUT_BLOB", &blob)?, absolute("KSCOUT_SCAN", &scan)?);
-    let arena = arena_bytes(&blob, &scan)?;
+    let Sizes { arena, width } = sizes(&blob, &scan)?;
     let needed = (arena + STACK_BYTES).div_ceil(1024);
     let ram_kib = asked.unwrap_or(if needed <= RAM_KIB as usize { RAM_KIB } else { BOARD_RAM_KIB });
     if needed > ram_kib as usize {
@@ -136,6 +138,7 @@ fn embedded(board: &Board) -> Result<(String, u32)> {
     let ram_limit = asked.unwrap_or(RAM_KIB) as usize * 1024;
     let source = format!(
         "/// Bytes that the scan asks for.\npub const ARENA_BYTES: usize = {arena};\n\
+         /// Lines of the model's images.\npub const WIDTH: usize = {width};\n\
          /// RAM that there is to be for variables, arena and stack.\npub const RAM_LIMIT: usize = {ram_limit};\n\
          /// Flash that there is to be for weights and code.\npub const FLASH_LIMIT: usize = {FLASH_LIMIT};\n\
          static BLOB: &Aligned<[u8]> = &Aligned(*include_bytes!({blob:?}));\n\
@@ -144,14 +147,23 @@ fn embedded(board: &Board) -> Result<(String, u32)> {
     Ok((source, ram_kib))
 }
 
-/// Size of the static arena: what the core itself says that the scan needs.
-fn arena_bytes(blob: &Path, scan: &Path) -> Result<usize> {
+/// What the firmware knows of its model when it is compiled.
+struct Sizes {
+    /// Bytes of the static arena: what the core itself says that the scan needs. Its sets for Cortex-M take the scratch of the
+    /// portable one; those of the machine that builds this may take more.
+    arena: usize,
+    /// Lines of an image.
+    width: usize,
+}
+
+fn sizes(blob: &Path, scan: &Path) -> Result<Sizes> {
     let [(blob, blob_name), (scan, scan_name)] = [read("KSCOUT_BLOB", blob)?, read("KSCOUT_SCAN", scan)?];
     let model = Model::new_checked(&blob).map_err(|e| format!("{blob_name}: {e}"))?;
-    Ok(match Stored::new_checked(&scan).map_err(|e| format!("{scan_name}: {e}"))? {
-        Stored::Slice(_) => kscout_core::scan::arena_bytes(&model),
-        Stored::Volume(volume) => volume_arena_bytes(&model, volume.slices(), volume.budget()),
-    })
+    let arena = match Stored::new_checked(&scan).map_err(|e| format!("{scan_name}: {e}"))? {
+        Stored::Slice(_) => arena_bytes_with(&model, &Portable),
+        Stored::Volume(volume) => volume_arena_bytes_with(&model, volume.slices(), volume.budget(), &Portable),
+    };
+    Ok(Sizes { arena, width: model.width() })
 }
 
 /// A file's bytes, and how messages call it.

@@ -4,9 +4,9 @@
 #     job=$(sbatch --parsable --array=1-8 configs/slurm/array.sh eval --model heart.kscout --data data/acdc128 --out runs/eval)
 #     sbatch --dependency=afterok:"$job" --wrap "kscout merge runs/eval"
 #
-# `eval` and `masks` are dealt out by volumes, `train reward` and `train policy` by the runs of a --sweep:
+# `eval` and `masks` are dealt out by volumes, trainings by the runs of a --sweep:
 #
-#     sbatch --array=1-5 --gpus-per-task=1 configs/slurm/array.sh train reward --config configs/unet.toml --set folds=5 \
+#     sbatch --array=1-5 --gpus-per-task=1 configs/slurm/array.sh train segmenter --config configs/unet.toml --set folds=5 \
 #         --sweep fold=1,2,3,4,5 --data data/acdc128 --out runs/folds
 #
 # Tasks that failed are run again by their numbers: KSCOUT_SHARDS=8 sbatch --array=3,7 configs/slurm/array.sh ... , trainings with

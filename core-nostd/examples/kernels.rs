@@ -138,13 +138,15 @@ fn time_image(height: usize, width: usize, sets: &[Set], repetitions: usize) {
     let (mut levels, mut classes) = (vec![0; image.len()], vec![0; image.len()]);
     let logits = noise(4 * image.len());
     for (name, kernels) in sets {
-        let grow = median(repetitions, || kernels.grow(&mut image, &profile, &ramp));
+        let accumulate = median(repetitions, || kernels.accumulate(&mut image, &profile, &ramp));
         let energy = median(repetitions, || {
             std::hint::black_box(kernels.energy(&image, width));
         });
         let quantise = median(repetitions, || kernels.quantise(&image, 0.01, &mut levels));
         let classify = median(repetitions, || kernels.classify(&logits, 4, &mut classes));
-        println!("{name:12} grow {grow:.1}, energy {energy:.1}, quantise {quantise:.1}, classify {classify:.1}");
+        println!(
+            "{name:12} accumulate {accumulate:.1}, energy {energy:.1}, quantise {quantise:.1}, classify {classify:.1}"
+        );
     }
 }
 

@@ -45,6 +45,7 @@ impl<const N: usize> fmt::Debug for StaticArena<N> {
 
 /// Why an arena cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ArenaError {
     /// The arena is too small.
     TooSmall {

@@ -5,8 +5,7 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 
 use burn::tensor::Device;
 use kscout_core::Complex32;
@@ -22,15 +21,14 @@ use crate::data::nifti_volume::NiftiVolume;
 use crate::data::png_file::Grey;
 use crate::data::{Labels, Manifest};
 use crate::export::inspect::inspect;
-use crate::kernels::{scan, scan_arena};
-use crate::net::Arch;
 use crate::net::import::{StateDict, import_segmenter, infer_spec, recognise};
-use crate::orders::LearnedMask;
 use crate::rl::PolicyConfig;
 use crate::rl::volume::VolumeConfig;
+use crate::runtime::{scan, scan_arena};
+use crate::samplers::LearnedMask;
 use crate::train::checkpoint::read_meta;
-use crate::train::given::masks_of_text;
-use crate::train::{ClassifierConfig, RewardConfig};
+use crate::train::recorded::masks_of_text;
+use crate::train::{ClassifierConfig, SegmenterConfig};
 use crate::volume::position::Plans;
 
 /// Takes a file's bytes; whether they were accepted.
@@ -95,8 +93,7 @@ fn model(bytes: &[u8]) -> bool {
             return true;
         }
     }
-    let _ = scan.segment();
-    scan.digest();
+    let _ = scan.digest();
     true
 }
 
@@ -158,7 +155,7 @@ fn weights(bytes: &[u8]) -> bool {
     let name = if bytes.get(8) == Some(&b'{') { "weights.safetensors" } else { "weights.pth" };
     in_file(name, bytes, |path| {
         let Ok(weights) = StateDict::read(path) else { return false };
-        if let Some(arch) = recognise(&weights).and_then(|name| name.parse::<Arch>().ok())
+        if let Some(arch) = recognise(&weights)
             && infer_spec(arch, &weights).is_ok_and(|spec| spec.width <= 16 && spec.classes <= 16)
         {
             let _ = import_segmenter(arch, &weights, &Device::flex());
@@ -181,7 +178,7 @@ fn checkpoint(bytes: &[u8]) -> bool {
 fn config_file(bytes: &[u8]) -> bool {
     in_file("config.toml", bytes, |path| {
         let path = Some(path);
-        let reward = config::load::<RewardConfig>(path, &[]).is_ok_and(|config| config.check_values().is_ok());
+        let reward = config::load::<SegmenterConfig>(path, &[]).is_ok_and(|config| config.check_values().is_ok());
         reward
             | config::load::<ClassifierConfig>(path, &[]).is_ok()
             | config::load::<PolicyConfig>(path, &[]).is_ok()
@@ -217,20 +214,8 @@ fn info(bytes: &[u8]) -> bool {
 
 /// Calls `read` with a file of `bytes` in a folder of its own, which goes afterwards.
 fn in_file(name: &str, bytes: &[u8], read: impl FnOnce(&Path) -> bool) -> bool {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let folder = format!("kscout-fuzz-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let folder = Folder(std::env::temp_dir().join(folder));
-    fs::create_dir_all(&folder.0).expect("a folder for the file");
-    let path = folder.0.join(name);
+    let folder = tempfile::tempdir().expect("a folder for the file");
+    let path = folder.path().join(name);
     fs::write(&path, bytes).expect("the file is written");
     read(&path)
-}
-
-/// Removed when dropped.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

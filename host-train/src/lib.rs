@@ -1,52 +1,115 @@
 //! Trains k-space sampling policies and cardiac segmenters, and exports them for scanner-side hardware.
 //!
-//! The way through, bottom-up:
+//! The program `kscout` is a thin layer over this library:
 //!
-//! * [`data`]: slices with labels, from ACDC, a PNG tree or a phantom.
-//! * [`mri`]: what a scanner would measure of a slice.
-//! * [`ops`]: operators that train fast on a CPU. [`net`]: the networks. [`train`]: the reward models' training.
-//! * [`export`]: from burn to the int8 file that [`kscout_core`] runs.
-//! * [`kernels`]: what runs those files on this machine.
-//! * [`segment`] and [`diagnose`]: asking a trained reward model; [`numbers`]: whether it answers. [`play`]: playing scans. [`measure`]: what is scanned.
-//! * [`orders`]: lines chosen without a policy, to compare policies with; [`grow`]: the images that they try.
-//! * [`volume`]: volumes whose slices share a budget. [`worth`]: what a scan is worth.
-//! * [`rl`]: the policy's training, over the core's scan loop.
-//! * [`eval`]: metrics, baselines, tables and pictures.
-//! * [`predict`]: segmentations of files, on the files' own grids.
-//! * [`shard`]: long work dealt out to several machines.
+//! | to | there is |
+//! |---|---|
+//! | make a data set of your own files, or of none | [`data::formats`], [`data::phantom`] |
+//! | read one | [`Dataset`], its slices and volumes by [`Split`] |
+//! | measure its slices as a scanner would | [`mri::acquire`], [`data::measured`] |
+//! | train what sees the heart | [`train_segmenter`], [`load_segmenter`]; weights from PyTorch: [`net::import`](mod@net::import) |
+//! | train what chooses lines | [`train_line_policy`]; with an [`Agent`] or a [`RewardModel`] of your own [`train_agent`] |
+//! | train what shares a budget among slices | [`train_slice_policy`] |
+//! | scan data sets and score the scans | [`eval::run`], [`samplers`] for what to compare with, [`metrics`], [`figures`] |
+//! | make files for devices | [`export::pack`], [`export::verify`] |
+//! | run such files here | [`runtime`], with [`kscout_core::scan::Scan`] |
 //!
-//! [`config`] and [`device`] serve the command line in [`cli`]; [`io`] is how all of them write,
-//! [`shown`] how they print.
+//! Three examples go the whole way on small synthetic hearts, in seconds: `train_segmenter` on a folder of your own, `own_reward`
+//! and `own_policy`; `cargo run --release --example NAME`, in `examples/`. The first one in short:
+//!
+//! ```no_run
+//! # #[cfg(feature = "train")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use burn::tensor::Device;
+//! use kscout::data::formats::Format;
+//! use kscout::data::import::ImportOptions;
+//! use kscout::train::RecordedMasks;
+//! use kscout::{Dataset, RunOptions, SegmenterConfig, SegmenterInputs, train_segmenter};
+//!
+//! let format = Format::named("nnunet").expect("a layout of this name");
+//! (format.import)("my/hearts".as_ref(), "my/dataset".as_ref(), &ImportOptions::default(), &())?;
+//! let data = Dataset::open("my/dataset")?;
+//!
+//! let inputs = SegmenterInputs { init: None, masks: &RecordedMasks::default() };
+//! let config = SegmenterConfig { steps: 2000, ..SegmenterConfig::default() };
+//! let run = RunOptions { out: "my/run".as_ref(), resume: false, device: &Device::flex() };
+//! let trained = train_segmenter(&data, inputs, &config, run)?;
+//! println!("Dice {:?}, in my/run/best", trained.meta.best);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "train"))]
+//! # fn main() {}
+//! ```
+//!
+//! The modules in the root are rooms, in an order in which none names one above it: `CONTRIBUTING.md` lists them and shows how a
+//! network, a reward, a policy, a reader, a pattern or a reconstruction is added. The feature `train`, on by default, brings burn
+//! and all that needs it. Without it there are [`data`], [`mri`], [`config`], [`runtime`], [`metrics`], [`figures`], [`augment`],
+//! [`objective`] and [`volume`], also for WebAssembly.
 
 // First, so that what it prints with stands in front of the standard macros everywhere.
 #[macro_use]
+#[doc(hidden)]
 pub mod shown;
 
-pub mod cli;
+pub mod augment;
+#[cfg(feature = "train")]
+mod cli;
 pub mod config;
 pub mod data;
+#[cfg(feature = "train")]
 pub mod device;
-pub mod diagnose;
+#[cfg(feature = "train")]
 pub mod eval;
+#[cfg(feature = "train")]
 pub mod export;
+pub mod figures;
+#[cfg(feature = "train")]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod grow;
+#[cfg(feature = "train")]
+pub mod inference;
+#[doc(hidden)]
 pub mod io;
-pub mod kernels;
-pub mod measure;
+#[cfg(feature = "train")]
+#[doc(hidden)]
 pub mod memory;
+pub mod metrics;
 pub mod mri;
+#[cfg(feature = "train")]
 pub mod net;
-pub mod numbers;
+pub mod objective;
+#[cfg(feature = "train")]
+#[doc(hidden)]
 pub mod ops;
-pub mod orders;
-pub mod play;
+#[cfg(feature = "train")]
 pub mod predict;
-pub mod progress;
+#[cfg(feature = "train")]
+mod progress;
+#[cfg(feature = "train")]
 pub mod rl;
-pub mod segment;
-pub mod shard;
+pub mod runtime;
+#[cfg(feature = "train")]
+pub mod samplers;
+#[cfg(feature = "train")]
+mod shard;
+#[cfg(feature = "train")]
 pub mod train;
 pub mod volume;
-pub mod worth;
+
+#[cfg(feature = "train")]
+pub use cli::{command_line, program};
+pub use data::{Dataset, Labels, Split};
+#[cfg(feature = "train")]
+pub use rl::agent::{Agent, Policy, load_agent, load_any_policy};
+#[cfg(feature = "train")]
+pub use rl::reward::RewardModel;
+#[cfg(feature = "train")]
+pub use rl::volume::{SlicePolicyInputs, VolumeConfig, load_slice_policy, train_slice_policy};
+#[cfg(feature = "train")]
+pub use rl::{LinePolicyInputs, PolicyConfig, train_agent, train_line_policy};
+#[cfg(feature = "train")]
+pub use train::segmenter::load_segmenter;
+#[cfg(feature = "train")]
+pub use train::{
+    ClassifierConfig, RunOptions, SegmenterConfig, SegmenterInputs, Trained, train_classifier, train_segmenter,
+};

@@ -185,10 +185,12 @@ pub fn lost_output() -> Option<io::Error> {
     OUTPUT.finish().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
+#[cfg_attr(not(feature = "train"), allow(unused_macros))]
 macro_rules! print {
     ($($arguments:tt)*) => { $crate::shown::print($crate::shown::Stream::Output, &::std::format!($($arguments)*)) };
 }
 
+#[cfg_attr(not(feature = "train"), allow(unused_macros))]
 macro_rules! println {
     () => { $crate::shown::print($crate::shown::Stream::Output, "\n") };
     ($($arguments:tt)*) => {

@@ -117,7 +117,7 @@ def kscout_process(network, width, batch, precision, options, scratch, data):
     keys |= {"steps": options.steps, "max_minutes": 0.0, "validate_every": options.steps, "validate_lines": [8]}
     sets = [part for key, value in keys.items() for part in ("--set", f"{key}={value}")]
     out = scratch / "run"
-    command = [options.kscout, "train", "reward", "--data", data, "--out", out, "--threads", str(options.threads), *sets]
+    command = [options.kscout, "train", "segmenter", "--data", data, "--out", out, "--threads", str(options.threads), *sets]
     command += ["--device", options.device]
     printed, peak = run([str(part) for part in command], {})
     subprocess.run(["rm", "-r", out], check=True)

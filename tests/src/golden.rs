@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kscout_core::kspace::SplitMix64;
+use kscout_core::rng::SplitMix64;
 
 /// The folder of golden vectors: `KSCOUT_GOLDEN` where it is set, else `tests/golden`.
 pub fn golden_dir() -> PathBuf {

@@ -53,14 +53,23 @@ impl Job {
     }
 
     /// Trains a segmenter into the folder `out`, with `keys` of its configuration set.
-    pub fn train_reward(&self, out: &str, keys: &[&str], options: &[&str]) -> Ran {
-        self.train("reward", out, keys, options)
+    pub fn train_segmenter(&self, out: &str, keys: &[&str], options: &[&str]) -> Ran {
+        self.train("segmenter", out, keys, options)
     }
 
-    /// Trains a policy for the segmenter in the folder `reward` into the folder `out`.
-    pub fn train_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
+    /// Trains a line policy for the segmenter in the folder `reward` into the folder `out`.
+    pub fn train_line_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
+        self.train_policy("line-policy", (reward, out), keys, options)
+    }
+
+    /// Trains a slice policy for the segmenter in the folder `reward` into the folder `out`.
+    pub fn train_slice_policy(&self, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
+        self.train_policy("slice-policy", (reward, out), keys, options)
+    }
+
+    fn train_policy(&self, what: &str, (reward, out): (&str, &str), keys: &[&str], options: &[&str]) -> Ran {
         let reward = self.path(reward);
-        self.train("policy", out, keys, &[&["--reward", &reward], options].concat())
+        self.train(what, out, keys, &[&["--reward-model", &reward], options].concat())
     }
 
     /// Mean Dice over the volumes of `method` at `budget`, as the evaluation in the folder `out` says.

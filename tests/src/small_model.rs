@@ -7,7 +7,7 @@ use kscout::export::blob_writer::{
     ConvRepr, GraphSpec, HeaderSpec, OperatorRepr, Origin, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes,
     write_blob,
 };
-use kscout::segment::HeapArena;
+use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kernels::{Axis, Channel, Corners, Kernels, Layout, Shape};
@@ -64,12 +64,12 @@ impl HostScan {
         let mut scan = Scan::with_kernels(&model, arena.bytes(), kernels).unwrap();
         scan.start(BUDGET).unwrap();
         let mut lines = given.unwrap_or_default().iter().map(|&line| usize::from(line));
-        while let Some(line) = if given.is_some() { lines.next() } else { scan.next_line() } {
+        while let Some(line) = if given.is_some() { lines.next() } else { scan.propose().unwrap() } {
             scan.push_line(line, &kspace[line * side..][..side]).unwrap();
         }
-        scan.segment().unwrap();
+        let digest = scan.digest().unwrap();
         let (lines, given) = (scan.lines().to_vec(), given.is_some());
-        Self { blob_crc: blob_crc(blob), digest: scan.digest(), lines, given, side, kspace }
+        Self { blob_crc: blob_crc(blob), digest, lines, given, side, kspace }
     }
 
     /// Writes the blob and this scan into `folder`, as `name.kscout` and `name.kscan`; returns their paths.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use kscout::export::blob_writer::{GraphSpec, HeaderSpec, TensorSpec, write_graphs};
-use kscout::segment::HeapArena;
+use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
 use kscout_core::kernels::{Kernels, Layout, Shape};
 use kscout_core::model::{GraphKind, Model, Reconstruction};
-use kscout_core::volume::{VIEW, VolumeScan, volume_arena_bytes_with};
+use kscout_core::volume::{FEATURES, Place, VolumeScan, volume_arena_bytes_with};
 
 use crate::small_model::{Net, Random, SIDE, header, segmenter, write_files};
 
@@ -39,9 +39,10 @@ impl HostVolumeScan {
         let mut arena = HeapArena::new(volume_arena_bytes_with(&model, SLICES, BUDGET, &kernels));
         let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), SLICES, BUDGET, kernels).unwrap();
         let (mut places, mut samples) = (Vec::new(), Vec::new());
-        while let Some((slice, line)) = scan.propose_worth(least_gain).unwrap() {
+        while let Some(place) = scan.propose_worth(least_gain).unwrap() {
+            let Place { slice, line } = place;
             let measured = &volume[slice][line * SIDE..][..SIDE];
-            scan.push_line(slice, measured).unwrap();
+            scan.push_line(place, measured).unwrap();
             places.push([slice as u16, line as u16]);
             samples.extend_from_slice(measured);
         }
@@ -91,10 +92,10 @@ pub fn random_volume_blob(layout: Layout, reconstruction: Reconstruction) -> Vec
     write_graphs(&HeaderSpec { reconstruction, ..header(layout) }, &graphs, &order).unwrap()
 }
 
-/// A slice policy of four opinions.
+/// A slice policy of four outputs.
 fn slice_policy(random: &mut Random) -> GraphSpec {
     let mut net = Net { graph: GraphSpec::default(), random };
-    let view = TensorSpec { shape: Shape::new(1, 1, VIEW), scale: 1.0 / 127.0, zero_point: 0 };
+    let view = TensorSpec { shape: Shape::new(1, 1, FEATURES), scale: 1.0 / 127.0, zero_point: 0 };
     let view = net.graph.input(view);
     let x = net.conv(view, 24, (1, 1, 0));
     net.conv(x, 4, (1, 1, 0));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kscout::data::import::{ImportOptions, Progress};
+use kscout::data::import::ImportOptions;
 use kscout::data::phantom::{self, PhantomOptions};
 use kscout::data::{Dataset, Info, Phase, Split, SplitRule, acdc, png_tree};
 use kscout_tests::acdc_tree::{Volume, file, image, label, write_patient};
@@ -13,7 +13,7 @@ fn options(size: usize) -> ImportOptions {
 }
 
 fn import(src: &Path, dst: &Path, options: &ImportOptions) -> Dataset {
-    acdc::import(src, dst, options, &Progress::hidden()).unwrap();
+    acdc::import(src, dst, options, &()).unwrap();
     Dataset::open(dst).unwrap()
 }
 
@@ -92,8 +92,7 @@ fn splits_are_by_patient_and_the_doubly_drawn_ones_are_left_out() {
     for patient in ["patient001", "patient055", "patient074", "patient076", "patient100"] {
         write_patient(&tmp.path().join("src"), patient, "NOR");
     }
-    let done =
-        acdc::import(&tmp.path().join("src"), &tmp.path().join("dst"), &options(32), &Progress::hidden()).unwrap();
+    let done = acdc::import(&tmp.path().join("src"), &tmp.path().join("dst"), &options(32), &()).unwrap();
     let left_out: Vec<&str> = done.dropped.iter().map(|(patient, _)| patient.as_str()).collect();
     assert_eq!(left_out, ["patient055", "patient076"]);
     let all = ImportOptions { keep_all: true, ..options(32) };
@@ -116,7 +115,7 @@ fn a_data_set_imported_as_png_stays_as_it_is() {
     let tmp = tempfile::tempdir().unwrap();
     write_patient(&tmp.path().join("src"), "patient001", "DCM");
     let first = import(&tmp.path().join("src"), &tmp.path().join("a"), &options(32));
-    png_tree::import(&tmp.path().join("a"), &tmp.path().join("b"), &options(32), &Progress::hidden()).unwrap();
+    png_tree::import(&tmp.path().join("a"), &tmp.path().join("b"), &options(32), &()).unwrap();
     let second = Dataset::open(tmp.path().join("b")).unwrap();
     assert_eq!(first.all().len(), second.all().len());
     for (a, b) in first.all().iter().zip(second.all()) {
@@ -131,7 +130,7 @@ fn a_png_tree_without_manifest_is_one_volume_a_patient() {
     write_patient(&tmp.path().join("src"), "patient005", "DCM");
     import(&tmp.path().join("src"), &tmp.path().join("a"), &options(32));
     fs::remove_file(tmp.path().join("a/manifest.json")).unwrap();
-    png_tree::import(&tmp.path().join("a"), &tmp.path().join("b"), &options(32), &Progress::hidden()).unwrap();
+    png_tree::import(&tmp.path().join("a"), &tmp.path().join("b"), &options(32), &()).unwrap();
     let data = Dataset::open(tmp.path().join("b")).unwrap();
     let volumes = data.volumes(Split::Val);
     assert_eq!((volumes.len(), volumes[0].slices.len(), volumes[0].phase), (1, 4, Phase::Unknown));
@@ -141,7 +140,7 @@ fn a_png_tree_without_manifest_is_one_volume_a_patient() {
 fn phantoms_open_have_both_splits_and_no_problems() {
     let tmp = tempfile::tempdir().unwrap();
     let wanted = PhantomOptions { patients: 5, seed: 3, size: 64, ..PhantomOptions::default() };
-    phantom::make(&tmp.path().join("dst"), &wanted, &Progress::hidden()).unwrap();
+    phantom::make(&tmp.path().join("dst"), &wanted, &()).unwrap();
     let data = Dataset::open(tmp.path().join("dst")).unwrap();
     assert_eq!((data.volumes(Split::Train).len(), data.volumes(Split::Val).len()), (8, 2));
     let info = Info::of(&tmp.path().join("dst")).unwrap();

@@ -13,26 +13,38 @@ const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 fn job() -> Job {
     let job = Job::new(EXE, 5, 3, 64);
     let small = ["steps=12", "batch=4", "warmup=2", "validate_every=12", "validate_lines=[64]"];
-    job.train_reward("reward", &small, &[]).succeeded();
+    job.train_segmenter("reward", &small, &[]).succeeded();
     job
 }
 
 fn learn_mask(job: &Job, options: &[&str]) -> Ran {
     let [data, reward] = ["data", "reward"].map(|name| job.path(name));
-    job.run(&[&["train", "mask", "--reward", &reward, "--data", &data][..], options].concat())
+    job.run(&[&["train", "mask", "--segmenter", &reward, "--data", &data][..], options].concat())
 }
 
 fn eval(job: &Job, options: &[&str]) -> Ran {
     let [data, reward, out] = ["data", "reward", "eval"].map(|name| job.path(name));
-    let usual =
-        ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", "3,6", "--panels", "0", "--force"];
+    let usual = [
+        "eval",
+        "--reward-model",
+        &reward,
+        "--data",
+        &data,
+        "--out",
+        &out,
+        "--budgets",
+        "3,6",
+        "--panels",
+        "0",
+        "--force",
+    ];
     job.run(&[&usual[..], options].concat())
 }
 
 /// Exports the segmenter.
 fn export(job: &Job) -> String {
     let [data, reward, file] = ["data", "reward", "base.kscout"].map(|name| job.path(name));
-    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    job.run(&["export", "--segmenter", &reward, "--data", &data, "--out", &file]).succeeded();
     file
 }
 
@@ -133,7 +145,7 @@ fn what_does_not_fit_is_refused_by_name_before_any_work() {
     eval(&job, &["--baselines", "by-position,one-step-oracle"]).refused(&[
         "by-position",
         "--positions",
-        "train policy",
+        "train slice-policy",
     ]);
     eval(&job, &["--baselines", "by-position", "--positions", &gone]).refused(&["gone.json"]);
     eval(&job, &["--positions", &gone]).refused(&["gone.json", "by-position"]);

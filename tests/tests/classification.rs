@@ -44,8 +44,8 @@ fn without_masks(patients: usize) -> Job {
 /// A classifier of `labels`, in the folder `out`.
 fn train_classifier(job: &Job, out: &str, labels: &str, keys: &[&str]) -> Ran {
     let labels = job.path(labels);
-    let fixed = ["kind=classification", "batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
-    job.train_reward(out, &[&fixed, keys].concat(), &["--labels", &labels, "--resume"])
+    let fixed = ["batch=8", "warmup=4", "validate_every=20", "validate_lines=[32,6]"];
+    job.train("classifier", out, &[&fixed, keys].concat(), &["--labels", &labels, "--resume"])
 }
 
 /// `labels.csv` without the patient that validates.
@@ -56,13 +56,13 @@ fn labels_of_training(job: &Job) -> String {
 }
 
 fn train_segmenter(job: &Job, out: &str) {
-    job.train_reward(out, &["steps=2", "batch=2", "validate_lines=[32]"], &[]).succeeded();
+    job.train_segmenter(out, &["steps=2", "batch=2", "validate_lines=[32]"], &[]).succeeded();
 }
 
 /// A policy that learns next to nothing, in the folder `out`.
 fn train_policy(job: &Job, out: &str, options: &[&str], keys: &[&str]) -> Ran {
     let fixed = ["updates=1", "episodes=2", "min_budget=3", "max_budget=4", "epochs=1", "validate_lines=[3]"];
-    job.train("policy", out, &[&fixed, keys].concat(), options)
+    job.train("line-policy", out, &[&fixed, keys].concat(), options)
 }
 
 fn checkpoint(folder: &str) -> Value {
@@ -136,7 +136,7 @@ fn a_policy_learns_from_a_classifier() {
     let job = phantoms(5);
     train_classifier(&job, "classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
     let (classifier, labels) = (job.path("classifier"), job.path("labels.csv"));
-    let reward = ["--reward", &classifier, "--labels", &labels];
+    let reward = ["--reward-model", &classifier, "--labels", &labels];
     for network in ["scout", "asmr"] {
         let set = [&format!("network={network}"), "reward.delay_step=2", "reward.scale=1"];
         train_policy(&job, network, &reward, &set).succeeded();
@@ -148,7 +148,7 @@ fn a_policy_learns_from_a_classifier() {
         assert_eq!(checkpoint(&job.path(&format!("{network}/last")))["network"], network);
     }
     let (data, policy, eval) = (job.path("data"), job.path("scout"), job.path("eval"));
-    let what = ["eval", "--policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
+    let what = ["eval", "--line-policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
     let table = run(EXE, [&what[..], &reward].concat()).succeeded();
     assert!(table.contains("AUC NOR") && table.contains("centre-out"), "{table}");
     let rows = fs::read_to_string(job.path("eval/diagnosis.csv")).unwrap();
@@ -162,17 +162,17 @@ fn a_policy_learns_from_a_classifier() {
 
     train_segmenter(&job, "segmenter");
     let go_on = |reward: &[&str], set: &[&str]| train_policy(&job, "scout", &[reward, &["--resume"]].concat(), set);
-    go_on(&["--reward", &job.path("segmenter")], &[]).refused(&["learned from the labels NOR", "masks", "--out"]);
+    go_on(&["--reward-model", &job.path("segmenter")], &[]).refused(&["learned from the labels NOR", "masks", "--out"]);
     go_on(&reward, &["reward.delay_step=2", "validate_lines=[4]"]).refused(&["log.csv", "auc_3", "validate_lines"]);
 
     train_policy(&job, "other", &reward, &["reward.delay_step=4"]).refused(&["reward.delay_step", "max_budget = 4"]);
-    train_policy(&job, "other", &["--reward", &classifier], &[]).refused(&["--labels"]);
+    train_policy(&job, "other", &["--reward-model", &classifier], &[]).refused(&["--labels"]);
     let renamed = job.write("renamed.csv", "patient,normal\nphantom001,1\n");
-    train_policy(&job, "other", &["--reward", &classifier, "--labels", &renamed], &[])
+    train_policy(&job, "other", &["--reward-model", &classifier, "--labels", &renamed], &[])
         .refused(&["no column `NOR`", "normal"]);
     let others = job.write("others.csv", "patient,NOR\nsomebody,1\n");
     let unknown =
-        train_policy(&job, "other", &["--reward", &classifier, "--labels", &others], &["reward.delay_step=2"]);
+        train_policy(&job, "other", &["--reward-model", &classifier, "--labels", &others], &["reward.delay_step=2"]);
     unknown.refused(&["others.csv", "train patients", &data, "named as in the data set"]);
     assert!(!Path::new(&job.path("other")).exists(), "nothing is left of what was refused");
 }
@@ -185,10 +185,10 @@ fn data_with_diagnoses_instead_of_masks_train_a_classifier_and_a_policy() {
     assert!(info.contains("no masks") && info.contains("no problems found"), "{info}");
     assert!(!Path::new(&(data.clone() + "/patient001/labels")).exists());
     train_classifier(&job, "classifier", "labels.csv", &["steps=2", "labels=[\"NOR\"]"]).succeeded();
-    let reward = ["--reward", &classifier, "--labels", &labels];
+    let reward = ["--reward-model", &classifier, "--labels", &labels];
     train_policy(&job, "policy", &reward, &["reward.delay_step=2"]).succeeded();
     let (policy, eval) = (job.path("policy"), job.path("eval"));
-    let what = ["eval", "--policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
+    let what = ["eval", "--line-policy", &policy, "--data", &data, "--out", &eval, "--budgets", "3"];
     let table = run(EXE, [&what[..], &reward].concat()).succeeded();
     assert!(table.contains("AUC NOR") && table.contains("policy"), "{table}");
 }
@@ -198,18 +198,18 @@ fn what_needs_masks_is_refused_without_them() {
     let job = without_masks(5);
     let (data, phantoms, segmenter) = (job.path("data"), job.path("phantoms"), job.path("segmenter"));
     let (blob, out) = (job.path("heart.kscout"), job.path("out"));
-    let train = ["train", "reward", "--data", &phantoms, "--out", &segmenter];
+    let train = ["train", "segmenter", "--data", &phantoms, "--out", &segmenter];
     run(EXE, [&train[..], &["--set", "steps=1", "--set", "batch=2", "--set", "validate_lines=[]"]].concat())
         .succeeded();
-    run(EXE, ["export", "--reward", &segmenter, "--data", &data, "--out", &blob]).succeeded();
+    run(EXE, ["export", "--segmenter", &segmenter, "--data", &data, "--out", &blob]).succeeded();
 
     let no_masks = [&data, "has no masks", "labels/ folders", "classifier"];
-    job.train_reward("out", &[], &[]).refused(&no_masks);
-    train_policy(&job, "out", &["--reward", &segmenter], &[]).refused(&no_masks);
-    for model in [["--reward", &segmenter], ["--model", &blob]] {
+    job.train_segmenter("out", &[], &[]).refused(&no_masks);
+    train_policy(&job, "out", &["--reward-model", &segmenter], &[]).refused(&no_masks);
+    for model in [["--reward-model", &segmenter], ["--model", &blob]] {
         run(EXE, [&["eval", "--data", &data, "--out", &out][..], &model].concat()).refused(&no_masks);
     }
-    run(EXE, ["verify", &blob, "--reward", &segmenter, "--data", &data]).refused(&no_masks);
+    run(EXE, ["verify", &blob, "--segmenter", &segmenter, "--data", &data]).refused(&no_masks);
     run(EXE, ["sampler", "--data", &data]).refused(&no_masks);
     assert!(!Path::new(&out).exists(), "nothing is left of what was refused");
     let said = run(EXE, ["scan", &blob, "--data", &data, "--slice", "patient001/0", "--budget", "4"]).succeeded();
@@ -230,11 +230,11 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
     let image: Vec<Complex32> = (0..32 * 32).map(|i| Complex32::new((i % 7) as f32, (i % 5) as f32)).collect();
     let opinion = |name: &str| {
         let (diagnoser, _) = load_classifier(Path::new(&job.path(name)), &Device::flex()).unwrap();
-        diagnoser.opinions(&[&image]).unwrap()
+        diagnoser.predictions(&[&image]).unwrap()
     };
     assert_eq!(opinion("unscored"), opinion("scored"));
 
-    let reward = ["--reward", &job.path("unscored"), "--labels", &labels];
+    let reward = ["--reward-model", &job.path("unscored"), "--labels", &labels];
     train_policy(&job, "policy", &reward, &["reward.delay_step=2"]).succeeded();
     assert_eq!(log(&job.path("policy")).0, "update,seconds,worth,entropy,kl,value_loss");
     assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
@@ -247,7 +247,7 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
 fn a_policy_that_validates_at_no_number_of_lines_has_no_score() {
     let job = phantoms(5);
     train_segmenter(&job, "segmenter");
-    train_policy(&job, "policy", &["--reward", &job.path("segmenter")], &["validate_lines=[]"]).succeeded();
+    train_policy(&job, "policy", &["--reward-model", &job.path("segmenter")], &["validate_lines=[]"]).succeeded();
     assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
 }
 
@@ -256,15 +256,21 @@ fn asmrs_policy_is_for_the_host_alone() {
     let job = phantoms(5);
     train_segmenter(&job, "segmenter");
     let (data, segmenter, policy) = (job.path("data"), job.path("segmenter"), job.path("policy"));
-    train_policy(&job, "policy", &["--reward", &segmenter], &["network=asmr"]).succeeded();
+    train_policy(&job, "policy", &["--reward-model", &segmenter], &["network=asmr"]).succeeded();
     assert!(log(&job.path("policy")).0.contains(",dice_3,order_score,"));
     // One patient validates, so that the run keeps the fixed order. As a run of before would have left it:
     let mut last = checkpoint(&job.path("policy/last"));
     last.as_object_mut().unwrap().remove("standing");
     fs::write(job.path("policy/last/checkpoint.json"), last.to_string()).unwrap();
 
-    let (eval, networks) = (job.path("eval"), ["--reward", &segmenter, "--policy", &policy, "--data", &data]);
-    let evaluate = |budgets| run(EXE, [&["eval"][..], &networks, &["--out", &eval, "--budgets", budgets]].concat());
+    let (eval, networks) = (job.path("eval"), ["--segmenter", &segmenter, "--line-policy", &policy, "--data", &data]);
+    let evaluate = |budgets| {
+        run(
+            EXE,
+            [&["eval", "--reward-model", &segmenter][..], &networks[2..], &["--out", &eval, "--budgets", budgets]]
+                .concat(),
+        )
+    };
     let table = evaluate("3,4").succeeded();
     assert!(table.contains("policy") && table.contains("centre-out"), "{table}");
 
@@ -272,7 +278,7 @@ fn asmrs_policy_is_for_the_host_alone() {
     let export = run(EXE, [&["export"][..], &networks, &["--out", &blob]].concat());
     export.refused(&["`asmr` policy runs on the host only", "`scout` is the one that can be exported"]);
     assert!(!Path::new(&blob).exists());
-    run(EXE, ["export", "--reward", &segmenter, "--data", &data, "--out", &blob]).succeeded();
+    run(EXE, ["export", "--segmenter", &segmenter, "--data", &data, "--out", &blob]).succeeded();
     run(EXE, [&["verify", &blob][..], &networks].concat()).refused(&["`scout` is the one that can be exported"]);
 }
 
@@ -280,7 +286,7 @@ fn asmrs_policy_is_for_the_host_alone() {
 fn a_training_of_asmrs_policy_that_was_stopped_goes_on_as_if_it_had_not() {
     let job = phantoms(5);
     train_segmenter(&job, "segmenter");
-    let reward = ["--reward", &job.path("segmenter"), "--resume"];
+    let reward = ["--reward-model", &job.path("segmenter"), "--resume"];
     let set = ["network=asmr", "updates=2", "validate_every=1"];
     train_policy(&job, "whole", &reward, &set).succeeded();
     train_policy(&job, "parts", &reward, &[&set[..], &["stop_at=1"]].concat()).succeeded();
@@ -296,7 +302,7 @@ fn asmrs_policy_counts_to_59_lines() {
     let (wide, segmenter) = (job.path("wide"), job.path("segmenter"));
     run(EXE, ["data", "phantom", &wide, "--patients", "5", "--size", "64"]).succeeded();
     for set in ["max_budget=60", "validate_lines=[60]"] {
-        let args = ["train", "policy", "--data", &wide, "--reward", &segmenter, "--out", &job.path("out")];
+        let args = ["train", "line-policy", "--data", &wide, "--reward-model", &segmenter, "--out", &job.path("out")];
         run(EXE, [&args[..], &["--set", "network=asmr", "--set", set]].concat()).refused(&[
             "max_budget, validate_lines",
             "60 lines",
@@ -309,10 +315,10 @@ fn asmrs_policy_counts_to_59_lines() {
 fn what_a_classifier_cannot_use_is_refused() {
     let job = phantoms(5);
     let data = job.path("data");
-    let kind = "kind=classification";
-    job.train_reward("out", &[kind], &[]).refused(&["--labels", "kscout data labels"]);
-    job.train_reward("out", &[], &["--labels", &job.path("labels.csv")]).refused(&["kind = \"classification\""]);
-    job.train_reward("out", &["kind=regression"], &["--labels", &job.path("labels.csv")]).refused(&["kind"]);
+    job.train("classifier", "out", &[], &[]).refused(&["--labels <FILE.csv>"]);
+    job.train_segmenter("out", &[], &["--labels", &job.path("labels.csv")])
+        .refused(&["unexpected argument '--labels'"]);
+    train_classifier(&job, "out", "labels.csv", &["kind=regression"]).refused(&["`kind`", "\"classification\""]);
     job.write("bad.csv", "patient,ill\nphantom001,1\nphantom002,perhaps\n");
     train_classifier(&job, "out", "bad.csv", &[]).refused(&[
         "bad.csv, line 3",

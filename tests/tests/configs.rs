@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use kscout::config::{self, Config};
+use kscout::mri::Protocol;
 use kscout::rl::PolicyConfig;
 use kscout::rl::volume::VolumeConfig;
-use kscout::train::{ClassifierConfig, RewardConfig};
+use kscout::train::{ClassifierConfig, SegmenterConfig};
 use toml::{Table, Value};
 
 fn file(name: &str) -> PathBuf {
@@ -36,8 +37,8 @@ fn compare(name: &str, path: &str, given: &Table, defaults: &Table) {
 }
 
 #[test]
-fn reward_toml_documents_every_key() {
-    documents_every_key::<RewardConfig>("reward.toml");
+fn segmenter_toml_documents_every_key() {
+    documents_every_key::<SegmenterConfig>("segmenter.toml");
 }
 
 #[test]
@@ -46,42 +47,42 @@ fn classifier_toml_documents_every_key() {
 }
 
 #[test]
-fn policy_toml_documents_every_key() {
-    documents_every_key::<PolicyConfig>("policy.toml");
+fn line_policy_toml_documents_every_key() {
+    documents_every_key::<PolicyConfig>("line-policy.toml");
 }
 
 #[test]
-fn volume_policy_toml_documents_every_key() {
-    documents_every_key::<VolumeConfig>("volume-policy.toml");
+fn slice_policy_toml_documents_every_key() {
+    documents_every_key::<VolumeConfig>("slice-policy.toml");
 }
 
 #[test]
 fn tune_toml_is_accepted() {
-    let tune: RewardConfig = config::load(Some(&file("tune.toml")), &[]).unwrap();
-    assert!(tune.masks.given > 0.5, "most samples are seen through the given masks");
+    let tune: SegmenterConfig = config::load(Some(&file("tune.toml")), &[]).unwrap();
+    assert!(tune.masks.recorded > 0.5, "most samples are seen through recorded masks");
 }
 
 #[test]
 fn the_configs_of_the_igs_protocol_are_accepted() {
-    let load = |name: &str| config::load::<RewardConfig>(Some(&file(name)), &[]).unwrap();
+    let load = |name: &str| config::load::<SegmenterConfig>(Some(&file(name)), &[]).unwrap();
     let (first, tuned) = (load("igs.toml"), load("igs-tune.toml"));
     for config in [&first, &tuned] {
         config.check_values().unwrap();
-        assert_eq!((config.protocol.as_str(), config.spec()), ("igs", first.spec()));
+        assert_eq!((config.measuring.protocol, config.spec()), (Protocol::igs(), first.spec()));
     }
-    assert!(tuned.masks.given > 0.5, "most samples are seen through the given masks");
+    assert!(tuned.masks.recorded > 0.5, "most samples are seen through recorded masks");
 }
 
 #[test]
 fn the_demo_configs_are_accepted() {
-    let [first, tuned]: [RewardConfig; 2] =
-        ["demo-reward.toml", "demo-tune.toml"].map(|name| config::load(Some(&file(name)), &[]).unwrap());
+    let [first, tuned]: [SegmenterConfig; 2] =
+        ["demo-segmenter.toml", "demo-tune.toml"].map(|name| config::load(Some(&file(name)), &[]).unwrap());
     for config in [&first, &tuned] {
         config.check_values().unwrap();
         assert!(config.max_minutes > 0.0, "a slow machine is not kept for hours");
     }
     assert_eq!(tuned.spec(), first.spec());
-    assert!(tuned.masks.given > 0.5, "most samples are seen through the given masks");
+    assert!(tuned.masks.recorded > 0.5, "most samples are seen through recorded masks");
     let policy: VolumeConfig = config::load(Some(&file("demo-slices.toml")), &[]).unwrap();
     assert!(policy.validate_lines.iter().all(|&lines| lines <= policy.max_budget));
 }
@@ -89,7 +90,7 @@ fn the_demo_configs_are_accepted() {
 #[test]
 fn the_recipes_of_the_published_projects_are_accepted() {
     for (name, network) in [("unet", "unet"), ("unetpp", "unetpp"), ("unext", "unext")] {
-        let config: RewardConfig = config::load(Some(&file(&format!("{name}.toml"))), &[]).unwrap();
+        let config: SegmenterConfig = config::load(Some(&file(&format!("{name}.toml"))), &[]).unwrap();
         config.check_values().unwrap_or_else(|error| panic!("{name}.toml: {error}"));
         assert_eq!(config.network.to_string(), network);
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kscout::data::import::{ImportOptions, Progress};
+use kscout::data::import::ImportOptions;
 use kscout::data::{DataError, Dataset, Info, acdc, png_tree};
 use kscout_tests::acdc_tree::{Volume, file, image, write_patient};
 
@@ -39,7 +39,7 @@ impl Sandbox {
 
     fn import_with(&self, force: bool) -> Result<(), DataError> {
         let options = ImportOptions { size: SIZE, force, ..ImportOptions::default() };
-        acdc::import(&self.src(), &self.dst(), &options, &Progress::hidden()).map(|_| ())
+        acdc::import(&self.src(), &self.dst(), &options, &()).map(|_| ())
     }
 
     /// Imports, expects a failure that leaves nothing behind, and returns its words.
@@ -167,7 +167,7 @@ fn sizes_and_spacings_that_make_no_sense() {
     let sandbox = Sandbox::new();
     for (size, spacing_mm, option) in [(100, Some(1.5), "--size"), (128, Some(0.0), "--spacing")] {
         let options = ImportOptions { size, spacing_mm, ..ImportOptions::default() };
-        let error = acdc::import(&sandbox.src(), &sandbox.dst(), &options, &Progress::hidden()).unwrap_err();
+        let error = acdc::import(&sandbox.src(), &sandbox.dst(), &options, &()).unwrap_err();
         assert_says(&error.to_string(), &[option, "expected"]);
     }
 }
@@ -297,7 +297,7 @@ fn a_png_tree_with_odd_names_or_missing_files() {
     let sandbox = imported();
     let import = |sandbox: &Sandbox| {
         let options = ImportOptions { size: SIZE, ..ImportOptions::default() };
-        let done = png_tree::import(&sandbox.dst(), &sandbox.tmp.path().join("png"), &options, &Progress::hidden());
+        let done = png_tree::import(&sandbox.dst(), &sandbox.tmp.path().join("png"), &options, &());
         done.unwrap_err().to_string()
     };
     let stray = sandbox.dst().join("patient001/images/first.png");

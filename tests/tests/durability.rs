@@ -11,7 +11,7 @@ use kscout::rl::agent::{Agent, ScoutActorCritic};
 use kscout::rl::volume::load_slice_policy;
 use kscout::train::checkpoint::load_weights;
 use kscout::train::classifier::load_classifier;
-use kscout::train::reward::load_segmenter;
+use kscout::train::segmenter::load_segmenter;
 use kscout_tests::job::Job;
 use kscout_tests::moment::{moments, run_to};
 use kscout_tests::run;
@@ -91,7 +91,7 @@ fn some(last: usize) -> Vec<usize> {
 fn job() -> Job {
     let job = Job::new(EXE, 5, 4, 32);
     let keys = ["steps=2", "batch=2", "warmup=1", "validate_every=2", "validate_lines=[8]"];
-    job.train_reward("reward", &keys, &[]).succeeded();
+    job.train_segmenter("reward", &keys, &[]).succeeded();
     job
 }
 
@@ -129,7 +129,7 @@ fn a_training_goes_on(job: &Job, command: &str, outcome: impl Fn(&Path) -> Outco
 
 #[test]
 fn a_segmenters_training_goes_on_from_any_moment() {
-    let command = "train reward --data NAME/data --out NAME/OUT --set steps=5 --set batch=2 --set warmup=1 --set validate_every=2 \
+    let command = "train segmenter --data NAME/data --out NAME/OUT --set steps=5 --set batch=2 --set warmup=1 --set validate_every=2 \
          --set validate_lines=[8,16] --set learning_rate=0.01 --set ema_decay=0.9 --set schedule=plateau --set plateau_patience=1 \
          --set optimizer=sgd";
     a_training_goes_on(&job(), command, Outcome::of);
@@ -139,21 +139,21 @@ fn a_segmenters_training_goes_on_from_any_moment() {
 fn a_classifiers_training_goes_on_from_any_moment() {
     let job = job();
     run(EXE, job.words("data labels NAME/data --out NAME/labels.csv")).succeeded();
-    let command = "train reward --data NAME/data --labels NAME/labels.csv --out NAME/OUT --set kind=classification --set steps=5 \
+    let command = "train classifier --data NAME/data --labels NAME/labels.csv --out NAME/OUT --set steps=5 \
          --set batch=2 --set warmup=1 --set validate_every=2 --set validate_lines=[8]";
     a_training_goes_on(&job, command, Outcome::of);
 }
 
 #[test]
 fn a_policys_training_goes_on_from_any_moment() {
-    let command = "train policy --reward NAME/reward --data NAME/data --out NAME/OUT --set updates=5 --set episodes=2 \
+    let command = "train line-policy --reward-model NAME/reward --data NAME/data --out NAME/OUT --set updates=5 --set episodes=2 \
          --set min_budget=3 --set max_budget=4 --set epochs=2 --set minibatch=3 --set validate_lines=[3] --set validate_every=2";
     a_training_goes_on(&job(), command, Outcome::of);
 }
 
 #[test]
 fn a_slice_policys_training_goes_on_from_any_moment() {
-    let command = "train policy --reward NAME/reward --data NAME/data --out NAME/OUT --set budget=volume --set copies=1 \
+    let command = "train slice-policy --reward-model NAME/reward --data NAME/data --out NAME/OUT --set copies=1 \
          --set warm_steps=4 --set warm_batch=16 --set updates=5 --set episodes=2 --set max_budget=8 --set validate_lines=[4,6] \
          --set validate_every=2";
     a_training_goes_on(&job(), command, Outcome::of);
@@ -161,7 +161,7 @@ fn a_slice_policys_training_goes_on_from_any_moment() {
 
 #[test]
 fn a_mask_is_learned_on_from_any_moment() {
-    let command = "train mask --reward NAME/reward --data NAME/data --out NAME/OUT --volumes 1 --candidates 8 --budget 5 --reorder";
+    let command = "train mask --segmenter NAME/reward --data NAME/data --out NAME/OUT --volumes 1 --candidates 8 --budget 5 --reorder";
     let outcome = |path: &Path| {
         let mut mask: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         mask["provenance"]["command"] = Value::Null;
@@ -238,7 +238,7 @@ fn a_data_set_is_made_whole_or_not_at_all() {
 #[test]
 fn what_is_made_of_networks_is_made_whole_or_not_at_all() {
     let job = job();
-    let export = "export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/out";
+    let export = "export --segmenter NAME/reward --data NAME/data --calibration 4 --out NAME/out";
     a_command_leaves_all_or_nothing(&job, export, None);
     a_command_leaves_all_or_nothing(&job, &format!("{export} --seed 2"), Some(export));
     run(EXE, job.words(&export.replace("NAME/out", "NAME/heart.kscout"))).succeeded();
@@ -272,7 +272,7 @@ const EVAL: &str = "eval --model NAME/heart.kscout --data NAME/data --budgets 4 
 #[test]
 fn results_that_come_among_other_files_are_whole_or_have_no_mark() {
     let job = job();
-    run(EXE, job.words("export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
+    run(EXE, job.words("export --segmenter NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
         .succeeded();
     let (out, again) = (PathBuf::from(job.path("out")), job.words(&format!("{EVAL} --seed 2 --panels 0 --force")));
     let begin = || {
@@ -305,7 +305,7 @@ fn results_that_come_among_other_files_are_whole_or_have_no_mark() {
     assert!(cut_off >= 3, "{cut_off} of the last moments are on the way");
 }
 
-const REWARD: &str = "train reward --data NAME/data --out NAME/OUT --set steps=4 --set batch=2 --set validate_every=2 \
+const REWARD: &str = "train segmenter --data NAME/data --out NAME/OUT --set steps=4 --set batch=2 --set validate_every=2 \
      --set validate_lines=[8]";
 
 #[test]
@@ -463,18 +463,18 @@ fn output_that_nobody_takes_ends_no_training_and_makes_nothing_panic() {
 #[cfg(target_os = "linux")]
 fn a_file_on_a_full_disk_is_named() {
     let job = job();
-    run(EXE, job.words("export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
+    run(EXE, job.words("export --segmenter NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout"))
         .succeeded();
     let commands = [
         "export --from NAME/heart.kscout --onnx /dev/full",
-        "export --reward NAME/reward --data NAME/data --calibration 4 --out /dev/full",
+        "export --segmenter NAME/reward --data NAME/data --calibration 4 --out /dev/full",
         "masks --model NAME/heart.kscout --data NAME/data --by-baseline --baselines centre-out --budgets 4 --out /dev/full",
         "scan NAME/heart.kscout --data NAME/data --slice patient001/3 --budget 4 --out /dev/full",
         "scan NAME/heart.kscout --data NAME/data --slice patient001/3 --budget 4 --capture /dev/full",
-        "train mask --reward NAME/reward --data NAME/data --volumes 1 --candidates 4 --budget 2 --out /dev/full",
+        "train mask --segmenter NAME/reward --data NAME/data --volumes 1 --candidates 4 --budget 2 --out /dev/full",
         "data labels NAME/data --out /dev/full",
         "sampler --data NAME/data --out /dev/full",
-        "train reward --data NAME/data --set steps=1 --set batch=2 --set validate_lines=[8] --out /dev/full",
+        "train segmenter --data NAME/data --set steps=1 --set batch=2 --set validate_lines=[8] --out /dev/full",
         "data phantom /dev/full --patients 1 --size 32",
         "eval --model NAME/heart.kscout --data NAME/data --budgets 4 --baselines centre-out --panels 0 --out /dev/full",
         "predict --blob NAME/heart.kscout --out /dev/full NAME/data/patient001/images/3.png",

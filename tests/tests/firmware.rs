@@ -8,7 +8,7 @@ use std::process::Output;
 
 use burn::tensor::Device;
 use kscout::export::blob_writer::write_blob;
-use kscout::export::{HeaderSpec, Observation, quantised};
+use kscout::export::{CalibrationSample, HeaderSpec, quantised};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::kernels::{Layout, Native};
 use kscout_core::model::{GraphKind, Reconstruction};
@@ -48,7 +48,7 @@ fn repeats_a_volume(reconstruction: Reconstruction) {
     let [model, volume] = host.write(&temporary(), reconstruction.name(), &blob);
     let chosen: Vec<String> = host.places.iter().map(|[slice, line]| format!("{slice}:{line}")).collect();
     let chosen = format!("slices:lines {}\n", chosen.join(" "));
-    let stages = ["first lines", "decision", "a view", "a look", "image again", "line taken in", "step"];
+    let stages = ["first lines", "decision", "features", "slice policy", "image rebuilt", "line taken in", "step"];
     for core in CORES {
         let Some(text) = passes(core, &model, &volume, host.digest) else {
             return;
@@ -89,7 +89,7 @@ fn large_blob() -> Vec<u8> {
     let network = Segmenter::new(&SegmenterSpec::published(Arch::UnextS, 4), &Device::flex());
     let random = &mut Random(5);
     let levels = (0..SIDE * SIDE).map(|_| random.i8()).collect();
-    let seen = Observation { levels, state: Vec::new() };
+    let seen = CalibrationSample { levels, state: Vec::new() };
     let segmenter = quantised(GraphKind::Segmenter, &network.graph(SIDE, SIDE), &[seen]).unwrap();
     let reconstruction = Reconstruction::HalfHomodyne;
     let header = HeaderSpec { height: SIDE, width: SIDE, reconstruction, ..header(Layout::Portable) };
@@ -275,7 +275,7 @@ fn pruned_unetpp_blob() -> Vec<u8> {
     let network = Segmenter::new(&spec, &Device::flex()).pruned(2);
     let random = &mut Random(3);
     let levels = (0..SIDE * SIDE).map(|_| random.i8()).collect();
-    let seen = Observation { levels, state: Vec::new() };
+    let seen = CalibrationSample { levels, state: Vec::new() };
     let segmenter = quantised(GraphKind::Segmenter, &network.graph(SIDE, SIDE), &[seen]).unwrap();
     write_blob(&header(Layout::Portable), Some(&segmenter), Some(&policy(random))).unwrap()
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use kscout::eval::metrics::{LabelVolume, Structure};
-use kscout::eval::quality::{mse, nmse, psnr, ssim};
-use kscout::eval::scores::score_volume;
+use kscout::metrics::dice::{LabelVolume, Structure};
+use kscout::metrics::quality::{mse, nmse, psnr, ssim};
+use kscout::metrics::scores::score_volume;
 use kscout_tests::golden::{Npy, golden_dir};
 use serde_json::Value;
 

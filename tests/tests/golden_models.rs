@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout::export::cost::parameters;
 use kscout::net::import::{StateDict, Weights, import_segmenter};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
-use kscout::train::reward::load_segmenter;
+use kscout::train::segmenter::load_segmenter;
 use kscout::train::{Meta, checkpoint};
 use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
 use serde_json::Value;

@@ -13,7 +13,7 @@ use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use kscout::device::DeviceChoice;
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout::ops;
-use kscout::train::RewardConfig;
+use kscout::train::SegmenterConfig;
 use kscout::train::precision::narrowed;
 use kscout_tests::job::Job;
 use kscout_tests::{Ran, run};
@@ -69,7 +69,7 @@ fn first_step(network: &Segmenter, device: &Device, narrow: Option<FloatDType>) 
     let images = wave([2, 1, SIDE, SIDE], &device);
     let heads = network.heads(narrow.map_or(images.clone(), |dtype| images.cast(dtype)));
     let heads = heads.into_iter().map(|logits| logits.cast(FloatDType::F32)).collect();
-    let loss = RewardConfig::default().loss().of_heads(heads, &truth(2, &device));
+    let loss = SegmenterConfig::default().loss().of_heads(heads, &truth(2, &device));
     let value = f64::from(loss.clone().inner().into_scalar::<f32>());
     let mut all = Collected { gradients: GradientsParams::from_grads(loss.backward(), &network), values: Vec::new() };
     network.visit(&mut all);
@@ -269,9 +269,9 @@ fn five_losses_of_every_segmenter_are_those_of_the_cpu() {
             "learning_rate=1e-9",
             "validate_lines=[32]",
         ];
-        job.train_reward(&begun, &one, &["--device", "cpu"]).succeeded();
+        job.train_segmenter(&begun, &one, &["--device", "cpu"]).succeeded();
         for device in ["cpu", &gpu] {
-            expect_on(device, job.train_reward(&out(device), &keys, &["--init", &init, "--device", device]));
+            expect_on(device, job.train_segmenter(&out(device), &keys, &["--init", &init, "--device", device]));
         }
         let losses = |device: &str| cell(&job, &out(device), "loss");
         println!("{arch}: {:?} {:?}", losses(&gpu), losses("cpu"));
@@ -284,11 +284,11 @@ fn five_losses_of_every_segmenter_are_those_of_the_cpu() {
 fn evaluation_of_a_checkpoint_gives_the_cpus_dice() {
     let (job, gpu) = (job(), name());
     let keys = ["network_width=16", "steps=40", "batch=4", "warmup=1", "learning_rate=0.01", "validate_lines=[32]"];
-    job.train_reward("reward", &keys, &["--device", "cpu"]).succeeded();
+    job.train_segmenter("reward", &keys, &["--device", "cpu"]).succeeded();
     let [data, reward] = ["data", "reward"].map(|name| job.path(name));
     for (device, out) in [("cpu", "eval-cpu"), (gpu.as_str(), "eval-gpu")] {
         let (out, budgets) = (job.path(out), "8,32");
-        let from = ["eval", "--reward", &reward, "--data", &data, "--out", &out, "--budgets", budgets];
+        let from = ["eval", "--reward-model", &reward, "--data", &data, "--out", &out, "--budgets", budgets];
         expect_on(device, job.run(&[&from[..], &["--baselines", "centre-out", "--device", device]].concat()));
     }
     for budget in [8, 32] {
@@ -301,11 +301,14 @@ fn evaluation_of_a_checkpoint_gives_the_cpus_dice() {
 #[test]
 fn a_policy_update_of_every_kind_is_that_of_the_cpu() {
     let (job, gpu) = (job(), name());
-    job.train_reward("reward", &["network_width=8", "steps=2", "batch=4", "validate_lines=[32]"], &["--device", "cpu"])
-        .succeeded();
+    job.train_segmenter(
+        "reward",
+        &["network_width=8", "steps=2", "batch=4", "validate_lines=[32]"],
+        &["--device", "cpu"],
+    )
+    .succeeded();
     let line = ["updates=2", "episodes=4", "min_budget=3", "max_budget=4", "epochs=1", "validate_lines=[3]"];
     let volume = [
-        "budget=volume",
         "updates=2",
         "episodes=4",
         "copies=1",
@@ -315,15 +318,22 @@ fn a_policy_update_of_every_kind_is_that_of_the_cpu() {
         "max_budget=4",
         "validate_lines=[3]",
     ];
-    let kinds: [(&str, Vec<&str>); 3] =
-        [("scout", line.to_vec()), ("asmr", [&line[..], &["network=asmr"]].concat()), ("slices", volume.to_vec())];
-    for (kind, keys) in kinds {
+    let kinds: [(&str, &str, Vec<&str>); 3] = [
+        ("line-policy", "scout", line.to_vec()),
+        ("line-policy", "asmr", [&line[..], &["network=asmr"]].concat()),
+        ("slice-policy", "slices", volume.to_vec()),
+    ];
+    let reward = job.path("reward");
+    for (what, kind, keys) in kinds {
         let out = |device: &str| format!("{kind}-{device}").replace(':', "-");
         // The first update on the CPU, the second on both.
         let begin: Vec<&str> = keys.iter().map(|key| if *key == "updates=2" { "updates=1" } else { key }).collect();
         for device in ["cpu", &gpu] {
-            job.train_policy(("reward", &out(device)), &begin, &["--device", "cpu"]).succeeded();
-            expect_on(device, job.train_policy(("reward", &out(device)), &keys, &["--device", device, "--resume"]));
+            let train = |keys: &[&str], options: &[&str]| {
+                job.train(what, &out(device), keys, &[&["--reward-model", &reward], options].concat())
+            };
+            train(&begin, &["--device", "cpu"]).succeeded();
+            expect_on(device, train(&keys, &["--device", device, "--resume"]));
         }
         let header = fs::read_to_string(Path::new(&job.path(&out("cpu"))).join("log.csv")).unwrap();
         let columns = header.lines().next().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -341,21 +351,13 @@ fn a_classifier_learns_there() {
     let (job, gpu) = (job(), name());
     let (data, labels) = (job.path("data"), job.path("labels.csv"));
     job.run(&["data", "labels", &data, "--from", "group", "--out", &labels]).succeeded();
-    let keys = [
-        "kind=classification",
-        "steps=3",
-        "batch=4",
-        "warmup=1",
-        "validate_every=3",
-        "validate_lines=[32]",
-        "dropout=0.0",
-    ];
+    let keys = ["steps=3", "batch=4", "warmup=1", "validate_every=3", "validate_lines=[32]", "dropout=0.0"];
     let out = |device: &str| format!("classifier-{device}").replace(':', "-");
     for device in ["cpu", &gpu] {
         let first = [&keys[..], &["stop_at=1"]].concat();
-        job.train_reward(&out(device), &first, &["--labels", &labels, "--device", "cpu"]).succeeded();
+        job.train("classifier", &out(device), &first, &["--labels", &labels, "--device", "cpu"]).succeeded();
         let options = ["--labels", &labels, "--device", device, "--resume"];
-        expect_on(device, job.train_reward(&out(device), &keys, &options));
+        expect_on(device, job.train("classifier", &out(device), &keys, &options));
     }
     let losses = |device: &str| cell(&job, &out(device), "loss");
     expect_alike("classifier", &losses(&gpu), &losses("cpu"), 10.0 * TOLERANCE);
@@ -372,15 +374,15 @@ fn devices_lists_it_and_what_is_not_there_is_refused_in_words() {
     let job = job();
     let kind = gpu.split(':').next().unwrap();
     let many = format!("{kind}:99");
-    job.train_reward("none", &["steps=1"], &["--device", &many]).refused(&[
+    job.train_segmenter("none", &["steps=1"], &["--device", &many]).refused(&[
         &many,
         &format!("{kind}:0"),
         "kscout devices",
     ]);
     // A bundle that a GPU has trained goes on on the CPU, and the other way round.
     let keys = |steps| [steps, "network_width=8", "batch=4", "warmup=1", "validate_every=2", "validate_lines=[32]"];
-    job.train_reward("there", &keys("steps=2"), &["--device", &gpu]).succeeded();
-    job.train_reward("there", &keys("steps=4"), &["--device", "cpu", "--resume"]).succeeded();
-    job.train_reward("there", &keys("steps=6"), &["--device", &gpu, "--resume"]).succeeded();
+    job.train_segmenter("there", &keys("steps=2"), &["--device", &gpu]).succeeded();
+    job.train_segmenter("there", &keys("steps=4"), &["--device", "cpu", "--resume"]).succeeded();
+    job.train_segmenter("there", &keys("steps=6"), &["--device", &gpu, "--resume"]).succeeded();
     assert_eq!(cell(&job, "there", "step"), [2.0, 4.0, 6.0]);
 }

@@ -10,16 +10,16 @@ fn job() -> Job {
     Job::new(env!("CARGO_BIN_EXE_kscout-under-test"), 5, 4, 32)
 }
 
-fn train_reward(job: &Job, out: &str, keys: &[&str], options: &[&str]) -> Ran {
+fn train_segmenter(job: &Job, out: &str, keys: &[&str], options: &[&str]) -> Ran {
     let small = ["steps=6", "batch=4", "warmup=2", "validate_every=6", "validate_lines=[8]"];
-    job.train_reward(out, &[&small, keys].concat(), options)
+    job.train_segmenter(out, &[&small, keys].concat(), options)
 }
 
 fn train_policy(job: &Job, out: &str, held_out: &[&str], options: &[&str]) -> Ran {
-    let keys = ["budget=volume", "copies=1", "warm_steps=4", "warm_batch=16", "updates=0", "validate_lines=[4]"];
+    let keys = ["copies=1", "warm_steps=4", "warm_batch=16", "updates=0", "validate_lines=[4]"];
     let folders: Vec<String> = held_out.iter().map(|name| job.path(name)).collect();
     let folds = folders.iter().flat_map(|folder| ["--held-out", folder]);
-    job.train_policy(("reward", out), &keys, &folds.chain(options.iter().copied()).collect::<Vec<_>>())
+    job.train_slice_policy(("reward", out), &keys, &folds.chain(options.iter().copied()).collect::<Vec<_>>())
 }
 
 /// The line of what a training said that begins with `word`.
@@ -38,10 +38,10 @@ fn train_dice(job: &Job, out: &str) -> String {
 #[test]
 fn training_volumes_are_followed_by_a_segmenter_that_is_new_to_them() {
     let job = job();
-    train_reward(&job, "reward", &[], &[]).succeeded();
+    train_segmenter(&job, "reward", &[], &[]).succeeded();
     for fold in ["1", "2"] {
         let key = format!("fold={fold}");
-        train_reward(&job, &format!("fold{fold}"), &["folds=2", &key], &[]).succeeded();
+        train_segmenter(&job, &format!("fold{fold}"), &["folds=2", &key], &[]).succeeded();
     }
     let text = fs::read(job.path("fold2/last/checkpoint.json")).unwrap();
     let meta: serde_json::Value = serde_json::from_slice(&text).unwrap();
@@ -50,7 +50,7 @@ fn training_volumes_are_followed_by_a_segmenter_that_is_new_to_them() {
     let known = train_policy(&job, "known", &[], &[]).succeeded();
     let new = train_policy(&job, "new", &["fold1", "fold2"], &[]).succeeded();
     train_policy(&job, "turned", &["fold2", "fold1"], &[]).succeeded();
-    assert_eq!(said(&known, "uniform"), said(&new, "uniform"), "validation is --reward's");
+    assert_eq!(said(&known, "uniform"), said(&new, "uniform"), "validation is the reward model's");
     assert_ne!(train_dice(&job, "known"), train_dice(&job, "new"), "training is the folds'");
     assert_eq!(train_dice(&job, "new"), train_dice(&job, "turned"), "whichever comes first");
 
@@ -59,26 +59,26 @@ fn training_volumes_are_followed_by_a_segmenter_that_is_new_to_them() {
     train_policy(&job, "new", &["fold2", "fold1"], &["--resume"]).succeeded();
 
     train_policy(&job, "twice", &["fold1", "fold2", "fold1"], &[]).refused(&["more than one", "patient001"]);
-    train_reward(&job, "again", &["folds=2", "fold=1", "seed=9"], &[]).succeeded();
+    train_segmenter(&job, "again", &["folds=2", "fold=1", "seed=9"], &[]).succeeded();
     train_policy(&job, "new", &["again", "fold2"], &["--resume"]).refused(&["other held-out segmenters"]);
     train_policy(&job, "half", &["fold1"], &[]).refused(&["--held-out", "patient002", "every fold"]);
     train_policy(&job, "none", &["reward"], &[]).refused(&["reward", "leaves out no patient", "folds"]);
-    job.train_policy(("reward", "slice"), &[], &["--held-out", &job.path("fold1")])
-        .refused(&["--held-out", "budget = \"volume\""]);
+    job.train_line_policy(("reward", "slice"), &[], &["--held-out", &job.path("fold1")])
+        .refused(&["unexpected argument '--held-out'"]);
 }
 
 #[test]
 fn a_fold_stays_what_it_is() {
     let job = job();
-    train_reward(&job, "reward", &[], &[]).succeeded();
+    train_segmenter(&job, "reward", &[], &[]).succeeded();
     let second = ["folds=2", "fold=2"];
-    train_reward(&job, "fold", &second, &[]).succeeded();
-    train_reward(&job, "fold", &["folds=2", "fold=1"], &["--resume"]).refused(&["fold", "other patients", "--out"]);
-    train_reward(&job, "fold", &[], &["--resume"]).refused(&["fold", "other patients"]);
+    train_segmenter(&job, "fold", &second, &[]).succeeded();
+    train_segmenter(&job, "fold", &["folds=2", "fold=1"], &["--resume"]).refused(&["fold", "other patients", "--out"]);
+    train_segmenter(&job, "fold", &[], &["--resume"]).refused(&["fold", "other patients"]);
 
     let [all, fold] = ["reward", "fold"].map(|name| job.path(name));
-    train_reward(&job, "tuned", &second, &["--init", &all]).refused(&["reward", "has learned from patient002"]);
-    train_reward(&job, "tuned", &second, &["--init", &fold]).succeeded();
-    train_reward(&job, "none", &["folds=5", "fold=1"], &[]).refused(&["config key `folds`", "2 to 4"]);
+    train_segmenter(&job, "tuned", &second, &["--init", &all]).refused(&["reward", "has learned from patient002"]);
+    train_segmenter(&job, "tuned", &second, &["--init", &fold]).succeeded();
+    train_segmenter(&job, "none", &["folds=5", "fold=1"], &[]).refused(&["config key `folds`", "2 to 4"]);
     assert!(!fs::exists(job.path("none")).unwrap(), "nothing is left of what was refused");
 }

@@ -18,7 +18,7 @@ fn job() -> Job {
     let job = Job::new(EXE, 5, 3, SIDE);
     for (name, seed) in [("one", "seed=1"), ("other", "seed=2")] {
         let keys = ["network_width=4", "batch=4", "learning_rate=1e-2", "warmup=2", "validate_lines=[32]", seed];
-        job.train_reward(name, &[&keys[..], &["steps=60"]].concat(), &[]).succeeded();
+        job.train_segmenter(name, &[&keys[..], &["steps=60"]].concat(), &[]).succeeded();
     }
     export(&job, "one", "one.kscout");
     job
@@ -26,13 +26,13 @@ fn job() -> Job {
 
 fn export(job: &Job, reward: &str, file: &str) -> String {
     let [data, reward, file] = ["data", reward, file].map(|name| job.path(name));
-    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &file]).succeeded();
+    job.run(&["export", "--segmenter", &reward, "--data", &data, "--out", &file]).succeeded();
     file
 }
 
 fn verify(job: &Job, file: &str, reward: &str, options: &[&str]) -> kscout_tests::Ran {
     let [data, file, reward] = ["data", file, reward].map(|name| job.path(name));
-    let usual = ["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "8,16"];
+    let usual = ["verify", &file, "--segmenter", &reward, "--data", &data, "--budgets", "8,16"];
     job.run(&[&usual[..], options].concat())
 }
 
@@ -121,12 +121,16 @@ fn a_checkpoint_and_the_files_made_of_it_have_one_hash() {
     // Weights of one checkpoint beside the record of another.
     fs::copy(job.path("one/last/weights.bpk"), job.path("other/last/weights.bpk")).unwrap();
     let [data, other, out] = ["data", "other", "mixed.kscout"].map(|name| job.path(name));
-    job.run(&["export", "--reward", &other, "--data", &data, "--out", &out])
+    job.run(&["export", "--segmenter", &other, "--data", &data, "--out", &out])
         .refused(&["weights.bpk", "checkpoint.json"]);
     old["axis_codes"] = "LLS".into();
     fs::write(record("one"), old.to_string()).unwrap();
     let one = job.path("one");
-    job.run(&["export", "--reward", &one, "--data", &data, "--out", &out]).refused(&["checkpoint.json", "LLS", "LPS"]);
+    job.run(&["export", "--segmenter", &one, "--data", &data, "--out", &out]).refused(&[
+        "checkpoint.json",
+        "LLS",
+        "LPS",
+    ]);
 }
 
 fn eval(job: &Job, out: &str, options: &[&str]) -> kscout_tests::Ran {
@@ -219,7 +223,7 @@ fn a_class_that_no_truth_has_is_left_out_and_few_patients_are_said() {
     }
 
     let train = ["network_width=4", "batch=2", "steps=1", "validate_lines=[8]"];
-    let trained = job.train_reward("third", &train, &[]);
+    let trained = job.train_segmenter("third", &train, &[]);
     assert!(trained.stderr.contains(absent), "{}", trained.stderr);
     let log = fs::read_to_string(job.path("third/log.csv")).unwrap();
     let [head, row] = [0, 1].map(|line| log.lines().nth(line).unwrap().split(',').collect::<Vec<_>>());

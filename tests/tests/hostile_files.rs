@@ -56,10 +56,10 @@ fn every_command(job: &Job, check: impl Fn(&str, Ran)) {
     for arguments in [
         vec!["net", "forward", "--model", &model, "--input", &images, "--output", &out],
         vec!["predict", "--model", &model, "--out", &out, &picture],
-        vec!["eval", "--reward", &model, "--data", &data, "--out", &out, "--budgets", "6"],
-        vec!["export", "--reward", &model, "--data", &data, "--out", &blob],
-        vec!["train", "mask", "--reward", &model, "--data", &data, "--out", &out, "--budget", "3"],
-        vec!["train", "policy", "--reward", &model, "--data", &data, "--out", &out, "--set", "updates=1"],
+        vec!["eval", "--reward-model", &model, "--data", &data, "--out", &out, "--budgets", "6"],
+        vec!["export", "--segmenter", &model, "--data", &data, "--out", &blob],
+        vec!["train", "mask", "--segmenter", &model, "--data", &data, "--out", &out, "--budget", "3"],
+        vec!["train", "line-policy", "--reward-model", &model, "--data", &data, "--out", &out, "--set", "updates=1"],
     ] {
         check(&arguments[..2].join(" "), job.run(&arguments));
         assert!(!Path::new(&blob).exists(), "a file was exported all the same");
@@ -234,14 +234,14 @@ fn names_from_files_do_not_steer_the_terminal() {
     }
     for key in [format!("'{steer}'"), "\"\\u001b[2J\\u009b31m\"".to_owned()] {
         let config = job.write("a.toml", &format!("{key} = 1\n"));
-        harmless(&job.run(&["train", "reward", "--data", &data, "--out", &out, "--config", &config]));
+        harmless(&job.run(&["train", "segmenter", "--data", &data, "--out", &out, "--config", &config]));
     }
     let config = job.write("b.toml", &format!("network = '{}'\n", "x".repeat(1 << 20)));
-    harmless(&job.run(&["train", "reward", "--data", &data, "--out", &out, "--config", &config]));
+    harmless(&job.run(&["train", "segmenter", "--data", &data, "--out", &out, "--config", &config]));
     let masks = job.write("masks.csv", &format!("patient,slice,lines\n{long},{steer},1\n"));
-    harmless(&job.run(&["train", "reward", "--data", &data, "--out", &out, "--masks", &masks]));
+    harmless(&job.run(&["train", "segmenter", "--data", &data, "--out", &out, "--masks", &masks]));
     let labels = job.write("labels.csv", &format!("patient,{steer}\n{long},1\n"));
-    harmless(&job.run(&["train", "reward", "--data", &data, "--out", &out, "--labels", &labels]));
+    harmless(&job.run(&["train", "segmenter", "--data", &data, "--out", &out, "--labels", &labels]));
     fs::copy(&picture, job.path(&format!("{steer}.png"))).unwrap();
     harmless(&job.run(&["predict", "--model", &model, "--out", &out, &job.path(&format!("{steer}.png"))]));
 }

@@ -209,7 +209,7 @@ fn a_network_for_other_classes_is_imported_and_runs_and_does_not_go_further() {
     assert!(said.contains("non-commercial"), "{said}");
     let (model, blob) = (sandbox.path("out").display().to_string(), sandbox.path("a.kscout").display().to_string());
     sandbox.forward(&["--model", &model], &sandbox.images(1, 32)).succeeded();
-    let export = run(EXE, ["export", "--reward", &model, "--data", "nowhere", "--out", &blob]);
+    let export = run(EXE, ["export", "--segmenter", &model, "--data", "nowhere", "--out", &blob]);
     export.refused(&["out", "tells 3 classes apart", "needs 4"]);
 }
 

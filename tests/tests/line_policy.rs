@@ -16,13 +16,13 @@ const SLICE: &str = "patient005/2";
 /// Phantoms of `patients`, every fifth of whom validates, and a segmenter that has learned next to nothing.
 fn phantoms(patients: usize) -> Job {
     let job = Job::new(EXE, patients, 1, SIDE);
-    job.train_reward("reward", &["steps=2", "batch=2", "validate_lines=[32]"], &[]).succeeded();
+    job.train_segmenter("reward", &["steps=2", "batch=2", "validate_lines=[32]"], &[]).succeeded();
     job
 }
 
 fn train(job: &Job, out: &str, keys: &[&str], options: &[&str]) -> Ran {
     let fixed = ["updates=2", "episodes=4", "min_budget=3", "max_budget=6", "validate_every=1", "validate_lines=[3,6]"];
-    job.train_policy(("reward", out), &[&fixed, keys].concat(), options)
+    job.train_line_policy(("reward", out), &[&fixed, keys].concat(), options)
 }
 
 /// A file as `kscout train mask` writes it, with these lines.
@@ -52,7 +52,7 @@ fn log(job: &Job, out: &str) -> (Vec<String>, Vec<Vec<String>>) {
 
 fn export(job: &Job, policy: &str, out: &str) -> Ran {
     let [data, reward, policy, out] = ["data", "reward", policy, out].map(|name| job.path(name));
-    job.run(&["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out])
+    job.run(&["export", "--segmenter", &reward, "--line-policy", &policy, "--data", &data, "--out", &out])
 }
 
 /// The lines that the file `model` measures of a slice, and all that `scan` says.
@@ -112,7 +112,7 @@ fn what_gains_nothing_leaves_the_fixed_order_and_says_so_wherever_the_policy_is_
     let [data, reward, policy, model] = ["data", "reward", "policy", "run.kscout"].map(|name| job.path(name));
     let listing = job.run(&["inspect", &model]).succeeded();
     assert!(listing.contains(kept) && listing.contains(shown), "{listing}");
-    let networks = ["--reward", &reward, "--policy", &policy, "--data", &data];
+    let networks = ["--segmenter", &reward, "--line-policy", &policy, "--data", &data];
     let verify = [&["verify", &model][..], &networks, &["--budgets", "6,30", "--tolerance", "1"]].concat();
     let verified = job.run(&verify).succeeded();
     let alike = |lines: &str| {

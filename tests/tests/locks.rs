@@ -15,10 +15,10 @@ const SIZE: usize = 32;
 fn job() -> Job {
     let job = Job::new(EXE, 5, 4, SIZE);
     let of = |command: &str| run(EXE, job.words(command)).succeeded();
-    job.train_reward("reward", &["steps=2", "batch=2", "warmup=1", "validate_every=2", "validate_lines=[8]"], &[])
+    job.train_segmenter("reward", &["steps=2", "batch=2", "warmup=1", "validate_every=2", "validate_lines=[8]"], &[])
         .succeeded();
     of("data labels NAME/data --out NAME/labels.csv");
-    of("export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout");
+    of("export --segmenter NAME/reward --data NAME/data --calibration 4 --out NAME/heart.kscout");
     of(
         "eval --model NAME/heart.kscout --data NAME/data --budgets 4 --baselines centre-out,random --panels 0 --out NAME/scores",
     );
@@ -26,20 +26,21 @@ fn job() -> Job {
     job
 }
 
-const POLICY: &str = "--reward NAME/reward --data NAME/data --set updates=1 --set episodes=2 --set validate_lines=[3] \
+const POLICY: &str = "--reward-model NAME/reward --data NAME/data --set updates=1 --set episodes=2 --set validate_lines=[3] \
      --set max_budget=4 --set min_budget=3 --set epochs=1";
 const REWARD: &str = "--data NAME/data --set steps=1 --set batch=2 --set validate_lines=[8]";
 
 #[test]
 fn of_two_commands_on_one_place_one_wins_and_the_other_is_refused() {
     let job = job();
-    let reward = format!("train reward {REWARD} --out NAME/OUT");
-    let policy = format!("train policy {POLICY} --out NAME/OUT");
-    let classifier = format!("{reward} --set kind=classification --labels NAME/labels.csv");
-    let mask = "train mask --reward NAME/reward --data NAME/data --volumes 1 --candidates 4 --budget 2 --out NAME/OUT";
+    let reward = format!("train segmenter {REWARD} --out NAME/OUT");
+    let policy = format!("train line-policy {POLICY} --out NAME/OUT");
+    let classifier = format!("train classifier {REWARD} --labels NAME/labels.csv --out NAME/OUT");
+    let mask =
+        "train mask --segmenter NAME/reward --data NAME/data --volumes 1 --candidates 4 --budget 2 --out NAME/OUT";
     let eval =
         "eval --model NAME/heart.kscout --data NAME/data --budgets 4 --baselines centre-out --panels 0 --out NAME/OUT";
-    let export = "export --reward NAME/reward --data NAME/data --calibration 4 --out NAME/OUT";
+    let export = "export --segmenter NAME/reward --data NAME/data --calibration 4 --out NAME/OUT";
     let phantom = "data phantom NAME/OUT --patients 2 --size 32";
     let predict = "predict --blob NAME/heart.kscout --out NAME/OUT NAME/data/patient001/images/3.png";
     let masks = "masks --model NAME/heart.kscout --data NAME/data --by-baseline --baselines centre-out --budgets 4 --out NAME/OUT";
@@ -93,7 +94,7 @@ fn of_two_commands_on_one_place_one_wins_and_the_other_is_refused() {
 #[test]
 fn the_lock_of_a_process_that_was_killed_is_none() {
     let job = job();
-    let train = job.words(&format!("train reward {REWARD} --out NAME/deep/run"));
+    let train = job.words(&format!("train segmenter {REWARD} --out NAME/deep/run"));
     Held::start(EXE, &train).kill();
     assert!(fs::exists(job.path("deep/.run.lock")).unwrap(), "it has left a file");
     run(EXE, &train).succeeded();
@@ -103,7 +104,7 @@ fn the_lock_of_a_process_that_was_killed_is_none() {
 #[test]
 fn a_command_that_is_refused_leaves_nothing_of_its_lock() {
     let job = job();
-    let train = job.words(&format!("train reward {REWARD} --set steps=0 --out NAME/deep/run"));
+    let train = job.words(&format!("train segmenter {REWARD} --set steps=0 --out NAME/deep/run"));
     run(EXE, &train).refused(&["steps"]);
     assert!(!fs::exists(job.path("deep")).unwrap());
     let twice =

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use kscout::data::nifti_volume::{DEFAULT_MAX_BYTES, NiftiVolume};
-use kscout::eval::compare::compare_files;
+use kscout::metrics::compare::compare_files;
 use kscout_tests::acdc_tree::{image, label};
 
 /// An image of 40x32x2 voxels with a place in space, a unit and a window to show it in.

@@ -4,11 +4,11 @@
 use std::process::Command;
 
 use clap::error::ErrorKind;
-use kscout::cli::Cli;
+use kscout::command_line;
 use kscout::config::{self, Config};
 use kscout::rl::PolicyConfig;
 use kscout::rl::volume::VolumeConfig;
-use kscout::train::{ClassifierConfig, RewardConfig};
+use kscout::train::{ClassifierConfig, SegmenterConfig};
 use kscout_tests::job::Job;
 use toml::{Table, Value};
 
@@ -59,7 +59,7 @@ fn has_a_sense(task: &str, key: &str, value: &str) -> bool {
         "masks.full",
         "masks.centre",
         "masks.partial",
-        "masks.given",
+        "masks.recorded",
         "gamma",
         "gae_lambda",
         "value_weight",
@@ -73,7 +73,7 @@ fn has_a_sense(task: &str, key: &str, value: &str) -> bool {
     const NOT_OF_AUGMENT: [&str; 6] = ["cells", "count", "spacing", "min_period", "max_period", "max_minutes"];
     let last = key.rsplit('.').next().unwrap();
     let augments = key.starts_with("augment.") && !NOT_OF_AUGMENT.contains(&last);
-    let none = NONE_IS_FINE.contains(&key) || augments || (task == "volume" && key == "updates");
+    let none = NONE_IS_FINE.contains(&key) || augments || (task == "slice-policy" && key == "updates");
     let is_whole = NONE_IS_FINE[..10].contains(&key) || key == "updates";
     match value {
         "0" => none,
@@ -141,10 +141,10 @@ fn value_of<'a>(table: &'a Table, key: &str) -> &'a Value {
 
 #[test]
 fn every_number_of_a_configuration_outside_its_sense_is_refused_by_its_key() {
-    assert!(refuses_absurd_numbers::<RewardConfig>("reward") > 60);
+    assert!(refuses_absurd_numbers::<SegmenterConfig>("segmenter") > 60);
     assert!(refuses_absurd_numbers::<ClassifierConfig>("classifier") > 40);
-    assert!(refuses_absurd_numbers::<PolicyConfig>("policy") > 50);
-    assert!(refuses_absurd_numbers::<VolumeConfig>("volume") > 50);
+    assert!(refuses_absurd_numbers::<PolicyConfig>("line-policy") > 50);
+    assert!(refuses_absurd_numbers::<VolumeConfig>("slice-policy") > 50);
 }
 
 #[test]
@@ -152,19 +152,19 @@ fn lists_have_their_length_and_no_number_of_lines_twice() {
     let long: Vec<String> = (1..=65).map(|lines| lines.to_string()).collect();
     let long = format!("[{}]", long.join(", "));
     for (value, accepted) in [("[]", true), ("[8]", true), ("[8, 16, 8]", false), (&*long, false), ("8", false)] {
-        expect::<RewardConfig>("reward", "validate_lines", value, accepted);
+        expect::<SegmenterConfig>("segmenter", "validate_lines", value, accepted);
         expect::<ClassifierConfig>("classifier", "validate_lines", value, accepted);
-        expect::<PolicyConfig>("policy", "validate_lines", value, accepted);
-        expect::<VolumeConfig>("volume", "validate_lines", value, accepted && value != "[]");
+        expect::<PolicyConfig>("line-policy", "validate_lines", value, accepted);
+        expect::<VolumeConfig>("slice-policy", "validate_lines", value, accepted && value != "[]");
     }
     for (value, accepted) in [("[0, 1, 0, 0]", true), ("[]", false), ("[1, 1, 1]", false), ("[0, 0, 0, 0]", false)] {
-        expect::<RewardConfig>("reward", "class_weights", value, accepted);
+        expect::<SegmenterConfig>("segmenter", "class_weights", value, accepted);
     }
     for (value, accepted) in [("[1, 0, 0]", true), ("[]", false), ("[1, 1]", false), ("[0, 0, 0]", false)] {
-        expect::<PolicyConfig>("policy", "reward.class_weights", value, accepted);
+        expect::<PolicyConfig>("line-policy", "reward.class_weights", value, accepted);
     }
     for (value, accepted) in [("[]", true), ("[1, 1, 1, 1, 1]", false), ("[0]", false)] {
-        expect::<RewardConfig>("reward", "head_weights", value, accepted);
+        expect::<SegmenterConfig>("segmenter", "head_weights", value, accepted);
     }
 }
 
@@ -187,7 +187,7 @@ fn wrong_value((words, option): &Place, value: &str) -> Option<String> {
     let words = words.iter().map(String::as_str);
     let option = format!("--{option}");
     let arguments: Vec<&str> = std::iter::once("kscout").chain(words).chain([option.as_str(), value]).collect();
-    let error = Cli::command_line().try_get_matches_from(&arguments).err()?;
+    let error = command_line().try_get_matches_from(&arguments).err()?;
     match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => Some(error.to_string()),
         ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => None,
@@ -211,7 +211,7 @@ fn is_accepted(option: &str, words: &[String], value: &str) -> bool {
 
 #[test]
 fn every_number_of_the_command_line_outside_its_sense_is_refused_by_its_option() {
-    let numbers: Vec<Place> = options(&Cli::command_line(), &[])
+    let numbers: Vec<Place> = options(&command_line(), &[])
         .into_iter()
         .filter(|option| {
             let some_number = ["8", "32", "0.5", "2"].iter().any(|number| wrong_value(option, number).is_none());
@@ -253,18 +253,18 @@ fn exits(arguments: &[&str]) -> (i32, String) {
 fn numbers_that_only_the_data_can_refuse_are_refused_by_name_and_the_largest_run() {
     let job = Job::new(EXE, 5, 3, 32);
     let keys = ["steps=1", "batch=2", "warmup=0", "network_width=2", "validate_lines=[]"];
-    job.train_reward("reward", &keys, &[]).succeeded();
-    job.train_policy(("reward", "policy"), &["updates=1", "episodes=2", "max_budget=4", "validate_lines=[]"], &[])
+    job.train_segmenter("reward", &keys, &[]).succeeded();
+    job.train_line_policy(("reward", "policy"), &["updates=1", "episodes=2", "max_budget=4", "validate_lines=[]"], &[])
         .succeeded();
     let policy = job.path("policy");
     let [data, reward, blob, out, csv] =
         ["data", "reward", "heart.kscout", "out", "out.csv"].map(|name| job.path(name));
     let largest = u64::MAX.to_string();
-    let export = ["export", "--reward", &reward, "--data", &data, "--calibration", "4"];
+    let export = ["export", "--segmenter", &reward, "--data", &data, "--calibration", "4"];
     job.run(&[&export[..], &["--out", &blob, "--seed", &largest]].concat()).succeeded();
     let [one, with_policy] = ["one.kscout", "policy.kscout"].map(|name| job.path(name));
     for (calibration, file) in [("1", &one), ("64", &with_policy)] {
-        let export = ["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", file];
+        let export = ["export", "--segmenter", &reward, "--line-policy", &policy, "--data", &data, "--out", file];
         let (code, said) = exits(&[&export[..], &["--calibration", calibration]].concat());
         assert!(code == 0 || (calibration == "1" && said.contains("--calibration")), "{said}");
     }
@@ -273,7 +273,7 @@ fn numbers_that_only_the_data_can_refuse_are_refused_by_name_and_the_largest_run
     let learn = ["train", "mask", "--model", &blob, "--data", &data, "--out", &mask];
     let masks = ["masks", "--model", &blob, "--data", &data, "--out", &csv, "--by-baseline"];
     let eval = ["eval", "--model", &blob, "--data", &data, "--out", &out, "--force"];
-    let verify = ["verify", &blob, "--reward", &reward, "--data", &data];
+    let verify = ["verify", &blob, "--segmenter", &reward, "--data", &data];
     let scan = ["scan", &blob, "--data", &data, "--slice", "patient001/1", "--out", &slice];
     let predict = ["predict", "--blob", &blob, "--out", &out, &image];
 
@@ -341,16 +341,23 @@ fn configurations_for_128_columns_train_on_32_and_say_once_what_they_do() {
     let fast = ["steps=1", "batch=2", "warmup=0"];
     let keys = [&fast[..], &["network_width=2", "validate_lines=[128, 64, 16, 32]"]].concat();
     let columns = ["_32", "dice_rv_32", "dice_myo_32", "dice_lv_32"];
-    trains("reward", "few", "reward.toml", &keys, &[], &columns);
-    trains("reward", "reward", "reward.toml", &[&fast[..], &["network_width=2"]].concat(), &[], &columns);
-    trains("reward", "tuned", "igs.toml", &[&keys[..], &["crop=0", "validate_lines=[64, 16]"]].concat(), &[], &columns);
+    trains("segmenter", "few", "segmenter.toml", &keys, &[], &columns);
+    trains("segmenter", "reward", "segmenter.toml", &[&fast[..], &["network_width=2"]].concat(), &[], &columns);
+    trains(
+        "segmenter",
+        "tuned",
+        "igs.toml",
+        &[&keys[..], &["crop=0", "validate_lines=[64, 16]"]].concat(),
+        &[],
+        &columns,
+    );
     let classifier = ["--labels", &labels];
     let columns = ["log_p_32", "log_p_32"];
-    trains("reward", "classifier", "classifier.toml", &fast, &classifier, &columns);
+    trains("classifier", "classifier", "classifier.toml", &fast, &classifier, &columns);
     let reward = job.path("reward");
-    let judged = ["--reward", &reward];
+    let scored = ["--reward-model", &reward];
     let keys = ["updates=1", "episodes=2", "max_budget=4", "validate_lines=[128, 8]"];
-    trains("policy", "policy", "policy.toml", &keys, &judged, &["_32", "dice_32"]);
+    trains("line-policy", "policy", "line-policy.toml", &keys, &scored, &["_32", "dice_32"]);
     let keys = ["copies=1", "warm_steps=0", "updates=0", "validate_lines=[128, 6]"];
-    trains("policy", "slices", "volume-policy.toml", &keys, &judged, &["dice_32", "train_dice_32", "dice_32"]);
+    trains("slice-policy", "slices", "slice-policy.toml", &keys, &scored, &["dice_32", "train_dice_32", "dice_32"]);
 }

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use kscout::export::{HeaderSpec, Observation, Origin, Rounding, onnx, pack};
+use kscout::export::{CalibrationSample, HeaderSpec, Origin, Rounding, onnx, pack};
 use kscout::net::{Arch, Scout, Segmenter, SegmenterSpec};
 use kscout_core::kernels::Reference;
-use kscout_core::kspace::SplitMix64;
 use kscout_core::model::{Model, Reconstruction, run as run_core};
+use kscout_core::rng::SplitMix64;
 use kscout_core::scan::STATE_EXTRAS;
 use kscout_tests::golden::Npy;
 use kscout_tests::{Ran, run};
@@ -87,9 +87,9 @@ fn levels(seed: u64, count: usize) -> Vec<i8> {
 }
 
 /// Half of the lines measured.
-fn observation() -> Observation {
+fn observation() -> CalibrationSample {
     let state = (0..SIDE + STATE_EXTRAS).map(|i| if i % 2 == 0 { 127 } else { 0 }).collect();
-    Observation { levels: levels(3, SIDE * SIDE), state }
+    CalibrationSample { levels: levels(3, SIDE * SIDE), state }
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_file_that_was_exported_before_is_written_as_onnx() {
 fn a_policy_alone_is_refused_and_nothing_is_written() {
     let job = Sandbox::policy();
     let before = job.listing();
-    job.export(&["--onnx", &job.path("heart.onnx")]).refused(&["heart.kscout", "no segmenter", "--reward"]);
+    job.export(&["--onnx", &job.path("heart.onnx")]).refused(&["heart.kscout", "no segmenter", "--segmenter"]);
     let input = job.array("(1, 1, 32, 32)", &[0.0; SIDE * SIDE]);
     job.forward(&["--blob", &job.path("heart.kscout"), "--input", &input]).refused(&["heart.kscout", "no segmenter"]);
     fs::remove_file(input).unwrap();
@@ -136,11 +136,12 @@ fn options_that_do_not_go_together_are_refused() {
     let job = Sandbox::segmenter();
     let out = job.path("heart.onnx");
     job.export(&[]).refused(&["--onnx"]);
-    for conflicting in [["--reward", "runs"], ["--data", "data"], ["--policy", "runs"], ["--calibration", "3"]] {
+    for conflicting in [["--segmenter", "runs"], ["--data", "data"], ["--line-policy", "runs"], ["--calibration", "3"]]
+    {
         job.export(&[&["--onnx", &out], &conflicting[..]].concat()).refused(&["--from", conflicting[0]]);
     }
     job.export(&["--onnx", &out, "--onnx-rounding", "thrice"]).refused(&["thrice", "twice or once"]);
-    run(EXE, ["export", "--reward", "runs", "--data", "data"]).refused(&["--out"]);
+    run(EXE, ["export", "--segmenter", "runs", "--data", "data"]).refused(&["--out"]);
     assert!(!Path::new(&out).exists());
 }
 
@@ -159,7 +160,7 @@ fn a_blobs_logits_are_the_cores() {
     let output = graph.output();
     let mut expected = Vec::new();
     for image in &images {
-        let mut arena = kscout::segment::HeapArena::new(graph.arena_bytes());
+        let mut arena = kscout::runtime::HeapArena::new(graph.arena_bytes());
         let logits = run_core(&graph, &Reference, &[image], arena.bytes()).unwrap();
         let real = |i: usize| output.scale * (f32::from(logits[i]) - output.zero_point as f32);
         expected.extend((0..4).flat_map(|class| (0..SIDE * SIDE).map(move |pixel| pixel * 4 + class)).map(real));

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use kscout::data::nifti_volume::DEFAULT_MAX_BYTES;
+use kscout::inference::numbers::NoNumbers;
+use kscout::inference::segment::Segment;
 use kscout::mri::Protocol;
-use kscout::numbers::NoNumbers;
 use kscout::predict::input::Input;
 use kscout::predict::orientation::Trained;
 use kscout::predict::{Predictor, Undersampling};
-use kscout::segment::Segment;
 use kscout_core::kspace::Reconstruction;
 use kscout_tests::acdc_tree::Volume;
 

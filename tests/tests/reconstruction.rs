@@ -11,23 +11,23 @@ const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 /// A phantom, and two segmenters that have hardly been trained: `zero` on zero-filled images, `half` on half-homodyne ones.
 fn job() -> Job {
     let job = Job::new(EXE, 5, 3, 64);
-    train_reward(&job, "zero", "zero-filled", &[]).succeeded();
-    train_reward(&job, "half", "half-homodyne", &[]).succeeded();
+    train_segmenter(&job, "zero", "zero-filled", &[]).succeeded();
+    train_segmenter(&job, "half", "half-homodyne", &[]).succeeded();
     job
 }
 
-fn train_reward(job: &Job, out: &str, reconstruction: &str, options: &[&str]) -> Ran {
+fn train_segmenter(job: &Job, out: &str, reconstruction: &str, options: &[&str]) -> Ran {
     let images = format!("reconstruction={reconstruction}");
-    job.train_reward(out, &[&images, "steps=1", "batch=2", "validate_lines=[8]"], options)
+    job.train_segmenter(out, &[&images, "steps=1", "batch=2", "validate_lines=[8]"], options)
 }
 
 fn train_policy(job: &Job, out: &str, reward: &str, options: &[&str]) -> Ran {
-    job.train_policy((reward, out), &["updates=1", "episodes=2", "max_budget=6", "validate_lines=[6]"], options)
+    job.train_line_policy((reward, out), &["updates=1", "episodes=2", "max_budget=6", "validate_lines=[6]"], options)
 }
 
 fn export(job: &Job, reward: &str, policy: &str) -> Ran {
     let [data, reward, policy, out] = ["data", reward, policy, "heart.kscout"].map(|name| job.path(name));
-    job.run(&["export", "--reward", &reward, "--policy", &policy, "--data", &data, "--out", &out])
+    job.run(&["export", "--segmenter", &reward, "--line-policy", &policy, "--data", &data, "--out", &out])
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_homodyne_segmenter_stays_one_from_training_to_the_scan() {
     let listing: serde_json::Value = serde_json::from_str(&listing).unwrap();
     assert_eq!(listing["reconstruction"], "half-homodyne");
 
-    let networks = ["--reward", &job.path("half"), "--policy", &job.path("policy"), "--data", &data];
+    let networks = ["--segmenter", &job.path("half"), "--line-policy", &job.path("policy"), "--data", &data];
     let verify = [&["verify", &blob][..], &networks, &["--budgets", "6", "--limit", "2", "--tolerance", "1"]].concat();
     job.run(&verify).succeeded();
 
@@ -49,7 +49,8 @@ fn a_homodyne_segmenter_stays_one_from_training_to_the_scan() {
     let said = job.run(&[&["scan", &blob][..], &slice].concat()).succeeded();
     assert!(said.contains("(half-homodyne)"), "{said}");
 
-    for (out, what) in [("int8", &["--model", &blob][..]), ("f32", &networks[..4])] {
+    let in_real_numbers = ["--reward-model", networks[1], "--line-policy", networks[3]];
+    for (out, what) in [("int8", &["--model", &blob][..]), ("f32", &in_real_numbers)] {
         let folder = job.path(out);
         let common = ["--data", &data, "--budgets", "6", "--panels", "1", "--out", &folder];
         let table = job.run(&[&["eval"][..], what, &common].concat()).succeeded();
@@ -72,14 +73,14 @@ fn networks_of_two_reconstructions_are_not_put_together() {
     export(&job, "zero", "policy").refused(&said);
     assert!(!PathBuf::from(job.path("heart.kscout")).exists());
     let policy = job.path("policy");
-    let eval = ["eval", "--reward", &zero, "--policy", &policy, "--data", &data, "--out", &job.path("eval")];
+    let eval = ["eval", "--reward-model", &zero, "--line-policy", &policy, "--data", &data, "--out", &job.path("eval")];
     job.run(&eval).refused(&said);
     export(&job, "half", "policy").succeeded();
     let blob = job.path("heart.kscout");
-    job.run(&["verify", &blob, "--reward", &zero, "--data", &data]).refused(&both);
+    job.run(&["verify", &blob, "--segmenter", &zero, "--data", &data]).refused(&both);
 
     // A run does not go on with other images, nor a policy with another reward model's.
-    train_reward(&job, "half", "zero-filled", &["--resume"]).refused(&said);
+    train_segmenter(&job, "half", "zero-filled", &["--resume"]).refused(&said);
     train_policy(&job, "policy", "zero", &["--resume"]).refused(&said);
     // The complex image that this policy looks at is the zero-filled one.
     train_policy(&job, "asmr", "half", &["--set", "network=asmr"]).refused(&[

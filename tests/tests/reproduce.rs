@@ -95,9 +95,9 @@ fn the_commands_are_printed_from_an_empty_folder_and_their_configurations_are_fo
         for config in configs {
             // What is missing is the data set, and no configuration.
             let train = if config.contains("policy") {
-                ["train", "policy", "--reward", "no"]
+                ["train", "slice-policy", "--reward-model", "no"]
             } else {
-                ["train", "reward", "--init", "no"]
+                ["train", "segmenter", "--init", "no"]
             };
             let [_, said] = run_there(&[&train[..], &["--config", config, "--data", "data", "--out", "out"]].concat());
             assert!(said.contains("data") && !said.contains(".toml"), "{config}: {said}");
@@ -115,12 +115,12 @@ fn a_step_that_was_cut_off_goes_on_by_what_it_was_begun_by_alone() {
     let job = Job::new(EXE, 5, 3, 128);
     for folder in ["configs", "other-configs"] {
         fs::create_dir(job.path(folder)).unwrap();
-        for config in ["reward.toml", "tune.toml", "volume-policy.toml"] {
+        for config in ["segmenter.toml", "tune.toml", "slice-policy.toml"] {
             fs::copy(Path::new(CONFIGS).join(config), job.path(&format!("{folder}/{config}"))).unwrap();
         }
     }
-    let text = fs::read_to_string(job.path("configs/reward.toml")).unwrap();
-    job.write("other-configs/reward.toml", &text.replace("momentum = 0.9", "momentum = 0.8"));
+    let text = fs::read_to_string(job.path("configs/segmenter.toml")).unwrap();
+    job.write("other-configs/segmenter.toml", &text.replace("momentum = 0.9", "momentum = 0.8"));
     let recipe = |data: &str, configs: &str, more: &str| {
         let folders = format!("--data NAME/{data} --configs NAME/{configs} --out NAME/out");
         job.words(&format!("reproduce --protocol scanner --quick {folders} {more}"))

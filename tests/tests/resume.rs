@@ -17,7 +17,7 @@ const SIDE: usize = 32;
 /// Phantoms of `patients`, every fifth of whom validates, and the segmenter `reward`, which has learned next to nothing.
 fn phantoms(patients: usize) -> Job {
     let job = Job::new(EXE, patients, 1, SIDE);
-    train_reward(&job, "reward", &[]).succeeded();
+    train_segmenter(&job, "reward", &[]).succeeded();
     job
 }
 
@@ -28,34 +28,26 @@ fn train(job: &Job, what: &str, out: &str, keys: &[&str], options: &[&str]) -> R
     job.train(what, out, keys, &options)
 }
 
-fn train_reward(job: &Job, out: &str, options: &[&str]) -> Ran {
-    train(job, "reward", out, &["steps=2", "batch=2", "validate_every=2", "validate_lines=[8]"], options)
+fn train_segmenter(job: &Job, out: &str, options: &[&str]) -> Ran {
+    train(job, "segmenter", out, &["steps=2", "batch=2", "validate_every=2", "validate_lines=[8]"], options)
 }
 
 fn train_classifier(job: &Job, out: &str, options: &[&str]) -> Ran {
-    let keys = ["kind=classification", "steps=1", "batch=2", "validate_every=1", "validate_lines=[8]"];
-    train(job, "reward", out, &keys, options)
+    let keys = ["steps=1", "batch=2", "validate_every=1", "validate_lines=[8]"];
+    train(job, "classifier", out, &keys, options)
 }
 
 fn train_policy(job: &Job, out: &str, keys: &[&str], options: &[&str]) -> Ran {
     let few = ["updates=2", "episodes=2", "min_budget=3", "max_budget=4", "validate_every=1", "validate_lines=[3]"];
-    train(job, "policy", out, &[&few, keys].concat(), options)
+    train(job, "line-policy", out, &[&few, keys].concat(), options)
 }
 
 fn train_slices(job: &Job, out: &str, options: &[&str]) -> Ran {
-    train(job, "policy", out, &SLICES, options)
+    train(job, "slice-policy", out, &SLICES, options)
 }
 
-const SLICES: [&str; 8] = [
-    "budget=volume",
-    "copies=1",
-    "warm_steps=2",
-    "warm_batch=8",
-    "updates=2",
-    "episodes=2",
-    "validate_every=1",
-    "validate_lines=[4]",
-];
+const SLICES: [&str; 7] =
+    ["copies=1", "warm_steps=2", "warm_batch=8", "updates=2", "episodes=2", "validate_every=1", "validate_lines=[4]"];
 
 fn record(job: &Job, checkpoint: &str) -> Value {
     serde_json::from_slice(&fs::read(job.path(checkpoint) + "/checkpoint.json").unwrap()).unwrap()
@@ -101,13 +93,13 @@ fn a_segmenters_run_goes_on_with_the_data_masks_and_beginning_that_it_had() {
     other_data(&job);
     masks(&job, "a.csv", 16);
     masks(&job, "b.csv", 15);
-    train(&job, "reward", "other-reward", &["steps=1", "batch=2", "validate_lines=[8]", "seed=2"], &[]).succeeded();
+    train(&job, "segmenter", "other-reward", &["steps=1", "batch=2", "validate_lines=[8]", "seed=2"], &[]).succeeded();
 
-    let resume = |out: &str, options: &[&str]| train_reward(&job, out, &[&["--resume"], options].concat());
+    let resume = |out: &str, options: &[&str]| train_segmenter(&job, out, &[&["--resume"], options].concat());
     let data = |more: &[&str]| {
         let keys = ["--set", "steps=2", "--set", "batch=2", "--set", "validate_lines=[8]"];
         let (other, out) = (job.path("other"), job.path("reward"));
-        job.run(&[&["train", "reward", "--data", &other, "--out", &out, "--resume"], &keys[..], more].concat())
+        job.run(&[&["train", "segmenter", "--data", &other, "--out", &out, "--resume"], &keys[..], more].concat())
     };
     refused(&job, "reward", || data(&[]), &["began with --data", "/data (hash ", "/other (hash "]);
     refused(
@@ -119,7 +111,7 @@ fn a_segmenters_run_goes_on_with_the_data_masks_and_beginning_that_it_had() {
     refused(&job, "reward", || resume("reward", &["--masks", "@a.csv"]), &["began without --masks", "a.csv"]);
     resume("reward", &[]).succeeded();
 
-    train_reward(&job, "tuned", &["--init", "@reward", "--masks", "@a.csv"]).succeeded();
+    train_segmenter(&job, "tuned", &["--init", "@reward", "--masks", "@a.csv"]).succeeded();
     let with = |init: &str, masks: &str| resume("tuned", &["--init", init, "--masks", masks]);
     refused(&job, "tuned", || with("@other-reward", "@a.csv"), &["--init", "/reward (hash", "/other-reward (hash"]);
     refused(&job, "tuned", || with("@reward", "@b.csv"), &["--masks", "a.csv (hash", "b.csv (hash"]);
@@ -145,9 +137,9 @@ fn a_classifiers_run_goes_on_with_the_labels_that_it_had() {
     refused(&job, "run", || resume("@others.csv"), &["began with --labels", "labels.csv (hash", "others.csv (hash"]);
     resume("@turned.csv").succeeded();
 
-    train_policy(&job, "policy", &[], &["--reward", "@run", "--labels", "@labels.csv"]).succeeded();
+    train_policy(&job, "policy", &[], &["--reward-model", "@run", "--labels", "@labels.csv"]).succeeded();
     let resume =
-        |labels: &str| train_policy(&job, "policy", &[], &["--resume", "--reward", "@run", "--labels", labels]);
+        |labels: &str| train_policy(&job, "policy", &[], &["--resume", "--reward-model", "@run", "--labels", labels]);
     refused(&job, "policy", || resume("@others.csv"), &["began with --labels", "others.csv"]);
     resume("@turned.csv").succeeded();
 }
@@ -156,7 +148,7 @@ fn a_classifiers_run_goes_on_with_the_labels_that_it_had() {
 fn a_policys_run_goes_on_with_the_judge_data_and_order_that_it_had() {
     let job = phantoms(5);
     other_data(&job);
-    train(&job, "reward", "other-reward", &["steps=1", "batch=2", "validate_lines=[8]", "seed=2"], &[]).succeeded();
+    train(&job, "segmenter", "other-reward", &["steps=1", "batch=2", "validate_lines=[8]", "seed=2"], &[]).succeeded();
     let mask = json!({
         "format": "kscout learned mask 1", "width": SIDE, "lines": [16, 3], "scores": [0.5, 0.5],
         "provenance": {
@@ -168,17 +160,17 @@ fn a_policys_run_goes_on_with_the_judge_data_and_order_that_it_had() {
     type Train = fn(&Job, &str, &[&str]) -> Ran;
     let lines: Train = |job, out, options| train_policy(job, out, &[], options);
     for (out, train) in [("lines", lines), ("slices", train_slices as Train)] {
-        train(&job, out, &["--reward", "@reward"]).succeeded();
+        train(&job, out, &["--reward-model", "@reward"]).succeeded();
         let resume = |options: &[&str]| train(&job, out, &[&["--resume"], options].concat());
-        let words = ["began with --reward", "/reward (hash ", "/other-reward (hash "];
-        refused(&job, out, || resume(&["--reward", "@other-reward"]), &words);
+        let words = ["began with --reward-model", "/reward (hash ", "/other-reward (hash "];
+        refused(&job, out, || resume(&["--reward-model", "@other-reward"]), &words);
         let order = ["another order there, ", "than now, 16 3 ", "--mask"];
-        refused(&job, out, || resume(&["--reward", "@reward", "--mask", "@mask.json"]), &order);
+        refused(&job, out, || resume(&["--reward-model", "@reward", "--mask", "@mask.json"]), &order);
         // The folder of the data set is given first, and the last one counts.
         let [data, other] = ["data", "other"].map(|name| job.path(name));
         fs::rename(&data, job.path("aside")).unwrap();
         fs::rename(&other, &data).unwrap();
-        refused(&job, out, || resume(&["--reward", "@reward"]), &["began with --data", "/data (hash "]);
+        refused(&job, out, || resume(&["--reward-model", "@reward"]), &["began with --data", "/data (hash "]);
         fs::rename(&data, &other).unwrap();
         fs::rename(job.path("aside"), &data).unwrap();
         let hash = record(&job, "reward/last")["weights_hash"].as_str().unwrap().to_owned();
@@ -186,16 +178,16 @@ fn a_policys_run_goes_on_with_the_judge_data_and_order_that_it_had() {
         let crc = judge["crc"].as_u64().unwrap();
         assert_eq!(
             (judge["option"].as_str(), format!("{crc:08x}")),
-            (Some("--reward"), hash),
+            (Some("--reward-model"), hash),
             "as in the exported file"
         );
-        resume(&["--reward", "@reward/last"]).succeeded();
+        resume(&["--reward-model", "@reward/last"]).succeeded();
     }
 }
 
 /// A run whose updates change nothing, with a record that says that the network of update 1 was kept.
 fn run_that_keeps_a_network(job: &Job) -> Value {
-    train_policy(job, "policy", &["learning_rate=1e-12"], &["--reward", "@reward"]).succeeded();
+    train_policy(job, "policy", &["learning_rate=1e-12"], &["--reward-model", "@reward"]).succeeded();
     let kept = json!({ "update": 1, "measure": "Dice", "mean": 0.1, "low": 0.05, "high": 0.15, "patients": 8 });
     change(job, "policy/last", |last| {
         (last["best"], last["best_step"]) = (json!(0.5), json!(1));
@@ -215,7 +207,7 @@ fn run_that_keeps_a_network(job: &Job) -> Value {
 }
 
 fn resume_policy(job: &Job, keys: &[&str]) -> Ran {
-    train_policy(job, "policy", &[&["learning_rate=1e-12"], keys].concat(), &["--reward", "@reward", "--resume"])
+    train_policy(job, "policy", &[&["learning_rate=1e-12"], keys].concat(), &["--reward-model", "@reward", "--resume"])
 }
 
 #[test]
@@ -281,10 +273,10 @@ fn what_lies_in_the_place_of_the_best_is_not_overwritten_before_a_validation() {
 fn words(job: &Job, kind: &str, out: &str) -> Vec<String> {
     let (reward, keys) = (job.path("reward"), |keys: &str| keys.split(' ').map(str::to_owned).collect::<Vec<_>>());
     let (what, keys) = match kind {
-        "segmenter" => ("reward", keys("steps=2 batch=2 validate_every=1 validate_lines=[8]")),
-        "classifier" => ("reward", keys("kind=classification steps=2 batch=2 validate_every=1 validate_lines=[8]")),
-        "line policy" => ("policy", keys("updates=2 episodes=2 max_budget=4 validate_every=1 validate_lines=[3]")),
-        _ => ("policy", SLICES.map(str::to_owned).to_vec()),
+        "segmenter" => ("segmenter", keys("steps=2 batch=2 validate_every=1 validate_lines=[8]")),
+        "classifier" => ("classifier", keys("steps=2 batch=2 validate_every=1 validate_lines=[8]")),
+        "line policy" => ("line-policy", keys("updates=2 episodes=2 max_budget=4 validate_every=1 validate_lines=[3]")),
+        _ => ("slice-policy", SLICES.map(str::to_owned).to_vec()),
     };
     let (data, out, labels) = (job.path("data"), job.path(out), job.path("labels.csv"));
     let mut words: Vec<String> = ["train", what, "--data", &data, "--out", &out].map(str::to_owned).to_vec();
@@ -292,7 +284,7 @@ fn words(job: &Job, kind: &str, out: &str) -> Vec<String> {
     match kind {
         "segmenter" => {}
         "classifier" => words.extend(["--labels".to_owned(), labels]),
-        _ => words.extend(["--reward".to_owned(), reward]),
+        _ => words.extend(["--reward-model".to_owned(), reward]),
     }
     words
 }

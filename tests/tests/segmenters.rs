@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use kscout::train::reward::load_segmenter;
+use kscout::train::segmenter::load_segmenter;
 use kscout_tests::Ran;
 use kscout_tests::job::Job;
 use serde_json::Value;
@@ -18,15 +18,15 @@ fn phantoms() -> Job {
 fn train(job: &Job, network: &str, steps: &str) -> Ran {
     let chosen = [format!("network={network}"), format!("steps={steps}")];
     let fixed = ["network_width=4", "batch=4", "learning_rate=1e-2", "warmup=2", "validate_lines=[32]"];
-    job.train_reward(network, &[&chosen.each_ref().map(String::as_str)[..], &fixed].concat(), &[])
+    job.train_segmenter(network, &[&chosen.each_ref().map(String::as_str)[..], &fixed].concat(), &[])
 }
 
 /// Exports and verifies; returns what `inspect` and `verify` say.
 fn through_int8(job: &Job, network: &str, prune: &[&str]) -> (Value, Value) {
     let (data, reward) = (job.path("data"), job.path(network));
     let blob = job.path(&format!("{network}{}.kscout", prune.concat()));
-    job.run(&[&["export", "--reward", &reward, "--data", &data, "--out", &blob], prune].concat()).succeeded();
-    let verify = ["verify", &blob, "--reward", &reward, "--data", &data, "--budgets", "8", "--limit", "4", "--json"];
+    job.run(&[&["export", "--segmenter", &reward, "--data", &data, "--out", &blob], prune].concat()).succeeded();
+    let verify = ["verify", &blob, "--segmenter", &reward, "--data", &data, "--budgets", "8", "--limit", "4", "--json"];
     let verified = job.run(&[&verify[..], &["--tolerance", "1"], prune].concat()).succeeded();
     let inspected = job.run(&["inspect", &blob, "--json"]).succeeded();
     let json = |text: String| serde_json::from_str(&text).expect("--json prints JSON");
@@ -80,7 +80,7 @@ fn a_network_that_cannot_be_pruned_so_is_refused() {
     for (network, level, words) in [("unetpp", "5", ["--prune 5", "1 to 4"]), ("unext-s", "1", ["one head", "unetpp"])]
     {
         let reward = job.path(network);
-        let export = ["export", "--reward", &reward, "--prune", level, "--data", &data, "--out", &blob];
+        let export = ["export", "--segmenter", &reward, "--prune", level, "--data", &data, "--out", &blob];
         job.run(&export).refused(&words);
         assert!(!std::path::Path::new(&blob).exists());
     }
@@ -105,7 +105,7 @@ fn a_training_begins_with_the_weights_it_is_given() {
     let fresh = job.path("fresh");
     let train = |out: &str, extra: &[&str], set: &[&str]| {
         let set = set.iter().flat_map(|set| ["--set", set]);
-        let train = ["train", "reward", "--data", &data, "--out", out];
+        let train = ["train", "segmenter", "--data", &data, "--out", out];
         job.run(&train.into_iter().chain(extra.iter().copied()).chain(set).collect::<Vec<_>>())
     };
     let with = |set: &[&str]| train(&out, &["--init", &init], set);
@@ -128,7 +128,7 @@ fn a_checkpoint_takes_no_run_into_its_folder() {
     let job = phantoms();
     train(&job, "unext-s", "1").succeeded();
     let (data, checkpoint) = (job.path("data"), job.path("unext-s/last"));
-    let train = ["train", "reward", "--data", &data, "--init", &checkpoint, "--out", &checkpoint];
+    let train = ["train", "segmenter", "--data", &data, "--init", &checkpoint, "--out", &checkpoint];
     let set = ["--set", "network_width=4", "--set", "validate_lines=[32]"];
     job.run(&[&train[..], &set].concat()).refused(&["unext-s/last", "choose another --out"]);
 }
@@ -137,11 +137,11 @@ fn a_checkpoint_takes_no_run_into_its_folder() {
 fn a_head_that_has_not_learned_is_not_exported() {
     let job = phantoms();
     let (data, out, blob) = (job.path("data"), job.path("alone"), job.path("x.kscout"));
-    let train = ["train", "reward", "--data", &data, "--out", &out];
+    let train = ["train", "segmenter", "--data", &data, "--out", &out];
     let set =
         ["network=unetpp", "network_width=2", "deep_supervision=false", "steps=1", "batch=2", "validate_lines=[8]"];
     job.run(&train.into_iter().chain(set.iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()).succeeded();
-    let export = ["export", "--reward", &out, "--data", &data, "--out", &blob];
+    let export = ["export", "--segmenter", &out, "--data", &data, "--out", &blob];
     job.run(&[&export[..], &["--prune", "2"]].concat()).refused(&["--prune 2", "deep_supervision"]);
     job.run(&[&export[..], &["--prune", "4"]].concat()).succeeded();
 }
@@ -152,7 +152,7 @@ fn a_file_that_was_made_of_another_network_is_not_verified() {
     train(&job, "unetpp", "1").succeeded();
     through_int8(&job, "unetpp", &["--prune", "2"]);
     let (data, reward, blob) = (job.path("data"), job.path("unetpp"), job.path("unetpp--prune2.kscout"));
-    job.run(&["verify", &blob, "--reward", &reward, "--data", &data]).refused(&["--reward", "--prune"]);
+    job.run(&["verify", &blob, "--segmenter", &reward, "--data", &data]).refused(&["--segmenter", "--prune"]);
 }
 
 #[test]

@@ -16,11 +16,10 @@ const ARRAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/slurm/array
 fn job() -> Job {
     let job = Job::new(EXE, 10, 3, 32);
     let few = ["network_width=8", "steps=6", "batch=4", "warmup=1", "learning_rate=0.01", "validate_lines=[32]"];
-    job.train_reward("reward", &few, &[]).succeeded();
-    let slices =
-        ["budget=volume", "updates=0", "copies=1", "warm_steps=4", "warm_batch=8", "min_budget=3", "max_budget=8"];
-    job.train_policy(("reward", "policy"), &slices, &[]).succeeded();
-    let export = "export --reward NAME/reward --slice-policy NAME/policy --data NAME/data --out NAME/model.kscout";
+    job.train_segmenter("reward", &few, &[]).succeeded();
+    let slices = ["updates=0", "copies=1", "warm_steps=4", "warm_batch=8", "min_budget=3", "max_budget=8"];
+    job.train_slice_policy(("reward", "policy"), &slices, &[]).succeeded();
+    let export = "export --segmenter NAME/reward --slice-policy NAME/policy --data NAME/data --out NAME/model.kscout";
     job.run_words(export).succeeded();
     job
 }
@@ -60,7 +59,7 @@ fn an_evaluation_by_three_processes_is_that_of_one_tables_and_pictures() {
     let job = job();
     let in_int8 = "eval --model NAME/model.kscout --data NAME/data --budgets 3,5 --draws 2 --panels 3 \
                    --baselines centre-out,random,allocation-oracle";
-    let in_real_numbers = "eval --reward NAME/reward --data NAME/data --budgets 4 --baselines centre-out";
+    let in_real_numbers = "eval --reward-model NAME/reward --data NAME/data --budgets 4 --baselines centre-out";
     for command in [in_int8, in_real_numbers] {
         whole_and_in_parts(&job, command, 3);
         let [whole, parts] = ["whole", "parts"].map(|name| tree(Path::new(&job.path(name))));
@@ -76,7 +75,7 @@ fn an_evaluation_by_three_processes_is_that_of_one_tables_and_pictures() {
 #[test]
 fn a_mask_that_three_processes_learn_side_by_side_is_that_of_one() {
     let job = job();
-    let learn = "train mask --reward NAME/reward --data NAME/data --volumes 5 --candidates 16 --budget 6 --reorder";
+    let learn = "train mask --segmenter NAME/reward --data NAME/data --volumes 5 --candidates 16 --budget 6 --reorder";
     job.run_words(&format!("{learn} --out NAME/whole.json")).succeeded();
     let shard = |number: usize| job.words(&format!("{learn} --out NAME/parts.json --shard {number}/3 --threads 1"));
     let side_by_side = || {
@@ -108,7 +107,7 @@ fn a_mask_that_three_processes_learn_side_by_side_is_that_of_one() {
 fn the_runs_of_a_sweep_are_those_that_are_made_one_by_one() {
     let job = job();
     let keys = "--set network_width=8 --set steps=2 --set batch=4 --set warmup=1 --set validate_lines=[32]";
-    let train = format!("train reward --data NAME/data {keys}");
+    let train = format!("train segmenter --data NAME/data {keys}");
     whole_and_in_parts_of_a_sweep(&job, &format!("{train} --sweep seed=1,2,3"));
     job.run_words(&format!("{train} --set seed=2 --out NAME/alone")).succeeded();
     let weights = |folder: &str| {
@@ -164,7 +163,7 @@ fn parts_that_do_not_go_together_are_refused_in_words() {
     job.run_words("merge NAME/masks.csv").succeeded();
     // The model is another one by now.
     let export =
-        "export --reward NAME/reward --slice-policy NAME/policy --data NAME/data --out NAME/model.kscout --seed 9";
+        "export --segmenter NAME/reward --slice-policy NAME/policy --data NAME/data --out NAME/model.kscout --seed 9";
     job.run_words(export).succeeded();
     job.run_words("merge NAME/masks.csv").refused(&["1-of-2", "other inputs"]);
     job.run_words(&format!("{masks} --shard 3/2")).refused(&["--shard", "expected I/N"]);

@@ -138,7 +138,7 @@ fn what_does_not_exist_is_not_taken_for_a_machine_that_lacks_something() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn every_kernel_set_of_x86_64_has_one_digest() {
-    use kscout_core::kernels::{Kernels, Level, X86};
+    use kscout_core::kernels::{Int8Kernels, Kernels, Level, X86};
 
     let digests = |layout, set: &dyn Kernels| {
         let of_volume = VOLUMES.map(|(reconstruction, least_gain)| {

@@ -1,4 +1,4 @@
-//! The choices of `kscout train reward`, on a small phantom: what they do to a run, and that a run in parts is the same run.
+//! The choices of `kscout train segmenter`, on a small phantom: what they do to a run, and that a run in parts is the same run.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use kscout::net::Segmenter;
 use kscout::train::checkpoint::{load_training_weights, read_meta};
-use kscout::train::reward::load_segmenter;
+use kscout::train::segmenter::load_segmenter;
 use kscout_tests::{Ran, run};
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
@@ -33,7 +33,7 @@ impl Runs {
     /// Trains, or goes on, in the folder `out`.
     fn train(&self, out: &str, set: &[&str]) -> Ran {
         let (data, out) = (self.path("data"), self.path(out));
-        let mut args = vec!["train", "reward", "--data", &data, "--out", &out, "--resume"];
+        let mut args = vec!["train", "segmenter", "--data", &data, "--out", &out, "--resume"];
         let fixed = ["batch=4", "warmup=1", "validate_every=2", "validate_lines=[16]", "learning_rate=0.01"];
         for set in fixed.iter().chain(set) {
             args.extend(["--set", set]);
@@ -220,7 +220,7 @@ fn any_number_of_threads_gives_the_same_weights() {
     let runs = Runs::on_phantoms(&[]);
     let hash = |out: &str, network: &str, threads: &str| {
         let (data, out) = (runs.path("data"), runs.path(out));
-        let mut args = vec!["train", "reward", "--data", &data, "--out", &out, "--threads", threads];
+        let mut args = vec!["train", "segmenter", "--data", &data, "--out", &out, "--threads", threads];
         let keys =
             ["steps=3", "batch=4", "warmup=1", "validate_every=3", "validate_lines=[16]", "network_width=8", network];
         keys.iter().for_each(|key| args.extend(["--set", key]));

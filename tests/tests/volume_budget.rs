@@ -14,18 +14,17 @@ const SIZE: usize = 64;
 /// A phantom data set and a barely trained segmenter.
 fn job() -> Job {
     let job = Job::new(EXE, 5, 4, SIZE);
-    train_reward(&job, "reward", &[]).succeeded();
+    train_segmenter(&job, "reward", &[]).succeeded();
     job
 }
 
-fn train_reward(job: &Job, out: &str, options: &[&str]) -> Ran {
+fn train_segmenter(job: &Job, out: &str, options: &[&str]) -> Ran {
     let small = ["steps=20", "batch=4", "warmup=2", "validate_every=20", "validate_lines=[8]"];
-    job.train_reward(out, &small, options)
+    job.train_segmenter(out, &small, options)
 }
 
 fn train_policy(job: &Job, out: &str, options: &[&str]) -> Ran {
     let small = [
-        "budget=volume",
         "copies=1",
         "warm_steps=60",
         "warm_batch=64",
@@ -35,12 +34,12 @@ fn train_policy(job: &Job, out: &str, options: &[&str]) -> Ran {
         "validate_lines=[4,6]",
         "max_budget=8",
     ];
-    job.train_policy(("reward", out), &small, options)
+    job.train_slice_policy(("reward", out), &small, options)
 }
 
 fn export(job: &Job, policy: &str, out: &str) -> String {
     let [data, reward, policy, out] = ["data", "reward", policy, out].map(|name| job.path(name));
-    job.run(&["export", "--reward", &reward, "--slice-policy", &policy, "--data", &data, "--out", &out]).succeeded();
+    job.run(&["export", "--segmenter", &reward, "--slice-policy", &policy, "--data", &data, "--out", &out]).succeeded();
     out
 }
 
@@ -76,7 +75,7 @@ fn a_slice_policy_goes_all_the_way() {
     let file = export(&job, "slices", "heart.kscout");
     let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("slices"));
 
-    let usual = ["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--tolerance", "0.1"];
+    let usual = ["verify", &file, "--segmenter", &reward, "--data", &data, "--budgets", "5", "--tolerance", "0.1"];
     let verified = job.run(&[&usual[..], &["--slice-policy", &policy]].concat()).succeeded();
     let row = verified.lines().find(|row| row.starts_with("slices chosen alike")).unwrap();
     let equal: f64 = row.split_whitespace().nth(3).unwrap().parse().unwrap();
@@ -106,7 +105,7 @@ fn a_slice_policy_goes_all_the_way() {
 
     expect_comparisons(&job);
 
-    let too_many = ["eval", "--reward", &reward, "--data", &data, "--budgets", "49", "--out", &out, "--force"];
+    let too_many = ["eval", "--reward-model", &reward, "--data", &data, "--budgets", "49", "--out", &out, "--force"];
     let by_position = ["--baselines", "by-position", "--positions", &positions];
     job.run(&[&too_many[..], &by_position].concat()).refused(&["by-position", "48 lines, 49"]);
 
@@ -156,7 +155,7 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     let job = job();
     let mask = job.path("mask.json");
     let (data, reward) = (job.path("data"), job.path("reward"));
-    let learn = ["train", "mask", "--reward", &reward, "--data", &data, "--out", &mask];
+    let learn = ["train", "mask", "--segmenter", &reward, "--data", &data, "--out", &mask];
     job.run(&[&learn[..], &["--budget", "5", "--volumes", "2", "--candidates", "8"]].concat()).succeeded();
     train_policy(&job, "slices", &["--mask", &mask]).succeeded();
     let file = export(&job, "slices", "heart.kscout");
@@ -168,7 +167,7 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     job.run(&ignored).refused(&["--baselines", "--by-baseline"]);
     train_policy(&job, "centre", &[]).succeeded();
     let other = job.path("centre");
-    job.run(&["verify", &file, "--reward", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
+    job.run(&["verify", &file, "--segmenter", &reward, "--data", &data, "--budgets", "5", "--slice-policy", &other])
         .refused(&["another order"]);
 
     let masks = masks(&given);
@@ -186,13 +185,13 @@ fn a_segmenter_is_tuned_to_what_the_policy_measures() {
     assert_eq!((first, second), (4 * masks.len(), 6 * masks.len()), "budgets are spent");
 
     let init = ["--init", &reward, "--masks", &given];
-    train_reward(&job, "tuned", &init).succeeded();
+    train_segmenter(&job, "tuned", &init).succeeded();
     let text = fs::read_to_string(&given).unwrap();
     let short: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();
     fs::write(&given, short).unwrap();
-    train_reward(&job, "never", &init).refused(&["masks.csv", "no mask of training slice"]);
+    train_segmenter(&job, "never", &init).refused(&["masks.csv", "no mask of training slice"]);
     fs::write(&given, text.replacen("\npatient", "\npatient001/0,99\npatient", 1)).unwrap();
-    train_reward(&job, "never", &init).refused(&["masks.csv", "row 2", "99"]);
+    train_segmenter(&job, "never", &init).refused(&["masks.csv", "row 2", "99"]);
 }
 
 #[test]
@@ -258,9 +257,9 @@ fn what_does_not_fit_is_refused_in_words() {
     let (slices, thick) = (job.path("slices"), job.path("thick"));
     volume_of(33, &data, &slices);
     job.run(&["data", "import", "--format", "png", "--size", "64", "--split", "train", &slices, &thick]).succeeded();
-    job.run(&["train", "policy", "--reward", &reward, "--data", &thick, "--out", &out, "--set", "budget=volume"])
+    job.run(&["train", "slice-policy", "--reward-model", &reward, "--data", &thick, "--out", &out])
         .refused(&["33 slices", "at most 32"]);
-    job.run(&["train", "policy", "--reward", &reward, "--data", &data, "--out", &out, "--mask", &mask])
+    job.run(&["train", "line-policy", "--reward-model", &reward, "--data", &data, "--out", &out, "--mask", &mask])
         .refused(&["mask.json", "kscout train mask"]);
     assert!(!fs::exists(&out).unwrap(), "nothing is written");
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use kscout::segment::HeapArena;
+use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::VolumeCapture;
 use kscout_core::kernels::{Layout, Portable};
 use kscout_core::model::{Model, Reconstruction};
-use kscout_core::volume::{FIRST_LINES, VolumeScan, volume_arena_bytes};
+use kscout_core::volume::{FIRST_LINES, Place, VolumeScan, volume_arena_bytes};
 use kscout_tests::Ran;
 use kscout_tests::job::Job;
 use kscout_tests::small_model::{SIDE, random_blob};
@@ -39,10 +39,10 @@ fn repeated(blob: &[u8], capture: &VolumeCapture<'_>) -> u64 {
     let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), slices, budget, Portable).unwrap();
     let mut samples = vec![Complex32::default(); capture.height()];
     let mut places = capture.places();
-    while let Some((slice, line)) = scan.propose_worth(capture.least_gain()).unwrap() {
+    while let Some(place @ Place { slice, line }) = scan.propose_worth(capture.least_gain()).unwrap() {
         assert_eq!(places.next(), Some((slice, line)));
         capture.copy_line(slice, line, &mut samples).unwrap();
-        scan.push_line(slice, &samples).unwrap();
+        scan.push_line(place, &samples).unwrap();
     }
     assert_eq!(places.next(), None);
     scan.digest().unwrap()

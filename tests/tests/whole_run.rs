@@ -13,21 +13,21 @@ fn phantom() -> Job {
     Job::new(EXE, 5, 3, 64)
 }
 
-fn train_reward(job: &Job, out: &str, keys: &[&str]) -> Ran {
+fn train_segmenter(job: &Job, out: &str, keys: &[&str]) -> Ran {
     let fixed = ["batch=4", "warmup=2", "validate_every=4", "validate_lines=[64,8]"];
-    job.train_reward(out, &[&fixed, keys].concat(), &["--resume"])
+    job.train_segmenter(out, &[&fixed, keys].concat(), &["--resume"])
 }
 
 fn train_policy(job: &Job, out: &str, keys: &[&str]) -> Ran {
     let fixed = ["updates=2", "episodes=4", "max_budget=8", "validate_every=2", "validate_lines=[6]"];
-    job.train_policy(("reward", out), &[&fixed, keys].concat(), &["--resume"])
+    job.train_line_policy(("reward", out), &[&fixed, keys].concat(), &["--resume"])
 }
 
 /// The file of `reward` and `policy`.
 fn export(job: &Job) -> String {
     let [data, reward, policy] = ["data", "reward", "policy"].map(|name| job.path(name));
     let (out, onnx) = (job.path("heart.kscout"), job.path("heart.onnx"));
-    let networks = ["--reward", &reward, "--policy", &policy];
+    let networks = ["--segmenter", &reward, "--line-policy", &policy];
     job.run(&[&["export", "--data", &data, "--out", &out, "--onnx", &onnx][..], &networks].concat()).succeeded();
     out
 }
@@ -45,7 +45,7 @@ fn from_nothing_to_a_verified_scan() {
     let sampler = job.run(&["sampler", "--data", &data, "--out", &job.path("weights.csv")]).succeeded();
     assert!(sampler.contains("RV+MYO+LV"), "{sampler}");
 
-    train_reward(&job, "reward", &["steps=8"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=8"]).succeeded();
     assert_eq!(lines_of(job.path("reward/log.csv")), 3, "a header and two validations");
     train_policy(&job, "policy", &[]).succeeded();
     let blob = export(&job);
@@ -58,7 +58,7 @@ fn from_nothing_to_a_verified_scan() {
     assert_eq!(listing["width"], 64, "{listing}");
 
     let (reward, policy) = (job.path("reward"), job.path("policy"));
-    let networks = ["--reward", &reward, "--policy", &policy, "--data", &data];
+    let networks = ["--segmenter", &reward, "--line-policy", &policy, "--data", &data];
     let verify = [&["verify", &blob][..], &networks, &["--budgets", "8", "--limit", "4", "--tolerance", "1"]].concat();
     let verified = job.run(&verify).succeeded();
     assert!(verified.contains("digest"), "{verified}");
@@ -100,11 +100,11 @@ fn last_row(log: String) -> String {
 #[test]
 fn a_training_that_was_stopped_goes_on_as_if_it_had_not() {
     let job = phantom();
-    train_reward(&job, "whole", &["steps=8"]).succeeded();
-    train_reward(&job, "parts", &["steps=8", "stop_at=4"]).succeeded();
+    train_segmenter(&job, "whole", &["steps=8"]).succeeded();
+    train_segmenter(&job, "parts", &["steps=8", "stop_at=4"]).succeeded();
     // As a kill between the two renames of a checkpoint would leave it.
     fs::rename(job.path("parts/last"), job.path("parts/.last.old")).unwrap();
-    train_reward(&job, "parts", &["steps=8"]).succeeded();
+    train_segmenter(&job, "parts", &["steps=8"]).succeeded();
     assert_eq!(last_row(job.path("parts/log.csv")), last_row(job.path("whole/log.csv")));
     assert!(last_row(job.path("parts/log.csv")).starts_with("8,"));
 }
@@ -112,7 +112,7 @@ fn a_training_that_was_stopped_goes_on_as_if_it_had_not() {
 #[test]
 fn a_policy_training_that_was_stopped_goes_on_as_if_it_had_not() {
     let job = phantom();
-    train_reward(&job, "reward", &["steps=2"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=2"]).succeeded();
     train_policy(&job, "whole", &["validate_every=1"]).succeeded();
     train_policy(&job, "parts", &["validate_every=1", "stop_at=1"]).succeeded();
     train_policy(&job, "parts", &["validate_every=1"]).succeeded();
@@ -122,20 +122,20 @@ fn a_policy_training_that_was_stopped_goes_on_as_if_it_had_not() {
 #[test]
 fn a_run_does_not_go_on_with_images_of_another_size() {
     let job = phantom();
-    train_reward(&job, "reward", &["steps=1"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=1"]).succeeded();
     let (data, out) = (job.path("small"), job.path("reward"));
     job.run(&["data", "phantom", &data, "--patients", "2", "--seed", "3", "--size", "32"]).succeeded();
-    let resume = ["train", "reward", "--data", &data, "--out", &out, "--resume", "--set", "validate_lines=[8]"];
+    let resume = ["train", "segmenter", "--data", &data, "--out", &out, "--resume", "--set", "validate_lines=[8]"];
     job.run(&resume).refused(&["reward/last", "[64, 64]", "[32, 32]"]);
 }
 
 #[test]
 fn a_run_in_the_way_is_not_overwritten() {
     let job = phantom();
-    train_reward(&job, "reward", &["steps=1"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=1"]).succeeded();
     let before = fs::read(job.path("reward/last/weights.bpk")).unwrap();
     let (data, out) = (job.path("data"), job.path("reward"));
-    let again = ["train", "reward", "--data", &data, "--out", &out, "--set", "validate_lines=[64]"];
+    let again = ["train", "segmenter", "--data", &data, "--out", &out, "--set", "validate_lines=[64]"];
     job.run(&again).refused(&[&out, "--resume"]);
     assert_eq!(fs::read(job.path("reward/last/weights.bpk")).unwrap(), before);
 }
@@ -145,13 +145,13 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     let job = phantom();
     let (data, reward, policy) = (job.path("data"), job.path("reward"), job.path("policy"));
     let gone = job.path("gone");
-    job.run(&["train", "reward", "--data", &gone, "--out", &reward]).refused(&[&gone]);
+    job.run(&["train", "segmenter", "--data", &gone, "--out", &reward]).refused(&[&gone]);
     job.run(&["data", "import", "--format", "acdc", &gone, &job.path("x")]).refused(&[&gone]);
-    let typo = ["train", "reward", "--data", &data, "--out", &reward, "--set", "learning_rat=1"];
+    let typo = ["train", "segmenter", "--data", &data, "--out", &reward, "--set", "learning_rat=1"];
     job.run(&typo).refused(&["learning_rat", "did you mean `learning_rate`"]);
     let config = job.path("typo.toml");
     fs::write(&config, "[augment.rotate]\ndegree = 3\n").unwrap();
-    job.run(&["train", "reward", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
+    job.run(&["train", "segmenter", "--data", &data, "--out", &reward, "--config", &config]).refused(&[
         "typo.toml",
         "augment.rotate.degree`",
         "augment.rotate.degrees",
@@ -159,31 +159,33 @@ fn what_does_not_fit_is_refused_by_name_and_leaves_nothing() {
     let set = ["--set", "validate_lines=[64]", "--set", "augment.flip.probability=1.5"];
     let often = [&["--data", &data, "--out", &reward], &set[..]].concat();
     let said = ["augment.flip.probability", "must be a number from 0 to 1, not 1.5"];
-    job.run(&[&["train", "reward"], &often[..]].concat()).refused(&said);
-    job.run(&[&["train", "policy", "--reward", &gone], &often[..]].concat()).refused(&said);
-    let flat = ["train", "reward", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];
+    job.run(&[&["train", "segmenter"], &often[..]].concat()).refused(&said);
+    job.run(&[&["train", "line-policy", "--reward-model", &gone], &often[..]].concat()).refused(&said);
+    let flat = ["train", "segmenter", "--data", &data, "--out", &reward, "--set", "augment.flip=0.5"];
     job.run(&flat).refused(&["augment.flip=0.5", "is a section, with keys such as `augment.flip.probability`"]);
-    job.run(&["train", "reward", "--data", &data, "--out", &reward, "--device", "cuda"]).refused(&["--features cuda"]);
+    job.run(&["train", "segmenter", "--data", &data, "--out", &reward, "--device", "cuda"])
+        .refused(&["--features cuda"]);
     assert!(!PathBuf::from(&reward).exists(), "refused before anything was written");
 
-    train_reward(&job, "reward", &["steps=1"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=1"]).succeeded();
     train_policy(&job, "policy", &[]).succeeded();
     let out = job.path("swapped.kscout");
-    job.run(&["export", "--reward", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
-    job.run(&["train", "policy", "--data", &data, "--reward", &policy, "--out", &gone]).refused(&["scout", "unext-s"]);
+    job.run(&["export", "--segmenter", &policy, "--data", &data, "--out", &out]).refused(&["scout", "unext-s"]);
+    job.run(&["train", "line-policy", "--data", &data, "--reward-model", &policy, "--out", &gone])
+        .refused(&["scout", "unext-s"]);
     let weights = job.path("reward/last/weights.bpk");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
-    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &out]).refused(&["weights.bpk"]);
+    job.run(&["export", "--segmenter", &reward, "--data", &data, "--out", &out]).refused(&["weights.bpk"]);
     assert!(!PathBuf::from(&out).exists() && !PathBuf::from(&gone).exists());
 }
 
 #[test]
 fn a_model_with_any_byte_changed_is_refused() {
     let job = phantom();
-    train_reward(&job, "reward", &["steps=1"]).succeeded();
+    train_segmenter(&job, "reward", &["steps=1"]).succeeded();
     let (data, reward, out) = (job.path("data"), job.path("reward"), job.path("heart.kscout"));
-    job.run(&["export", "--reward", &reward, "--data", &data, "--out", &out]).succeeded();
+    job.run(&["export", "--segmenter", &reward, "--data", &data, "--out", &out]).succeeded();
     let whole = fs::read(&out).unwrap();
     let mut damaged = whole.clone();
     for at in (0..whole.len()).step_by(997) {

@@ -109,11 +109,16 @@ pub(super) fn check_zeros(file: &[u8], range: Range<usize>) -> Result<(), Captur
     }
 }
 
-/// Reads samples, as many as both slices hold.
-pub(super) fn copy_samples(bytes: &[u8], out: &mut [Complex32]) {
+/// Reads samples into a place for as many.
+pub(super) fn copy_samples(bytes: &[u8], out: &mut [Complex32]) -> Result<(), CaptureError> {
+    let (expected, found) = (bytes.len() / SAMPLE_LEN, out.len());
+    if expected != found {
+        return Err(CaptureError::Samples { expected, found });
+    }
     for (value, bytes) in out.iter_mut().zip(bytes.chunks_exact(SAMPLE_LEN)) {
         *value = Complex32::new(f32_at(bytes, 0..4), f32_at(bytes, 4..8));
     }
+    Ok(())
 }
 
 /// Writes samples, as many as both slices hold.

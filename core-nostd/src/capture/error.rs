@@ -7,6 +7,7 @@ use crate::volume::MOST_SLICES;
 
 /// What is wrong with a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CaptureError {
     /// The file (or the buffer to write it to) has another length than its header asks for, in bytes.

@@ -113,10 +113,10 @@ impl<'a> Capture<'a> {
         self.header.get(field::GIVEN) == Some(&[1])
     }
 
-    /// Copies the samples of one line to `out`, H of them (a shorter `out` gets the first ones).
+    /// Copies the samples of one line to `out`, H of them.
     ///
     /// # Errors
-    /// [`CaptureError::Line`] if there is no such line.
+    /// [`CaptureError::Line`] if there is no such line, [`CaptureError::Samples`] unless `out` has room for H samples.
     pub fn copy_line(&self, line: usize, out: &mut [Complex32]) -> Result<(), CaptureError> {
         let missing = CaptureError::Line { line, width: self.width() };
         if line >= self.width() {
@@ -124,8 +124,7 @@ impl<'a> Capture<'a> {
         }
         let len = self.height() * SAMPLE_LEN;
         let samples = self.kspace.get(line * len..(line + 1) * len).ok_or(missing)?;
-        copy_samples(samples, out);
-        Ok(())
+        copy_samples(samples, out)
     }
 }
 

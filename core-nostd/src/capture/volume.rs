@@ -28,7 +28,7 @@ use super::bytes::{
 use super::{CaptureError, VERSION, check_budget, check_side};
 use crate::Complex32;
 use crate::kspace::LineSet;
-use crate::volume::{MOST_LINES, MOST_SLICES};
+use crate::volume::{MAX_SLICE_LINES, MOST_SLICES};
 
 /// Byte offsets of the fields.
 mod field {
@@ -132,16 +132,16 @@ impl<'a> VolumeCapture<'a> {
         self.places.chunks_exact(PLACE_LEN).map(place)
     }
 
-    /// Copies the samples of one line of a slice to `out`, H of them (a shorter `out` gets the first ones).
+    /// Copies the samples of one line of a slice to `out`, H of them.
     ///
     /// # Errors
-    /// [`CaptureError::NotMeasured`] if the host has not measured this line.
+    /// [`CaptureError::NotMeasured`] if the host has not measured this line, [`CaptureError::Samples`] unless `out` has room for H
+    /// samples.
     pub fn copy_line(&self, slice: usize, line: usize, out: &mut [Complex32]) -> Result<(), CaptureError> {
         let len = self.height() * SAMPLE_LEN;
         let at = self.places().position(|place| place == (slice, line));
         let samples = at.and_then(|at| self.samples.get(at * len..(at + 1) * len));
-        copy_samples(samples.ok_or(CaptureError::NotMeasured { slice, line })?, out);
-        Ok(())
+        copy_samples(samples.ok_or(CaptureError::NotMeasured { slice, line })?, out)
     }
 }
 
@@ -231,7 +231,7 @@ impl Sizes {
         if !(1..=MOST_SLICES).contains(&slices) {
             return Err(CaptureError::Slices { slices });
         }
-        check_budget(budget, slices * MOST_LINES.min(width), count)
+        check_budget(budget, slices * MAX_SLICE_LINES.min(width), count)
     }
 
     /// Every place exists and comes once. `places` gives them from the first.

@@ -13,6 +13,7 @@ use core::str::FromStr;
 /// The layout of a blob's convolution weights, ordinary and transposed. Depthwise weights are always `[kernel y][kernel
 /// x][channel]`. The value is the code in a blob's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
 pub enum Layout {
     /// `[out][kernel y][kernel x][in]`, one byte a weight.
@@ -73,6 +74,7 @@ impl fmt::Display for Layout {
 
 /// There is no layout of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UnknownLayout;
 
 impl fmt::Display for UnknownLayout {

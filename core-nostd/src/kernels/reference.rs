@@ -3,8 +3,8 @@
 
 use super::ops::saturate;
 use super::{
-    Add, Axis, Concat, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm, MaxPool, Shape, Shift, Table, Upsample2x,
-    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Axis, Concat, Conv2d, ConvTranspose2x2, Corners, ImageKernels, Int8Kernels, LayerNorm, MaxPool, Shape, Shift,
+    Table, Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::Complex32;
 
@@ -64,7 +64,7 @@ fn interpolation(corners: Corners, o: i32, n: i32) -> [(i32, i32); 2] {
     }
 }
 
-impl Kernels for Reference {
+impl Int8Kernels for Reference {
     fn name(&self) -> &'static str {
         "reference"
     }
@@ -233,8 +233,10 @@ impl Kernels for Reference {
             from.map_or(op.zero, |q| q as i8)
         });
     }
+}
 
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+impl ImageKernels for Reference {
+    fn accumulate(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
         let width = ramp.len();
         for (y, p) in profile.iter().enumerate() {
             for (x, r) in ramp.iter().enumerate() {

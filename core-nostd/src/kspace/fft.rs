@@ -12,6 +12,7 @@ use crate::Complex32;
 
 /// The length of a line has no transform here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FftError {
     /// The length given.
     pub length: usize,

@@ -1,4 +1,4 @@
-//! Homodyne reconstruction: what conjugate symmetry tells of lines that have not been measured, grown line by line.
+//! Homodyne reconstruction: what conjugate symmetry tells of lines that have not been measured, added line by line.
 //!
 //! The k-space of a real image is Hermitian: line `-k` is line k's mirror image, conjugated. A scanner's image is a real one
 //! times a smooth phase, so its k-space is nearly Hermitian once the phase is taken off, and the phase is known from the
@@ -10,26 +10,25 @@
 //!
 //! whose second term stands for the mirror images that have not been measured. With a weight of 1 this is Noll's image, the
 //! real part with lines without a mirror counted twice; with a weight of 0 its magnitude is the zero-filled one's.
-//! `weight` is [`Reconstruction::weight`]. Where the phase is wrong, what symmetry tells is wrong too, and counting half of it errs
+//! `weight` is [`Reconstruction::weight`](super::Reconstruction::weight). Where the phase is wrong, what symmetry tells is wrong too, and counting half of it errs
 //! less; that is so with the few lines of a fast scan.
 //!
 //! Any set of lines will do. [`Pattern::PartialFourier`](super::Pattern::PartialFourier) is the order made for this; where all
 //! lines are paired there is nothing to fill in.
 //!
 //! # Cost
-//! Beside the image it takes memory for another, and one more line; and for a third while it is looked at, which a scan lends
-//! from the networks' arena. Who can push the lines again does without the third ([`Homodyne::quantise_in_place`]), and a volume's
-//! scan without the second too, which the networks lend. In multiples of `H * W` complex multiply-adds, a line
-//! without a measured mirror costs 1, as in zero filling; DC 2; a line that completes a pair 4, for both lines join `S` and
-//! the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square root and two
-//! divisions a pixel more.
+//! A [`Reconstructor`](super::Reconstructor) keeps `S` beside `Z`, and takes memory for a third image while they are looked at,
+//! which a scan shares with the networks. Who can push the lines again does without the third, which then takes the place of `S`,
+//! and a volume's scan without the second too ([`Plan::aliased`](super::Plan::aliased)). In multiples of `H * W` complex
+//! multiply-adds, a line without a measured mirror costs 1, as in zero filling; DC 2; a line that completes a pair 4, for both
+//! lines join `S` and the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square
+//! root and two divisions a pixel more.
 
 use super::mask::LineSet;
-use super::recon::{ReconError, Twiddles, expect_length, grow_image_with, quantise_magnitude_with};
+use super::recon::accumulate_line;
+use super::reconstruction::Arrival;
 use crate::Complex32;
-use crate::kernels::Kernels;
-
-pub use crate::model::{Reconstruction, UnknownReconstruction};
+use crate::kernels::ImageKernels;
 
 const ZERO: Complex32 = Complex32::new(0.0, 0.0);
 
@@ -44,109 +43,30 @@ pub const fn mirror_line(line: usize, width: usize) -> usize {
     if width == 0 { 0 } else { (width / 2 * 2 + width - line % width) % width }
 }
 
-/// The image of the paired lines, and with it what homodyne reconstruction needs beside the image of all lines.
-#[derive(Debug)]
-pub struct Homodyne<'a> {
-    paired: &'a mut [Complex32],
-    profile: &'a mut [Complex32],
-    weight: f32,
+/// Whether a measured line is paired: its mirror image is measured too.
+pub(super) fn is_paired(line: usize, measured: &LineSet) -> bool {
+    measured.contains(line) && measured.contains(mirror_line(line, measured.width()))
 }
 
-impl<'a> Homodyne<'a> {
-    /// Takes over memory for an image, `[y][x]`, and for the H values of a line. [`clear`](Self::clear) comes next, unless the image is
-    /// one that has been grown before.
-    pub fn new(reconstruction: Reconstruction, paired: &'a mut [Complex32], profile: &'a mut [Complex32]) -> Self {
-        Self { paired, profile, weight: reconstruction.weight() }
+/// Brings `paired`, the image of the paired lines, up to date with a line that is about to arrive. `spare` is scratch for the H
+/// values of a line, `ramp` for W.
+pub(super) fn note<K: ImageKernels + ?Sized>(
+    kernels: &K,
+    arrival: &Arrival<'_>,
+    paired: &mut [Complex32],
+    spare: &mut [Complex32],
+    ramp: &mut [Complex32],
+) {
+    let &Arrival { image, measured, twiddles, line, profile } = arrival;
+    let mirror = mirror_line(line, twiddles.width());
+    if mirror != line && !measured.contains(mirror) {
+        return;
     }
-
-    /// Forgets all lines.
-    pub fn clear(&mut self) {
-        self.paired.fill(ZERO);
-    }
-
-    /// Takes note of a line **before** it is added to `image`, the image of the lines in `measured`.
-    ///
-    /// `profile` is the line's inverse transform along y, `ramp` scratch for W values: both as in
-    /// [`grow_image`](super::grow_image).
-    ///
-    /// # Errors
-    /// [`ReconError`] if the line does not exist or a length does not fit; nothing has changed.
-    pub fn push_line<K: Kernels + ?Sized>(
-        &mut self,
-        kernels: &K,
-        image: &[Complex32],
-        measured: &LineSet,
-        (line, profile): (usize, &[Complex32]),
-        twiddles: &Twiddles<'_>,
-        ramp: &mut [Complex32],
-    ) -> Result<(), ReconError> {
-        expect_length("the image of paired lines", self.paired.len(), image.len())?;
-        expect_length("the mirror image's line", self.profile.len(), profile.len())?;
-        expect_length("the image", image.len(), profile.len() * twiddles.width())?;
-        twiddles.ramp(line, ramp)?;
-        let mirror = mirror_line(line, twiddles.width());
-        if mirror != line && !measured.contains(mirror) {
-            return Ok(());
-        }
-        kernels.grow(self.paired, profile, ramp);
-        if mirror != line {
-            twiddles.ramp(mirror, ramp)?;
-            read_line(image, ramp, self.profile);
-            grow_image_with(kernels, self.paired, self.profile, mirror, twiddles, ramp)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the reconstructed image, for as many pixels as `image` (that of all measured lines) and `out` hold: complex, but
-    /// real where the weight is 1 and there is a phase.
-    pub fn fill_in<K: Kernels + ?Sized>(&self, kernels: &K, image: &[Complex32], out: &mut [Complex32]) {
-        kernels.homodyne(image, self.paired, self.weight, out);
-    }
-
-    /// Writes the quantised image, as [`quantise_magnitude`](super::quantise_magnitude) does of the zero-filled one.
-    ///
-    /// `image` is that of all measured lines, with rows of `width`; `filled` is scratch as large, and takes the reconstructed
-    /// image.
-    ///
-    /// # Errors
-    /// [`ReconError`] if a length does not fit.
-    pub fn quantise<K: Kernels + ?Sized>(
-        &self,
-        kernels: &K,
-        (image, width): (&[Complex32], usize),
-        filled: &mut [Complex32],
-        out: &mut [i8],
-    ) -> Result<(), ReconError> {
-        expect_length("the image of paired lines", self.paired.len(), image.len())?;
-        expect_length("the reconstructed image", filled.len(), image.len())?;
-        self.fill_in(kernels, image, filled);
-        quantise_magnitude_with(kernels, filled, width, out)
-    }
-
-    /// [`quantise`](Self::quantise) without memory for the reconstructed image, which takes the place of the image of paired lines:
-    /// before another line, clear that and push all lines again. `row` is scratch for W values.
-    ///
-    /// # Errors
-    /// [`ReconError`] if a length does not fit; nothing has changed.
-    pub fn quantise_in_place<K: Kernels + ?Sized>(
-        self,
-        kernels: &K,
-        image: &[Complex32],
-        row: &mut [Complex32],
-        out: &mut [i8],
-    ) -> Result<(), ReconError> {
-        let width = row.len();
-        if width == 0 {
-            return Err(ReconError::Width { width });
-        }
-        expect_length("the image of paired lines", self.paired.len(), image.len())?;
-        expect_length("the image", image.len(), image.len() - image.chunks_exact(width).remainder().len())?;
-        expect_length("the quantised image", out.len(), image.len())?;
-        for (image, paired) in image.chunks(width).zip(self.paired.chunks_mut(width)) {
-            row.iter_mut().zip(&*paired).for_each(|(kept, pixel)| *kept = *pixel);
-            kernels.homodyne(image, row, self.weight, paired);
-        }
-        quantise_magnitude_with(kernels, self.paired, width, out)
+    accumulate_line(kernels, paired, (line, profile), twiddles, ramp);
+    if mirror != line {
+        twiddles.ramp(mirror, ramp);
+        read_line(image, ramp, spare);
+        accumulate_line(kernels, paired, (mirror, spare), twiddles, ramp);
     }
 }
 
@@ -185,10 +105,10 @@ fn add_products(sums: &mut [Complex32; COLUMNS], pixels: &[Complex32], phases: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Native;
-    use crate::kspace::{Pattern, SplitMix64, fft_centred, ifft_centred, quantise_magnitude};
+    use crate::kspace::reconstructor::tests::images_of;
+    use crate::kspace::{Pattern, Reconstruction, fft_centred, ifft_centred};
+    use crate::rng::SplitMix64;
     use proptest::prelude::*;
-    use std::vec;
     use std::vec::Vec;
 
     fn transformed(pixels: &[Complex32], width: usize, transform: impl Fn(&mut [Complex32])) -> Vec<Complex32> {
@@ -224,37 +144,6 @@ mod tests {
             z * unturned + told * weight
         };
         all.iter().zip(&paired).map(filled).collect()
-    }
-
-    /// The image of all lines and that which symmetry completes, grown line by line.
-    fn grown(
-        kspace: &[Complex32],
-        width: usize,
-        lines: &[usize],
-        reconstruction: Reconstruction,
-    ) -> (Vec<Complex32>, Vec<Complex32>) {
-        let height = kspace.len() / width;
-        let (mut table, mut ramp) = (vec![ZERO; width], vec![ZERO; width]);
-        let twiddles = Twiddles::fill(&mut table).unwrap();
-        let (mut paired, mut spare) = (vec![Complex32::new(f32::NAN, 1.0); kspace.len()], vec![ZERO; height]);
-        let mut homodyne = Homodyne::new(reconstruction, &mut paired, &mut spare);
-        homodyne.clear();
-        let (mut image, mut measured) = (vec![ZERO; kspace.len()], LineSet::new(width).unwrap());
-        let kernels = Native::default();
-        for &line in lines {
-            let mut profile: Vec<Complex32> = (0..height).map(|y| kspace[y * width + line]).collect();
-            ifft_centred(&mut profile).unwrap();
-            homodyne.push_line(&kernels, &image, &measured, (line, &profile), &twiddles, &mut ramp).unwrap();
-            grow_image_with(&kernels, &mut image, &profile, line, &twiddles, &mut ramp).unwrap();
-            measured.insert(line).unwrap();
-        }
-        let mut out = vec![ZERO; image.len()];
-        let mut levels = vec![0; image.len()];
-        homodyne.quantise(&kernels, (&image, width), &mut out, &mut levels).unwrap();
-        let mut expected = vec![1; image.len()];
-        quantise_magnitude(&out, width, &mut expected).unwrap();
-        assert_eq!(levels, expected);
-        (image, out)
     }
 
     fn size(pixel: &Complex32) -> f32 {
@@ -296,7 +185,7 @@ mod tests {
         let lower: Vec<usize> = (0..=32).rev().collect();
         let upper: Vec<usize> = (32..64).chain([0]).collect();
         for lines in [lower, upper] {
-            let (zero_filled, homodyne) = grown(&kspace, 64, &lines, Reconstruction::Homodyne);
+            let [zero_filled, homodyne] = images_of(&kspace, 64, &lines, Reconstruction::Homodyne);
             assert!(error(&zero_filled, &truth) > 0.05, "{}", error(&zero_filled, &truth));
             assert!(error(&homodyne, &truth) < 1e-6, "{}", error(&homodyne, &truth));
             assert!(homodyne.iter().all(|pixel| pixel.im == 0.0));
@@ -315,8 +204,8 @@ mod tests {
         let kspace = kspace_of(&image, 64);
         let order = Pattern::PartialFourier { centre_fraction: 0.3 }.lines(64, 28, 0).unwrap();
         let lines: Vec<usize> = order.into_iter().map(usize::from).collect();
-        let (zero_filled, full) = grown(&kspace, 64, &lines, Reconstruction::Homodyne);
-        let (_, half) = grown(&kspace, 64, &lines, Reconstruction::HalfHomodyne);
+        let [zero_filled, full] = images_of(&kspace, 64, &lines, Reconstruction::Homodyne);
+        let [_, half] = images_of(&kspace, 64, &lines, Reconstruction::HalfHomodyne);
         let errors = [zero_filled, half, full].map(|image| error(&image, &truth));
         assert!(errors[2] < 0.45 * errors[0] && errors[1] < 0.6 * errors[0], "{errors:?}");
     }
@@ -325,75 +214,19 @@ mod tests {
     fn without_a_pair_or_with_all_lines_nothing_is_filled_in() {
         let image: Vec<Complex32> = discs().iter().map(|&v| Complex32::new(0.6 * v, 0.8 * v)).collect();
         let kspace = kspace_of(&image, 64);
-        let (zero_filled, filled) = grown(&kspace, 64, &[30, 20, 37], Reconstruction::Homodyne);
+        let [zero_filled, filled] = images_of(&kspace, 64, &[30, 20, 37], Reconstruction::Homodyne);
         assert_eq!(filled, zero_filled);
         let all: Vec<usize> = (0..64).collect();
-        let (zero_filled, filled) = grown(&kspace, 64, &all, Reconstruction::HalfHomodyne);
+        let [zero_filled, filled] = images_of(&kspace, 64, &all, Reconstruction::HalfHomodyne);
         let worst = zero_filled.iter().zip(&filled).map(|(a, b)| (size(a) - size(b)).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}");
-    }
-
-    #[test]
-    fn lengths_that_do_not_fit_are_refused_and_named() {
-        let (mut table, mut paired, mut spare) = ([ZERO; 16], [ZERO; 256], [ZERO; 16]);
-        let twiddles = Twiddles::fill(&mut table).unwrap();
-        let mut homodyne = Homodyne::new(Reconstruction::Homodyne, &mut paired, &mut spare);
-        let (image, measured, kernels) = ([ZERO; 256], LineSet::new(16).unwrap(), Native::default());
-        let mut push = |pixels: usize, line, rows: usize, columns: usize| {
-            let (profile, mut ramp) = ([Complex32::new(1.0, 0.0); 16], [ZERO; 16]);
-            let (line, ramp) = ((line, &profile[..rows]), &mut ramp[..columns]);
-            homodyne.push_line(&kernels, &image[..pixels], &measured, line, &twiddles, ramp).unwrap_err()
-        };
-        let length = |what, needed, got| ReconError::Length { what, needed, got };
-        assert_eq!(push(255, 8, 16, 16), length("the image of paired lines", 255, 256));
-        assert_eq!(push(256, 8, 15, 16), length("the mirror image's line", 15, 16));
-        assert_eq!(push(256, 8, 16, 8), length("the phase ramp", 16, 8));
-        assert_eq!(push(256, 16, 16, 16), ReconError::Line { line: 16, width: 16 });
-        let (mut filled, mut levels) = ([ZERO; 256], [0; 256]);
-        let mut quantise = |pixels: usize, width, room: usize, out: usize| {
-            let (image, filled) = ((&image[..pixels], width), &mut filled[..room]);
-            homodyne.quantise(&kernels, image, filled, &mut levels[..out]).unwrap_err()
-        };
-        assert_eq!(quantise(255, 16, 255, 255), length("the image of paired lines", 255, 256));
-        assert_eq!(quantise(256, 16, 255, 256), length("the reconstructed image", 256, 255));
-        assert_eq!(quantise(256, 0, 256, 256), ReconError::Width { width: 0 });
-        assert_eq!(quantise(256, 16, 256, 255), length("the quantised image", 256, 255));
-        assert_eq!(paired, [ZERO; 256]);
-        paired.fill(Complex32::new(1.0, 2.0));
-        let mut in_place = |pixels: usize, width: usize, out: usize| {
-            let homodyne = Homodyne::new(Reconstruction::Homodyne, &mut paired, &mut spare);
-            let (image, mut row, mut levels) = (&image[..pixels], [ZERO; 17], [0; 256]);
-            homodyne.quantise_in_place(&kernels, image, &mut row[..width], &mut levels[..out]).unwrap_err()
-        };
-        assert_eq!(in_place(255, 16, 255), length("the image of paired lines", 255, 256));
-        assert_eq!(in_place(256, 0, 256), ReconError::Width { width: 0 });
-        assert_eq!(in_place(256, 17, 256), length("the image", 255, 256));
-        assert_eq!(in_place(256, 16, 255), length("the quantised image", 256, 255));
-        assert_eq!(paired, [Complex32::new(1.0, 2.0); 256], "as it was");
-    }
-
-    #[test]
-    fn in_place_the_quantised_image_is_the_same() {
-        let mut rng = SplitMix64::new(3);
-        let mut noise = || Complex32::new(rng.unit_f32() - 0.5, rng.unit_f32() - 0.5);
-        let (image, paired) = ([(); 12 * 20].map(|()| noise()), [(); 12 * 20].map(|()| noise()));
-        let (mut spare, mut row, mut filled) = ([ZERO; 12], [ZERO; 20], [ZERO; 12 * 20]);
-        for reconstruction in Reconstruction::ALL {
-            let (mut own, mut lent) = (paired, paired);
-            let [mut expected, mut found] = [[0; 12 * 20]; 2];
-            let homodyne = Homodyne::new(reconstruction, &mut own, &mut spare);
-            homodyne.quantise(&Native::default(), (&image, 20), &mut filled, &mut expected).unwrap();
-            let homodyne = Homodyne::new(reconstruction, &mut lent, &mut spare);
-            homodyne.quantise_in_place(&Native::default(), &image, &mut row, &mut found).unwrap();
-            assert_eq!(found, expected, "{reconstruction}");
-        }
     }
 
     proptest! {
         #![proptest_config(crate::kspace::fixed_cases(40))]
 
         #[test]
-        fn the_grown_image_is_that_of_whole_transforms(
+        fn the_image_is_that_of_whole_transforms(
             height_power in 4_u32..=7, width_power in 4_u32..=7, share in 0.0_f32..=1.0, seed: u64,
         ) {
             let (height, width) = (1_usize << height_power, 1_usize << width_power);
@@ -406,8 +239,8 @@ mod tests {
             (1..lines.len()).for_each(|i| lines.swap(i, rng.below(i as u64 + 1) as usize));
             lines.truncate((width as f32 * share) as usize);
             lines.insert(lines.len() / 2, width / 2);
-            for reconstruction in Reconstruction::ALL {
-                let (_, found) = grown(&kspace, width, &lines, reconstruction);
+            for reconstruction in [Reconstruction::Homodyne, Reconstruction::HalfHomodyne] {
+                let [_, found] = images_of(&kspace, width, &lines, reconstruction);
                 let expected = naive(&kspace, width, &lines, reconstruction.weight());
                 let difference: f32 = found.iter().zip(&expected).map(|(a, b)| (a - b).norm_sqr()).sum();
                 let total: f32 = expected.iter().map(Complex32::norm_sqr).sum();

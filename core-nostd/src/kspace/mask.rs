@@ -13,6 +13,7 @@ const WORDS: usize = MAX_LINES / 32;
 
 /// Why a mask refused a width or a line. The refused value is in the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MaskError {
     /// A mask has 1 to [`MAX_LINES`] lines.
     Width {
@@ -123,6 +124,18 @@ impl fmt::Debug for LineSet {
     }
 }
 
+/// As [`Debug`](fmt::Debug) prints it: the width, and the lines.
+#[cfg(feature = "defmt")]
+impl defmt::Format for LineSet {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(to, "LineSet(of {=u16}){{", self.width);
+        for (place, line) in self.iter().enumerate() {
+            defmt::write!(to, "{=str}{=usize}", if place == 0 { "" } else { ", " }, line);
+        }
+        defmt::write!(to, "}}");
+    }
+}
+
 impl<'a> IntoIterator for &'a LineSet {
     type Item = usize;
     type IntoIter = Lines<'a>;
@@ -166,6 +179,7 @@ impl Iterator for Lines<'_> {
 /// assert_eq!(mask.iter().collect::<Vec<_>>(), [64]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LineMask<const W: usize> {
     body: LineSet,
 }

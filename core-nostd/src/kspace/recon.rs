@@ -1,72 +1,21 @@
-//! The zero-filled image, grown one line at a time, and its quantised magnitude.
+//! The zero-filled image, added up one line at a time, and its quantised magnitude.
 //!
 //! A new line k adds `s_k(y) * exp(2 pi i (k - W/2)(x - W/2) / W) / sqrt(W)` to the complex image, `s_k` being the
 //! line's own inverse transform along y: the term that line k has in the 2-D inverse transform. So `H * W` complex
 //! multiply-adds bring the image up to date, and the order of the lines does not matter but for rounding.
+//! [`Reconstructor`](super::Reconstructor) does it.
 
 use core::f64::consts::TAU;
-use core::fmt;
 
-use super::mask::MAX_LINES;
+use super::error::ReconError;
 use crate::Complex32;
-use crate::kernels::{Kernels, Native};
-
-pub use crate::model::IMAGE_LEVELS_PER_RMS;
-
-/// The quantised value of no signal.
-pub const IMAGE_ZERO_POINT: i8 = -128;
-
-/// Why an image could not be grown or quantised. Nothing has been written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReconError {
-    /// An image has 1 to [`MAX_LINES`] columns.
-    Width {
-        /// The width asked for.
-        width: usize,
-    },
-    /// The line does not exist in an image of this width.
-    Line {
-        /// The line that was given.
-        line: usize,
-        /// The image's width: lines are `0..width`.
-        width: usize,
-    },
-    /// A slice does not have the length that the others ask for.
-    Length {
-        /// Which slice.
-        what: &'static str,
-        /// Its expected length, in elements.
-        needed: usize,
-        /// Its length.
-        got: usize,
-    },
-}
-
-impl fmt::Display for ReconError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Width { width } => {
-                write!(f, "an image of {width} columns: expected 1 to {MAX_LINES}")
-            }
-            Self::Line { line, width } => {
-                write!(f, "line {line} does not exist: there are {width}")
-            }
-            Self::Length { what, needed, got } => {
-                write!(f, "{what} has {got} elements: expected {needed}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ReconError {}
-
-pub(super) fn expect_length(what: &'static str, got: usize, needed: usize) -> Result<(), ReconError> {
-    if got == needed { Ok(()) } else { Err(ReconError::Length { what, needed, got }) }
-}
+use crate::contract::{IMAGE_LEVELS_PER_RMS, IMAGE_ZERO_POINT};
+use crate::kernels::{ImageKernels, Native};
+use crate::length::{LengthError, expect_length};
 
 /// The phases of a width, `exp(2 pi i n / W) / sqrt(W)` for n in `0..W`, in the caller's memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Twiddles<'a> {
+pub(super) struct Twiddles<'a> {
     table: &'a [Complex32],
 }
 
@@ -74,20 +23,14 @@ impl<'a> Twiddles<'a> {
     /// Fills `table`, whose length is the width, and keeps it.
     ///
     /// Computed in f64 by [`libm`], so that every target has the same table.
-    ///
-    /// # Errors
-    /// [`ReconError::Width`] unless the table has 1 to [`MAX_LINES`] entries.
-    pub fn fill(table: &'a mut [Complex32]) -> Result<Self, ReconError> {
+    pub fn fill(table: &'a mut [Complex32]) -> Self {
         let width = table.len();
-        if width == 0 || width > MAX_LINES {
-            return Err(ReconError::Width { width });
-        }
         let scale = 1.0 / libm::sqrt(width as f64);
         for (n, twiddle) in table.iter_mut().enumerate() {
             let angle = TAU * n as f64 / width as f64;
             *twiddle = Complex32::new((libm::cos(angle) * scale) as f32, (libm::sin(angle) * scale) as f32);
         }
-        Ok(Self { table })
+        Self { table }
     }
 
     /// The width W: how many entries the table has.
@@ -95,16 +38,13 @@ impl<'a> Twiddles<'a> {
         self.table.len()
     }
 
-    /// Writes the phase ramp of line `line`, `exp(2 pi i (line - W/2)(x - W/2) / W) / sqrt(W)` for x in `0..W`.
-    ///
-    /// # Errors
-    /// [`ReconError`] if the line does not exist or `ramp` does not have W entries.
-    pub fn ramp(&self, line: usize, ramp: &mut [Complex32]) -> Result<(), ReconError> {
+    /// Writes the phase ramp of line `line`, `exp(2 pi i (line - W/2)(x - W/2) / W) / sqrt(W)` for x in `0..W`; nothing of a line
+    /// that does not exist.
+    pub fn ramp(&self, line: usize, ramp: &mut [Complex32]) {
         let width = self.width();
         if line >= width {
-            return Err(ReconError::Line { line, width });
+            return;
         }
-        expect_length("the phase ramp", ramp.len(), width)?;
         // Modulo W, with W added where the difference could be negative.
         let centre = width / 2;
         let step = (line + width - centre) % width;
@@ -116,50 +56,27 @@ impl<'a> Twiddles<'a> {
                 index -= width;
             }
         }
-        Ok(())
     }
 }
 
-/// Adds one line to the complex image.
-///
-/// `image` is `[y][x]`, H rows of W; `profile` is the line's inverse transform along y, H values, as
+/// Adds one line to the complex image, `[y][x]`. `profile` is the line's inverse transform along y, H values, as
 /// [`ifft_centred`](super::ifft_centred) leaves it; `ramp` is scratch for W values.
-///
-/// # Errors
-/// [`ReconError`] if the line does not exist or a length does not fit; the image stays as it was.
-pub fn grow_image(
-    image: &mut [Complex32],
-    profile: &[Complex32],
-    line: usize,
-    twiddles: &Twiddles<'_>,
-    ramp: &mut [Complex32],
-) -> Result<(), ReconError> {
-    grow_image_with(&Native::default(), image, profile, line, twiddles, ramp)
-}
-
-/// [`grow_image`] with a kernel set of the caller's choice; every set gives the same bytes.
-///
-/// # Errors
-/// Those of [`grow_image`].
-pub fn grow_image_with<K: Kernels + ?Sized>(
+pub(super) fn accumulate_line<K: ImageKernels + ?Sized>(
     kernels: &K,
     image: &mut [Complex32],
-    profile: &[Complex32],
-    line: usize,
+    (line, profile): (usize, &[Complex32]),
     twiddles: &Twiddles<'_>,
     ramp: &mut [Complex32],
-) -> Result<(), ReconError> {
-    expect_length("the image", image.len(), profile.len() * twiddles.width())?;
-    twiddles.ramp(line, ramp)?;
-    kernels.grow(image, profile, ramp);
-    Ok(())
+) {
+    twiddles.ramp(line, ramp);
+    kernels.accumulate(image, profile, ramp);
 }
 
 /// Writes the magnitude of a complex image.
 ///
 /// # Errors
-/// [`ReconError::Length`] if the two lengths differ.
-pub fn magnitude(image: &[Complex32], out: &mut [f32]) -> Result<(), ReconError> {
+/// [`LengthError`] if the two lengths differ.
+pub fn magnitude(image: &[Complex32], out: &mut [f32]) -> Result<(), LengthError> {
     expect_length("the magnitude", out.len(), image.len())?;
     for (m, value) in out.iter_mut().zip(image) {
         *m = libm::sqrtf(energy(value));
@@ -170,7 +87,7 @@ pub fn magnitude(image: &[Complex32], out: &mut [f32]) -> Result<(), ReconError>
 /// Writes the *quantised image*, what the networks see of a slice.
 ///
 /// With `m = |image|` and `rms = sqrt(mean(m * m))` over the slice, a value is `min(255, floor(m * (48 / rms) + 0.5)) -
-/// 128`, 48 being [`IMAGE_LEVELS_PER_RMS`]. The sum of squares is [`Kernels::energy`]'s. A slice
+/// 128`, 48 being [`IMAGE_LEVELS_PER_RMS`]. The sum of squares is [`ImageKernels::energy`]'s. A slice
 /// without signal, or with an RMS that is not finite, is [`IMAGE_ZERO_POINT`] everywhere.
 ///
 /// # Errors
@@ -183,7 +100,7 @@ pub fn quantise_magnitude(image: &[Complex32], width: usize, out: &mut [i8]) -> 
 ///
 /// # Errors
 /// Those of [`quantise_magnitude`].
-pub fn quantise_magnitude_with<K: Kernels + ?Sized>(
+pub fn quantise_magnitude_with<K: ImageKernels + ?Sized>(
     kernels: &K,
     image: &[Complex32],
     width: usize,
@@ -211,7 +128,9 @@ fn energy(value: &Complex32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kspace::{SplitMix64, fft_centred, ifft_centred};
+    use crate::kspace::reconstructor::tests::images_of;
+    use crate::kspace::{Reconstruction, fft_centred, ifft_centred};
+    use crate::rng::SplitMix64;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -236,16 +155,9 @@ mod tests {
         image
     }
 
-    fn grown(kspace: &[Complex32], width: usize, lines: &[usize]) -> Vec<Complex32> {
-        let height = kspace.len() / width;
-        let mut table = vec![ZERO; width];
-        let twiddles = Twiddles::fill(&mut table).unwrap();
-        let (mut image, mut ramp) = (vec![ZERO; kspace.len()], vec![ZERO; width]);
-        for &line in lines {
-            let mut profile: Vec<Complex32> = (0..height).map(|y| kspace[y * width + line]).collect();
-            ifft_centred(&mut profile).unwrap();
-            grow_image(&mut image, &profile, line, &twiddles, &mut ramp).unwrap();
-        }
+    fn zero_filled(kspace: &[Complex32], width: usize, lines: &[usize]) -> Vec<Complex32> {
+        let [image, same] = images_of(kspace, width, lines, Reconstruction::ZeroFilled);
+        assert_eq!(image, same);
         image
     }
 
@@ -259,10 +171,10 @@ mod tests {
     fn a_width_that_is_no_power_of_two_follows_the_formula() {
         for width in [1_usize, 5, 12, 100] {
             let mut table = vec![ZERO; width];
-            let twiddles = Twiddles::fill(&mut table).unwrap();
+            let twiddles = Twiddles::fill(&mut table);
             let mut ramp = vec![ZERO; width];
             for line in 0..width {
-                twiddles.ramp(line, &mut ramp).unwrap();
+                twiddles.ramp(line, &mut ramp);
                 for (x, phase) in ramp.iter().enumerate() {
                     let centred = |index: usize| index as f64 - (width / 2) as f64;
                     let angle = TAU * centred(line) * centred(x) / width as f64;
@@ -276,21 +188,12 @@ mod tests {
 
     #[test]
     fn lengths_that_do_not_fit_are_refused_and_named() {
-        let mut table = [ZERO; 16];
-        let twiddles = Twiddles::fill(&mut table).unwrap();
-        let (mut image, mut ramp) = ([ZERO; 256], [ZERO; 16]);
-        let grow = |image: &mut [Complex32], profile: usize, line, ramp: &mut [Complex32]| {
-            grow_image(image, &vec![Complex32::new(1.0, 0.0); profile], line, &twiddles, ramp).unwrap_err()
-        };
-        let length = |what, needed, got| ReconError::Length { what, needed, got };
-        assert_eq!(grow(&mut image, 15, 0, &mut ramp), length("the image", 240, 256));
-        assert_eq!(grow(&mut image, 16, 0, &mut ramp[..8]), length("the phase ramp", 16, 8));
-        assert_eq!(grow(&mut image, 16, 16, &mut ramp), ReconError::Line { line: 16, width: 16 });
-        assert_eq!(image, [ZERO; 256]);
+        let image = [ZERO; 256];
+        let length = |what, needed, got| ReconError::Length(LengthError { what, needed, got });
         assert_eq!(quantise_magnitude(&image, 16, &mut [0; 255]), Err(length("the quantised image", 256, 255)));
         assert_eq!(quantise_magnitude(&image, 17, &mut [0; 256]), Err(length("the image", 255, 256)));
         assert_eq!(quantise_magnitude(&image, 0, &mut [0; 256]), Err(ReconError::Width { width: 0 }));
-        assert_eq!(Twiddles::fill(&mut []).unwrap_err(), ReconError::Width { width: 0 });
+        assert_eq!(magnitude(&image, &mut [0.0; 7]), Err(LengthError { what: "the magnitude", needed: 256, got: 7 }));
     }
 
     #[test]
@@ -324,7 +227,7 @@ mod tests {
         #![proptest_config(crate::kspace::fixed_cases(40))]
 
         #[test]
-        fn the_grown_image_is_the_inverse_transform_of_the_masked_kspace(
+        fn the_image_is_the_inverse_transform_of_the_masked_kspace(
             height_power in 4_u32..=8, width_power in 4_u32..=8, share in 0.0_f32..=1.0, seed: u64,
         ) {
             let (height, width) = (1_usize << height_power, 1_usize << width_power);
@@ -335,7 +238,7 @@ mod tests {
             lines.truncate(((width as f32 * share) as usize).max(1));
             let masked: Vec<Complex32> =
                 full.iter().enumerate().map(|(i, &v)| if lines.contains(&(i % width)) { v } else { ZERO }).collect();
-            let error = relative_error(&grown(&full, width, &lines), &inverse_2d(&masked, width));
+            let error = relative_error(&zero_filled(&full, width, &lines), &inverse_2d(&masked, width));
             prop_assert!(error < 1e-5, "{}x{}: {}", height, width, error);
         }
 
@@ -351,7 +254,7 @@ mod tests {
                 (0..height).for_each(|y| kspace[y * width + x] = column[y]);
             }
             let lines: Vec<usize> = (0..width).collect();
-            let back = grown(&kspace, width, &lines);
+            let back = zero_filled(&kspace, width, &lines);
             prop_assert!(relative_error(&back, &image) < 1e-5);
             let (mut a, mut b) = (vec![0.0; image.len()], vec![0.0; image.len()]);
             magnitude(&back, &mut a).unwrap();

@@ -9,6 +9,7 @@ use core::str::FromStr;
 ///
 /// In a blob it is a u16 of three bits an axis, x lowest: 1 L, 2 R, 3 P, 4 A, 5 I, 6 S. 0 as a whole: not known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AxisCodes([u8; 3]);
 
 /// The letter with code n at n - 1, so that halves of a pair stand side by side.
@@ -69,6 +70,7 @@ impl fmt::Debug for AxisCodes {
 
 /// The text does not name three axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BadAxisCodes;
 
 impl fmt::Display for BadAxisCodes {

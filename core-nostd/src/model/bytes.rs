@@ -2,6 +2,9 @@
 
 use super::error::Problem;
 
+/// Sections and constants lie at multiples of this.
+pub const ALIGN: u32 = 16;
+
 /// A part of the blob: `length` bytes from `offset`, counted from the blob's first byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {

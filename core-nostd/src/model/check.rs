@@ -1,16 +1,20 @@
-//! What must hold for a graph before it may run, and the checks that all of a blob is made of.
+//! What must hold for a blob's header, and for a graph before it may run.
 
-use super::blob::{ALIGN, HeaderRepr};
-use super::bytes::Span;
+use super::blob::{HeaderRepr, checksum};
+use super::bytes::ALIGN;
 use super::error::{BlobError, Location, Problem};
-use super::graph::{Graph, GraphKind, MAX_ARENA_BYTES, MAX_TENSOR_BYTES, Node, Operator};
+use super::fields::{aligned, equal, extent, float, range, shape, within};
+use super::graph::{Graph, MAX_ARENA_BYTES, MAX_TENSOR_BYTES, Node, Operator};
+use super::kinds::GraphKind;
 use super::repr::{OperatorRepr, Place, TensorRepr};
+use crate::contract::{
+    FEATURES, IMAGE_LEVELS_PER_RMS, IMAGE_ZERO_POINT, MAX_ENSEMBLE_OUTPUTS, SHARE_LEVELS, STATE_EXTRAS,
+};
 use crate::kernels::{
     Add, Channel, ChannelParams, Concat, Conv2d, ConvTranspose2x2, Filters, LayerNorm, Layout, MAX_CHANNELS,
     MAX_EXTENT, MAX_INPUT, MAX_STEP, Shape, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
-use crate::volume::{MOST_OPINIONS, VIEW};
 
 /// Largest magnitude of a real-valued layer-norm constant: the sum stays far inside an i32.
 const MAX_NORM_CONSTANT: f32 = 1_048_576.0;
@@ -18,6 +22,21 @@ const MAX_NORM_CONSTANT: f32 = 1_048_576.0;
 const MAX_WEIGHT: i64 = 128;
 /// What a scaled accumulator may reach: the zero point must still fit on top.
 const MAX_SCALED: i64 = i32::MAX as i64 - 256;
+
+/// Checks what the header says of the blob as a whole.
+pub(super) fn header(header: &HeaderRepr, blob: &[u8]) -> Result<(), Problem> {
+    equal("length", blob.len() as i64, header.length as i64)?;
+    let got = checksum(blob);
+    if got != header.checksum {
+        return Err(Problem::Checksum { got, expected: header.checksum });
+    }
+    within("number of graphs", header.graphs, 1, 3)?;
+    extent("height", header.height)?;
+    extent("width", header.width)?;
+    within("classes", header.classes, 2, 16)?;
+    // Another constant would ask for other image bytes than the core makes.
+    float("image levels per rms", header.image_levels_per_rms, IMAGE_LEVELS_PER_RMS, "48")
+}
 
 /// Checks tensors, nodes, memory and signature of a graph whose tables have been found.
 pub(super) fn graph(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), BlobError> {
@@ -49,11 +68,6 @@ pub(super) fn graph(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), BlobEr
 fn arena(graph: &Graph<'_>) -> Result<(), Problem> {
     within("arena bytes", graph.arena_bytes(), ALIGN as usize, MAX_ARENA_BYTES)?;
     aligned("arena bytes", graph.arena_bytes())
-}
-
-fn aligned(field: &'static str, got: usize) -> Result<(), Problem> {
-    let got = got as u32;
-    if got.is_multiple_of(ALIGN) { Ok(()) } else { Err(Problem::Misaligned { field, got, align: ALIGN }) }
 }
 
 fn tensor(graph: &Graph<'_>, id: usize, tensor: &TensorRepr) -> Result<(), Problem> {
@@ -271,17 +285,6 @@ fn clamp((low, high): (i8, i8)) -> Result<(), Problem> {
     range("upper clamp", high.into(), low.into(), i8::MAX.into())
 }
 
-fn range(field: &'static str, got: i64, min: i64, max: i64) -> Result<(), Problem> {
-    if (min..=max).contains(&got) { Ok(()) } else { Err(Problem::OutOfRange { field, got, min, max }) }
-}
-
-fn shape(field: &'static str, got: Shape, expected: Shape) -> Result<(), Problem> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Problem::Shape { field, got: [got.h, got.w, got.c], expected: [expected.h, expected.w, expected.c] })
-}
-
 /// For operators that hand values on as they are.
 fn same_quantisation(x: &TensorRepr, y: &TensorRepr) -> Result<(), Problem> {
     equal("output's zero point", y.zero_point.into(), x.zero_point.into())?;
@@ -332,7 +335,7 @@ fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
     if graph.kind() != GraphKind::SlicePolicy {
         shape("image", first.shape, Shape::new(height, width, 1))?;
         float("image's scale", first.scale, 1.0 / header.image_levels_per_rms, "one over the levels per rms")?;
-        equal("image's zero point", first.zero_point.into(), -128)?;
+        equal("image's zero point", first.zero_point.into(), IMAGE_ZERO_POINT.into())?;
     }
     let output = graph.tensor(graph.inputs().saturating_add(graph.len()).saturating_sub(1))?;
     match graph.kind() {
@@ -343,57 +346,18 @@ fn signature(graph: &Graph<'_>, header: &HeaderRepr) -> Result<(), Problem> {
         GraphKind::Policy => {
             equal("inputs", graph.inputs() as i64, 2)?;
             let state = graph.tensor(1)?;
-            shape("state vector", state.shape, Shape::new(1, 1, width.saturating_add(3)))?;
-            float("state vector's scale", state.scale, 1.0 / 127.0, "1/127")?;
+            shape("state vector", state.shape, Shape::new(1, 1, width.saturating_add(STATE_EXTRAS)))?;
+            float("state vector's scale", state.scale, 1.0 / SHARE_LEVELS, "1/127")?;
             equal("state vector's zero point", state.zero_point.into(), 0)?;
             shape("output", output.shape, Shape::new(1, 1, width))
         }
         GraphKind::SlicePolicy => {
             equal("inputs", graph.inputs() as i64, 1)?;
-            shape("view", first.shape, Shape::new(1, 1, VIEW))?;
-            float("view's scale", first.scale, 1.0 / 127.0, "1/127")?;
-            equal("view's zero point", first.zero_point.into(), 0)?;
-            within("opinions", output.shape.c, 1, MOST_OPINIONS)?;
+            shape("features", first.shape, Shape::new(1, 1, FEATURES))?;
+            float("features' scale", first.scale, 1.0 / SHARE_LEVELS, "1/127")?;
+            equal("features' zero point", first.zero_point.into(), 0)?;
+            within("ensemble outputs", output.shape.c, 1, MAX_ENSEMBLE_OUTPUTS)?;
             shape("output", output.shape, Shape::new(1, 1, output.shape.c))
         }
     }
-}
-
-/// The bytes of a section, which must be aligned and lie in the blob.
-pub(super) fn section<'a>(field: &'static str, blob: &'a [u8], span: Span) -> Result<&'a [u8], Problem> {
-    if !span.offset.is_multiple_of(ALIGN) {
-        return Err(Problem::Misaligned { field, got: span.offset, align: ALIGN });
-    }
-    let end = i64::from(span.offset).saturating_add(span.length.into());
-    span.of(blob).ok_or(Problem::OutOfRange { field, got: end, min: 0, max: blob.len() as i64 })
-}
-
-pub(super) fn extent(field: &'static str, got: usize) -> Result<(), Problem> {
-    within(field, got, 32, 512)?;
-    // The Fourier transform takes powers of two.
-    equal(field, got as i64, got.next_power_of_two() as i64)
-}
-
-pub(super) fn within(field: &'static str, got: usize, min: usize, max: usize) -> Result<(), Problem> {
-    if (min..=max).contains(&got) {
-        return Ok(());
-    }
-    Err(Problem::OutOfRange { field, got: got as i64, min: min as i64, max: max as i64 })
-}
-
-pub(super) fn equal(field: &'static str, got: i64, expected: i64) -> Result<(), Problem> {
-    if got == expected { Ok(()) } else { Err(mismatch(field, got, expected)) }
-}
-
-#[cold]
-fn mismatch(field: &'static str, got: i64, expected: i64) -> Problem {
-    Problem::Mismatch { field, got, expected }
-}
-
-/// `got` must be `expected` to the bit.
-pub(super) fn float(field: &'static str, got: f32, expected: f32, words: &'static str) -> Result<(), Problem> {
-    if got.to_bits() == expected.to_bits() {
-        return Ok(());
-    }
-    Err(Problem::BadFloat { field, got, expected: words })
 }

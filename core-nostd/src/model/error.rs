@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use super::graph::GraphKind;
-use super::repr::OperatorKind;
+use super::kinds::{GraphKind, OperatorKind};
 
 /// A blob was refused: the place, and what is wrong there.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BlobError {
     /// Which record or section is wrong.
     pub location: Location,
@@ -16,6 +16,7 @@ pub struct BlobError {
 
 /// A record or section of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Location {
     /// The first 64 bytes.
     Header,
@@ -45,6 +46,7 @@ pub enum Location {
 
 /// What is wrong with one field.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Problem {
     /// Fewer bytes than the record or section needs.
     Truncated {
@@ -57,6 +59,11 @@ pub enum Problem {
     Magic {
         /// The bytes found.
         got: [u8; 8],
+    },
+    /// The file takes a reader that knows more than this one.
+    Features {
+        /// The required features that this version does not know, a bit each.
+        unknown: u8,
     },
     /// The checksum is not that of the contents: the file was damaged or cut.
     Checksum {
@@ -172,6 +179,12 @@ impl fmt::Display for Problem {
         match self {
             Self::Truncated { need, got } => write!(f, "needs {need} bytes, has {got}"),
             Self::Magic { got } => write!(f, "starts with {got:02x?}: not a .kscout file"),
+            Self::Features { unknown } => {
+                f.write_str("needs what this version does not have: required feature")?;
+                let mut numbers = (0..u8::BITS).filter(|bit| unknown >> bit & 1 == 1);
+                numbers.try_for_each(|number| write!(f, " {number}"))?;
+                f.write_str(". A newer version reads it")
+            }
             Self::Checksum { got, expected } => {
                 write!(f, "contents have CRC-32 {got:08x}, header says {expected:08x}: the file is damaged")
             }

@@ -3,15 +3,16 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::blob::{GraphRepr, HeaderRepr};
+use super::blob::GraphRepr;
 use super::bytes::Span;
-use super::check::{self, section, within};
-use super::error::{BlobError, Location, Problem};
+use super::error::Problem;
+use super::fields::{equal, section, within};
+use super::kinds::{GraphKind, OperatorKind};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
-use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
+use super::repr::{ConvRepr, NodeRepr, OperatorRepr, Place, TensorRepr};
 use crate::arena::ARENA_ALIGN;
 use crate::kernels::{
-    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, Layout, MaxPool, Shape,
+    self, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Int8Kernels, LayerNorm, Layout, MaxPool, Shape,
     Shift, Upsample2x,
 };
 
@@ -23,40 +24,6 @@ pub const MAX_INPUTS: usize = 2;
 pub const MAX_TENSOR_BYTES: usize = 1 << 24;
 /// Most bytes of an arena.
 pub const MAX_ARENA_BYTES: usize = 1 << 28;
-
-/// What a graph is for. The value is its code in the blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum GraphKind {
-    /// Image HxWx1 to class logits HxWxC.
-    Segmenter = 1,
-    /// Image HxWx1 and state vector 1x1x(W+3) to line logits 1x1xW.
-    Policy = 2,
-    /// What is seen of a slice, 1x1x[`VIEW`](crate::volume::VIEW), to the logarithm of what another line gains, in the opinion of each of
-    /// a few networks: 1x1xN.
-    SlicePolicy = 3,
-}
-
-impl GraphKind {
-    pub(super) fn from_code(code: u32) -> Result<Self, Problem> {
-        match code {
-            1 => Ok(Self::Segmenter),
-            2 => Ok(Self::Policy),
-            3 => Ok(Self::SlicePolicy),
-            _ => Err(Problem::UnknownCode { field: "kind", got: code }),
-        }
-    }
-}
-
-impl fmt::Display for GraphKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Segmenter => "segmenter",
-            Self::Policy => "policy",
-            Self::SlicePolicy => "slice policy",
-        })
-    }
-}
 
 /// A tensor as those outside a graph see it: `real = scale * (q - zero_point)`, i8, HWC.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,26 +64,23 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// Finds the tables of a graph and checks all of it.
-    pub(super) fn new_checked(blob: &'a [u8], header: &HeaderRepr, repr: GraphRepr) -> Result<Self, BlobError> {
-        let here = Location::Graph(repr.kind);
-        let graph = Self::with_tables(blob, repr, header.layout).map_err(|p| p.at(here))?;
-        check::graph(&graph, header)?;
-        let last = graph.tensors.len().saturating_sub(1);
-        let output = graph.tensor(last).map_err(|p| p.at(here))?.into();
-        Ok(Self { output, ..graph })
-    }
-
-    fn with_tables(blob: &'a [u8], repr: GraphRepr, layout: Layout) -> Result<Self, Problem> {
+    /// Finds the tables of a graph; what they say is not checked yet.
+    pub(super) fn with_tables(blob: &'a [u8], repr: GraphRepr, layout: Layout) -> Result<Self, Problem> {
         section("constants", blob, repr.constants)?;
         let tensors = records("tensor table", section("tensor table", blob, repr.tensors)?)?;
         let nodes = records("node table", section("node table", blob, repr.nodes)?)?;
         within("inputs", repr.inputs, 1, MAX_INPUTS)?;
         within("nodes", nodes.len(), 1, MAX_NODES)?;
-        check::equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
+        equal("tensors", tensors.len() as i64, (repr.inputs + nodes.len()) as i64)?;
         // The last tensor's record is not checked yet; this stands in for it until it is.
         let output = TensorInfo { shape: Shape::new(0, 0, 0), scale: 1.0, zero_point: 0 };
         Ok(Self { blob, repr, tensors, nodes, output, layout })
+    }
+
+    /// Once all of it has been checked: with what the last node writes.
+    pub(super) fn with_output(self) -> Result<Self, Problem> {
+        let last = self.tensors.len().saturating_sub(1);
+        Ok(Self { output: self.tensor(last)?.into(), ..self })
     }
 
     /// What the graph is for.
@@ -136,7 +100,7 @@ impl<'a> Graph<'a> {
 
     /// Bytes of arena with which `kernels` run as fast as they can: [`Graph::arena_bytes`], and behind them the scratch of the
     /// operator for which the set would have most, if that is more than what the blob plans. A multiple of 16.
-    pub fn arena_bytes_with<K: Kernels + ?Sized>(&self, kernels: &K) -> usize {
+    pub fn arena_bytes_with<K: Int8Kernels + ?Sized>(&self, kernels: &K) -> usize {
         let more = |node: Node<'_>| {
             let wanted = node.operator().map_or(0, |operator| operator.scratch_bytes_with(kernels));
             if wanted > node.scratch.len() { wanted } else { 0 }
@@ -329,7 +293,7 @@ impl Operator<'_> {
     }
 
     /// Scratch bytes that a kernel set would have for it.
-    pub(super) fn scratch_bytes_with<K: Kernels + ?Sized>(&self, kernels: &K) -> usize {
+    pub(super) fn scratch_bytes_with<K: Int8Kernels + ?Sized>(&self, kernels: &K) -> usize {
         match self {
             Self::Conv2d(op) => kernels.conv_scratch_bytes(op),
             Self::Depthwise(op) => kernels.depthwise_scratch_bytes(op),

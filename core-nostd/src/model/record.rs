@@ -2,7 +2,8 @@
 
 use super::bytes::{Reader, Span, Writer};
 use super::error::Problem;
-use super::repr::{ConvRepr, NodeRepr, OperatorKind, OperatorRepr, Place, TensorRepr};
+use super::kinds::OperatorKind;
+use super::repr::{ConvRepr, NodeRepr, OperatorRepr, Place, TensorRepr};
 use crate::kernels::{Axis, Corners, Shape};
 use crate::quant::Requant;
 
@@ -62,7 +63,9 @@ impl NodeRepr<Span> {
     /// The first field that holds what no record can.
     pub fn parse(record: &[u8]) -> Result<Self, Problem> {
         let mut r = Reader::new(record);
-        let kind = OperatorKind::from_code(r.u16()?)?;
+        let code = r.u16()?;
+        let unknown = Problem::UnknownCode { field: "operator", got: code.into() };
+        let kind = OperatorKind::from_code(code).ok_or(unknown)?;
         let zero = r.u16()?;
         let first = r.size()?;
         let second = Some(r.size()?).filter(|&id| id != NO_INPUT as usize);

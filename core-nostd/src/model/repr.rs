@@ -2,7 +2,7 @@
 //!
 //! Zero points are not repeated in operators: they are those of the tensors an operator reads and writes.
 
-use super::error::Problem;
+use super::kinds::OperatorKind;
 use crate::kernels::{Axis, Corners, Shape, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes};
 use crate::quant::Requant;
 
@@ -140,69 +140,6 @@ pub struct NodeRepr<D> {
     pub scratch_offset: usize,
     /// Scratch bytes: what [`OperatorRepr::scratch_bytes`] says.
     pub scratch_bytes: usize,
-}
-
-/// The kinds of operator, without attributes: for listings and counts. The value is the record's code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u16)]
-pub enum OperatorKind {
-    /// [`OperatorRepr::Conv2d`]
-    Conv2d = 1,
-    /// [`OperatorRepr::Depthwise`]
-    Depthwise = 2,
-    /// [`OperatorRepr::MaxPool`]
-    MaxPool = 3,
-    /// [`OperatorRepr::Add`]
-    Add = 4,
-    /// [`OperatorRepr::Upsample2x`]
-    Upsample2x = 5,
-    /// [`OperatorRepr::LayerNorm`]
-    LayerNorm = 6,
-    /// [`OperatorRepr::Table`]
-    Table = 7,
-    /// [`OperatorRepr::Shift`]
-    Shift = 8,
-    /// [`OperatorRepr::Concat`]
-    Concat = 9,
-    /// [`OperatorRepr::ConvTranspose2x2`]
-    ConvTranspose2x2 = 10,
-}
-
-impl OperatorKind {
-    /// Whether the output may lie exactly where an input lies that nobody reads afterwards.
-    pub fn in_place(self) -> bool {
-        matches!(self, Self::Add | Self::Table)
-    }
-
-    /// How many tensors the operator reads.
-    pub fn arity(self) -> usize {
-        if matches!(self, Self::Add | Self::Concat) { 2 } else { 1 }
-    }
-
-    pub(super) fn from_code(code: u16) -> Result<Self, Problem> {
-        use OperatorKind::*;
-        [Conv2d, Depthwise, MaxPool, Add, Upsample2x, LayerNorm, Table, Shift, Concat, ConvTranspose2x2]
-            .into_iter()
-            .find(|&k| k as u16 == code)
-            .ok_or(Problem::UnknownCode { field: "operator", got: code.into() })
-    }
-}
-
-impl core::fmt::Display for OperatorKind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.pad(match self {
-            Self::Conv2d => "Conv2d",
-            Self::Depthwise => "Depthwise",
-            Self::MaxPool => "MaxPool",
-            Self::Add => "Add",
-            Self::Upsample2x => "Upsample2x",
-            Self::LayerNorm => "LayerNorm",
-            Self::Table => "Table",
-            Self::Shift => "Shift",
-            Self::Concat => "Concat",
-            Self::ConvTranspose2x2 => "ConvTranspose2x2",
-        })
-    }
 }
 
 impl<D> OperatorRepr<D> {

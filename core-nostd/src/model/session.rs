@@ -8,10 +8,11 @@ use core::fmt;
 use super::graph::{Graph, Node, Operator};
 use super::repr::{Place, TensorRepr};
 use crate::arena::ARENA_ALIGN;
-use crate::kernels::Kernels;
+use crate::kernels::Int8Kernels;
 
 /// A run was refused or broke off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RunError {
     /// The number of inputs is not the graph's.
     Inputs {
@@ -68,7 +69,7 @@ impl core::error::Error for RunError {}
 /// # Errors
 /// Inputs or arena that do not fit; then nothing has been written. [`RunError::Node`] where the blob's memory has changed
 /// since it was checked; nodes before that one have then written to the arena, and it holds no result.
-pub fn run<'a, K: Kernels + ?Sized>(
+pub fn run<'a, K: Int8Kernels + ?Sized>(
     graph: &Graph<'_>,
     kernels: &K,
     inputs: &[&[i8]],
@@ -81,7 +82,7 @@ pub fn run<'a, K: Kernels + ?Sized>(
 ///
 /// # Errors
 /// Those of [`run`].
-pub fn run_with<'a, K: Kernels + ?Sized>(
+pub fn run_with<'a, K: Int8Kernels + ?Sized>(
     graph: &Graph<'_>,
     kernels: &K,
     inputs: &[&[i8]],
@@ -123,7 +124,7 @@ fn check_inputs(graph: &Graph<'_>, inputs: &[&[i8]]) -> Result<(), RunError> {
 
 /// Runs one node; `None` where its record does not fit the arena, which [`super::check`] rules out. `tail` is scratch for a
 /// kernel set that would have more than the blob plans.
-fn step<K: Kernels + ?Sized>(
+fn step<K: Int8Kernels + ?Sized>(
     node: &Node<'_>,
     kernels: &K,
     inputs: &[&[i8]],

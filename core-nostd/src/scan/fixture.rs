@@ -3,11 +3,12 @@
 use std::vec;
 use std::vec::Vec;
 
+use crate::contract::FEATURES;
 use crate::kernels::{Layout, Shape, conv_scratch_bytes};
+use crate::kspace::Reconstruction;
 use crate::model::blob::{GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr, checksum};
 use crate::model::record::{NODE_BYTES, TENSOR_BYTES};
-use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Reconstruction, Span, TensorRepr};
-use crate::volume::VIEW;
+use crate::model::{ConvRepr, GraphKind, NodeRepr, OperatorRepr, Place, Span, TensorRepr};
 
 pub(crate) const HEIGHT: usize = 64;
 pub(crate) const WIDTH: usize = 32;
@@ -57,15 +58,15 @@ pub(crate) fn policy() -> Linear {
 
 /// The more LV is seen of a slice and the fewer lines it has, the more it expects.
 pub(crate) fn slice_policy() -> Linear {
-    let view = tensor(Shape::new(1, 1, VIEW), 1.0 / 127.0, 0, Place::Input(0));
-    let mut weights = vec![0; VIEW];
-    (weights[VIEW_LINES], weights[VIEW_LV_AREA]) = (-2, 1);
+    let view = tensor(Shape::new(1, 1, FEATURES), 1.0 / 127.0, 0, Place::Input(0));
+    let mut weights = vec![0; FEATURES];
+    (weights[FEATURE_LINES], weights[FEATURE_LV_AREA]) = (-2, 1);
     Linear { kind: GraphKind::SlicePolicy, inputs: vec![view], output: Shape::new(1, 1, 1), weights, biases: vec![0] }
 }
 
 /// Places in a view.
-pub(crate) const VIEW_LINES: usize = 0;
-pub(crate) const VIEW_LV_AREA: usize = 8;
+pub(crate) const FEATURE_LINES: usize = 0;
+pub(crate) const FEATURE_LV_AREA: usize = 8;
 
 /// Appends `section` at the next multiple of 16.
 fn append(blob: &mut Vec<u8>, section: &[u8]) -> Span {
@@ -121,6 +122,7 @@ pub(crate) fn ordered_blob(graphs: &[Linear], reconstruction: Reconstruction, li
     let lines: Vec<u8> = lines.iter().flat_map(|line| line.to_le_bytes()).collect();
     let line_order = if lines.is_empty() { Span::default() } else { append(&mut blob, &lines) };
     let mut header = HeaderRepr {
+        features: 0,
         graphs: graphs.len(),
         length: blob.len(),
         checksum: 0,

@@ -13,17 +13,18 @@
 //!     let model = Model::new_checked(blob)?;
 //!     let mut scan = Scan::new(&model, arena)?;
 //!     scan.start(12)?;
-//!     while let Some(line) = scan.next_line() {
+//!     while let Some(line) = scan.propose()? {
 //!         scan.push_line(line, &measure(line))?;
 //!     }
-//!     Ok(scan.segment()?.to_vec())
+//!     Ok(scan.segment()?.classes.to_vec())
 //! }
 //! # let mut arena = kscout_core::arena::StaticArena::<16>::new();
 //! # assert!(segment_slice(b"no blob", arena.as_mut_slice(), |_| Vec::new()).is_err());
 //! ```
 //!
 //! The policy proposes and the caller disposes: [`push_line`](Scan::push_line) takes any line that has not been
-//! measured, so a fixed pattern or another policy can drive the same scan.
+//! measured, so a fixed pattern or another policy can drive the same scan. Who wants the image and no networks has the
+//! [`Reconstructor`] alone.
 
 mod cost;
 mod error;
@@ -31,30 +32,31 @@ mod error;
 pub(crate) mod fixture;
 mod memory;
 mod rules;
-mod samples;
 #[cfg(test)]
 mod tests;
 
 use core::fmt;
 use core::ops::Range;
 
-use self::memory::{Memory, signed};
+use self::memory::Memory;
 use crate::Complex32;
-use crate::kernels::{Kernels, Native};
-use crate::kspace::fft::is_fft_length;
-use crate::kspace::{LineSet, Reconstruction};
+use crate::arena::ArenaError;
+use crate::kernels::{Int8Kernels, Kernels, Native};
+use crate::kspace::reconstructor::Look;
+use crate::kspace::{LineSet, Plan, Reconstructor};
 use crate::model::{Graph, Model, run};
 
 pub use cost::{multiply_accumulates, other_operations};
-pub use error::ScanError;
-pub(crate) use memory::{PairedImage, arena_bytes_of, arena_bytes_of_with};
+pub use error::{BudgetError, NetworkError, PushError, ScanError};
 pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};
-pub(crate) use rules::{Fnv1a, share};
-pub use rules::{STATE_EXTRAS, best_line, classes_from_logits, digest, write_state};
-pub(crate) use samples::check_samples;
-pub use samples::{FAINTEST_LINE, LARGEST_SAMPLE};
+pub(crate) use memory::{arena_bytes_of, arena_bytes_of_with};
+pub(crate) use rules::share;
+pub use rules::{best_line, classes_from_logits, digest, write_state};
 
-/// What the arena of the graphs holds: where the output of the network lies that ran last.
+pub use crate::contract::STATE_EXTRAS;
+pub use crate::kspace::{FAINTEST_LINE, LARGEST_SAMPLE, LineError, SetupError};
+
+/// Which network's output lies where in the scratch memory: that of the network that ran last.
 #[derive(Debug, Clone, PartialEq)]
 enum Held {
     Nothing,
@@ -62,7 +64,19 @@ enum Held {
     Segmenter(Range<usize>),
 }
 
-/// A scan of one slice: the lines measured so far, the image they give, and the networks that look at it.
+/// What a segmenter has made of a scan as it stands: see [`Scan::segment`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Segmentation<'s> {
+    /// The class of each pixel, `[y][x]`.
+    pub classes: &'s [u8],
+    /// The segmenter's logits, `[y][x][class]`.
+    pub logits: &'s [i8],
+    /// The quantised image that was segmented, `[y][x]`.
+    pub image: &'s [i8],
+}
+
+/// A scan of one slice: the image of the lines measured so far, and the networks that look at it.
 ///
 /// `K` is the kernel set that runs the networks. Nothing is allocated, and the networks run only when their answer is
 /// asked for and something has changed since.
@@ -70,326 +84,219 @@ pub struct Scan<'m, 'a, K = Native> {
     segmenter: Option<Graph<'m>>,
     policy: Option<Graph<'m>>,
     class_count: usize,
-    reconstruction: Reconstruction,
-    kernels: K,
-    memory: Memory<'a>,
-    mask: LineSet,
+    /// The networks run in its scratch memory.
+    reconstructor: Reconstructor<'a, K>,
     budget: usize,
-    /// A line has come whose samples can be told from nothing.
-    has_signal: bool,
-    image_is_current: bool,
-    /// The image of paired lines was lent by the networks, and is there no more: no line can be added.
-    used_up: bool,
+    classes: &'a mut [u8],
+    state: &'a mut [i8],
+    lines: &'a mut [u16],
     held: Held,
-    fault: Option<ScanError>,
 }
 
 impl<'m, 'a> Scan<'m, 'a, Native> {
-    /// A scan with the kernels known to run here ([`Native`]), in an arena of at least [`arena_bytes`] bytes aligned to 16.
+    /// A scan with the best kernels of this machine ([`Native`]), in an arena of at least [`arena_bytes`] bytes aligned to 16.
+    ///
+    /// Less would leave convolutions to slower kernels on some machines; who has no more than the blob plans and accepts that asks
+    /// [`with_kernels`](Self::with_kernels).
     ///
     /// # Errors
-    /// [`ScanError::Arena`] if the arena does not do, [`ScanError::Size`] if images of the model's size cannot be
+    /// [`SetupError::Arena`] if the arena does not do, [`SetupError::Size`] if images of the model's size cannot be
     /// reconstructed.
-    pub fn new(model: &Model<'m>, arena: &'a mut [u8]) -> Result<Self, ScanError> {
-        Self::with_kernels(model, arena, Native::default())
+    pub fn new(model: &Model<'m>, arena: &'a mut [u8]) -> Result<Self, SetupError> {
+        let kernels = Native::default();
+        let (needed, got) = (arena_bytes_with(model, &kernels), arena.len());
+        if got < needed {
+            return Err(ArenaError::TooSmall { needed, got }.into());
+        }
+        Self::with_kernels(model, arena, kernels)
     }
 }
 
 impl<'m, 'a, K: Kernels> Scan<'m, 'a, K> {
-    /// A scan with the kernels of the caller's choice; every set gives the same bytes.
+    /// A scan with the kernels of the caller's choice; every set gives the same bytes. The arena has at least the bytes that
+    /// [`arena_bytes_with`] gives for [`Portable`](crate::kernels::Portable), better those for these kernels.
     ///
     /// # Errors
     /// As [`Scan::new`].
-    pub fn with_kernels(model: &Model<'m>, arena: &'a mut [u8], kernels: K) -> Result<Self, ScanError> {
-        Self::carved(model, arena, kernels, PairedImage::Own)
+    pub fn with_kernels(model: &Model<'m>, arena: &'a mut [u8], kernels: K) -> Result<Self, SetupError> {
+        Self::planned(model, arena, kernels, model.plan())
     }
 
-    /// [`with_kernels`](Self::with_kernels), with the image of paired lines in memory of its own or lent. Then no line can be added once
-    /// a network has run or the image has been looked at ([`can_grow`](Self::can_grow)): the scan has to be started again, and
-    /// says [`ScanError::NotStarted`]. And there is nothing to [`reconstruct`](Self::reconstruct).
-    pub(crate) fn carved(
-        model: &Model<'m>,
-        arena: &'a mut [u8],
-        kernels: K,
-        paired: PairedImage,
-    ) -> Result<Self, ScanError> {
-        let (height, width) = (model.height(), model.width());
-        let size = ScanError::Size { height, width };
-        if !is_fft_length(height) {
-            return Err(size);
-        }
-        let mask = LineSet::new(width).map_err(|_| size)?;
-        let mut scan = Self {
+    /// [`with_kernels`](Self::with_kernels) of another plan for the images. Where that is [`aliased`](Plan::aliased), no line can be
+    /// added once a network has run or the image has been looked at, until the scan is started again.
+    pub(crate) fn planned(model: &Model<'m>, arena: &'a mut [u8], kernels: K, plan: Plan) -> Result<Self, SetupError> {
+        let Memory { classes, state, lines, rest } = Memory::carve(arena, model, plan)?;
+        Ok(Self {
             segmenter: model.segmenter(),
             policy: model.policy(),
             class_count: model.classes(),
-            reconstruction: model.reconstruction(),
-            kernels,
-            memory: Memory::carve(arena, model, paired)?,
-            mask,
+            reconstructor: Reconstructor::with_kernels(plan, rest, kernels)?,
             budget: 0,
-            has_signal: false,
-            image_is_current: false,
-            used_up: false,
+            classes,
+            state,
+            lines,
             held: Held::Nothing,
-            fault: None,
-        };
-        scan.forget();
-        Ok(scan)
+        })
     }
 
     /// Begins a scan of `budget` lines, and forgets any scan before it.
     ///
     /// # Errors
-    /// [`ScanError::Budget`] unless the budget is 1 to W; the scan before then goes on.
-    pub fn start(&mut self, budget: usize) -> Result<(), ScanError> {
-        let width = self.mask.width();
+    /// [`BudgetError`] unless the budget is 1 to W; the scan before then goes on.
+    pub fn start(&mut self, budget: usize) -> Result<(), BudgetError> {
+        let width = self.reconstructor.plan().width();
         if budget == 0 || budget > width {
-            return Err(ScanError::Budget { budget, width });
+            return Err(BudgetError { budget, width });
         }
-        self.forget();
+        self.reconstructor.clear();
+        self.held = Held::Nothing;
         self.budget = budget;
         Ok(())
-    }
-
-    fn forget(&mut self) {
-        self.memory.clear();
-        self.mask.clear();
-        self.has_signal = false;
-        self.image_is_current = false;
-        self.used_up = false;
-        self.held = Held::Nothing;
-        self.fault = None;
     }
 
     /// The line that the policy would measure next, or `None` once the budget is spent. Until a line is pushed the
     /// answer stays the same.
     ///
-    /// Also `None` if the policy cannot run, most of all if the model has none: the next [`segment`](Self::segment) then says
-    /// why, so that a loop over `next_line` cannot end early unnoticed, unless a line has been pushed in between.
-    /// [`propose`](Self::propose) says so at once.
-    pub fn next_line(&mut self) -> Option<usize> {
-        match self.propose() {
-            Ok(line) => line,
-            Err(error) => {
-                self.fault = Some(error);
-                None
-            }
-        }
-    }
-
-    /// [`next_line`](Self::next_line), with the reason if the policy cannot run.
-    ///
     /// # Errors
-    /// [`ScanError::NoPolicy`] or [`ScanError::Run`].
-    pub fn propose(&mut self) -> Result<Option<usize>, ScanError> {
+    /// [`NetworkError::NoPolicy`] or [`NetworkError::Run`].
+    pub fn propose(&mut self) -> Result<Option<usize>, NetworkError> {
         if self.remaining() == 0 {
             return Ok(None);
         }
-        self.run_policy()?;
-        Ok(best_line(self.policy_output(), &self.mask))
+        let output = self.run_policy()?;
+        Ok(best_line(self.values(&output), self.mask()))
     }
 
-    /// Takes in a measured line: H samples along ky, DC at H/2. Any line that has not been measured will do.
-    ///
-    /// The samples' unit does not matter, but no real or imaginary part may be beyond [`LARGEST_SAMPLE`], and the largest of a line
-    /// not below [`FAINTEST_LINE`], unless all are zero or an earlier line is above it.
+    /// Takes in a measured line: H samples along ky, DC at H/2, as [`Reconstructor::push_line`] takes them. Any line that has not
+    /// been measured will do.
     ///
     /// # Errors
-    /// [`ScanError::NotStarted`], [`Line`](ScanError::Line), [`Repeated`](ScanError::Repeated),
-    /// [`BudgetSpent`](ScanError::BudgetSpent), [`SampleCount`](ScanError::SampleCount), [`NotFinite`](ScanError::NotFinite),
-    /// [`TooLarge`](ScanError::TooLarge) or [`TooFaint`](ScanError::TooFaint); the scan stays as it was.
-    pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), ScanError> {
-        let has_signal = self.check_line(line, samples)?;
-        self.memory.grow(&self.kernels, &self.mask, (line, samples))?;
-        if let Some(slot) = self.memory.lines.get_mut(self.mask.len()) {
+    /// [`PushError`]; the scan stays as it was.
+    pub fn push_line(&mut self, line: usize, samples: &[Complex32]) -> Result<(), PushError> {
+        let budget = self.budget;
+        if budget == 0 {
+            return Err(PushError::NotStarted);
+        }
+        if self.remaining() == 0 {
+            return Err(PushError::BudgetSpent { budget });
+        }
+        let place = self.mask().len();
+        self.reconstructor.push_line(line, samples)?;
+        if let Some(slot) = self.lines.get_mut(place) {
             *slot = line as u16;
         }
-        let width = self.mask.width();
-        self.mask.insert(line).map_err(|_| ScanError::Line { line, width })?;
-        self.has_signal |= has_signal;
-        self.image_is_current = false;
         self.held = Held::Nothing;
-        // Somebody else chooses the lines, so the scan has not ended early.
-        self.fault = None;
         Ok(())
     }
 
-    /// Whether the line has signal, if it can be taken.
-    fn check_line(&self, line: usize, samples: &[Complex32]) -> Result<bool, ScanError> {
-        let width = self.mask.width();
-        if self.budget == 0 || self.used_up {
-            return Err(ScanError::NotStarted);
-        }
-        if line >= width {
-            return Err(ScanError::Line { line, width });
-        }
-        if self.mask.contains(line) {
-            return Err(ScanError::Repeated { line });
-        }
-        if self.remaining() == 0 {
-            return Err(ScanError::BudgetSpent { budget: self.budget });
-        }
-        check_samples(line, samples, self.memory.profile.len(), self.has_signal)
-    }
-
-    /// Segments the image as it is, and gives the class of each pixel, `[y][x]`. At any moment, before the first line too;
-    /// the scan can go on afterwards.
+    /// Segments the image as it is. At any moment, before the first line too; the scan can go on afterwards.
     ///
     /// # Errors
-    /// [`ScanError::NoSegmenter`] or [`ScanError::Run`]; and once, the reason why [`next_line`](Self::next_line) gave
-    /// `None` too early, if no line has come since.
-    pub fn segment(&mut self) -> Result<&[u8], ScanError> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
-        let graph = self.segmenter.ok_or(ScanError::NoSegmenter)?;
-        self.refresh_image()?;
-        if !matches!(self.held, Held::Segmenter(_)) {
-            self.held = Held::Nothing;
-            let inputs = [&*self.memory.quantised];
-            let output = run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?;
-            let logits = signed(self.memory.graph, &output);
-            self.kernels.classify(logits, self.class_count, self.memory.classes);
-            self.held = Held::Segmenter(output);
-        }
-        Ok(self.memory.classes)
+    /// [`NetworkError::NoSegmenter`] or [`NetworkError::Run`].
+    pub fn segment(&mut self) -> Result<Segmentation<'_>, NetworkError> {
+        let output = self.run_segmenter()?;
+        let (image, scratch) = self.reconstructor.looked();
+        Ok(Segmentation { classes: self.classes, logits: signed(scratch, &output), image })
+    }
+
+    /// The [`digest`] of the lines measured so far and of what the segmenter makes of them, which is segmented if need be.
+    ///
+    /// # Errors
+    /// Those of [`segment`](Self::segment).
+    pub fn digest(&mut self) -> Result<u64, NetworkError> {
+        let output = self.run_segmenter()?;
+        let (image, scratch) = self.reconstructor.looked();
+        Ok(digest(self.lines(), image, signed(scratch, &output), self.classes))
     }
 
     /// The policy's logits, W of them, for the state the scan is in.
     ///
     /// # Errors
-    /// [`ScanError::NoPolicy`] or [`ScanError::Run`].
-    pub fn policy_logits(&mut self) -> Result<&[i8], ScanError> {
-        self.run_policy()?;
-        Ok(self.policy_output())
+    /// [`NetworkError::NoPolicy`] or [`NetworkError::Run`].
+    pub fn policy_logits(&mut self) -> Result<&[i8], NetworkError> {
+        let output = self.run_policy()?;
+        Ok(self.values(&output))
     }
 
     /// The sum of the values that `graph` gives for `input`. What the networks have said of the scan is forgotten.
-    pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i16, ScanError> {
+    pub(crate) fn run_aside(&mut self, graph: &Graph<'_>, input: &[i8]) -> Result<i16, NetworkError> {
         self.held = Held::Nothing;
-        self.used_up |= self.memory.lends();
-        let output = run_graph(graph, &self.kernels, &[input], self.memory.graph)?;
-        let values = signed(self.memory.graph, &output).iter().map(|&value| i16::from(value));
+        let Look { scratch, kernels, .. } = self.reconstructor.look();
+        let output = run_graph(graph, kernels, &[input], scratch)?;
+        let values = signed(scratch, &output).iter().map(|&value| i16::from(value));
         Ok(values.fold(0, i16::saturating_add))
     }
 
-    fn run_policy(&mut self) -> Result<(), ScanError> {
-        let graph = self.policy.ok_or(ScanError::NoPolicy)?;
-        self.refresh_image()?;
-        write_state(&self.mask, self.budget, self.memory.state);
-        if !matches!(self.held, Held::Policy(_)) {
-            self.held = Held::Nothing;
-            let inputs = [&*self.memory.quantised, &*self.memory.state];
-            self.held = Held::Policy(run_graph(&graph, &self.kernels, &inputs, self.memory.graph)?);
+    /// Where the policy's output lies.
+    fn run_policy(&mut self) -> Result<Range<usize>, NetworkError> {
+        let graph = self.policy.ok_or(NetworkError::NoPolicy)?;
+        self.write_state();
+        if let Held::Policy(output) = &self.held {
+            return Ok(output.clone());
         }
-        Ok(())
+        self.held = Held::Nothing;
+        let Look { levels, scratch, kernels } = self.reconstructor.look();
+        let output = run_graph(&graph, kernels, &[levels, self.state], scratch)?;
+        self.held = Held::Policy(output.clone());
+        Ok(output)
     }
 
-    fn policy_output(&self) -> &[i8] {
-        match &self.held {
-            Held::Policy(output) => signed(self.memory.graph, output),
-            _ => &[],
+    /// Where the segmenter's output lies, whose classes are in their place.
+    fn run_segmenter(&mut self) -> Result<Range<usize>, NetworkError> {
+        let graph = self.segmenter.ok_or(NetworkError::NoSegmenter)?;
+        if let Held::Segmenter(output) = &self.held {
+            return Ok(output.clone());
         }
+        self.held = Held::Nothing;
+        let Look { levels, scratch, kernels } = self.reconstructor.look();
+        let output = run_graph(&graph, kernels, &[levels], scratch)?;
+        kernels.classify(signed(scratch, &output), self.class_count, self.classes);
+        self.held = Held::Segmenter(output.clone());
+        Ok(output)
+    }
+
+    /// The values at `output` of the networks' memory.
+    fn values(&self, output: &Range<usize>) -> &[i8] {
+        signed(self.reconstructor.looked().1, output)
+    }
+
+    /// To take the segmenter away and give it back.
+    #[cfg(test)]
+    pub(crate) fn segmenter_mut(&mut self) -> &mut Option<Graph<'m>> {
+        &mut self.segmenter
+    }
+
+    fn write_state(&mut self) {
+        // The arena was cut up for its length.
+        let _ = write_state(self.reconstructor.measured(), self.budget, self.state);
     }
 
     /// The policy's second input, W + 3 values: see [`write_state`].
     pub fn state(&mut self) -> &[i8] {
-        write_state(&self.mask, self.budget, self.memory.state);
-        self.memory.state
+        self.write_state();
+        self.state
     }
 
-    /// The quantised image of the lines measured so far, `[y][x]`: see [`quantise_magnitude`](crate::kspace::quantise_magnitude)
-    /// and [`Homodyne::quantise`](crate::kspace::Homodyne::quantise); the blob says which of them.
+    /// The quantised image of the lines measured so far, `[y][x]`: see [`Reconstructor::quantised`].
     pub fn image(&mut self) -> &[i8] {
-        match self.refresh_image() {
-            Ok(()) => self.memory.quantised,
-            Err(_) => &[],
-        }
-    }
-
-    /// Writes the reconstructed image of the lines measured so far, `[y][x]`, before its magnitude is taken; as many pixels as
-    /// `out` holds. Zero-filled it is the [`complex_image`](Self::complex_image), else see
-    /// [`Homodyne::fill_in`](crate::kspace::Homodyne::fill_in).
-    pub fn reconstruct(&self, out: &mut [Complex32]) {
-        self.memory.reconstruct(&self.kernels, out);
-    }
-
-    /// Fails only where a lent image is used up.
-    fn refresh_image(&mut self) -> Result<(), ScanError> {
-        if !self.can_look() {
-            return Err(ScanError::NotStarted);
-        }
-        if !self.image_is_current {
-            // The lengths were checked when the scan was made, so this cannot fail. While the image is out of date nothing of the
-            // networks is held, so their memory is free.
-            let _ = self.memory.quantise(&self.kernels);
-            self.image_is_current = true;
-            self.used_up = self.memory.lends();
-        }
-        Ok(())
-    }
-
-    /// Whether a line can be added to the image: not if what the networks lent is used up.
-    pub(crate) fn can_grow(&self) -> bool {
-        !self.used_up
-    }
-
-    /// Whether the networks can look at the image of all lines so far.
-    pub(crate) fn can_look(&self) -> bool {
-        self.image_is_current || !self.used_up
+        self.reconstructor.quantised()
     }
 }
 
-impl<K> Scan<'_, '_, K> {
-    /// The complex zero-filled image of the lines measured so far, `[y][x]`, whatever the reconstruction is.
-    pub fn complex_image(&self) -> &[Complex32] {
-        self.memory.image
-    }
-
-    /// How the image is made that the networks see.
-    pub fn reconstruction(&self) -> Reconstruction {
-        self.reconstruction
-    }
-
-    /// The quantised image that was segmented, right after [`segment`](Self::segment); empty once the scan has gone on.
-    pub fn segmented_image(&self) -> &[i8] {
-        match &self.held {
-            Held::Segmenter(_) => self.memory.quantised,
-            _ => &[],
-        }
-    }
-
-    /// The segmenter's logits, `[y][x][class]`, right after [`segment`](Self::segment); empty once the scan has gone on.
-    pub fn logits(&self) -> &[i8] {
-        match &self.held {
-            Held::Segmenter(output) => signed(self.memory.graph, output),
-            _ => &[],
-        }
-    }
-
-    /// The class of each pixel, `[y][x]`, right after [`segment`](Self::segment); empty once the scan has gone on.
-    pub fn classes(&self) -> &[u8] {
-        match self.held {
-            Held::Segmenter(_) => self.memory.classes,
-            _ => &[],
-        }
-    }
-
-    /// The [`digest`] of the scan right after [`segment`](Self::segment); once it has gone on, that of its lines alone.
-    pub fn digest(&self) -> u64 {
-        let image = if matches!(self.held, Held::Segmenter(_)) { &*self.memory.quantised } else { &[] };
-        digest(self.lines(), image, self.logits(), self.classes())
+impl<'a, K> Scan<'_, 'a, K> {
+    /// The image of the lines measured so far, as complex numbers, zero-filled and reconstructed.
+    pub fn reconstructor(&self) -> &Reconstructor<'a, K> {
+        &self.reconstructor
     }
 
     /// The lines measured so far.
     pub fn mask(&self) -> &LineSet {
-        &self.mask
+        self.reconstructor.measured()
     }
 
     /// The lines measured so far, in the order they came.
     pub fn lines(&self) -> &[u16] {
-        self.memory.lines.get(..self.mask.len()).unwrap_or_default()
+        self.lines.get(..self.mask().len()).unwrap_or_default()
     }
 
     /// How many lines the scan may measure; 0 before [`start`](Self::start).
@@ -399,7 +306,7 @@ impl<K> Scan<'_, '_, K> {
 
     /// How many lines the scan may still measure.
     pub fn remaining(&self) -> usize {
-        self.budget.saturating_sub(self.mask.len())
+        self.budget.saturating_sub(self.mask().len())
     }
 }
 
@@ -410,14 +317,19 @@ impl<K> fmt::Debug for Scan<'_, '_, K> {
 }
 
 /// Runs a graph and says where in `arena` its output lies, so that nobody has to keep the arena borrowed.
-fn run_graph<K: Kernels>(
+fn run_graph<K: Int8Kernels>(
     graph: &Graph<'_>,
     kernels: &K,
     inputs: &[&[i8]],
     arena: &mut [u8],
-) -> Result<Range<usize>, ScanError> {
+) -> Result<Range<usize>, NetworkError> {
     let start = arena.as_ptr() as usize;
     let output = run(graph, kernels, inputs, arena)?;
     let at = (output.as_ptr() as usize).saturating_sub(start);
     Ok(at..at + output.len())
+}
+
+/// The values at `range` of the networks' memory.
+fn signed<'b>(bytes: &'b [u8], range: &Range<usize>) -> &'b [i8] {
+    bytemuck::try_cast_slice(bytes.get(range.clone()).unwrap_or_default()).unwrap_or_default()
 }

@@ -1,21 +1,28 @@
 //! Scanning a volume whose slices share a budget: a slice policy says which slice the next line goes to.
 //!
-//! * [`glimpse`]: what is kept of a slice's segmentation.
-//! * [`view`]: what the slice policy sees of a slice, of its neighbours and of the volume.
+//! * [`slice_stats`]: what is kept of a slice's segmentation.
+//! * [`tracker`]: all slices of a volume, watched from line to line.
+//! * [`features`]: what the slice policy sees of a slice, of its neighbours and of the volume.
 //! * [`scan`]: the acquisition loop of a volume.
 //!
 //! Inside a slice lines come in the model's order ([`line_order`]), whatever is seen of it.
 
-pub mod glimpse;
+pub mod error;
+pub mod features;
 mod scale;
 pub mod scan;
+pub mod slice_stats;
 #[cfg(test)]
 mod tests;
-pub mod view;
+pub mod tracker;
 
-pub use glimpse::{Glimpse, STRUCTURES};
+pub use error::{SliceError, VolumeError, VolumePushError, VolumeSetupError};
+pub use features::write_features;
 pub use scan::{
-    FIRST_LINES, MOST_OPINIONS, MOST_SLICES, VolumeError, VolumeScan, line_order, volume_arena_bytes,
-    volume_arena_bytes_with, volume_multiply_accumulates, volume_other_operations,
+    MOST_SLICES, Place, VolumeScan, line_order, volume_arena_bytes, volume_arena_bytes_with,
+    volume_multiply_accumulates, volume_other_operations,
 };
-pub use view::{MOST_LINES, VIEW, write_view};
+pub use slice_stats::{STRUCTURES, SliceStats};
+pub use tracker::SliceTracker;
+
+pub use crate::contract::{FEATURES, FIRST_LINES, MAX_SLICE_LINES};

@@ -4,12 +4,13 @@ use super::scan::MOST_SLICES;
 use super::*;
 use crate::Complex32;
 use crate::arena::{ArenaError, StaticArena};
-use crate::kspace::{Pattern, SplitMix64, fft_centred};
-use crate::model::{Location, Model, Problem, Reconstruction};
+use crate::kspace::{Pattern, Reconstruction, fft_centred};
+use crate::model::{Location, Model, Problem};
+use crate::rng::SplitMix64;
 use crate::scan::fixture::{
-    HEIGHT, VIEW_LINES, VIEW_LV_AREA, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
+    FEATURE_LINES, FEATURE_LV_AREA, HEIGHT, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
 };
-use crate::scan::{Scan, ScanError, digest};
+use crate::scan::{LineError, NetworkError, Scan, ScanError, Segmentation, SetupError, digest};
 
 const ROOM: usize = 160 * 1024;
 const SLICES: usize = 3;
@@ -41,7 +42,7 @@ fn model_bytes() -> Vec<u8> {
 }
 
 /// A model for each reconstruction, whose lines have measured mirrors and others.
-fn every_model() -> [Vec<u8>; 3] {
+fn every_model() -> [Vec<u8>; Reconstruction::ALL.len()] {
     let order = Pattern::PartialFourier { centre_fraction: 0.5 }.lines(WIDTH, WIDTH, 0).unwrap();
     Reconstruction::ALL.map(|reconstruction| ordered_blob(&[segmenter(), slice_policy()], reconstruction, &order))
 }
@@ -59,9 +60,9 @@ fn with_scan(bytes: &[u8], budget: usize, test: impl FnOnce(&mut VolumeScan<'_, 
 fn run(scan: &mut VolumeScan<'_, '_>) -> Vec<(usize, usize)> {
     let volume = volume();
     let mut places = Vec::new();
-    while let Some((slice, line)) = scan.propose().unwrap() {
-        scan.push_line(slice, &volume[slice][line]).unwrap();
-        places.push((slice, line));
+    while let Some(place) = scan.propose().unwrap() {
+        scan.push_line(place, &volume[place.slice][place.line]).unwrap();
+        places.push((place.slice, place.line));
     }
     places
 }
@@ -81,19 +82,19 @@ fn after_the_first_lines_the_largest_logit_decides() {
     with_scan(&model_bytes(), 20, |scan| {
         let volume = volume();
         let mut chosen = [0; SLICES];
-        while let Some((slice, line)) = scan.propose().unwrap() {
-            if scan.glimpses().iter().all(|glimpse| usize::from(glimpse.lines) >= FIRST_LINES) {
+        while let Some(place @ Place { slice, line }) = scan.propose().unwrap() {
+            if scan.stats().iter().all(|stats| usize::from(stats.lines) >= FIRST_LINES) {
                 let logit = |slice: usize| {
-                    let mut view = [0; VIEW];
-                    write_view(scan.glimpses(), slice, scan.remaining(), &mut view);
-                    i32::from(view[VIEW_LV_AREA]) - 2 * i32::from(view[VIEW_LINES])
+                    let mut features = [0; FEATURES];
+                    write_features(scan.stats(), slice, scan.remaining(), &mut features);
+                    i32::from(features[FEATURE_LV_AREA]) - 2 * i32::from(features[FEATURE_LINES])
                 };
                 let best = (0..SLICES).rev().max_by_key(|&slice| logit(slice)).unwrap();
                 assert_eq!(slice, best);
                 assert_eq!(i32::from(scan.logits()[slice]), logit(slice).clamp(-128, 127));
                 chosen[slice] += 1;
             }
-            scan.push_line(slice, &volume[slice][line]).unwrap();
+            scan.push_line(place, &volume[slice][line]).unwrap();
         }
         assert!(chosen.iter().filter(|&&count| count > 0).count() > 1, "more than one slice is chosen: {chosen:?}");
     });
@@ -129,15 +130,14 @@ fn digested(scan: &mut VolumeScan<'_, '_>, least_gain: f32) -> Vec<u8> {
         if first == 0 && scan.remaining() > 0 {
             bytes.extend(scan.logits().iter().flat_map(|logit| logit.to_le_bytes()));
         }
-        let Some((slice, line)) = next else { break };
+        let Some(place @ Place { slice, line }) = next else { break };
         bytes.extend([slice as u8, 0, line as u8, 0]);
-        scan.push_line(slice, &volume[slice][line]).unwrap();
+        scan.push_line(place, &volume[slice][line]).unwrap();
         first = first.saturating_sub(1);
     }
     for slice in 0..SLICES {
-        let classes = scan.segment(slice).unwrap().to_vec();
-        let seen = scan.slice_scan();
-        bytes.extend(seen.segmented_image().iter().chain(seen.logits()).map(|&value| value as u8));
+        let Segmentation { image, logits, classes } = scan.segment(slice).unwrap();
+        bytes.extend(image.iter().chain(logits).map(|&value| value as u8));
         bytes.extend(classes);
     }
     bytes
@@ -161,15 +161,15 @@ fn asking_twice_or_looking_at_slices_leaves_the_digest_as_it_is() {
     let digest = |bytes: &[u8], asks: usize| {
         let mut digest = None;
         with_scan(bytes, 14, |scan| {
-            while let Some((slice, line)) = scan.propose().unwrap() {
+            while let Some(place @ Place { slice, line }) = scan.propose().unwrap() {
                 for ask in 0..asks {
                     scan.segment(ask % SLICES).unwrap();
                     scan.visit((ask + 1) % SLICES).unwrap();
-                    assert_eq!(scan.propose(), Ok(Some((slice, line))));
+                    assert_eq!(scan.propose(), Ok(Some(place)));
                     scan.segment((ask + 1) % SLICES).unwrap();
                 }
                 scan.visit(slice).unwrap();
-                scan.push_line(slice, &volume[slice][line]).unwrap();
+                scan.push_line(place, &volume[slice][line]).unwrap();
             }
             digest = Some(scan.digest().unwrap());
         });
@@ -189,29 +189,30 @@ fn samples_out_of_range_are_refused_and_leave_the_scan_as_it_was() {
     for bytes in every_model() {
         with_scan(&bytes, 14, |scan| {
             for slice in [0, 1] {
-                let line = scan.next_line(slice).unwrap();
-                scan.push_line(slice, &volume[slice][line]).unwrap();
+                let place @ Place { line, .. } = scan.next_place(slice).unwrap();
+                scan.push_line(place, &volume[slice][line]).unwrap();
             }
             scan.visit(1).unwrap();
-            let line = scan.next_line(0).unwrap();
+            let place @ Place { line, .. } = scan.next_place(0).unwrap();
             let refused = |scan: &mut VolumeScan<'_, '_>, value: f32, error| {
                 let mut samples = volume[0][line].clone();
                 samples.iter_mut().for_each(|sample| *sample = Complex32::new(value, 0.0));
-                assert_eq!(scan.push_line(0, &samples), Err(VolumeError::Scan(error)), "{value}");
+                let refused = VolumePushError::Line { slice: 0, error };
+                assert_eq!(scan.push_line(place, &samples), Err(refused), "{value}");
                 assert!(scan.is_ready(1), "the slice that was visited is still there");
                 assert_eq!((scan.remaining(), scan.lines(0)), (12, 1));
             };
-            refused(scan, f32::MAX, ScanError::TooLarge { line, sample: 0 });
-            refused(scan, f32::NAN, ScanError::NotFinite { line, sample: 0 });
-            let short = ScanError::SampleCount { needed: volume[0][line].len(), got: 0 };
-            assert_eq!(scan.push_line(0, &[]), Err(VolumeError::Scan(short)));
-            scan.push_line(0, &volume[0][line]).unwrap();
+            refused(scan, f32::MAX, LineError::TooLarge { line, sample: 0 });
+            refused(scan, f32::NAN, LineError::NotFinite { line, sample: 0 });
+            let error = LineError::SampleCount { needed: volume[0][line].len(), got: 0 };
+            assert_eq!(scan.push_line(place, &[]), Err(VolumePushError::Line { slice: 0, error }));
+            scan.push_line(place, &volume[0][line]).unwrap();
             // Of a slice without signal so far; beside signal what is faint does no harm.
             let faint: Vec<_> = volume[0][line].iter().map(|_| Complex32::new(1e-30, 0.0)).collect();
-            let first = scan.next_line(2).unwrap();
-            let refused = VolumeError::Scan(ScanError::TooFaint { line: first });
-            assert_eq!(scan.push_line(2, &faint), Err(refused));
-            scan.push_line(0, &faint).unwrap();
+            let first = scan.next_place(2).unwrap();
+            let refused = VolumePushError::Line { slice: 2, error: LineError::TooFaint { line: first.line } };
+            assert_eq!(scan.push_line(first, &faint), Err(refused));
+            scan.push_line(scan.next_place(0).unwrap(), &faint).unwrap();
             scan.segment(1).unwrap();
             scan.segment(0).unwrap();
         });
@@ -219,7 +220,7 @@ fn samples_out_of_range_are_refused_and_leave_the_scan_as_it_was() {
 }
 
 #[test]
-fn by_symmetry_an_image_is_grown_again_whenever_it_has_been_used_up() {
+fn by_symmetry_an_image_is_added_up_again_whenever_it_has_been_invalidated() {
     for (bytes, symmetric) in every_model().into_iter().zip([false, true, true]) {
         let model = Model::new_checked(&bytes).unwrap();
         let (volume, mut arena) = (volume(), StaticArena::<ROOM>::new());
@@ -227,15 +228,15 @@ fn by_symmetry_an_image_is_grown_again_whenever_it_has_been_used_up() {
             let mut alone = Scan::new(&model, arena.as_mut_slice()).unwrap();
             alone.start(WIDTH).unwrap();
             for step in 0..6 {
-                let line = scan.next_line(1).unwrap();
-                scan.push_line(1, &volume[1][line]).unwrap();
+                let place @ Place { line, .. } = scan.next_place(1).unwrap();
+                scan.push_line(place, &volume[1][line]).unwrap();
                 alone.push_line(line, &volume[1][line]).unwrap();
                 assert_eq!(scan.is_ready(1), !symmetric, "it has just been segmented");
                 scan.visit(1).unwrap();
                 assert!(scan.is_ready(1) && !scan.is_ready(0));
                 if step > 2 {
-                    scan.judge().unwrap();
-                    assert_eq!(scan.is_ready(1), !symmetric, "the slice policy ran in the memory that was lent");
+                    scan.evaluate().unwrap();
+                    assert_eq!(scan.is_ready(1), !symmetric, "the slice policy ran in the memory that is shared");
                 }
                 if step % 2 == 0 {
                     assert_eq!(scan.segment(1).unwrap(), alone.segment().unwrap());
@@ -256,8 +257,8 @@ fn lines_that_somebody_else_chose_are_digested_in_their_order() {
         let mut digest = 0;
         with_scan(&model_bytes(), 6, |scan| {
             for slice in order {
-                let line = scan.next_line(slice).unwrap();
-                scan.push_line(slice, &volume[slice][line]).unwrap();
+                let place @ Place { line, .. } = scan.next_place(slice).unwrap();
+                scan.push_line(place, &volume[slice][line]).unwrap();
             }
             digest = scan.digest().unwrap();
         });
@@ -270,21 +271,21 @@ fn lines_that_somebody_else_chose_are_digested_in_their_order() {
 #[test]
 fn what_is_seen_of_a_slice_does_not_depend_on_the_order_of_visits() {
     let volume = volume();
-    let glimpses = |order: [usize; 6]| {
+    let stats = |order: [usize; 6]| {
         let mut seen = Vec::new();
         with_scan(&model_bytes(), 6, |scan| {
             for slice in order {
-                let line = scan.next_line(slice).unwrap();
-                scan.push_line(slice, &volume[slice][line]).unwrap();
+                let place @ Place { line, .. } = scan.next_place(slice).unwrap();
+                scan.push_line(place, &volume[slice][line]).unwrap();
             }
-            seen = scan.glimpses().to_vec();
+            seen = scan.stats().to_vec();
         });
         seen
     };
-    let seen = glimpses([0, 0, 1, 1, 2, 2]);
-    assert_eq!(seen, glimpses([2, 1, 0, 0, 1, 2]));
+    let seen = stats([0, 0, 1, 1, 2, 2]);
+    assert_eq!(seen, stats([2, 1, 0, 0, 1, 2]));
     assert_ne!(seen[0].area, seen[2].area, "the discs differ in size");
-    assert!(seen.iter().all(|glimpse| glimpse.changed.iter().any(|&count| count > 0)));
+    assert!(seen.iter().all(|stats| stats.changed.iter().any(|&count| count > 0)));
 }
 
 #[test]
@@ -297,7 +298,7 @@ fn a_blob_can_order_the_lines_of_a_slice() {
             let own: Vec<u16> = places.iter().filter(|(of, _)| *of == slice).map(|&(_, line)| line as u16).collect();
             assert_eq!(own, lines, "as many lines as the order has");
         }
-        assert_eq!(scan.next_line(0), None);
+        assert_eq!(scan.next_place(0), None);
     });
 }
 
@@ -307,11 +308,11 @@ fn a_scan_ends_when_nothing_is_expected_of_another_line() {
         let volume = volume();
         let mut ends = Vec::new();
         for least in [1e30, 1e-9, 0.0] {
-            while let Some((slice, line)) = scan.propose_worth(least).unwrap() {
-                scan.push_line(slice, &volume[slice][line]).unwrap();
+            while let Some(place @ Place { slice, line }) = scan.propose_worth(least).unwrap() {
+                scan.push_line(place, &volume[slice][line]).unwrap();
             }
             ends.push(40 - scan.remaining());
-            if let Some((slice, _)) = scan.propose().unwrap() {
+            if let Some(Place { slice, .. }) = scan.propose().unwrap() {
                 assert!(scan.expected_gain(slice) < least);
                 // Scale 1: the logit itself is the logarithm of the gain.
                 let gain = libm::expf(f32::from(scan.logits()[slice])) * 0.01 / 3.0;
@@ -343,18 +344,18 @@ fn volumes_that_cannot_be_scanned_are_refused() {
     let model = Model::new_checked(&bytes).unwrap();
     let mut arena = StaticArena::<ROOM>::new();
     let mut refused = |slices, budget| VolumeScan::new(&model, arena.as_mut_slice(), slices, budget).unwrap_err();
-    assert_eq!(refused(0, 9), VolumeError::Slices { slices: 0 });
-    assert_eq!(refused(MOST_SLICES + 1, 99), VolumeError::Slices { slices: MOST_SLICES + 1 });
-    assert_eq!(refused(3, 5), VolumeError::Budget { budget: 5, min: 6, max: 96 });
-    assert_eq!(refused(3, 97), VolumeError::Budget { budget: 97, min: 6, max: 96 });
+    assert_eq!(refused(0, 9), VolumeSetupError::Slices { slices: 0 });
+    assert_eq!(refused(MOST_SLICES + 1, 99), VolumeSetupError::Slices { slices: MOST_SLICES + 1 });
+    assert_eq!(refused(3, 5), VolumeSetupError::Budget { budget: 5, min: 6, max: 96 });
+    assert_eq!(refused(3, 97), VolumeSetupError::Budget { budget: 97, min: 6, max: 96 });
     let needed = volume_arena_bytes(&model, 3, 20);
     let mut small = StaticArena::<1024>::new();
     let error = VolumeScan::new(&model, small.as_mut_slice(), 3, 20).unwrap_err();
-    assert_eq!(error, VolumeError::Scan(ScanError::Arena(ArenaError::TooSmall { needed, got: 1024 })));
+    assert_eq!(error, VolumeSetupError::Slice(SetupError::Arena(ArenaError::TooSmall { needed, got: 1024 })));
     let bytes = blob(&[policy()], Reconstruction::ZeroFilled);
     let model = Model::new_checked(&bytes).unwrap();
     let error = VolumeScan::new(&model, arena.as_mut_slice(), 3, 9).unwrap_err();
-    assert_eq!(error, VolumeError::Scan(ScanError::NoSegmenter));
+    assert_eq!(error, VolumeSetupError::NoSegmenter);
 }
 
 #[test]
@@ -362,27 +363,58 @@ fn lines_that_cannot_be_taken_leave_the_scan_as_it_was() {
     let bytes = ordered_blob(&[segmenter()], Reconstruction::ZeroFilled, &[16, 15]);
     with_scan(&bytes, 6, |scan| {
         let samples = &volume()[0][16];
-        let push = |scan: &mut VolumeScan<'_, '_>, slice| scan.push_line(slice, samples);
-        assert_eq!(push(scan, 3), Err(VolumeError::Slice { slice: 3, slices: 3 }));
-        assert_eq!(scan.visit(3), Err(VolumeError::Slice { slice: 3, slices: 3 }));
-        let short = scan.push_line(0, &samples[1..]).unwrap_err();
-        assert_eq!(short, VolumeError::Scan(ScanError::SampleCount { needed: HEIGHT, got: HEIGHT - 1 }));
+        let push = |scan: &mut VolumeScan<'_, '_>, slice, line| scan.push_line(Place { slice, line }, samples);
+        let not_next = |slice, line, next| VolumePushError::NotNext { place: Place { slice, line }, line: next };
+        let missing = SliceError::Slice { slice: 3, slices: 3 };
+        assert_eq!(push(scan, 3, 16), Err(VolumePushError::Slice(missing)));
+        assert_eq!(scan.visit(3), Err(missing));
+        assert_eq!(scan.segment(3), Err(missing));
+        let error = LineError::SampleCount { needed: HEIGHT, got: HEIGHT - 1 };
+        let short = scan.push_line(Place { slice: 0, line: 16 }, &samples[1..]);
+        assert_eq!(short, Err(VolumePushError::Line { slice: 0, error }));
+        assert_eq!(push(scan, 0, 15), Err(not_next(0, 15, Some(16))), "another line of the slice comes first");
         assert_eq!(scan.remaining(), 6);
-        push(scan, 0).unwrap();
-        push(scan, 0).unwrap();
-        assert_eq!(push(scan, 0), Err(VolumeError::Full { slice: 0 }));
-        for slice in [1, 1, 2] {
-            push(scan, slice).unwrap();
+        push(scan, 0, 16).unwrap();
+        assert_eq!(push(scan, 0, 16), Err(not_next(0, 16, Some(15))), "the same line comes once");
+        push(scan, 0, 15).unwrap();
+        assert_eq!(push(scan, 0, 15), Err(not_next(0, 15, None)));
+        for (slice, line) in [(1, 16), (1, 15), (2, 16)] {
+            push(scan, slice, line).unwrap();
         }
-        assert_eq!(scan.propose(), Ok(Some((2, 15))), "the first lines need no policy");
-        push(scan, 2).unwrap();
+        assert_eq!(scan.propose(), Ok(Some(Place { slice: 2, line: 15 })), "the first lines need no policy");
+        push(scan, 2, 15).unwrap();
         assert_eq!(scan.propose(), Ok(None));
-        assert_eq!(push(scan, 2), Err(VolumeError::BudgetSpent { budget: 6 }));
+        assert_eq!(push(scan, 2, 15), Err(VolumePushError::BudgetSpent { budget: 6 }));
     });
     with_scan(&blob(&[segmenter()], Reconstruction::ZeroFilled), 7, |scan| {
         for slice in [0, 0, 1, 1, 2, 2] {
-            scan.push_line(slice, &volume()[slice][16]).unwrap();
+            scan.push_line(scan.next_place(slice).unwrap(), &volume()[slice][16]).unwrap();
         }
-        assert_eq!(scan.propose(), Err(VolumeError::NoSlicePolicy));
+        assert_eq!(scan.propose(), Err(NetworkError::NoSlicePolicy));
     });
+}
+
+#[test]
+fn a_line_whose_segmentation_fails_leaves_the_scan_as_it_was() {
+    let volume = volume();
+    for bytes in every_model() {
+        let mut undisturbed = 0;
+        with_scan(&bytes, 14, |scan| {
+            run(scan);
+            undisturbed = scan.digest().unwrap();
+        });
+        with_scan(&bytes, 14, |scan| {
+            let failed = VolumePushError::Slice(SliceError::Scan(ScanError::Network(NetworkError::NoSegmenter)));
+            while let Some(place @ Place { slice, line }) = scan.propose().unwrap() {
+                let before = (scan.remaining(), scan.stats().to_vec(), scan.logits().to_vec());
+                let segmenter = scan.slice_scan().segmenter_mut().take();
+                assert_eq!(scan.push_line(place, &volume[slice][line]), Err(failed));
+                *scan.slice_scan().segmenter_mut() = segmenter;
+                assert_eq!(before, (scan.remaining(), scan.stats().to_vec(), scan.logits().to_vec()));
+                assert_eq!(scan.propose(), Ok(Some(place)));
+                scan.push_line(place, &volume[slice][line]).unwrap();
+            }
+            assert_eq!(scan.digest(), Ok(undisturbed));
+        });
+    }
 }

@@ -7,7 +7,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use kscout_core::arena::StaticArena;
 use kscout_core::kernels::cost::{CASES, Case, MEMORY_BYTES};
-use kscout_core::kernels::{Kernels, Layout, Native, Portable};
+use kscout_core::kernels::{Int8Kernels, Kernels, Layout, Native, Portable};
 use kscout_firmware::clock::{Clock, Tally};
 use kscout_firmware::status;
 

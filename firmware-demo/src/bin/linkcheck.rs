@@ -53,13 +53,12 @@ fn scan(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
     let mut samples = [Complex32::default(); MAX_SIDE];
     let mut scan = Scan::new(&model, arena).ok()?;
     scan.start(capture.budget()).ok()?;
-    while let Some(line) = scan.next_line() {
+    while let Some(line) = scan.propose().ok()? {
         let samples = samples.get_mut(..capture.height())?;
         capture.copy_line(line, samples).ok()?;
         scan.push_line(line, samples).ok()?;
     }
-    scan.segment().ok()?;
-    Some(scan.digest())
+    scan.digest().ok()
 }
 
 fn volume(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
@@ -67,10 +66,10 @@ fn volume(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
     let model = Model::new_checked(blob).ok()?;
     let mut samples = [Complex32::default(); MAX_SIDE];
     let mut scan = VolumeScan::new(&model, arena, capture.slices(), capture.budget()).ok()?;
-    while let Some((slice, line)) = scan.propose_worth(capture.least_gain()).ok()? {
+    while let Some(place) = scan.propose_worth(capture.least_gain()).ok()? {
         let samples = samples.get_mut(..capture.height())?;
-        capture.copy_line(slice, line, samples).ok()?;
-        scan.push_line(slice, samples).ok()?;
+        capture.copy_line(place.slice, place.line, samples).ok()?;
+        scan.push_line(place, samples).ok()?;
     }
     scan.digest().ok()
 }

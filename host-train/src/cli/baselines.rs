@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_core::model::Model;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -12,15 +12,15 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Failure, number};
+use crate::data::measured::{Measured, MeasuredVolume};
 use crate::data::{Dataset, Split};
-use crate::eval::metrics::Occurring;
-use crate::measure::{Measured, MeasuredVolume};
-use crate::mri::Protocol;
-use crate::orders::forward::Forward;
-use crate::orders::{
-    AllocationOracle, Fixed, Judge, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score,
-};
+use crate::metrics::dice::Occurring;
+use crate::mri::Measuring;
 use crate::progress;
+use crate::samplers::forward::Forward;
+use crate::samplers::{
+    AllocationOracle, Fixed, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score, Scorer,
+};
 use crate::shard::Together;
 use crate::volume::position::Plans;
 
@@ -35,26 +35,27 @@ const ORACLE_CENTRE: usize = 2;
 #[derive(Args)]
 pub struct BaselineArgs {
     /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, partial-fourier,
-    /// random-low-bias, random, or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of the
-    /// training slice whose centre lines look most alike), and two that know the truth: `one-step-oracle` (the best next line for each slice),
-    /// `mask-oracle` (the mask learned on the evaluated volumes themselves). Those take minutes. Two share a budget among the
-    /// slices of a volume, as many lines a slice on average: `by-position` (of --positions), and `allocation-oracle`, which knows
-    /// the truth. Or `all`
+    /// random-low-bias, random, or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of
+    /// the training slice with the most similar centre lines), and two oracles, which know the truth: `one-step-oracle` (the
+    /// best next line for each slice), `mask-oracle` (the mask learned on the evaluated volumes themselves). The last three
+    /// take minutes. Two share a budget among the slices of a volume, the number of lines being that of a slice on average:
+    /// `by-position` (of --positions), and `allocation-oracle`, which knows the truth. Or `all`
     #[arg(long, value_name = "LIST", default_value = PATTERNS)]
     pub baselines: BaselineList,
     /// The mask of `learned-mask`, from `kscout train mask`
     #[arg(long, value_name = "FILE.json")]
     pub mask: Option<PathBuf>,
-    /// The lines by position of `by-position`: `positions.json` in the folder of a slice policy's training
+    /// The plan of `by-position`, how many lines slices get by their position: `positions.json` in the folder of a slice
+    /// policy's training
     #[arg(long, value_name = "FILE.json")]
     pub positions: Option<PathBuf>,
-    /// Oracles and neighbours select among the N lines nearest to the centre, for speed; without it among all
-    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
+    /// Oracles and neighbours select among the N lines nearest to the centre, for speed; by default among all
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MAX_IMAGE_LINES))]
     pub candidates: Option<usize>,
-    /// Centre lines that are measured before the nearest neighbour and the one-step oracle choose; without it 4 and 2
-    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(0..=number::MOST_LINES))]
+    /// Centre lines that are measured before the nearest neighbour and the one-step oracle choose; by default 4 and 2
+    #[arg(long, value_name = "N", value_parser = number::whole::<usize>(0..=number::MAX_IMAGE_LINES))]
     pub centre_first: Option<usize>,
-    /// Training slices among which the nearest neighbour is sought, drawn at random
+    /// Training slices among which the nearest neighbour is searched, drawn at random
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = number::whole::<usize>(1..=number::MANY))]
     pub neighbours: usize,
 }
@@ -148,18 +149,18 @@ impl FromStr for BaselineList {
 pub struct Ground<'a> {
     /// The data set, for its training slices.
     pub data: &'a Dataset,
-    /// A blob of the segmenter, for those that ask it; another one does for the rest.
-    pub model: &'a Model<'a>,
+    /// The segmenter's file, for those that ask it.
+    pub model: Option<&'a Model<'a>>,
+    /// How images are made.
+    pub reconstruction: Reconstruction,
     /// What is scanned here: all, or the part of this process.
     pub volumes: &'a [MeasuredVolume<'a>],
     /// Which structures occur in the truth of all.
     pub occurring: Occurring,
     /// Largest budget.
     pub most: usize,
-    /// How slices are measured.
-    pub protocol: Protocol,
-    /// Seed of phase and noise, and of the choice of training slices.
-    pub seed: u64,
+    /// How slices are measured; the seed is that of the choice of training slices too.
+    pub measuring: Measuring,
 }
 
 impl BaselineArgs {
@@ -203,9 +204,10 @@ impl BaselineArgs {
         let Ground { data, volumes, most, .. } = *ground;
         let nearest = self.candidates.unwrap_or(data.width());
         let occurring = ground.occurring;
-        let judge = || {
-            let judge = Judge::new(ground.model, Score::Dice).map(|judge| judge.among(occurring));
-            judge.ok_or_else(|| Failure::from(format!("{} asks a segmenter", baseline.name())))
+        let no_segmenter = || Failure::from(format!("{} asks a segmenter", baseline.name()));
+        let scorer = || {
+            let scorer = ground.model.and_then(|model| Scorer::new(model, Score::Dice));
+            scorer.map(|scorer| scorer.among(occurring)).ok_or_else(no_segmenter)
         };
         let name = baseline.name();
         Ok(match baseline {
@@ -213,15 +215,14 @@ impl BaselineArgs {
             Baseline::LearnedMask => {
                 let mask = self.learned_mask(data.width(), most)?;
                 if let Some(mask) = &mask {
-                    let reconstruction = ground.model.reconstruction();
-                    mask.note_conditions(&ground.protocol.to_string(), reconstruction.name());
+                    mask.note_conditions(&ground.measuring.protocol.to_string(), ground.reconstruction.name());
                 }
                 Box::new(Fixed { name, lines: mask.map(|mask| mask.lines).unwrap_or_default() })
             }
-            Baseline::NearestNeighbour => Box::new(self.neighbours(&judge()?, nearest, ground)?),
+            Baseline::NearestNeighbour => Box::new(self.neighbours(&scorer()?, nearest, ground)?),
             Baseline::OneStepOracle => {
                 let bar = progress::bar(volumes.len() as u64, 0, "oracle");
-                let oracle = Oracle { judge: &judge()?, centre: self.centre_first.unwrap_or(ORACLE_CENTRE), nearest };
+                let oracle = Oracle { scorer: &scorer()?, centre: self.centre_first.unwrap_or(ORACLE_CENTRE), nearest };
                 let planned = Planned::new(&oracle, volumes, most, &bar)?;
                 bar.finish_and_clear();
                 Box::new(planned)
@@ -229,7 +230,7 @@ impl BaselineArgs {
             Baseline::MaskOracle => {
                 let pools: Vec<_> = volumes.iter().map(|volume| volume.slices.iter().collect()).collect();
                 let bar = progress::bar(most as u64, 0, "mask oracle");
-                let forward = Forward { judge: &judge()?, start: &[], nearest, budget: most };
+                let forward = Forward { scorer: &scorer()?, start: &[], nearest, budget: most };
                 let lines = forward.select(&pools, &mut Together::alone(), |_, _| bar.inc(1))?;
                 bar.finish_and_clear();
                 Box::new(Fixed { name, lines })
@@ -238,12 +239,14 @@ impl BaselineArgs {
                 let plans = self.plans(data.width())?.ok_or("by-position was not asked for")?;
                 Box::new(PositionOrder { plans })
             }
-            Baseline::AllocationOracle => Box::new(AllocationOracle { model: ground.model, occurring }),
+            Baseline::AllocationOracle => {
+                Box::new(AllocationOracle { model: ground.model.ok_or_else(no_segmenter)?, occurring })
+            }
         })
     }
 
-    fn neighbours(&self, judge: &Judge<'_>, nearest: usize, ground: &Ground<'_>) -> Result<Neighbours, Failure> {
-        let Ground { data, most, protocol, seed, .. } = *ground;
+    fn neighbours(&self, scorer: &Scorer<'_>, nearest: usize, ground: &Ground<'_>) -> Result<Neighbours, Failure> {
+        let Ground { data, most, measuring: Measuring { protocol, seed }, .. } = *ground;
         let mut slices = data.slices(Split::Train);
         if slices.is_empty() {
             return Err(format!("{}: nearest-neighbour needs training slices", data.dir().display()).into());
@@ -254,7 +257,7 @@ impl BaselineArgs {
             slices.into_par_iter().map(|slice| Measured::new(slice, &protocol, seed)).collect();
         let bar = progress::bar(slices.len() as u64, 0, "neighbours");
         let centre = self.centre_first.unwrap_or(NEIGHBOUR_CENTRE).min(nearest);
-        let neighbours = Neighbours::learn(judge, &slices, (centre, nearest, most.max(centre)), &bar)?;
+        let neighbours = Neighbours::learn(scorer, &slices, (centre, nearest, most.max(centre)), &bar)?;
         bar.finish_and_clear();
         Ok(neighbours)
     }
@@ -284,7 +287,7 @@ impl BaselineArgs {
         }
         let path = self.positions.as_deref();
         let path = path.ok_or(
-            "by-position: give its file with --positions FILE.json; `kscout train policy` with budget = \"volume\" leaves \
+            "by-position: give its file with --positions FILE.json; `kscout train slice-policy` leaves \
              positions.json in its folder",
         )?;
         Ok(Some(Plans::read_for(path, width)?))

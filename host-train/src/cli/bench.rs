@@ -9,7 +9,7 @@ use super::cost::{CostArgs, cost};
 use super::{Failure, number};
 use crate::eval::table::{Align, Table};
 use crate::export::bench::{Bench, Time, bench};
-use crate::kernels::{Threaded, fastest};
+use crate::runtime::{Threaded, fastest};
 
 /// `kscout bench`.
 #[derive(Args)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::{Config, ConfigError, Given, knows};
 use crate::rl::PolicyConfig;
 use crate::rl::volume::VolumeConfig;
-use crate::train::{ClassifierConfig, RewardConfig};
+use crate::train::{ClassifierConfig, SegmenterConfig};
 
 /// What comes before the name of a built-in configuration where no file is meant.
 pub const BUILT_IN: &str = "built-in:";
@@ -13,52 +13,98 @@ pub const BUILT_IN: &str = "built-in:";
 /// Files of `configs/` with their names.
 macro_rules! built_in {
     ($($name:literal),+ $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../configs/", $name)))),+]
+        &[$(($name, include_str!(concat!(env!("KSCOUT_CONFIGS"), "/", $name)))),+]
     };
 }
 
 /// All of them, as they were when this program was built.
 const FILES: &[(&str, &str)] = built_in![
     "classifier.toml",
-    "demo-reward.toml",
+    "demo-segmenter.toml",
     "demo-slices.toml",
     "demo-tune.toml",
     "igs-tune.toml",
     "igs.toml",
-    "policy.toml",
-    "reward.toml",
+    "line-policy.toml",
+    "segmenter.toml",
     "short.toml",
+    "slice-policy.toml",
     "tune.toml",
     "unet.toml",
     "unetpp.toml",
     "unext.toml",
-    "volume-policy.toml",
+];
+
+/// Names that built-in configurations once had, and those that they have now; all without `.toml`.
+const RENAMED: [(&str, &str); 4] = [
+    ("demo-reward", "demo-segmenter"),
+    ("policy", "line-policy"),
+    ("reward", "segmenter"),
+    ("volume-policy", "slice-policy"),
 ];
 
 /// The text of the built-in configuration `name`, which may stand in `configs/` and go without `.toml`.
 pub fn built_in(name: &str) -> Option<(&'static str, &'static str)> {
+    let name = plain(name);
+    FILES.iter().copied().find(|(file, _)| file.strip_suffix(".toml") == Some(name))
+}
+
+/// The name of a built-in configuration without what may stand before and behind it.
+fn plain(name: &str) -> &str {
     let name = name.strip_prefix(BUILT_IN).unwrap_or(name);
     let name = name.strip_prefix("./").unwrap_or(name);
     let name = name.strip_prefix("configs/").unwrap_or(name);
-    FILES.iter().copied().find(|(file, _)| *file == name || file.strip_suffix(".toml") == Some(name))
+    name.strip_suffix(".toml").unwrap_or(name)
 }
 
-/// What `--config` and `--set` give. A name that no file has may be that of a built-in configuration, which is then said.
+/// Where `--config` finds its keys.
+enum Source<'a> {
+    File(&'a Path),
+    BuiltIn { file: &'static str, text: &'static str },
+}
+
+impl<'a> Source<'a> {
+    /// What --config means: a file, or else the built-in configuration of that name.
+    fn of(path: &'a Path) -> Result<Self, ConfigError> {
+        let name = path.to_str().unwrap_or_default();
+        if path.exists() && !name.starts_with(BUILT_IN) {
+            return Ok(Self::File(path));
+        }
+        if let Some((file, text)) = built_in(name) {
+            return Ok(Self::BuiltIn { file, text });
+        }
+        let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == plain(name)) else { return Ok(Self::File(path)) };
+        Err(ConfigError::Renamed {
+            place: format!("--config {name}"),
+            old: "the built-in configuration of that name".into(),
+            new: format!("{new}.toml"),
+        })
+    }
+}
+
+/// What `--config` and `--set` give. A name that no file has may be that of a built-in configuration.
 ///
 /// # Errors
-/// What cannot be read, or is not TOML.
+/// What cannot be read, or is not TOML; the old name of a built-in configuration.
 pub fn given(config: Option<&Path>, set: &[String]) -> Result<Given, ConfigError> {
-    let Some(path) = config else { return Given::read(None, set) };
-    let name = path.to_str().unwrap_or_default();
-    let named = name.starts_with(BUILT_IN);
-    let found = if named || !path.exists() { built_in(name) } else { None };
-    let Some((file, text)) = found else { return Given::read(Some(path), set).map_err(with_names) };
-    if !named {
-        eprintln!("note: --config {name}: there is no such file; taking the built-in configuration {file}");
-    }
-    let mut given = Given::parse(&format!("built-in config {file}"), text)?;
+    let mut given = match config.map(Source::of).transpose()? {
+        None => Given::default(),
+        Some(Source::File(path)) => Given::read(Some(path), &[]).map_err(with_names)?,
+        Some(Source::BuiltIn { file, text }) => Given::parse(&format!("built-in config {file}"), text)?,
+    };
     given.set(set)?;
     Ok(given)
+}
+
+/// Says on standard error that a built-in configuration is taken where a file could have been meant.
+pub fn note_built_in(config: Option<&Path>) {
+    let Some(path) = config else { return };
+    let name = path.to_str().unwrap_or_default();
+    if let Ok(Source::BuiltIn { file, .. }) = Source::of(path)
+        && !name.starts_with(BUILT_IN)
+    {
+        eprintln!("note: --config {name}: there is no such file; taking the built-in configuration {file}");
+    }
 }
 
 /// Says what is built in where a file was not found.
@@ -80,19 +126,18 @@ struct Task {
     knows: fn(&str) -> bool,
 }
 
+impl Task {
+    /// That of the configuration `C`, whose keys are in `file`.
+    const fn of<C: Config>(file: &'static str) -> Self {
+        Self { command: C::COMMAND, file, knows: knows::<C> }
+    }
+}
+
 const TASKS: [Task; 4] = [
-    Task { command: "`kscout train reward`", file: "reward.toml", knows: knows::<RewardConfig> },
-    Task { command: "`kscout train policy`", file: "policy.toml", knows: knows::<PolicyConfig> },
-    Task {
-        command: "`kscout train policy` with budget = \"volume\"",
-        file: "volume-policy.toml",
-        knows: knows::<VolumeConfig>,
-    },
-    Task {
-        command: "`kscout train reward` with kind = \"classification\"",
-        file: "classifier.toml",
-        knows: knows::<ClassifierConfig>,
-    },
+    Task::of::<SegmenterConfig>("segmenter.toml"),
+    Task::of::<PolicyConfig>("line-policy.toml"),
+    Task::of::<VolumeConfig>("slice-policy.toml"),
+    Task::of::<ClassifierConfig>("classifier.toml"),
 ];
 
 /// The configuration of a task. A key of another task is said to be one.
@@ -113,7 +158,7 @@ pub fn load<C: Config>(given: &Given) -> Result<C, ConfigError> {
 fn task_of(unknown: &str, keys: &[String]) -> Option<String> {
     let known = |task: &&Task| keys.iter().filter(|key| (task.knows)(key)).count();
     let task = TASKS.iter().rev().filter(|task| (task.knows)(unknown)).max_by_key(known)?;
-    Some(format!("the keys of {}, as in configs/{}", task.command, task.file))
+    Some(format!("the keys of `{}`, as in configs/{}", task.command, task.file))
 }
 
 #[cfg(test)]
@@ -139,39 +184,107 @@ mod tests {
 
     #[test]
     fn a_name_that_no_file_has_is_that_of_a_built_in_configuration() {
-        for name in ["reward.toml", "reward", "configs/reward.toml", "./configs/reward.toml", "built-in:reward"] {
-            assert_eq!(built_in(name).unwrap().0, "reward.toml", "{name}");
+        for name in ["unet.toml", "unet", "configs/unet.toml", "./configs/unet.toml", "built-in:unet"] {
+            assert_eq!(built_in(name).unwrap().0, "unet.toml", "{name}");
         }
-        assert!(built_in("runs/reward.toml").is_none(), "another folder's");
-        let error = given(Some(Path::new("runs/reward.toml")), &[]).unwrap_err().to_string();
-        assert!(error.contains("runs/reward.toml") && error.contains("built in are classifier.toml, "), "{error}");
+        assert!(built_in("runs/unet.toml").is_none(), "another folder's");
+        let error = given(Some(Path::new("runs/unet.toml")), &[]).unwrap_err().to_string();
+        assert!(error.contains("runs/unet.toml") && error.contains("built in are classifier.toml, "), "{error}");
+    }
+
+    #[test]
+    fn the_old_name_of_a_built_in_configuration_is_refused_with_the_new_one() {
+        for (old, new) in RENAMED {
+            assert!(built_in(new).is_some() && built_in(old).is_none());
+            for name in
+                [format!("{old}.toml"), old.to_owned(), format!("configs/{old}.toml"), format!("built-in:{old}")]
+            {
+                let error = given(Some(Path::new(&name)), &[]).unwrap_err().to_string();
+                let expected =
+                    format!("--config {name}: the built-in configuration of that name is called {new}.toml now");
+                assert_eq!(error, expected);
+            }
+        }
+        let error = given(Some(Path::new("runs/segmenter.toml")), &[]).unwrap_err().to_string();
+        assert!(error.contains("cannot be read"), "another folder's: {error}");
+    }
+
+    #[test]
+    fn an_old_key_is_refused_with_the_new_name() {
+        let message = refused::<SegmenterConfig>(&["masks.given=0.5"]);
+        assert_eq!(message, "--set masks.given=0.5: the key `masks.given` is called `masks.recorded` now");
+        let message = refused::<ClassifierConfig>(&["masks.given=0.5"]);
+        assert!(message.ends_with("is called `masks.recorded` now"), "{message}");
+    }
+
+    #[test]
+    fn a_key_that_once_chose_the_task_is_accepted_where_it_agrees_and_refused_elsewhere() {
+        let accepted = |text: &str| Given::parse("config task.toml", text).unwrap();
+        let steps = load::<ClassifierConfig>(&accepted("kind = \"classification\"\nsteps = 7")).unwrap().steps;
+        let copies = load::<VolumeConfig>(&accepted("budget = \"volume\"\ncopies = 3")).unwrap().copies;
+        assert_eq!((steps, copies), (7, 3));
+        assert_eq!(
+            refused::<SegmenterConfig>(&["kind=classification", "dropout=0.1"]),
+            "--set kind=classification: `kind` = \"classification\" is for `kscout train classifier`, not for `kscout train \
+             segmenter`"
+        );
+        let message = refused::<PolicyConfig>(&["budget=volume"]);
+        assert!(
+            message.contains("is for `kscout train slice-policy`, not for `kscout train line-policy`"),
+            "{message}"
+        );
+        let message = refused::<VolumeConfig>(&["budget=slice"]);
+        assert!(message.contains("`budget` can only be \"volume\""), "{message}");
+    }
+
+    #[test]
+    fn keys_that_several_tasks_share_stand_among_their_own() {
+        let says = |message: String, words: &str| assert!(message.contains(words), "{message}");
+        let config = load::<PolicyConfig>(&given(None, &["clip=0.1".into(), "seed=7".into()]).unwrap()).unwrap();
+        assert_eq!((config.ppo.clip, config.measuring.seed), (0.1, 7));
+        says(refused::<PolicyConfig>(&["gae_lamda=1"]), "did you mean `gae_lambda`?");
+        says(refused::<VolumeConfig>(&["protocl=igs"]), "did you mean `protocol`?");
+        says(refused::<PolicyConfig>(&["ppo.clip=0.1"]), "unknown key `ppo`");
+        says(refused::<SegmenterConfig>(&["measuring.seed=1"]), "unknown key `measuring`");
+        says(refused::<VolumeConfig>(&["episodes=0"]), "`episodes` must be a whole number from 1 to 4096, not 0");
+        for message in [
+            refused::<SegmenterConfig>(&["protocol=mri"]),
+            refused::<ClassifierConfig>(&["protocol=mri"]),
+            refused::<PolicyConfig>(&["protocol=mri"]),
+            refused::<VolumeConfig>(&["protocol=mri"]),
+        ] {
+            says(
+                message,
+                "--set protocol=mri: `protocol` has no such value: `mri` is no protocol; expected scanner or igs",
+            );
+        }
     }
 
     #[test]
     fn a_key_of_another_task_is_named_as_such() {
         let says = |message: String, words: &str| assert!(message.contains(words), "{message}");
         says(
-            refused::<RewardConfig>(&["episodes=3", "clip=0.1"]),
-            "unknown key `episodes`, which is one of the keys of `kscout train policy`, as in configs/policy.toml",
+            refused::<SegmenterConfig>(&["episodes=3", "clip=0.1"]),
+            "unknown key `episodes`, which is one of the keys of `kscout train line-policy`, as in configs/line-policy.toml",
         );
-        says(refused::<RewardConfig>(&["copies=3"]), "with budget = \"volume\", as in configs/volume-policy.toml");
-        says(
-            refused::<RewardConfig>(&["dropout=0.1"]),
-            "with kind = \"classification\", as in configs/classifier.toml",
-        );
-        says(refused::<PolicyConfig>(&["accumulate=2"]), "`kscout train reward`, as in configs/reward.toml");
+        says(refused::<SegmenterConfig>(&["copies=3"]), "`kscout train slice-policy`, as in configs/slice-policy.toml");
+        says(refused::<SegmenterConfig>(&["dropout=0.1"]), "`kscout train classifier`, as in configs/classifier.toml");
+        says(refused::<PolicyConfig>(&["accumulate=2"]), "`kscout train segmenter`, as in configs/segmenter.toml");
         says(
             refused::<VolumeConfig>(&["budget=volume", "max_minutes=2"]),
             "unknown key `max_minutes`, which is one of",
         );
-        says(refused::<VolumeConfig>(&["reward.lambda1=2"]), "`kscout train policy`, as in configs/policy.toml");
-        says(refused::<RewardConfig>(&["batch=0", "copies=3"]), "`kscout train policy` with budget = \"volume\"");
+        says(
+            refused::<VolumeConfig>(&["reward.lambda1=2"]),
+            "`kscout train line-policy`, as in configs/line-policy.toml",
+        );
+        says(refused::<SegmenterConfig>(&["batch=0", "copies=3"]), "`kscout train slice-policy`");
         says(refused::<PolicyConfig>(&["augment.flip.prob=1"]), "did you mean `augment.flip.probability`?");
         for (file, refuses) in [
-            ("policy.toml", refused_file::<RewardConfig> as fn(&str) -> String),
-            ("reward.toml", refused_file::<PolicyConfig>),
+            ("line-policy.toml", refused_file::<SegmenterConfig> as fn(&str) -> String),
+            ("segmenter.toml", refused_file::<PolicyConfig>),
             ("classifier.toml", refused_file::<PolicyConfig>),
-            ("volume-policy.toml", refused_file::<RewardConfig>),
+            ("slice-policy.toml", refused_file::<SegmenterConfig>),
         ] {
             let message = refuses(file);
             says(message.clone(), &format!("as in configs/{file}"));

@@ -15,8 +15,8 @@ const MOST_A_PIXEL: u64 = 1 << 24;
 /// How much work a `.kscout` file may ask for.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct CostArgs {
-    /// Most multiply-accumulates that a scan of a slice may take, and most comparisons and other operations; without it 2^24 times
-    /// the pixels of an image, more than any network here
+    /// Most multiply-accumulates that a scan of a slice may take, and most comparisons and other operations; by default 2^24
+    /// times the pixels of an image, more than any network here
     #[arg(long, value_name = "NUMBER", value_parser = number::whole::<u64>(1..=u64::MAX))]
     max_macs: Option<u64>,
 }

@@ -3,18 +3,21 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::limit::FileLimit;
 use super::{Failure, number};
-use crate::data::import::{ImportOptions, Imported, PIXEL_MM, SLICE_MM, progress_bar};
+use crate::data::formats::Format;
+use crate::data::import::{ImportOptions, Imported, PIXEL_MM, SLICE_MM};
 use crate::data::losses::in_words;
 use crate::data::phantom::{self, PhantomOptions};
-use crate::data::{DataError, Info, Manifest, Split, SplitRule, acdc, labels, nnunet, png_tree};
+use crate::data::{DataError, FORMATS, Info, Manifest, Split, SplitRule, labels};
 use crate::io::lock::Locks;
 use crate::io::whole::write_atomically;
+use crate::progress;
 
-/// Make a data set from NIfTI files, from PNG files or out of nothing, or look at one.
+/// Make a data set from NIfTI files, PNG files or synthetic hearts, or inspect one.
 #[derive(Debug, Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -52,18 +55,6 @@ struct LabelsArgs {
     out: PathBuf,
 }
 
-/// The layout of a source folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg; or nnU-Net's layout, where SRC has it
-    Acdc,
-    /// imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz, classes 0 to 3: background, RV, myocardium, LV
-    Nnunet,
-    /// PATIENT/images/N.png and PATIENT/labels/N.png, grey images and classes 0 to 3; no labels/ in any patient: data with
-    /// diagnoses instead of masks
-    Png,
-}
-
 #[derive(Debug, Args)]
 struct ImportArgs {
     /// Folder that holds the patients, or nnU-Net's folder with `imagesTr`.
@@ -71,8 +62,8 @@ struct ImportArgs {
     /// Folder to make.
     dst: PathBuf,
     /// Layout of the source.
-    #[arg(long, value_enum, default_value = "acdc")]
-    format: Format,
+    #[arg(long, value_parser = formats(), default_value = FORMATS[0].name)]
+    format: &'static Format,
     /// In-plane spacing in mm, or `native` to keep the source's [default: 1.5; PNG files that say nothing of theirs stay as
     /// they are].
     #[arg(long, value_parser = parse_spacing, allow_hyphen_values = true)]
@@ -90,7 +81,7 @@ struct ImportArgs {
     /// number at the end of their names every fifth, by name; of a data set's own PNG files, those that its manifest says.
     #[arg(long, default_value = "auto")]
     split: SplitRule,
-    /// ACDC: keep also patient055 and patient076, which are other patients' scans again.
+    /// ACDC: keep patient055 and patient076 too, which are duplicates of other patients.
     #[arg(long)]
     keep_all: bool,
     /// Replace the data set in DST.
@@ -128,6 +119,13 @@ struct InfoArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// `--format`.
+fn formats() -> impl TypedValueParser<Value = &'static Format> {
+    let value = |format: &Format| PossibleValue::new(format.name).help(format.about);
+    PossibleValuesParser::new(FORMATS.iter().map(value))
+        .try_map(|name| Format::named(&name).ok_or("no layout of this name"))
 }
 
 /// `--spacing`: a length in mm, or the source's own.
@@ -220,12 +218,8 @@ fn import(args: &ImportArgs) -> Result<(), DataError> {
         keep_all: args.keep_all,
         force: args.force,
     };
-    let import = match args.format {
-        Format::Acdc if !nnunet::is_layout(&args.src) => acdc::import,
-        Format::Acdc | Format::Nnunet => nnunet::import,
-        Format::Png => png_tree::import,
-    };
-    let bar = progress_bar("importing");
+    let import = args.format.of(&args.src).import;
+    let bar = progress::patients("importing");
     let imported = import(&args.src, &args.dst, &options, &bar)?;
     bar.finish_and_clear();
     for (name, reason) in &imported.dropped {
@@ -255,7 +249,7 @@ fn report_losses(imported: &Imported) {
 
 fn make_phantoms(args: &PhantomArgs) -> Result<(), DataError> {
     let &PhantomArgs { patients, seed, size, split, force, .. } = args;
-    let bar = progress_bar("making");
+    let bar = progress::patients("making");
     let manifest = phantom::make(&args.dst, &PhantomOptions { patients, seed, size, split, force }, &bar)?;
     bar.finish_and_clear();
     report(&args.dst, &manifest);

@@ -6,42 +6,40 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use kscout_core::Complex32;
+use kscout_core::kspace::Plan;
 use kscout_core::model::{Model, Reconstruction};
 
 use super::baselines::{BaselineArgs, Ground};
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
+use super::measuring::MeasuringArgs;
 use super::number::Budgets;
 use super::shard::{Inputs, ShardArgs, Work};
 use super::threads::Threads;
 use super::{Failure, number};
+use crate::data::measured::MeasuredVolume;
 use crate::data::{Dataset, Labels, Split, Volume};
 use crate::device::DeviceChoice;
-use crate::diagnose::Diagnoser;
 use crate::eval::diagnosis::{DiagnosisTask, evaluate_diagnoses};
 use crate::eval::earlier;
-use crate::eval::metrics::Occurring;
 use crate::eval::outcome::{Outcome, Scanning, put_together};
 use crate::eval::report::{ReportError, Task, pictured, report, summary};
 use crate::eval::run::Method;
 use crate::export;
 use crate::export::inspect::fixed_order;
+use crate::inference::diagnose::Diagnoser;
+use crate::inference::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::io::fill::fill_folder;
 use crate::io::lock::Locks;
-use crate::measure::MeasuredVolume;
-use crate::mri::Protocol;
+use crate::metrics::dice::Occurring;
+
 use crate::net::FixedOrder;
-use crate::net::asmr::MOST_LINES;
-use crate::orders::{Fixed, LineOrder, SlicePolicyOrder};
-use crate::rl::agent::{Policy, load_any_policy};
-use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
+use crate::rl::agent::{Policy, PolicyNetwork, load_any_policy};
+use crate::samplers::{Fixed, LineOrder, SlicePolicyOrder};
 use crate::train::Meta;
 use crate::train::checkpoint::read_meta;
 use crate::train::classifier::{is_classifier, load_classifier};
-use crate::train::reward::load_segmenter;
-
-/// Slices that calibrate the in-memory model of an evaluation in real numbers; it only runs the scan loop.
-const LOOP_CALIBRATION: usize = 8;
+use crate::train::segmenter::load_segmenter;
 
 /// Bytes that the k-space of all draws may take.
 const MOST_BYTES: usize = 32 << 30;
@@ -50,27 +48,27 @@ const MOST_BYTES: usize = 32 << 30;
 #[derive(Args)]
 pub struct EvalArgs {
     /// Exported `.kscout` file: evaluates what a device would compute, in int8.
-    #[arg(long, conflicts_with_all = ["reward", "policy"], required_unless_present = "reward")]
+    #[arg(long, conflicts_with_all = ["reward_model", "line_policy"], required_unless_present = "reward_model")]
     model: Option<PathBuf>,
-    /// Checkpoint of a segmenter or classifier: evaluates in real numbers instead.
-    #[arg(long)]
-    reward: Option<PathBuf>,
-    /// What is true of the slices, for a classifier.
-    #[arg(long, value_name = "FILE.csv", requires = "reward")]
+    /// Checkpoint of a segmenter or classifier: evaluates in f32 instead.
+    #[arg(long, alias = "reward", value_name = "DIR")]
+    reward_model: Option<PathBuf>,
+    /// CSV file with the true labels of the slices, for a classifier.
+    #[arg(long, value_name = "FILE.csv", requires = "reward_model")]
     labels: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4.
-    #[arg(long, value_name = "K", requires = "reward", conflicts_with = "model", value_parser = number::head())]
+    #[arg(long, value_name = "K", requires = "reward_model", conflicts_with = "model", value_parser = number::head())]
     prune: Option<usize>,
-    /// Policy checkpoint, beside --reward.
-    #[arg(long, requires = "reward")]
-    policy: Option<PathBuf>,
+    /// Checkpoint of a line policy, beside --reward-model.
+    #[arg(long, alias = "policy", value_name = "DIR", requires = "reward_model")]
+    line_policy: Option<PathBuf>,
     /// Data set folder.
     #[arg(long)]
     data: PathBuf,
     /// Folder for tables and pictures; one that holds results already is refused.
     #[arg(long)]
     out: PathBuf,
-    /// Replace the results that --out holds, or the parts of them that an evaluation left that was cut off.
+    /// Replace the results in --out, or what an interrupted evaluation left there.
     #[arg(long)]
     force: bool,
     /// Lines a slice may measure, separated by commas.
@@ -79,32 +77,28 @@ pub struct EvalArgs {
     /// Which part of the data set.
     #[arg(long, default_value = "val")]
     split: Split,
-    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
-    #[arg(long, default_value = "scanner")]
-    protocol: Protocol,
-    /// Seed of phase, noise and random patterns.
-    #[arg(long, default_value_t = 1, value_parser = number::seed())]
-    seed: u64,
-    /// Measure every volume N times, with phase and noise of seeds SEED, SEED + 1 and on: one draw says little of a difference
-    /// of a few thousandths. Tables and intervals are of all, panels and acdc/ of the first.
-    /// Takes memory for the k-space of all
+    #[command(flatten)]
+    measuring: MeasuringArgs,
+    /// Measure every volume N times, with phase and noise of seeds SEED, SEED + 1, ...: one draw is too few for differences of
+    /// a few thousandths. Tables and intervals are of all draws, panels and acdc/ of the first. The k-space of all is kept in
+    /// memory
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::whole::<usize>(1..=100))]
     draws: usize,
     #[command(flatten)]
     baselines: BaselineArgs,
-    /// Evaluate N volumes alone, spread evenly over the split; without it all.
+    /// Evaluate only N volumes, spread evenly over the split; by default all.
     #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=number::MANY))]
     limit_volumes: Option<usize>,
-    /// A slice policy's scan of a volume ends early when no line is expected to gain it this much mean Dice (or SSIM and Dice, as
-    /// the policy was trained)
+    /// End a slice policy's scan of a volume early, when no line is expected to raise its mean Dice (or SSIM and Dice, as the
+    /// policy was trained) by this much
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "model", value_parser = number::least_gain())]
     least_gain: f32,
     #[command(flatten)]
     cost: CostArgs,
-    /// Slices that panels are drawn of.
+    /// Number of slices to draw panels of.
     #[arg(long, default_value_t = 4, value_parser = number::whole::<usize>(0..=number::MANY))]
     panels: usize,
-    /// Where --reward computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// Where --reward-model computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
     /// `kscout devices` lists them.
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
@@ -131,8 +125,8 @@ impl EvalArgs {
             )
             .into());
         }
-        if self.draws > 1 && !self.protocol.is_random() {
-            let Self { draws, protocol, .. } = &self;
+        if self.draws > 1 && !self.measuring.protocol.is_random() {
+            let (draws, protocol) = (self.draws, self.measuring.protocol);
             let why = format!("the {protocol} protocol has no phase or noise to draw anew");
             return Err(format!("--draws {draws}: {why}; leave --draws out").into());
         }
@@ -156,13 +150,15 @@ impl EvalArgs {
                 let shared = SlicePolicyOrder { model: &model, least_gain: self.least_gain };
                 let policy = match (model.slice_policy(), model.policy()) {
                     (Some(_), _) => Some(Method::Order(&shared)),
-                    (None, policy) => policy.map(|_| Method::Policy),
+                    (None, policy) => policy.map(|_| Method::Policy(&model)),
                 };
                 let fixed = fixed_order(&model).filter(|_| model.slice_policy().is_none());
                 let kept = said(fixed.as_ref());
                 let (path, reconstruction) = (path.display(), model.reconstruction());
-                let title = format!("{path} (int8), {} protocol, {reconstruction} images{kept}", self.protocol);
-                self.finish(&data, &model, &CoreSegmenter { graph }, policy, &title)
+                let title =
+                    format!("{path} (int8), {} protocol, {reconstruction} images{kept}", self.measuring.protocol);
+                let source = Source { plan: model.plan(), model: Some(&model) };
+                self.finish(&data, source, &CoreSegmenter { graph }, policy, &title)
             }
             None => self.in_real_numbers(&data),
         }
@@ -172,12 +168,16 @@ impl EvalArgs {
         // Putting parts together computes nothing.
         let device = if self.shard.work() == Work::Merge { Device::flex() } else { self.device.open()? };
         let size = [data.height(), data.width()];
-        let reward = self.reward.as_deref().ok_or("give --model or --reward")?;
+        let reward = self.reward_model.as_deref().ok_or("give --model or --reward-model")?;
         let reconstruction = read_meta(reward)?.1.reconstruction;
-        let policy =
-            self.policy.as_deref().map(|path| self.load_policy(path, size, reconstruction, &device)).transpose()?;
-        let scout = match &policy {
-            Some(Policy::Scout(scout)) => Some(scout.graph(size[0], size[1])),
+        let plan = Plan::new(reconstruction, size[0], size[1]);
+        let policy = self
+            .line_policy
+            .as_deref()
+            .map(|path| self.load_policy(path, size, reconstruction, &device))
+            .transpose()?;
+        let graph = match &policy {
+            Some(Policy::Device(policy)) => Some(policy.graph(size[0], size[1])),
             _ => None,
         };
         let order = match &policy {
@@ -188,58 +188,51 @@ impl EvalArgs {
             Some(Policy::Fixed(order)) => Some(order),
             _ => None,
         });
-        let policy = match (&policy, &scout) {
+        let policy = match (&policy, &graph) {
             (Some(Policy::Fixed(_)), _) => order.as_ref().map(|order| Method::Order(order)),
-            (Some(Policy::Asmr(policy)), _) => Some(Method::Chooser(policy.as_ref())),
-            (_, scout) => scout.as_ref().map(Method::FloatPolicy),
+            (Some(Policy::Host(policy)), _) => Some(Method::Chooser(policy.as_ref())),
+            (_, graph) => graph.as_ref().map(Method::FloatPolicy),
         };
         if is_classifier(reward)? {
             if self.draws > 1 {
-                let why = "--reward is a classifier, which is evaluated once";
+                let why = "--reward-model is a classifier, which is evaluated once";
                 return Err(format!("--draws {}: {why}; leave --draws out", self.draws).into());
             }
             if let Some(name) = self.baselines.asks_segmenter() {
-                return Err(format!("--baselines {name}: asks a segmenter, and --reward is a classifier").into());
+                return Err(format!("--baselines {name}: asks a segmenter, and --reward-model is a classifier").into());
             }
-            let blob = self.scan_loop(data, reconstruction)?;
-            let model = Model::new_checked(&blob)?;
             let (diagnoser, meta) = load_classifier(reward, &device)?;
             self.check_reward(reward, &meta, size)?;
             if self.shard.work() != Work::Whole {
                 return Err(
-                    "--shard: --reward is a classifier, whose evaluation is not dealt out; leave --shard out".into()
+                    "--shard: --reward-model is a classifier, whose evaluation is not dealt out; leave --shard out"
+                        .into(),
                 );
             }
-            return self.diagnose(data, &model, &diagnoser, (policy, &kept));
+            return self.diagnose(data, plan, &diagnoser, policy, &kept);
         }
         if let Some(labels) = &self.labels {
             let labels = labels.display();
-            return Err(format!("--labels {labels}: --reward is a segmenter, which judges by the masks").into());
+            return Err(
+                format!("--labels {labels}: --reward-model is a segmenter, which is scored by the masks").into()
+            );
         }
         data.expect_masks("`kscout eval` of a segmenter")?;
         let (network, meta) = load_segmenter(reward, self.prune, &device)?;
         self.check_reward(reward, &meta, size)?;
         // Whoever tries every line asks the int8 segmenter, which takes a hundredth of the time; the real one has the last word.
-        let blob = match self.baselines.asks_segmenter() {
-            Some(_) => {
-                let how = (&self.protocol, reconstruction);
-                export::segmenter_in_memory(data, &network.graph(size[0], size[1]), how, self.seed)?
-            }
-            None => self.scan_loop(data, reconstruction)?,
+        let exported = |_| {
+            let acquisition = self.measuring.acquisition(reconstruction);
+            export::segmenter_in_memory(data, &network.graph(size[0], size[1]), acquisition, self.measuring.seed)
         };
-        let model = Model::new_checked(&blob)?;
+        let blob = self.baselines.asks_segmenter().map(exported).transpose()?;
+        let model = blob.as_deref().map(Model::new_checked).transpose()?;
         let pruned = self.prune.map_or(String::new(), |level| format!(", pruned to head {level}"));
         let (path, reconstruction) = (reward.display(), meta.reconstruction);
-        let title = format!("{path} (f32{pruned}), {} protocol, {reconstruction} images{kept}", self.protocol);
+        let title =
+            format!("{path} (f32{pruned}), {} protocol, {reconstruction} images{kept}", self.measuring.protocol);
         let segmenter = DeviceSegmenter { network, size, device };
-        self.finish(data, &model, &segmenter, policy, &title)
-    }
-
-    /// A blob that runs the scan loop alone.
-    fn scan_loop(&self, data: &Dataset, reconstruction: Reconstruction) -> Result<Vec<u8>, Failure> {
-        let how = (&self.protocol, reconstruction);
-        let observations = export::observe(&data.slices(self.split), LOOP_CALIBRATION, how, self.seed);
-        Ok(export::scan_loop(data, &observations, reconstruction)?)
+        self.finish(data, Source { plan, model: model.as_ref() }, &segmenter, policy, &title)
     }
 
     fn most_lines(&self) -> usize {
@@ -256,22 +249,22 @@ impl EvalArgs {
     /// What is evaluated, draw after draw: all of it, or what this process does of it.
     fn measure<'a>(&self, data: &'a Dataset, work: Work) -> Vec<MeasuredVolume<'a>> {
         let chosen = self.volumes(data);
-        let seeds = (0..self.draws as u64).map(|draw| self.seed.wrapping_add(draw));
+        let seeds = (0..self.draws as u64).map(|draw| self.measuring.seed.wrapping_add(draw));
         let all = seeds.flat_map(|seed| chosen.iter().map(move |volume| (volume, seed))).enumerate();
         let here = all.filter(|&(place, _)| work == Work::Merge || work.takes(place));
-        here.map(|(_, (volume, seed))| MeasuredVolume::new(volume, &self.protocol, seed)).collect()
+        here.map(|(_, (volume, seed))| MeasuredVolume::new(volume, &self.measuring.protocol, seed)).collect()
     }
 
     /// What the policy is compared with.
     fn orders<'a>(
         &self,
         data: &'a Dataset,
-        model: &'a Model<'a>,
+        Source { plan, model }: Source<'a>,
         volumes: &'a [MeasuredVolume<'a>],
     ) -> Result<Vec<Box<dyn LineOrder + 'a>>, Failure> {
-        let (most, protocol, seed) = (self.most_lines(), self.protocol, self.seed);
-        let occurring = self.occurring(data);
-        self.baselines.orders(&Ground { data, model, volumes, occurring, most, protocol, seed })
+        let (most, measuring) = (self.most_lines(), self.measuring.into());
+        let (occurring, reconstruction) = (self.occurring(data), plan.reconstruction());
+        self.baselines.orders(&Ground { data, model, reconstruction, volumes, occurring, most, measuring })
     }
 
     /// Which structures occur in the truth of what is evaluated, by all processes.
@@ -292,7 +285,7 @@ impl EvalArgs {
     /// What the results depend on.
     fn inputs(&self, data: &Dataset) -> Result<Inputs, Failure> {
         let inputs = Inputs::default().data(data).file(self.model.as_deref())?;
-        let inputs = inputs.checkpoint(self.reward.as_deref())?.checkpoint(self.policy.as_deref())?;
+        let inputs = inputs.checkpoint(self.reward_model.as_deref())?.checkpoint(self.line_policy.as_deref())?;
         inputs.file(self.baselines.mask.as_deref())?.file(self.baselines.positions.as_deref())
     }
 
@@ -309,32 +302,34 @@ impl EvalArgs {
     }
 
     fn check_reward(&self, path: &Path, meta: &Meta, size: [usize; 2]) -> Result<(), Failure> {
-        meta.note_protocol(&self.protocol.to_string());
+        meta.note_protocol(&self.measuring.protocol.to_string());
         expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())
     }
 
     fn diagnose(
         &self,
         data: &Dataset,
-        model: &Model<'_>,
+        plan: Plan,
         diagnoser: &Diagnoser,
-        (policy, kept): (Option<Method<'_>>, &str),
+        policy: Option<Method<'_>>,
+        kept: &str,
     ) -> Result<(), Failure> {
-        let labels = self.labels.as_deref().ok_or("--reward is a classifier: give the truth with --labels FILE.csv")?;
+        let labels =
+            self.labels.as_deref().ok_or("--reward-model is a classifier: give the truth with --labels FILE.csv")?;
         let labels = Labels::read(labels)?.only(&diagnoser.labels)?;
         labels.expect_some(data, self.split)?;
         self.expect_room()?;
         let volumes = self.measure(data, Work::Whole);
-        let orders = self.orders(data, model, &volumes)?;
+        let orders = self.orders(data, Source { plan, model: None }, &volumes)?;
         let methods = methods(policy, &orders);
         let budgets = &self.budgets;
-        let task = DiagnosisTask { model, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
+        let task = DiagnosisTask { plan, diagnoser, labels: &labels, volumes: &volumes, methods: &methods, budgets };
         let table = self.write(|out| Ok(evaluate_diagnoses(&task, out)?))?;
         println!(
             "ROC-AUC over cases (patients, or slices where labels are by slice) and mean log-probability of the truth, {} \
              protocol, {} images{kept}:",
-            self.protocol,
-            model.reconstruction()
+            self.measuring.protocol,
+            plan.reconstruction()
         );
         print!("{}", table.to_text());
         println!("As a file: {}", self.out.join("diagnosis.csv").display());
@@ -352,9 +347,13 @@ impl EvalArgs {
         meta.expect_reconstruction(path, reconstruction, "the segmenter")?;
         expect_size(path, [meta.height, meta.width], size, &self.data.display().to_string())?;
         let most = self.most_lines();
-        if matches!(policy, Policy::Asmr(_)) && most > MOST_LINES {
+        let counts_to = match policy {
+            Policy::Fixed(_) => usize::MAX,
+            _ => meta.network.parse().map_or(usize::MAX, PolicyNetwork::most_lines),
+        };
+        if most > counts_to {
             let path = path.display();
-            return Err(format!("--budgets: {most} lines, but the policy in {path} counts to {MOST_LINES}").into());
+            return Err(format!("--budgets: {most} lines, but the policy in {path} counts to {counts_to}").into());
         }
         Ok(policy)
     }
@@ -362,12 +361,13 @@ impl EvalArgs {
     fn finish(
         &self,
         data: &Dataset,
-        model: &Model<'_>,
+        source: Source<'_>,
         segmenter: &dyn Segment,
         policy: Option<Method<'_>>,
         title: &str,
     ) -> Result<(), Failure> {
-        expect_size(&self.data, [data.height(), data.width()], [model.height(), model.width()], "the model")?;
+        let plan = source.plan;
+        expect_size(&self.data, [data.height(), data.width()], [plan.height(), plan.width()], "the model")?;
         let work = self.shard.work();
         self.expect_room()?;
         if self.occurring(data) == Occurring::default() {
@@ -375,7 +375,7 @@ impl EvalArgs {
         }
         let volumes = self.measure(data, work);
         let task = Task {
-            reconstruction: model.reconstruction(),
+            reconstruction: plan.reconstruction(),
             volumes: &volumes,
             draws: self.draws,
             budgets: &self.budgets,
@@ -388,7 +388,7 @@ impl EvalArgs {
                 let parts = self.inputs(data)?.read(&self.out)?;
                 put_together(parts).ok_or("these parts are of different methods or budgets")?
             }
-            Work::Whole | Work::Part(_) => self.scan(data, (model, segmenter), policy, &volumes)?,
+            Work::Whole | Work::Part(_) => self.scan(data, source, segmenter, policy, &volumes)?,
         };
         if let Work::Part(shard) = work {
             return self.inputs(data)?.computed_on(&segmenter.device()).write(&self.out, shard, outcomes);
@@ -410,15 +410,23 @@ impl EvalArgs {
     fn scan(
         &self,
         data: &Dataset,
-        (model, segmenter): (&Model<'_>, &dyn Segment),
+        source: Source<'_>,
+        segmenter: &dyn Segment,
         policy: Option<Method<'_>>,
         volumes: &[MeasuredVolume<'_>],
     ) -> Result<Vec<Outcome>, Failure> {
-        let orders = self.orders(data, model, volumes)?;
+        let orders = self.orders(data, source, volumes)?;
         let (methods, pictured) = (methods(policy, &orders), self.pictured(data, self.shard.work()));
         let (methods, pictured, budgets, width) = (&methods, &pictured, &self.budgets, data.width());
-        Ok(Scanning { model, segmenter, volumes, pictured, methods, budgets, width }.outcomes()?)
+        Ok(Scanning { plan: source.plan, segmenter, volumes, pictured, methods, budgets, width }.outcomes()?)
     }
+}
+
+/// How scans are made, and the file whose segmenter baselines ask, where there is one.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    plan: Plan,
+    model: Option<&'a Model<'a>>,
 }
 
 /// What a title says of a policy that is a fixed order.

@@ -6,9 +6,10 @@ use burn::tensor::Device;
 use clap::Args;
 use kscout_core::kernels::Layout;
 use kscout_core::kspace::fft::is_fft_length;
-use kscout_core::model::{GraphKind, Model, Reconstruction};
+use kscout_core::model::{GraphKind, Model};
 use kscout_core::volume::line_order;
 
+use super::measuring::MeasuringArgs;
 use super::{Failure, expect_no_input, number};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::eval::table::{Align, Table};
@@ -18,15 +19,14 @@ use crate::export::observe::CALIBRATION;
 use crate::export::{self, BlobFile, HeaderSpec, Origin, Rounding, observe, onnx, quantised, quantised_slice_policy};
 use crate::io::lock::Locks;
 use crate::io::whole::write_atomically;
-use crate::measure::MeasuredVolume;
-use crate::mri::Protocol;
+
 use crate::net::SlicePolicy;
 use crate::rl::agent::load_policy;
 use crate::rl::volume::{load_slice_policy, views_of};
 use crate::train::Meta;
-use crate::train::checkpoint::{Plays, WeightsHash};
-use crate::train::reward::load_segmenter;
-use crate::volume::heart::follow;
+use crate::train::checkpoint::{ActingPolicy, WeightsHash};
+use crate::train::segmenter::load_segmenter;
+use crate::volume::trajectories::follow;
 use crate::volume::trajectory::Course;
 
 /// Training volumes that a slice policy is calibrated on, at most.
@@ -35,25 +35,25 @@ const CALIBRATION_VOLUMES: usize = 24;
 /// `kscout export`.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  kscout export --reward runs/reward/best --policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n  kscout export --from heart.kscout --onnx heart.onnx\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` plays a scan."
+    after_help = "Examples:\n  kscout export --segmenter runs/segmenter/best --line-policy runs/policy/best --data data/acdc128 \\\n      --out heart.kscout\n  kscout export --from heart.kscout --onnx heart.onnx\n\nThen `kscout verify` says what int8 costs, `kscout inspect` what the file needs of a device, `kscout scan` runs a scan."
 )]
 pub struct ExportArgs {
-    /// Checkpoint of the segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
-    #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
-    reward: Option<PathBuf>,
+    /// Checkpoint of the segmenter: the folder that `kscout train segmenter` wrote, or its `best` or `last`
+    #[arg(long, alias = "reward", value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
+    segmenter: Option<PathBuf>,
     /// Keep only what head K of a U-Net++ needs, 1 to 4: smaller and faster
     #[arg(long, value_name = "K", conflicts_with = "from", value_parser = number::head())]
     prune: Option<usize>,
-    /// Checkpoint of the policy, from `kscout train policy`; without it the file holds the segmenter alone
-    #[arg(long, value_name = "DIR", conflicts_with = "from")]
-    policy: Option<PathBuf>,
-    /// Checkpoint of a slice policy, from `kscout train policy` with budget = "volume"
+    /// Checkpoint of a line policy, from `kscout train line-policy`; without any policy the file holds the segmenter alone
+    #[arg(long, alias = "policy", value_name = "DIR", conflicts_with = "from")]
+    line_policy: Option<PathBuf>,
+    /// Checkpoint of a slice policy, from `kscout train slice-policy`
     #[arg(long, value_name = "DIR", conflicts_with = "from")]
     slice_policy: Option<PathBuf>,
-    /// Data set whose training slices set the ranges of the int8 numbers
+    /// Data set whose training slices the int8 ranges are calibrated on
     #[arg(long, value_name = "DIR", required_unless_present = "from", conflicts_with = "from")]
     data: Option<PathBuf>,
-    /// How many training slices to calibrate on, each at a random moment of a scan
+    /// How many training slices to calibrate on, each at a random step of a scan
     #[arg(
         long,
         value_name = "SLICES",
@@ -62,12 +62,8 @@ pub struct ExportArgs {
         value_parser = number::whole::<usize>(1..=10_000)
     )]
     calibration: usize,
-    /// How those slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
-    #[arg(long, default_value = "scanner", conflicts_with = "from")]
-    protocol: Protocol,
-    /// Seed of phase, noise and masks of the calibration
-    #[arg(long, default_value_t = 1, conflicts_with = "from", value_parser = number::seed())]
-    seed: u64,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
     /// Lay weights out for the fastest kernels of a target: `portable`, `cortex-m4` (also M7 and M33), `cortex-m55`, `x86-64` or
     /// `aarch64`. Every core runs every file, with the same result; on its own target a file made for it is faster
     #[arg(long, default_value_t = Layout::Portable, conflicts_with = "from")]
@@ -78,12 +74,12 @@ pub struct ExportArgs {
     /// Write the segmenter as an ONNX file too: the same int8 network in QDQ form, for other runtimes
     #[arg(long, value_name = "FILE.onnx")]
     onnx: Option<PathBuf>,
-    /// How often the ONNX file has values rounded: `twice`, as the core does, or `once`, as other runtimes do in int8: faster, and
-    /// less alike
+    /// How many times the ONNX file rounds when it requantises: `twice`, as the core does, or `once`, as other runtimes do in
+    /// int8: faster, but further from the core's results
     #[arg(long, value_name = "TIMES", default_value = "twice", requires = "onnx")]
     onnx_rounding: Rounding,
     /// A file that was exported before, to write as ONNX
-    #[arg(long, value_name = "FILE.kscout", requires = "onnx")]
+    #[arg(long, value_name = "FILE.kscout", requires = "onnx", conflicts_with_all = ["protocol", "seed"])]
     from: Option<PathBuf>,
 }
 
@@ -94,10 +90,10 @@ impl ExportArgs {
             expect_no_input("--onnx", out, &[from])?;
         }
         let _locks = Locks::of([&self.out, &self.onnx].into_iter().flatten().map(PathBuf::as_path))?;
-        let bytes = match (&self.from, &self.reward, &self.data) {
+        let bytes = match (&self.from, &self.segmenter, &self.data) {
             (Some(file), ..) => BlobFile::read(file)?.into_bytes(),
-            (None, Some(reward), Some(data)) => self.pack(reward, data)?,
-            _ => return Err("--reward and --data are needed, or --from".into()),
+            (None, Some(segmenter), Some(data)) => self.pack(segmenter, data)?,
+            _ => return Err("--segmenter and --data are needed, or --from".into()),
         };
         let model = Model::new_checked(&bytes)?;
         // Before anything is written, so that an error leaves nothing half done.
@@ -118,13 +114,13 @@ impl ExportArgs {
     fn pack(&self, dir: &Path, data_dir: &Path) -> Result<Vec<u8>, Failure> {
         let device = Device::flex();
         let (segmenter, reward) = load_segmenter(dir, self.prune, &device)?;
-        let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        let policy = self.line_policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
         let slices = self.slice_policy.as_deref().map(|dir| Ok::<_, Failure>((dir, load_slice_policy(dir, &device)?)));
         let slices = slices.transpose()?;
         check_size(dir, &reward)?;
-        reward.note_protocol(&self.protocol.to_string());
+        reward.note_protocol(&self.measuring.protocol.to_string());
         let size = [reward.height, reward.width];
-        if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
+        if let (Some((_, meta)), Some(dir)) = (&policy, &self.line_policy) {
             expect_size(dir, [meta.height, meta.width], size, "the segmenter")?;
             meta.expect_reconstruction(dir, reward.reconstruction, "the segmenter")?;
             meta.expect_axes(dir, reward.axis_codes, "the segmenter")?;
@@ -136,8 +132,8 @@ impl ExportArgs {
         }
         let data = Dataset::open(data_dir)?;
         expect_size(data_dir, [data.height(), data.width()], size, "the segmenter")?;
-        let how = (&self.protocol, reward.reconstruction);
-        let observations = observe(&data.slices(Split::Train), self.calibration, how, self.seed);
+        let acquisition = self.measuring.acquisition(reward.reconstruction);
+        let observations = observe(&data.slices(Split::Train), self.calibration, acquisition, self.measuring.seed);
         let header = HeaderSpec {
             height: reward.height,
             width: reward.width,
@@ -151,9 +147,8 @@ impl ExportArgs {
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
         let segmenter = quantised(GraphKind::Segmenter, &segmenter, &observations)?;
         let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
-        let judge = (&segmenter, reward.reconstruction);
         let slices = slices.map(|(_, (policy, meta))| {
-            Ok::<_, Failure>((self.slice_policy(&policy, &meta, judge, (&data, &device))?, meta.line_order))
+            Ok::<_, Failure>((self.slice_policy(&policy, &meta, &segmenter, &data, &device)?, meta.line_order))
         });
         let (slices, order) = slices.transpose()?.unzip();
         let graphs = [
@@ -170,18 +165,22 @@ impl ExportArgs {
         &self,
         policy: &SlicePolicy,
         meta: &Meta,
-        (segmenter, reconstruction): (&GraphSpec, Reconstruction),
-        (data, device): (&Dataset, &Device),
+        segmenter: &GraphSpec,
+        data: &Dataset,
+        device: &Device,
     ) -> Result<GraphSpec, Failure> {
-        let header = export::header(data, reconstruction);
+        let header = export::header(data, meta.reconstruction);
         let blob = write_graphs(&header, &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
         let model = Model::new_checked(&blob)?;
         let mut volumes = data.volumes(Split::Train);
         let step = volumes.len().div_ceil(CALIBRATION_VOLUMES).max(1);
         volumes = volumes.into_iter().step_by(step).collect();
-        let volumes: Vec<_> =
-            volumes.iter().map(|volume| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
-        let views = views_of(policy, &follow(&model, &volumes, Course::dice(&line_order(&model)))?, device);
+        let volumes: Vec<_> = volumes.iter().map(|volume| self.measuring.measured(volume)).collect();
+        let views = views_of(
+            policy,
+            &follow(&model, &volumes, Course::dice(&line_order(&model).collect::<Vec<u16>>()))?,
+            device,
+        );
         Ok(quantised_slice_policy(policy, &views)?)
     }
 }
@@ -224,7 +223,7 @@ fn provenance(reward: &Meta, prune: Option<usize>, policy: Option<&Meta>, slices
         let score = meta.score.filter(|_| prune.is_none());
         let score = score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
         // Of a policy what the run keeps, which is not always the network.
-        if let Some(standing) = meta.standing.as_ref().filter(|standing| standing.plays == Plays::FixedOrder) {
+        if let Some(standing) = meta.standing.as_ref().filter(|standing| standing.plays == ActingPolicy::FixedOrder) {
             return standing.to_string();
         }
         match meta.step {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use kscout_core::kspace::fft::is_fft_length;
 
 use super::{Failure, number};
@@ -27,9 +28,9 @@ use crate::train::{Meta, checkpoint};
     after_help = "Example:\n  kscout import --arch unext-s --weights model.pth --out runs/unext\n\nTakes state dicts with the original projects' own names, whatever dictionary they lie in and whatever DataParallel,\ntorch.compile, weight averaging or Lightning put before them. Nothing in the file is ever run."
 )]
 pub struct ImportArgs {
-    /// The network: unet, unet-bilinear, unetpp, unext or unext-s, ASMR's policy (asmr) or its classifier (resnet18,
-    /// resnet50); width, classes and channels are the weights' own
-    #[arg(long, value_name = "NAME")]
+    /// The network: a segmenter, ASMR's policy (asmr) or its classifier (resnet18, resnet50); width, classes and channels
+    /// are the weights' own
+    #[arg(long, value_name = "NAME", value_parser = Network::parser())]
     arch: Network,
     /// The weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
     #[arg(long, value_name = "FILE")]
@@ -153,6 +154,12 @@ impl FromStr for Network {
 }
 
 impl Network {
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let names = Arch::ALL.map(Arch::name).into_iter().chain(Depth::ALL.map(Depth::name));
+        let names: Vec<&str> = names.chain([PolicyNetwork::Asmr.name()]).collect();
+        PossibleValuesParser::new(names).try_map(|name| name.parse())
+    }
+
     fn wanted(self) -> Wanted<'static> {
         match self {
             Self::Segmenter(arch) => wanted_segmenter(arch),
@@ -163,22 +170,8 @@ impl Network {
 
     fn licence(self) -> &'static str {
         match self {
-            Self::Segmenter(arch) => licence(arch),
+            Self::Segmenter(arch) => arch.description().licence,
             Self::Asmr | Self::Classifier(_) => "ASMR is under the MIT licence; keep its notice with its weights",
         }
-    }
-}
-
-/// What the projects say that publish such weights.
-fn licence(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Unet | Arch::UnetBilinear => {
-            "Pytorch-UNet, weights published with it included, is under GPL-3.0; weights that you trained are yours"
-        }
-        Arch::UnetPp => {
-            "UNet++'s authors allow academic and other non-commercial use only, of what derives from their work too; \
-             ask them before any other use of their weights"
-        }
-        Arch::Unext | Arch::UnextS => "UNeXt-pytorch is under the MIT licence; keep its notice with its weights",
     }
 }

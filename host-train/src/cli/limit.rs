@@ -13,9 +13,9 @@ const LARGEST: f64 = 65536.0;
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct FileLimit {
     /// Refuse NIfTI files that are larger than this unpacked, or whose voxels or resampled slices take more memory, at 4 bytes
-    /// each, in GiB. Of a folder so many files are worked on at the same time as take no more than this together, or one pair or
-    /// patient that takes more: the whole command needs up to about five times this much memory, whatever the number of files
-    /// and cores
+    /// each, in GiB. Files of a folder are worked on at the same time as long as they take no more than this together, or one
+    /// pair or patient that takes more: the whole command needs up to about five times this much memory, whatever the number of
+    /// files and cores
     #[arg(long, value_name = "GIB", default_value_t = Gib(DEFAULT_MAX_BYTES))]
     max_gib: Gib,
 }

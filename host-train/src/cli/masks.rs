@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 use super::baselines::{BaselineArgs, BaselineList, Ground};
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::measuring::MeasuringArgs;
 use super::number::Budgets;
 use super::shard::{Inputs, ShardArgs, Work};
 use super::threads::Threads;
 use super::{Failure, expect_no_input, number};
+use crate::data::measured::MeasuredVolume;
 use crate::data::{Dataset, Split, Volume};
-use crate::eval::metrics::Occurring;
 use crate::eval::run::{Method, scan_slices};
 use crate::io::lock::Locks;
-use crate::measure::MeasuredVolume;
-use crate::mri::Protocol;
-use crate::orders::{LineOrder, SlicePolicyOrder};
+use crate::metrics::dice::Occurring;
 use crate::progress;
+use crate::samplers::{LineOrder, SlicePolicyOrder};
 use crate::shard::interleaved;
-use crate::train::GivenMasks;
+use crate::train::RecordedMasks;
 
 /// `kscout masks`.
 #[derive(Args)]
 #[command(
-    after_help = "Example: a segmenter tuned to what a policy measures\n  kscout masks --model heart.kscout --data data/acdc128 --out runs/masks.csv\n  kscout train reward --init runs/reward --masks runs/masks.csv --config configs/tune.toml \\\n      --data data/acdc128 --out runs/tuned"
+    after_help = "Example: a segmenter tuned to what a policy measures\n  kscout masks --model heart.kscout --data data/acdc128 --out runs/masks.csv\n  kscout train segmenter --init runs/segmenter --masks runs/masks.csv --config configs/tune.toml \\\n      --data data/acdc128 --out runs/tuned"
 )]
 pub struct MasksArgs {
     /// Exported file whose policy or slice policy chooses the lines
@@ -42,12 +42,8 @@ pub struct MasksArgs {
     /// Lines a slice, or a slice on average where slices share a budget, separated by commas
     #[arg(long, default_value = "6,8,12,16", value_parser = number::budgets())]
     budgets: Budgets,
-    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
-    #[arg(long, default_value = "scanner")]
-    protocol: Protocol,
-    /// Seed of phase, noise and random patterns
-    #[arg(long, default_value_t = 1, value_parser = number::seed())]
-    seed: u64,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
     /// Scan with the baseline that --baselines names, exactly one, instead of the model's policy
     #[arg(long)]
     by_baseline: bool,
@@ -95,16 +91,18 @@ impl MasksArgs {
             return self.write(&training, interleaved(inputs.read(&self.out)?));
         }
         let here = training.iter().enumerate().filter(|&(place, _)| work.takes(place));
-        let volumes: Vec<_> = here.map(|(_, volume)| MeasuredVolume::new(volume, &self.protocol, self.seed)).collect();
+        let volumes: Vec<_> = here.map(|(_, volume)| self.measuring.measured(volume)).collect();
         let shared = SlicePolicyOrder { model: &model, least_gain: 0.0 };
         let orders = if self.by_baseline {
             if work != Work::Whole {
                 self.baselines.expect_separable()?;
             }
-            let (protocol, seed) = (self.protocol, self.seed);
+            let measuring = self.measuring.into();
             let labels = training.iter().flat_map(|volume| &volume.slices).flat_map(|slice| &slice.label);
             let (volumes, occurring) = (&volumes, Occurring::in_labels(labels));
-            self.baselines.orders(&Ground { data: &data, model: &model, volumes, occurring, most, protocol, seed })?
+            let (reconstruction, model) = (model.reconstruction(), Some(&model));
+            let data = &data;
+            self.baselines.orders(&Ground { data, model, reconstruction, volumes, occurring, most, measuring })?
         } else {
             Vec::new()
         };
@@ -119,14 +117,14 @@ impl MasksArgs {
     /// What chooses the lines.
     fn method<'a>(
         &self,
-        model: &Model<'_>,
+        model: &'a Model<'a>,
         order: Option<&'a (dyn LineOrder + 'a)>,
         shared: &'a SlicePolicyOrder<'a>,
     ) -> Result<Method<'a>, Failure> {
         match (order, model.slice_policy(), model.policy()) {
             (Some(order), ..) => Ok(Method::Order(order)),
             (None, Some(_), _) => Ok(Method::Order(shared)),
-            (None, None, Some(_)) => Ok(Method::Policy),
+            (None, None, Some(_)) => Ok(Method::Policy(model)),
             (None, None, None) => {
                 let file = self.model.display();
                 Err(format!("{file}: holds no policy; --by-baseline scans with a baseline").into())
@@ -145,7 +143,7 @@ impl MasksArgs {
         let mut followed: Vec<Followed> =
             volumes.iter().map(|_| Followed { method: method.name().to_owned(), lines: Vec::new() }).collect();
         for &budget in &self.budgets {
-            let scans = scan_slices(model, volumes, method, budget)?;
+            let scans = scan_slices(model.plan(), volumes, method, budget)?;
             for (volume, scans) in followed.iter_mut().zip(scans) {
                 volume.lines.push(scans.into_iter().map(|scan| scan.lines).collect());
             }
@@ -172,7 +170,7 @@ impl MasksArgs {
             )
             .into());
         }
-        GivenMasks::write(&self.out, &rows)?;
+        RecordedMasks::write(&self.out, &rows)?;
         let method = followed.first().map_or("nothing", |followed| &followed.method);
         println!("{}: {} masks of {method}", self.out.display(), rows.len());
         Ok(())

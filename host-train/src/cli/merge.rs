@@ -26,7 +26,7 @@ impl MergeArgs {
     pub fn run(self) -> Result<(), Failure> {
         let words = merging(&made_by(&self.out)?, &self.out, self.force);
         let refused = |error: clap::Error| format!("{}: its parts cannot be put together: {error}", self.out.display());
-        let matches = Cli::command_line().try_get_matches_from(words).map_err(refused)?;
+        let matches = super::command_line().try_get_matches_from(words).map_err(refused)?;
         Cli::from_arg_matches(&matches).map_err(refused)?.command.run()
     }
 }

@@ -9,13 +9,13 @@ use super::limit::FileLimit;
 use super::notes::Notes;
 use super::{Failure, expect_no_input};
 use crate::data::Phase;
-use crate::eval::cohort::{Cohort, Index, ScoredVolume, score_pairs};
 use crate::eval::csv::acdc_csv;
-use crate::eval::metrics::Structure;
-use crate::eval::pairing::{Pair, pair_folders};
-use crate::eval::stats::Estimate;
 use crate::eval::table::{Align, Table};
 use crate::io::lock::Locks;
+use crate::metrics::cohort::{Cohort, Index, ScoredVolume, score_pairs};
+use crate::metrics::dice::Structure;
+use crate::metrics::pairing::{Pair, pair_folders};
+use crate::metrics::stats::Estimate;
 
 /// `kscout metrics`.
 #[derive(Args)]

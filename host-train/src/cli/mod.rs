@@ -3,6 +3,7 @@
 mod baselines;
 mod bench;
 mod compare;
+mod completions;
 mod config;
 mod cost;
 mod data;
@@ -12,14 +13,16 @@ mod export;
 mod import;
 mod inspect;
 mod limit;
-mod mask;
+mod man;
 mod masks;
+mod measuring;
 mod merge;
 mod metrics;
 mod net;
 mod notes;
 mod number;
 mod predict;
+mod program;
 mod reproduce;
 mod sampler;
 mod scan;
@@ -36,35 +39,36 @@ use clap::{Command as CommandLine, CommandFactory, FromArgMatches, Parser, Subco
 
 pub(crate) use compare::read_results;
 pub(crate) use net::read_npy;
+pub use program::program;
 
 use crate::io::stop;
 
 /// What a subcommand fails with: any error that can be shown to a person.
-pub type Failure = Box<dyn std::error::Error>;
+pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// Learns which k-space lines an MRI scanner should measure, so that a heart can be segmented from few of them.
 ///
-/// The usual way: `data import` or `data phantom`, `train reward`, `train policy`, `eval`, `export`, `verify`, `scan`.
+/// The usual way: `data import` or `data phantom`, `train segmenter`, `train line-policy`, `eval`, `export`, `verify`, `scan`.
 #[derive(Parser)]
 #[command(name = "kscout", version, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make or look at data sets.
+    /// Make or inspect data sets.
     Data(data::DataArgs),
-    /// Train a reward model (a segmenter or a classifier), a sampling policy, or a fixed mask.
+    /// Train a segmenter, a classifier, a policy of lines or of slices, or a fixed mask.
     Train(train::TrainArgs),
-    /// Take over weights from PyTorch: a segmenter's, ASMR's policy's or its classifier's.
+    /// Import weights from PyTorch: a segmenter's, ASMR's policy's or its classifier's.
     Import(import::ImportArgs),
     /// Run a network on arrays, or list its layers and what they cost.
     Net(net::NetArgs),
     /// List the devices that this build of kscout and this machine have.
     Devices(devices::DevicesArgs),
-    /// Show the weights of the sampler that draws slices by the classes they hold.
+    /// Show the weights of the sampler that draws slices by the classes they contain.
     Sampler(sampler::SamplerArgs),
     /// Compare a policy with fixed patterns, learned masks and oracles over a range of budgets: tables, statistics, pictures.
     Eval(eval::EvalArgs),
@@ -72,7 +76,7 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Run every step from data to the tables of the results.
     Reproduce(reproduce::ReproduceArgs),
-    /// Write down which lines a policy or a baseline measures of the training slices, for a segmenter to be tuned to.
+    /// Record the masks that a policy or a baseline makes of the training slices, for a segmenter to be tuned to.
     Masks(masks::MasksArgs),
     /// Put together what several processes have done with --shard.
     Merge(merge::MergeArgs),
@@ -90,6 +94,10 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     /// Run one scan and draw it.
     Scan(scan::ScanArgs),
+    /// Print a script that completes this program's commands and options in a shell.
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages.
+    Man(man::ManArgs),
 }
 
 /// Refuses to write `out`, the value of `option`, over one of the files that the command reads. Any other file of that name is
@@ -105,20 +113,20 @@ fn expect_no_input(option: &str, out: &Path, inputs: &[&Path]) -> Result<(), Fai
     }
 }
 
+/// All subcommands of the program `kscout`, and their options.
+pub fn command_line() -> CommandLine {
+    number::with_signs(Cli::command())
+}
+
 impl Cli {
     /// Whether the subcommand goes on when nobody can read what it prints: for hours of work that is no reason to end.
     pub fn outlives_terminal(&self) -> bool {
         matches!(self.command, Command::Train(_) | Command::Reproduce(_))
     }
 
-    /// All subcommands and their options.
-    pub fn command_line() -> CommandLine {
-        number::with_signs(Self::command())
-    }
-
     /// Reads the arguments of this process; ends it where they are wrong, or help was asked for.
     pub fn read() -> Self {
-        let matches = Self::command_line().get_matches();
+        let matches = command_line().get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -150,6 +158,8 @@ impl Command {
             Command::Predict(args) => args.run(),
             Command::Metrics(args) => args.run(),
             Command::Scan(args) => args.run(),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }
@@ -161,7 +171,7 @@ mod tests {
     /// What is wrong with running `arguments`, split at blanks, with every `@` in them the folder.
     fn refused(folder: &Path, arguments: &str) -> String {
         let words = arguments.split(' ').map(|word| word.replace('@', &format!("{}/", folder.display())));
-        let matches = Cli::command_line().try_get_matches_from(std::iter::once("kscout".to_owned()).chain(words));
+        let matches = command_line().try_get_matches_from(std::iter::once("kscout".to_owned()).chain(words));
         let ran = match Cli::from_arg_matches(&matches.unwrap()).unwrap().command {
             Command::Export(args) => args.run(),
             Command::Masks(args) => args.run(),
@@ -175,8 +185,8 @@ mod tests {
 
     #[test]
     fn no_command_writes_over_what_it_reads() {
-        let folder = std::env::temp_dir().join(format!("kscout-inputs-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let files = ["a.kscout", "m.json", "p.json", "x.npy", "w.pth", "results.csv"];
         for file in files {
             std::fs::write(folder.join(file), file).unwrap();
@@ -196,12 +206,11 @@ mod tests {
             "scan @a.kscout --data @none --slice p/1 --budget 8 --capture @a.kscout",
         ];
         for arguments in written {
-            let said = refused(&folder, arguments);
+            let said = refused(folder, arguments);
             assert!(said.contains("is what is read, and would be lost"), "{arguments}: {said}");
         }
         for file in files {
             assert_eq!(std::fs::read_to_string(folder.join(file)).unwrap(), file);
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -13,10 +13,11 @@ use clap::{Arg, Command, Error};
 use super::data::Spacing;
 use super::limit::Gib;
 use crate::config::shown;
+use crate::net::segmenters::MOST_LEVELS;
 use crate::predict::Undersampling;
 
 /// The most lines that an image has.
-pub const MOST_LINES: u64 = 512;
+pub const MAX_IMAGE_LINES: u64 = 512;
 
 /// More of anything that is counted one by one has no sense.
 pub const MANY: u64 = 1_000_000;
@@ -86,7 +87,7 @@ where
 
 /// A head of U-Net++, 1 to 4.
 pub fn head() -> impl TypedValueParser<Value = usize> {
-    whole(1..=4)
+    whole(1..=MOST_LEVELS as u64)
 }
 
 /// What another line must promise to gain; more than 1 ends every scan at once.
@@ -108,8 +109,8 @@ pub fn budgets() -> impl TypedValueParser<Value = Budgets> {
     Reader(|text: &str| {
         let mut budgets = Vec::new();
         for word in text.split(',').map(str::trim) {
-            let expected = || format!("expected whole numbers from 1 to {MOST_LINES}, such as 6,8,12");
-            let lines = word.parse().ok().filter(|&lines| (1..=MOST_LINES as usize).contains(&lines));
+            let expected = || format!("expected whole numbers from 1 to {MAX_IMAGE_LINES}, such as 6,8,12");
+            let lines = word.parse().ok().filter(|&lines| (1..=MAX_IMAGE_LINES as usize).contains(&lines));
             let lines = lines.ok_or_else(expected)?;
             if budgets.contains(&lines) {
                 return Err(format!("{lines} comes twice"));

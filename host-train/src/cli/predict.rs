@@ -13,27 +13,27 @@ use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Axes, CLASSES, DataError};
 use crate::device::DeviceChoice;
-use crate::eval::metrics::Structure;
+use crate::inference::segment::{CoreSegmenter, DeviceSegmenter, Segment};
 use crate::io::lock::Locks;
+use crate::metrics::dice::Structure;
 use crate::mri::Protocol;
 use crate::predict::folders::{Task, Tasks, gather};
 use crate::predict::input::Input;
 use crate::predict::orientation::Trained;
 use crate::predict::output::write;
 use crate::predict::{Prediction, Predictor, Undersampling};
-use crate::segment::{CoreSegmenter, DeviceSegmenter, Segment};
-use crate::train::reward::load_segmenter;
+use crate::train::segmenter::load_segmenter;
 
 /// `kscout predict`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout predict --model runs/reward --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n  kscout predict --model runs/reward --out out Dataset027_ACDC/imagesTs\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth.\n\nOf a folder all images are segmented, also in folders below; files of labels by their names (NAME_gt, NAME_seg, labelsTr,\nderivatives, ...) and ACDC's NAME_4d are left out, and nnU-Net's NAME_0000 becomes NAME_seg.\n\nVolumes that are stored with other axes than the network's training data (left-right, front-back, slices first) are\nsegmented in that order and written back in their own."
+    after_help = "Example:\n  kscout predict --model runs/segmenter --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n  kscout predict --model runs/segmenter --out out Dataset027_ACDC/imagesTs\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth.\n\nOf a folder all images are segmented, also in folders below; files of labels by their names (NAME_gt, NAME_seg, labelsTr,\nderivatives, ...) and ACDC's NAME_4d are left out, and nnU-Net's NAME_0000 becomes NAME_seg.\n\nVolumes that are stored with other axes than the network's training data (left-right, front-back, slices first) are\nsegmented in that order and written back in their own."
 )]
 pub struct PredictArgs {
     /// NIfTI volumes (.nii, .nii.gz), grey PNG pictures, and folders of them
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
-    /// Checkpoint of a segmenter: the folder that `kscout train reward` wrote, or its `best` or `last`
+    /// Checkpoint of a segmenter: the folder that `kscout train segmenter` wrote, or its `best` or `last`
     #[arg(long, value_name = "DIR", required_unless_present = "blob", conflicts_with = "blob")]
     model: Option<PathBuf>,
     /// Exported file: segments in int8, as a device does
@@ -45,7 +45,7 @@ pub struct PredictArgs {
     /// Draw each slice with its classes over it: a volume's into the folder NAME_overlay, in place of all that is there
     #[arg(long)]
     overlay: bool,
-    /// Measure so many lines of k-space alone, such as centre-out:16, equispaced:32 or variable-density:24
+    /// Measure only so many lines of k-space, such as centre-out:16, equispaced:32 or variable-density:24
     #[arg(long, value_name = "PATTERN:LINES")]
     undersample: Option<Undersampling>,
     /// In-plane spacing that the network was trained at, in mm, or `native` to take slices as they are; pictures are
@@ -60,9 +60,9 @@ pub struct PredictArgs {
     /// Seed of phase, noise and random patterns
     #[arg(long, default_value_t = 1, value_parser = number::seed())]
     seed: u64,
-    /// Towards which sides of the patient x, y and the slices of the volumes counted that the network was trained on, such as
-    /// LPS (left, posterior, superior), instead of what it says itself (LPS where it says nothing); `stored`: take every
-    /// volume as it is stored
+    /// Orientation of the volumes that the network was trained on: the sides of the patient that x, y and slices point to, such
+    /// as LPS (left, posterior, superior), instead of what the network says itself (LPS where it says nothing); `stored`: take
+    /// every volume as it is stored
     #[arg(long, value_name = "AXES", value_parser = parse_axes)]
     axes: Option<Trained>,
     #[command(flatten)]

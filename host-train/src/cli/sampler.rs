@@ -20,7 +20,7 @@ pub struct SamplerArgs {
     /// Which part of the data set.
     #[arg(long, default_value = "train")]
     split: Split,
-    /// CSV file for the weight of each slice.
+    /// CSV file to write each slice's weight to.
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -8,25 +8,26 @@ use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kspace::recon::magnitude;
 use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_core::model::Model;
+use kscout_core::scan::ScanError;
 
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
+use super::measuring::MeasuringArgs;
 use super::scan_volume::VolumeJob;
 use super::{Failure, expect_no_input, number};
 use crate::data::{Dataset, Slice};
-use crate::eval::canvas::write_png;
-use crate::eval::metrics::{SliceDice, Structure, slice_dice};
-use crate::eval::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
-use crate::eval::reference::Reference;
 use crate::export::BlobFile;
 use crate::export::inspect::fixed_order;
+use crate::figures::canvas::write_png;
+use crate::figures::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
+use crate::inference::rollout::rollout;
 use crate::io::lock::Locks;
 use crate::io::whole::write_atomically;
-use crate::kernels::{HostScan, scan as host_scan, scan_arena};
-use crate::measure::MeasuredVolume;
-use crate::mri::{KSpace, Protocol, acquire, seed_for};
-use crate::orders::LearnedMask;
-use crate::play::{play, reconstructed};
+use crate::metrics::dice::{SliceDice, Structure, slice_dice};
+use crate::metrics::reference::Reference;
+use crate::mri::{KSpace, acquire, seed_for};
+use crate::runtime::{HostScan, reconstructed, scan as host_scan, scan_arena};
+use crate::samplers::LearnedMask;
 
 /// `kscout scan`.
 #[derive(Args)]
@@ -48,16 +49,17 @@ pub struct ScanArgs {
     #[arg(long, value_name = "PATIENT/PHASE", conflicts_with_all = ["slice", "pattern", "mask"])]
     volume: Option<String>,
     /// How many lines the scan may measure; of a volume, a slice on average
-    #[arg(long, value_name = "LINES", value_parser = number::whole::<usize>(1..=number::MOST_LINES))]
+    #[arg(long, value_name = "LINES", value_parser = number::whole::<usize>(1..=number::MAX_IMAGE_LINES))]
     budget: usize,
-    /// Who chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
-    /// `random-low-bias` or `random`; without it the policy, or centre-out where the file has none
+    /// What chooses the lines: `policy` (the file's own), `centre-out`, `equispaced`, `variable-density`, `partial-fourier`,
+    /// `random-low-bias` or `random`; by default the policy, or centre-out where the file has none
     #[arg(long, value_name = "NAME")]
     pattern: Option<ChosenBy>,
     /// Measure the first lines of a mask from `kscout train mask` instead
     #[arg(long, value_name = "FILE.json", conflicts_with = "pattern")]
     mask: Option<PathBuf>,
-    /// End a volume's scan when no line is expected to gain it this much mean Dice (or SSIM and Dice, as the policy was trained)
+    /// End a volume's scan when no line is expected to raise its mean Dice (or SSIM and Dice, as the policy was trained) by
+    /// this much
     #[arg(long, value_name = "DICE", default_value_t = 0.0, requires = "volume", value_parser = number::least_gain())]
     least_gain: f32,
     #[command(flatten)]
@@ -68,12 +70,8 @@ pub struct ScanArgs {
     /// Write what the scan measured with its lines and digest, for other machines to repeat; a file of this name is replaced
     #[arg(long, value_name = "FILE.kscan")]
     capture: Option<PathBuf>,
-    /// How the slice is measured: `scanner` (phase and noise) or `igs` (magnitude only)
-    #[arg(long, default_value = "scanner")]
-    protocol: Protocol,
-    /// Seed of phase and noise, and of random patterns
-    #[arg(long, default_value_t = 1, value_parser = number::seed())]
-    seed: u64,
+    #[command(flatten)]
+    measuring: MeasuringArgs,
 }
 
 /// Who chooses the lines.
@@ -101,6 +99,8 @@ struct Outcome {
     reconstruction: Reconstruction,
     classes: Vec<u8>,
     digest: u64,
+    /// Whether its lines were given, instead of chosen by the policy.
+    given: bool,
 }
 
 impl ScanArgs {
@@ -125,10 +125,9 @@ impl ScanArgs {
             return self.scan_volume(&file, &model, &data);
         };
         let slice = data.find(name)?;
-        let seed = seed_for(&slice.id.patient, slice.id.n, self.seed);
-        let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, seed);
+        let seed = seed_for(&slice.id.patient, slice.id.n, self.measuring.seed);
+        let kspace = acquire(&slice.image, slice.height, slice.width, &self.measuring.protocol, seed);
         let (name, lines) = self.lines(&model, seed)?;
-        let given = lines.is_some();
         let outcome = self.scan(&model, &kspace, lines)?;
         let reference = Reference::new(&kspace);
         let ssim = reference.ssim_of(&outcome.image)?;
@@ -137,14 +136,14 @@ impl ScanArgs {
             false => None,
         };
         print_outcome(slice, name, &outcome, dice.as_ref(), ssim);
-        if let Some(order) = fixed_order(&model).filter(|_| !given) {
+        if let Some(order) = fixed_order(&model).filter(|_| !outcome.given) {
             println!("policy  {order}, whatever it sees");
         }
         if let Some(path) = &self.out {
             draw(path, slice, name, reference.image(), &outcome, dice.as_ref(), ssim)?;
         }
         if let Some(path) = &self.capture {
-            self.write(path, &file, &kspace, (&outcome, given))?;
+            self.write(path, &file, &kspace, &outcome)?;
         }
         Ok(())
     }
@@ -152,7 +151,7 @@ impl ScanArgs {
     fn scan_volume(&self, file: &BlobFile, model: &Model<'_>, data: &Dataset) -> Result<(), Failure> {
         let &Self { budget, least_gain, .. } = self;
         let volume = &data.find_volume(self.volume.as_deref().unwrap_or_default())?;
-        let measured = &MeasuredVolume::new(volume, &self.protocol, self.seed);
+        let measured = &self.measuring.measured(volume);
         let budget = budget * volume.slices.len();
         let job = VolumeJob { path: &self.file, file, model, volume, measured, budget, least_gain };
         job.run(data.manifest().masks, self.out.as_deref(), self.capture.as_deref())
@@ -162,7 +161,7 @@ impl ScanArgs {
     fn lines(&self, model: &Model<'_>, seed: u64) -> Result<(&'static str, Option<Vec<u16>>), Failure> {
         if let Some(path) = &self.mask {
             let mask = LearnedMask::read_for(path, model.width(), self.budget)?;
-            mask.note_conditions(&self.protocol.to_string(), model.reconstruction().name());
+            mask.note_conditions(&self.measuring.protocol.to_string(), model.reconstruction().name());
             return Ok(("learned-mask", Some(mask.lines)));
         }
         let default = if model.policy().is_some() { ChosenBy::Policy } else { ChosenBy::Pattern(Pattern::CentreOut) };
@@ -179,34 +178,25 @@ impl ScanArgs {
         let file = self.file.display();
         let mut arena = scan_arena(model);
         let mut scan = host_scan(model, &mut arena).map_err(|error| format!("{file}: {error}"))?;
+        let given = lines.is_some();
         let mut lines = lines.as_ref().map(|lines| lines.iter().map(|&line| usize::from(line)));
         let choose = |scan: &mut HostScan<'_, '_>| match &mut lines {
             Some(lines) => Ok(lines.next()),
-            None => scan.propose(),
+            None => Ok(scan.propose()?),
         };
-        let refused = |error| format!("{file}: {error}");
-        play(&mut scan, kspace, self.budget, choose).map_err(refused)?;
-        scan.segment().map_err(refused)?;
-        let complex = reconstructed(&scan);
+        let refused = |error: ScanError| format!("{file}: {error}");
+        rollout(&mut scan, kspace, self.budget, choose).map_err(refused)?;
+        let complex = reconstructed(scan.reconstructor());
         let mut image = vec![0.0; complex.len()];
         magnitude(&complex, &mut image)?;
         drop(complex);
-        Ok(Outcome {
-            lines: scan.lines().to_vec(),
-            image,
-            reconstruction: model.reconstruction(),
-            classes: scan.classes().to_vec(),
-            digest: scan.digest(),
-        })
+        let digest = scan.digest().map_err(|error| refused(error.into()))?;
+        let classes = scan.segment().map_err(|error| refused(error.into()))?.classes.to_vec();
+        let (lines, reconstruction) = (scan.lines().to_vec(), model.reconstruction());
+        Ok(Outcome { lines, image, reconstruction, classes, digest, given })
     }
 
-    fn write(
-        &self,
-        path: &Path,
-        file: &BlobFile,
-        kspace: &KSpace,
-        (outcome, given): (&Outcome, bool),
-    ) -> Result<(), Failure> {
+    fn write(&self, path: &Path, file: &BlobFile, kspace: &KSpace, outcome: &Outcome) -> Result<(), Failure> {
         let capture = Repr {
             height: kspace.height,
             width: kspace.width,
@@ -214,7 +204,7 @@ impl ScanArgs {
             blob_crc: blob_crc(file.bytes()),
             digest: outcome.digest,
             lines: &outcome.lines,
-            given,
+            given: outcome.given,
             kspace: &kspace.samples,
         };
         let mut bytes = vec![0; capture.buffer_len()];

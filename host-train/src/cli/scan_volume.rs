@@ -6,20 +6,19 @@ use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
 use kscout_core::kspace::LineSet;
 use kscout_core::model::Model;
-use kscout_core::volume::{VolumeError, VolumeScan, volume_arena_bytes_with};
+use kscout_core::volume::{Place, VolumeError, VolumeScan, VolumeSetupError, volume_arena_bytes_with};
 
 use super::Failure;
 use super::scan::{print_dice, write_capture};
 use crate::data::Volume;
-use crate::eval::canvas::write_png;
-use crate::eval::metrics::{SliceDice, Structure, slice_dice};
-use crate::eval::reference::Reference;
-use crate::eval::volume_panel::{VolumePanelInput, VolumePanelSlice, volume_panel};
+use crate::data::measured::MeasuredVolume;
 use crate::export::BlobFile;
-use crate::kernels::fastest;
-use crate::measure::MeasuredVolume;
+use crate::figures::canvas::write_png;
+use crate::figures::volume_panel::{VolumePanelInput, VolumePanelSlice, volume_panel};
+use crate::metrics::dice::{SliceDice, Structure, slice_dice};
+use crate::metrics::reference::Reference;
 use crate::mri::observation::{levels_to_real, observed_levels};
-use crate::segment::HeapArena;
+use crate::runtime::{HeapArena, fastest};
 
 /// A scan of a volume whose slices share a budget.
 pub(super) struct VolumeJob<'a> {
@@ -73,13 +72,13 @@ impl VolumeJob<'_> {
         if self.model.slice_policy().is_none() {
             return Err(format!("{file}: holds no slice policy; `kscout export --slice-policy` writes one").into());
         }
-        let refused = |error| format!("{file}: {error}");
+        let refused = |error: VolumeError| format!("{file}: {error}");
         let (slices, kernels) = (self.measured.slices.len(), fastest());
         let mut arena = HeapArena::new(volume_arena_bytes_with(self.model, slices, self.budget, &kernels));
         let mut scan =
             VolumeScan::with_kernels(self.model, arena.bytes(), slices, self.budget, kernels).map_err(|error| {
                 match error {
-                    VolumeError::Budget { budget, min, max } => {
+                    VolumeSetupError::Budget { budget, min, max } => {
                         let [budget, min, max] = [budget, min, max].map(|lines| lines / slices);
                         format!("--budget {budget}: expected {min} to {max} lines a slice on average")
                     }
@@ -87,16 +86,18 @@ impl VolumeJob<'_> {
                 }
             })?;
         let (mut places, mut samples, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some((slice, line)) = scan.propose_worth(self.least_gain).map_err(refused)? {
+        while let Some(place) = scan.propose_worth(self.least_gain).map_err(|error| refused(error.into()))? {
+            let Place { slice, line } = place;
             let measured = self.measured.slices[slice].kspace.line(line);
-            scan.push_line(slice, measured).map_err(refused)?;
+            scan.push_line(place, measured).map_err(|error| refused(error.into()))?;
             places.push([slice as u16, line as u16]);
             samples.extend_from_slice(measured);
         }
         for slice in 0..slices {
-            classes.extend_from_slice(scan.segment(slice).map_err(refused)?);
+            let segmentation = scan.segment(slice).map_err(|error| refused(error.into()))?;
+            classes.extend_from_slice(segmentation.classes);
         }
-        let digest = scan.digest().map_err(refused)?;
+        let digest = scan.digest().map_err(|error| refused(error.into()))?;
         Ok(Outcome { places, samples, classes, digest })
     }
 

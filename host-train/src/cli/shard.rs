@@ -29,8 +29,9 @@ pub const MERGE: &str = "--merge-parts";
 /// `--shard`.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct ShardArgs {
-    /// Do the Ith of N parts of the work, such as 2/4, and leave it in the folder `OUT.parts` beside --out. When all N are done, by
-    /// whatever machines, `kscout merge OUT` makes of them what one process would have made; the folder may be removed then
+    /// Do the Ith of N parts of the work, such as 2/4, and write it to the folder `OUT.parts` beside --out. When all N are
+    /// done, on whatever machines, `kscout merge OUT` makes the result that one process would have made; the folder may be
+    /// removed then
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     #[arg(long = "merge-parts", hide = true, conflicts_with = "shard")]

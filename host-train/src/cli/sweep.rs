@@ -20,9 +20,9 @@ pub const TABLE: &str = "sweep.csv";
 /// `--sweep` and `--shard`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SweepArgs {
-    /// Train once for each value of a key, such as `--sweep seed=1,2,3` or `--set folds=5 --sweep fold=1,2,3,4,5`; given several
-    /// times, with other keys, once for each combination. --out is then the folder of the runs, each in one named by its values, and
-    /// of `sweep.csv`, which lists their scores. --shard deals the runs out.
+    /// Train once for each value of a key, such as `--sweep seed=1,2,3` or `--set folds=5 --sweep fold=1,2,3,4,5`; given
+    /// several times, with other keys, once for each combination. --out is then the folder of the runs, each in a folder named
+    /// by its values, and of `sweep.csv`, which lists their scores. --shard divides the runs among processes.
     #[arg(long = "sweep", value_name = "KEY=V1,V2,...")]
     keys: Vec<Values>,
     #[command(flatten)]

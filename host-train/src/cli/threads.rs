@@ -7,7 +7,7 @@ use super::{Failure, number};
 /// `--threads`.
 #[derive(Args, Clone)]
 pub struct Threads {
-    /// Threads to compute with, instead of one for each core. What comes out does not depend on it.
+    /// Threads to compute with, instead of one for each core. Results do not depend on it.
     #[arg(long, value_name = "N", value_parser = number::whole::<usize>(1..=1024))]
     threads: Option<usize>,
 }

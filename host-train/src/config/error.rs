@@ -41,6 +41,16 @@ pub enum ConfigError {
         /// The task that has it, in words, where another one does.
         task: Option<String>,
     },
+    /// A name that was changed.
+    #[error("{place}: {old} is called {new} now")]
+    Renamed {
+        /// File and line, or `--set` argument.
+        place: String,
+        /// The old name, and what it is of.
+        old: String,
+        /// The new name.
+        new: String,
+    },
     /// A `--set` argument without `=`, or with nothing before it.
     #[error("--set {argument}: expected KEY=VALUE, such as steps=2000")]
     NotAnAssignment {
@@ -110,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_text_from_outside_is_shown_in_one_short_line() {
-        assert_eq!(shown("reward.toml"), "reward.toml");
+        assert_eq!(shown("segmenter.toml"), "segmenter.toml");
         assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
         assert_eq!(shown(&"x".repeat(81)), "x".repeat(80) + "...");
         assert_eq!(lines_shown("a\n\u{7}b"), "a\n\\u{7}b");

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::error::{ConfigError, lines_shown, shown};
 use super::key::{Key, find};
 use super::nearest::nearest;
+use super::renamed::{self, Choice};
 use super::{Config, check};
 
 /// Bytes of the longest file that is read.
@@ -20,9 +21,9 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Given(Vec<Layer>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Layer {
-    /// `config reward.toml` or `--set steps=2`.
+    /// `config segmenter.toml` or `--set steps=2`.
     origin: String,
     table: Table,
     /// The lines of the keys in a file.
@@ -73,7 +74,7 @@ impl Given {
         Ok(())
     }
 
-    /// Whether the top-level key `key` is among them: it may say which task the rest is for.
+    /// Whether the top-level key `key` is among them.
     pub fn names(&self, key: &str) -> bool {
         self.0.iter().any(|layer| layer.table.contains_key(key))
     }
@@ -91,32 +92,33 @@ impl Given {
     pub fn load<C: Config>(&self) -> Result<C, ConfigError> {
         let mut table = defaults::<C>();
         let expected = Expected { known: keys_of(&table), numbers: C::keys(), defaults: table.clone() };
+        let layers = self.0.iter().map(|layer| layer.without_choices(C::COMMAND)).collect::<Result<Vec<_>, _>>()?;
         // A wrong name first: it may be that of another task's key.
-        self.0.iter().try_for_each(|layer| expected.check_names(layer))?;
-        for layer in &self.0 {
+        layers.iter().try_for_each(|layer| expected.check_names(layer))?;
+        for layer in &layers {
             expected.check_values(layer)?;
             merge(&mut table, layer.table.clone());
         }
-        let config: C = table.try_into().map_err(|error| self.blamed::<C>(&error))?;
+        let config: C = table.try_into().map_err(|error| blamed::<C>(&layers, &error))?;
         check(&config).map_err(|(key, message)| ConfigError::Refused { key, message })?;
         Ok(config)
     }
+}
 
-    /// Which of the values it is that `C` does not take: a name that is not known, or a list of another length.
-    fn blamed<C: Config>(&self, error: &toml::de::Error) -> ConfigError {
-        for layer in &self.0 {
-            for (key, value) in keys_of(&layer.table) {
-                let mut table = defaults::<C>();
-                merge(&mut table, nested(&key, value));
-                if let Err(error) = table.try_into::<C>() {
-                    let message = format!("has no such value: {}", shown_message(&error));
-                    return ConfigError::Value { place: layer.place(&key), key, message };
-                }
+/// Which of the values in `layers` it is that `C` does not take: a name that is not known, or a list of another length.
+fn blamed<C: Config>(layers: &[Layer], error: &toml::de::Error) -> ConfigError {
+    for layer in layers {
+        for (key, value) in keys_of(&layer.table) {
+            let mut table = defaults::<C>();
+            merge(&mut table, nested(&key, value));
+            if let Err(error) = table.try_into::<C>() {
+                let message = format!("has no such value: {}", shown_message(&error));
+                return ConfigError::Value { place: layer.place(&key), key, message };
             }
         }
-        let origin = self.0.last().map_or("config", |layer| &layer.origin).to_owned();
-        ConfigError::Syntax { origin, message: shown_message(error) }
     }
+    let origin = layers.last().map_or("config", |layer| &layer.origin).to_owned();
+    ConfigError::Syntax { origin, message: shown_message(error) }
 }
 
 fn shown_message(error: &toml::de::Error) -> String {
@@ -177,6 +179,10 @@ impl Expected {
     }
 
     fn unknown(&self, layer: &Layer, key: String, value: &Value) -> ConfigError {
+        if let Some(new) = renamed::key(&key).filter(|new| find(&self.defaults, new).is_some()) {
+            let (old, new) = (format!("the key `{key}`"), format!("`{new}`"));
+            return ConfigError::Renamed { place: layer.place(&key), old, new };
+        }
         let is_section = value.is_table();
         let alike = self.known.iter().filter(|(_, default)| default.is_table() == is_section);
         let names: Vec<String> = alike.map(|(name, _)| name.clone()).collect();
@@ -186,6 +192,21 @@ impl Expected {
 }
 
 impl Layer {
+    /// Without the keys that once chose what `command` names.
+    fn without_choices(&self, command: &str) -> Result<Self, ConfigError> {
+        let mut layer = self.clone();
+        for (key, value) in &self.table {
+            match renamed::choice(key, value, command) {
+                Choice::None => {}
+                Choice::Agrees => drop(layer.table.remove(key)),
+                Choice::Refused(message) => {
+                    return Err(ConfigError::Value { place: self.place(key), key: key.clone(), message });
+                }
+            }
+        }
+        Ok(layer)
+    }
+
     /// Where a key stands.
     fn place(&self, key: &str) -> String {
         self.lines.get(key).map_or_else(|| self.origin.clone(), |line| format!("{}, line {line}", self.origin))

@@ -4,10 +4,12 @@
 //! A task is a [`Config`]: a struct with defaults, which tell names and types, and a list of [`Key`]s, which tell what each
 //! number may be. [`Given`] is what a person gives. [`check`] refuses a configuration that was made in code as well.
 
+pub mod checks;
 mod error;
 mod given;
 pub mod key;
 mod nearest;
+mod renamed;
 
 use std::path::Path;
 
@@ -21,6 +23,9 @@ pub use key::{Key, Refusal};
 
 /// The configuration of a task.
 pub trait Config: Serialize + DeserializeOwned + Default {
+    /// The command that takes it, such as `kscout train segmenter`.
+    const COMMAND: &'static str;
+
     /// What its numbers may be: each of them, by its whole name.
     fn keys() -> Vec<Key>;
 
@@ -110,6 +115,8 @@ mod tests {
     }
 
     impl Config for Task {
+        const COMMAND: &'static str = "kscout train task";
+
         fn keys() -> Vec<Key> {
             vec![
                 key::whole("steps", 1, 100),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::folder::{patient_folders, stem, visible};
+use super::formats::Format;
 use super::import::{ImportOptions, Imported, Progress};
 use super::nifti_import::{self, Scan, Subject};
 use super::{DataError, Phase};
@@ -16,6 +17,14 @@ pub const DROPPED: [(u32, &str); 2] = [
     (76, "the same scan as patient074, with another observer's labels"),
     (55, "the same scan as patient118 of the official test set"),
 ];
+
+/// ACDC's own layout.
+pub const FORMAT: Format = Format {
+    name: "acdc",
+    about: "patientNNN/patientNNN_frameNN.nii.gz, ..._gt.nii.gz and Info.cfg; or nnU-Net's layout, where SRC has it",
+    is_certain: |_| false,
+    import,
+};
 
 const LAYOUT: &str = "patientNNN folders with Info.cfg, patientNNN_frameNN.nii.gz and patientNNN_frameNN_gt.nii.gz, or the \
                       folders imagesTr and labelsTr of nnU-Net; for PNG files give --format png";
@@ -39,11 +48,11 @@ pub(super) fn acdc_number(patient: &str) -> Option<u32> {
     digits.parse().ok().filter(|_| are_three)
 }
 
-/// Imports the patients below `src` into the data set `dst`. The bar's length is set here.
+/// Imports the patients below `src` into the data set `dst`.
 ///
 /// # Errors
 /// [`DataError`] names the file, key or option.
-pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Imported, DataError> {
+pub fn import(src: &Path, dst: &Path, options: &ImportOptions, progress: &dyn Progress) -> Result<Imported, DataError> {
     options.check()?;
     let (mut subjects, mut left_out) = (Vec::new(), Vec::new());
     let folders = patient_folders(src, LAYOUT, |folder| info_file(folder).is_file())?;
@@ -57,7 +66,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     if subjects.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    let imported = nifti_import::import(dst, ("acdc", true), &subjects, options, bar)?;
+    let imported = nifti_import::import(dst, ("acdc", true), &subjects, options, progress)?;
     Ok(Imported { dropped: left_out, ..imported })
 }
 

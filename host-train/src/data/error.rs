@@ -70,7 +70,7 @@ pub enum DataError {
         image: PathBuf,
     },
     /// The data set has no masks, and something needs them.
-    #[error("{}: has no masks, which {needed_by} needs; import a tree with labels/ folders, or use a classifier of diagnoses (kind = \"classification\")", path.display())]
+    #[error("{}: has no masks, which {needed_by} needs; import a tree with labels/ folders, or train on diagnoses instead (`kscout train classifier`)", path.display())]
     NoMasks {
         /// The data set.
         path: PathBuf,

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use indicatif::ProgressStyle;
-
 use super::in_turn::in_turn;
 use super::intensity::to_levels;
 use super::losses::{Cut, losses, missing_classes};
@@ -14,8 +12,18 @@ use super::notes::{Note, Remark, in_sentences};
 use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split, SplitRule, png_file};
 use crate::io::whole::replace_folder;
 
-/// How far an import is, for people to watch; `Progress::hidden()` shows nothing.
-pub use indicatif::ProgressBar as Progress;
+/// Who is told how far an import is; `()` is for nobody.
+pub trait Progress: Sync {
+    /// How many patients there are.
+    fn begin(&self, patients: u64);
+    /// One more of them is done.
+    fn advance(&self);
+}
+
+impl Progress for () {
+    fn begin(&self, _: u64) {}
+    fn advance(&self) {}
+}
 
 /// The manifest's note on intensities.
 const INTENSITY: &str = "16-bit, linear per volume: negative values to 0, the maximum to 65535; times \
@@ -158,16 +166,6 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// A progress bar over patients, with rate and time left; the import sets its length.
-pub fn progress_bar(message: &'static str) -> Progress {
-    let style = ProgressStyle::with_template("{msg} [{bar:32}] {pos}/{len} patients, {per_sec}, {eta} left");
-    let bar = Progress::new(0).with_message(message);
-    match style {
-        Ok(style) => bar.with_style(style.progress_chars("=> ")),
-        Err(_) => bar,
-    }
-}
-
 /// Where a data set's slices come from.
 pub struct Origin<'a> {
     /// The layout's name.
@@ -185,7 +183,7 @@ pub fn write_dataset<T: Sync>(
     origin: &Origin,
     options: &ImportOptions,
     patients: &[T],
-    bar: &Progress,
+    progress: &dyn Progress,
     bytes: impl Fn(&T) -> u64 + Sync,
     prepare: impl Fn(&T) -> Result<PreparedPatient, DataError> + Sync,
 ) -> Result<Imported, DataError> {
@@ -196,7 +194,7 @@ pub fn write_dataset<T: Sync>(
         |new| {
             let write = |patient: &T| {
                 let written = write_patient(new, &prepare(patient)?, options.size)?;
-                bar.inc(1);
+                progress.advance();
                 Ok(written)
             };
             let written = in_turn(patients, options.max_bytes, bytes, write)?;

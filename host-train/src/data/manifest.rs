@@ -33,11 +33,7 @@ pub enum Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Phase::Ed => "ED",
-            Phase::Es => "ES",
-            Phase::Unknown => "",
-        })
+        self.serialize(f)
     }
 }
 

@@ -11,8 +11,7 @@
 //! Data with diagnoses instead of masks have no `labels`; the manifest says so.
 //!
 //! Slices of a patient count from 0: end-diastole in the order of the slices' axis, then end-systole. [`import`] makes such a
-//! folder from ACDC's NIfTI files ([`acdc`]), from nnU-Net's ([`nnunet`]) or from another PNG tree ([`png_tree`]), [`phantom`]
-//! makes one out of nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
+//! folder from files in one of the layouts of [`formats`], [`phantom`] makes one out of nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
 
 mod error;
 mod folder;
@@ -22,6 +21,7 @@ pub mod affine;
 pub mod alignment;
 pub mod axes;
 pub mod dataset;
+pub mod formats;
 mod grid;
 pub mod import;
 pub mod in_turn;
@@ -31,6 +31,7 @@ pub mod intensity;
 pub mod labels;
 pub mod losses;
 pub mod manifest;
+pub mod measured;
 pub mod names;
 pub(crate) mod nifti_import;
 pub mod nifti_volume;
@@ -51,6 +52,9 @@ pub use info::Info;
 pub use labels::{Diagnosis, Labels, LabelsError, MOST_LABELS};
 pub use manifest::{Manifest, Phase, SliceRecord};
 pub use split::{Split, SplitRule};
+
+/// Every layout of files that data sets are made from. The first is the one that is read unless another is asked for.
+pub static FORMATS: [formats::Format; 3] = [acdc::FORMAT, nnunet::FORMAT, png_tree::FORMAT];
 
 /// Number of classes: background, right ventricle, myocardium, left ventricle.
 pub const CLASSES: usize = 4;

@@ -37,8 +37,7 @@ pub struct Subject {
     pub phases_by_order: bool,
 }
 
-/// Imports patients into the data set `dst`; `source` is where they come from, and whether they have masks. The bar's length
-/// is set here.
+/// Imports patients into the data set `dst`; `source` is where they come from, and whether they have masks.
 ///
 /// # Errors
 /// [`DataError`] names the file.
@@ -47,11 +46,11 @@ pub fn import(
     (source, masks): (&str, bool),
     subjects: &[Subject],
     options: &ImportOptions,
-    bar: &Progress,
+    progress: &dyn Progress,
 ) -> Result<Imported, DataError> {
     options.check()?;
     options.expect_no_source_geometry()?;
-    bar.set_length(subjects.len() as u64);
+    progress.begin(subjects.len() as u64);
     let read = |subject: &Subject| subject.scans.iter().map(|scan| NiftiVolume::read_place(&scan.image)).collect();
     let places: Vec<Vec<Place>> = subjects.par_iter().map(read).collect::<Result<_, DataError>>()?;
     let axes = common_axes(places.iter().flatten());
@@ -64,7 +63,7 @@ pub fn import(
         let (group, split) = (subject.group.clone(), splits.of(&subject.name));
         Ok(PreparedPatient { name: subject.name.clone(), group, split, volumes: prepare(subject, axes, options)? })
     };
-    let mut imported = write_dataset(dst, &origin, options, &subjects, bar, |(_, bytes)| *bytes, prepare)?;
+    let mut imported = write_dataset(dst, &origin, options, &subjects, progress, |(_, bytes)| *bytes, prepare)?;
     imported.notes.extend(splits.note());
     Ok(imported)
 }

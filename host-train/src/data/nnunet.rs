@@ -9,11 +9,20 @@ use std::path::{Path, PathBuf};
 
 use super::acdc::{acdc_number, dropped};
 use super::folder::{stem, visible};
+use super::formats::Format;
 use super::import::{ImportOptions, Imported, Progress};
 use super::info::CLASS_NAMES;
 use super::nifti_import::{self, Scan, Subject};
 use super::{DataError, Phase};
 use crate::shown::shown;
+
+/// nnU-Net's layout.
+pub const FORMAT: Format = Format {
+    name: "nnunet",
+    about: "imagesTr/NAME_0000.nii.gz and labelsTr/NAME.nii.gz, classes 0 to 3: background, RV, myocardium, LV",
+    is_certain: is_layout,
+    import,
+};
 
 const LAYOUT: &str = "imagesTr/NAME_0000.nii.gz and, if there are masks, labelsTr/NAME.nii.gz";
 
@@ -23,11 +32,11 @@ pub fn is_layout(src: &Path) -> bool {
 }
 
 /// Imports `src` into the data set `dst`. Cases without a label are left out, unless no case has one: then the data set has
-/// no masks. The bar's length is set here.
+/// no masks.
 ///
 /// # Errors
 /// [`DataError`] names the file or option.
-pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Imported, DataError> {
+pub fn import(src: &Path, dst: &Path, options: &ImportOptions, progress: &dyn Progress) -> Result<Imported, DataError> {
     options.check()?;
     let folder = src.join("imagesTr");
     if !folder.is_dir() {
@@ -76,7 +85,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     if subjects.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    let imported = nifti_import::import(dst, ("nnunet", !labels.is_empty()), &subjects, options, bar)?;
+    let imported = nifti_import::import(dst, ("nnunet", !labels.is_empty()), &subjects, options, progress)?;
     notes.extend(imported.notes);
     Ok(Imported { dropped: left_out, notes, ..imported })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::folder::{patient_folders, stem, visible};
+use super::formats::Format;
 use super::import::{
     ImportOptions, Imported, Origin, PreparedPatient, PreparedVolume, Progress, SOURCE_MM, write_dataset,
 };
@@ -15,6 +16,15 @@ use super::resample::Resampler;
 use super::{DataError, Manifest, Phase, SliceRecord, Split, SplitRule};
 
 pub use super::png_file::{Grey, write_image, write_label};
+
+/// PNG files.
+pub const FORMAT: Format = Format {
+    name: "png",
+    about: "PATIENT/images/N.png and PATIENT/labels/N.png, grey images and classes 0 to 3; no labels/ in any patient: data \
+            with diagnoses instead of masks",
+    is_certain: |_| false,
+    import,
+};
 
 const LAYOUT: &str =
     "a folder for each patient, PATIENT/images/N.png and, if there are masks, PATIENT/labels/N.png, N a number";
@@ -32,11 +42,11 @@ pub fn has_slices(folder: &Path) -> bool {
 /// there is one, but for what the options say of the source; without it a patient's slices are one volume, and pixels of
 /// unknown size are kept as they are, or refused where a spacing is asked for ([`ImportOptions::assume_spacing`]). Slices are
 /// numbered anew, without gaps. A tree in which no patient has `labels` becomes a data set without masks. Patients whose splits a
-/// manifest says keep them, unless all are to go into one. The bar's length is set here.
+/// manifest says keep them, unless all are to go into one.
 ///
 /// # Errors
 /// [`DataError`] names the option, file or folder.
-pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -> Result<Imported, DataError> {
+pub fn import(src: &Path, dst: &Path, options: &ImportOptions, progress: &dyn Progress) -> Result<Imported, DataError> {
     options.check()?;
     let folders = patient_folders(src, LAYOUT, has_slices)?;
     let manifest = if src.join(MANIFEST_FILE).is_file() { Some(Manifest::read(src)?) } else { None };
@@ -54,7 +64,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     if sources.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    bar.set_length(sources.len() as u64);
+    progress.begin(sources.len() as u64);
     let has_manifest = manifest.is_some();
     let origin = Origin { source: "png", masks, axes: manifest.and_then(|manifest| manifest.axes) };
     let splits = options.split.deal(sources.iter().map(|source| source.name.as_str()));
@@ -66,7 +76,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, bar: &Progress) -
     };
     let bytes = |source: &Source| source.bytes(options.size);
     let prepare = |source: &Source| prepare(source, split(source), options);
-    let mut imported = write_dataset(dst, &origin, options, &sources, bar, bytes, prepare)?;
+    let mut imported = write_dataset(dst, &origin, options, &sources, progress, bytes, prepare)?;
     imported.notes.extend(splits.note().filter(|_| !are_recorded));
     Ok(Imported { dropped, ..imported })
 }

@@ -27,12 +27,7 @@ impl Split {
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Split::Train => "train",
-            Split::Val => "val",
-            Split::Test => "test",
-            Split::Dropped => "dropped",
-        })
+        self.serialize(f)
     }
 }
 

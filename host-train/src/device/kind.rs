@@ -50,15 +50,7 @@ impl Kind {
 
     /// Whether this build has it.
     pub fn is_built(self) -> bool {
-        match self {
-            Self::Cpu => true,
-            Self::Ndarray => cfg!(feature = "ndarray"),
-            Self::Cuda => cfg!(feature = "cuda"),
-            Self::Rocm => cfg!(feature = "rocm"),
-            Self::Metal => cfg!(feature = "metal"),
-            Self::Vulkan => cfg!(feature = "vulkan"),
-            Self::Webgpu => cfg!(feature = "webgpu-untuned"),
-        }
+        self.finder().is_some()
     }
 
     /// What a machine needs for it, and how to see whether it has it.
@@ -84,24 +76,35 @@ impl Kind {
 
     /// The devices of this kind that this build reaches on this machine, in the order of their numbers; none is opened.
     pub fn found(self) -> Vec<Device> {
+        self.finder().map_or_else(Vec::new, |find| find())
+    }
+
+    /// What lists the devices of this kind; `None` where the build lacks it.
+    fn finder(self) -> Option<fn() -> Vec<Device>> {
+        #[cfg(feature = "gpu")]
+        macro_rules! all {
+            ($kind:ident) => {
+                Some(|| Device::enumerate(DeviceType::$kind).into_iter().collect())
+            };
+        }
         match self {
-            Self::Cpu => vec![Device::flex()],
+            Self::Cpu => Some(|| vec![Device::flex()]),
             #[cfg(feature = "ndarray")]
             #[allow(deprecated)] // deprecated upstream, kept for comparison
-            Self::Ndarray => vec![Device::ndarray()],
+            Self::Ndarray => Some(|| vec![Device::ndarray()]),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Device::enumerate(DeviceType::Cuda).into_iter().collect(),
+            Self::Cuda => all!(Cuda),
             #[cfg(feature = "rocm")]
-            Self::Rocm => Device::enumerate(DeviceType::Rocm).into_iter().collect(),
+            Self::Rocm => all!(Rocm),
             #[cfg(feature = "metal")]
-            Self::Metal => Device::enumerate(DeviceType::Metal).into_iter().collect(),
+            Self::Metal => all!(Metal),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Device::enumerate(DeviceType::Vulkan).into_iter().collect(),
+            Self::Vulkan => all!(Vulkan),
             // What burn calls WebGPU is a browser's; on a machine of its own it is whatever graphics system is there.
             #[cfg(feature = "webgpu-untuned")]
-            Self::Webgpu => Device::enumerate(DeviceType::Wgpu).into_iter().collect(),
+            Self::Webgpu => all!(Wgpu),
             #[allow(unreachable_patterns)] // where all features are on
-            _ => Vec::new(),
+            _ => None,
         }
     }
 }

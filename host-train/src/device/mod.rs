@@ -38,7 +38,11 @@ impl DeviceChoice {
         };
         // A build without GPUs has nothing to tell.
         if Kind::GPUS.into_iter().any(Kind::is_built) {
-            eprintln!("note: computes on {}", name(&device));
+            let on = match self {
+                Self::Of(kind, _) if !kind.is_numbered() => format!("the CPU (--device {})", kind.name()),
+                _ => name(&device),
+            };
+            eprintln!("note: computes on {on}");
         }
         Ok(device)
     }

@@ -1,12 +1,11 @@
 //! CSV files of results, as RFC 4180 quotes them, with `\n` line ends and `.` as the decimal point.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use super::metrics::Structure;
-use super::scores::VolumeScores;
 use crate::io::whole::write_atomically;
+use crate::metrics::dice::Structure;
+use crate::metrics::scores::VolumeScores;
 
 /// One cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +18,18 @@ pub enum Cell {
     Count(u64),
     /// No value: an empty cell.
     Missing,
+}
+
+impl Cell {
+    fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) if number.is_nan() => String::new(),
+            Self::Number(number) => number.to_string(),
+            Self::Count(count) => count.to_string(),
+            Self::Missing => String::new(),
+        }
+    }
 }
 
 impl From<&str> for Cell {
@@ -98,12 +109,15 @@ impl Csv {
 
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        push_line(&mut text, self.columns.iter().map(|name| quoted(name)));
-        for row in &self.rows {
-            push_line(&mut text, row.iter().map(cell_text));
+        // Without rows there are no columns either; of a record without cells the writer would make a quoted empty one.
+        if self.columns.is_empty() {
+            return "\n".to_owned();
         }
-        text
+        let mut writer = ::csv::Writer::from_writer(Vec::new());
+        let header = writer.write_record(&self.columns);
+        let rows = |()| self.rows.iter().try_for_each(|row| writer.write_record(row.iter().map(Cell::to_text)));
+        header.and_then(rows).expect("rows of one length, in memory");
+        String::from_utf8(writer.into_inner().expect("memory does not fail")).expect("text in, text out")
     }
 
     /// Writes the file in one step: see [`write_atomically`].
@@ -134,39 +148,10 @@ pub fn acdc_csv<'a>(volumes: impl IntoIterator<Item = (&'a str, &'a VolumeScores
     Csv { columns, rows: volumes.into_iter().map(row).collect() }
 }
 
-fn push_line(text: &mut String, cells: impl Iterator<Item = String>) {
-    let mut cells = cells.peekable();
-    while let Some(cell) = cells.next() {
-        text.push_str(&cell);
-        if cells.peek().is_some() {
-            text.push(',');
-        }
-    }
-    text.push('\n');
-}
-
-fn cell_text(cell: &Cell) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = match cell {
-        Cell::Text(words) => return quoted(words),
-        Cell::Number(number) if number.is_nan() => Ok(()),
-        Cell::Number(number) => write!(text, "{number}"),
-        Cell::Count(count) => write!(text, "{count}"),
-        Cell::Missing => Ok(()),
-    };
-    text
-}
-
-fn quoted(text: &str) -> String {
-    let plain = !text.contains([',', '"', '\n', '\r']) && text.trim() == text;
-    if plain { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::scores::StructureScores;
     use super::*;
+    use crate::metrics::scores::StructureScores;
 
     #[test]
     fn first_row_names_the_columns() {
@@ -174,6 +159,11 @@ mod tests {
         csv.push([("method", "policy".into()), ("dice", 0.1.into()), ("lines", 8usize.into())]).unwrap();
         csv.push([("method", "full".into()), ("dice", None::<f64>.into()), ("lines", 128usize.into())]).unwrap();
         assert_eq!(csv.to_text(), "method,dice,lines\npolicy,0.1,8\nfull,,128\n");
+    }
+
+    #[test]
+    fn without_rows_it_is_an_empty_line() {
+        assert_eq!(Csv::new().to_text(), "\n");
     }
 
     #[test]

@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
-use kscout_core::kspace::Pattern;
-use kscout_core::model::Model;
+use kscout_core::kspace::{Pattern, Plan};
 
 use super::csv::{Cell, Csv};
 use super::report::ReportError;
 use super::run::{MeasuredVolume, Method, RunError, scan_slices};
 use super::table::{Align, Table};
 use crate::data::Labels;
-use crate::diagnose::{Diagnoser, DiagnosisScore};
+use crate::inference::diagnose::{Diagnoser, DiagnosisScore};
 use crate::progress;
 
 /// What to evaluate.
 pub struct DiagnosisTask<'a> {
-    /// A blob of the right size: its scan loop runs every scan.
-    pub model: &'a Model<'a>,
-    /// Has the opinions.
+    /// The images that scans make.
+    pub plan: Plan,
+    /// Has the predictions.
     pub diagnoser: &'a Diagnoser,
     /// Know the truth; in the order of the classifier's labels.
     pub labels: &'a Labels,
@@ -69,6 +68,6 @@ pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table,
 }
 
 fn score(task: &DiagnosisTask<'_>, method: Method<'_>, budget: usize) -> Result<DiagnosisScore, ReportError> {
-    let scans = scan_slices(task.model, task.volumes, method, budget)?;
+    let scans = scan_slices(task.plan, task.volumes, method, budget)?;
     Ok(task.diagnoser.score_volumes(task.labels, task.volumes, &scans).map_err(RunError::from)?)
 }

@@ -106,16 +106,10 @@ fn files(dir: &Path) -> Result<Vec<String>, EarlierError> {
 mod tests {
     use super::*;
 
-    /// An empty folder of a test's own.
-    fn empty(test: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kscout-earlier-{test}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     #[test]
     fn results_and_parts_of_them_are_found_and_nothing_else_is() {
-        let tmp = empty("results");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let dir = tmp.join("eval");
         assert!(expect_none(&dir).is_ok(), "no folder, no results");
         fs::create_dir_all(dir.join("acdc")).unwrap();
@@ -140,16 +134,15 @@ mod tests {
         all.sort_unstable();
         found.sort();
         assert_eq!(found, all);
-        fs::remove_dir_all(tmp).unwrap();
     }
 
     #[test]
     fn a_file_in_the_place_of_the_folder_is_refused() {
-        let tmp = empty("file");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let file = tmp.join("eval");
         fs::write(&file, "mine").unwrap();
         let refused = expect_none(&file).unwrap_err().to_string();
         assert!(refused.contains("is no folder"), "{refused}");
-        fs::remove_dir_all(tmp).unwrap();
     }
 }

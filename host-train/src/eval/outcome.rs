@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use kscout_core::kspace::Pattern;
-use kscout_core::model::Model;
+use kscout_core::kspace::{Pattern, Plan};
 use serde::{Deserialize, Serialize};
 
-use super::run::{MeasuredVolume, Method, RunError, Scanned, scan_volumes, score};
-use super::scores::VolumeScores;
+use crate::eval::run::{MeasuredVolume, Method, RunError, Scanned, scan_volumes, score};
+use crate::inference::segment::Segment;
+use crate::metrics::scores::VolumeScores;
 use crate::progress;
-use crate::segment::Segment;
 use crate::shard::interleaved;
 
 /// Volumes whose images are in memory at a time.
@@ -30,8 +29,8 @@ pub struct Outcome {
 
 /// What is scanned, and how.
 pub struct Scanning<'a> {
-    /// A blob of the right size: its scan loop runs every scan, its policy [`Method::Policy`].
-    pub model: &'a Model<'a>,
+    /// The images that scans make.
+    pub plan: Plan,
     /// Makes the segmentations.
     pub segmenter: &'a dyn Segment,
     /// The volumes.
@@ -67,7 +66,7 @@ impl Scanning<'_> {
     fn outcome(&self, method: Method<'_>, budget: usize, name: &str) -> Result<Outcome, RunError> {
         let mut outcome = Outcome { method: name.to_owned(), budget, scans: Vec::new(), scores: Vec::new() };
         for volumes in self.volumes.chunks(AT_ONCE) {
-            let mut scans = scan_volumes(self.model, self.segmenter, volumes, method, budget)?;
+            let mut scans = scan_volumes(self.plan, self.segmenter, volumes, method, budget)?;
             outcome.scores.extend(score(volumes, &scans)?);
             let first = outcome.scans.len();
             let unseen = scans.iter_mut().enumerate().filter(|(place, _)| !self.pictured.contains(&(first + place)));

@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use kscout_core::kspace::Reconstruction;
 use serde::Serialize;
 
-use super::canvas::{PictureError, write_png};
-use super::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
-use super::heatmap::line_heatmap;
-use super::metrics::{Occurring, Structure};
-use super::outcome::Outcome;
-use super::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
-use super::plot::{Series, dice_plot};
-use super::run::{MeasuredVolume, RunError, Scanned, mean_dice};
-use super::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
-use super::stats::{
+use crate::eval::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
+use crate::eval::outcome::Outcome;
+use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice};
+use crate::eval::table::{Align, Table};
+use crate::figures::canvas::{PictureError, write_png};
+use crate::figures::heatmap::line_heatmap;
+use crate::figures::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
+use crate::figures::plot::{Series, dice_plot};
+use crate::io::whole::write_atomically;
+use crate::metrics::dice::{Occurring, Structure};
+use crate::metrics::scores::{StructureScores, VolumeScores, ejection_fraction_percent};
+use crate::metrics::stats::{
     Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, few_patients, paired_difference,
 };
-use super::table::{Align, Table};
-use crate::io::whole::write_atomically;
 use crate::mri::observation::levels_to_real;
 
 /// Structures in the order of [`VolumeScores`].

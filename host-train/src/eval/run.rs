@@ -1,29 +1,30 @@
 //! Scans of many slices, by a policy or a pattern, and the scores of their volumes.
 
-use kscout_core::kspace::Pattern;
+use kscout_core::kspace::{Pattern, Plan};
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::metrics::{LabelVolume, MeanDice, MetricError};
-use super::reference::{Quality, Reference};
-use super::scores::{VolumeScores, score_volume};
-use crate::kernels::{HostScan, scan as host_scan, scan_arena};
+use crate::inference::numbers::NoNumbers;
+use crate::inference::partial_scan::PartialScan;
+use crate::inference::rollout::{Chooser, RolloutError, chosen_lines, float_choice, rollout};
+use crate::inference::segment::Segment;
+use crate::metrics::dice::{LabelVolume, MeanDice, MetricError};
+use crate::metrics::reference::Reference;
+use crate::metrics::scores::{VolumeScores, score_volume};
 use crate::mri::KSpace;
 use crate::net::FloatGraph;
-use crate::numbers::NoNumbers;
-use crate::orders::{LineOrder, OrderError};
-use crate::play::{Chooser, PlayError, chosen_lines, float_choice, play, reconstructed};
-use crate::segment::{HeapArena, Segment};
+use crate::runtime::{HostReconstructor, reconstructed, scan as host_scan, scan_arena};
+use crate::samplers::{LineOrder, OrderError};
 
-pub use crate::measure::{Measured, MeasuredVolume, measure};
+pub use crate::data::measured::{Measured, MeasuredVolume, measure};
+pub use crate::inference::rollout::Scanned;
 
 /// How lines are chosen.
 #[derive(Clone, Copy, Debug)]
 pub enum Method<'a> {
-    /// The int8 policy of the model.
-    Policy,
+    /// The int8 policy of a model that holds one.
+    Policy(&'a Model<'a>),
     /// A policy in real numbers.
     FloatPolicy(&'a FloatGraph),
     /// A policy in real numbers that is asked about many scans at once.
@@ -38,7 +39,7 @@ impl Method<'_> {
     /// The name in tables.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Policy | Self::FloatPolicy(_) | Self::Chooser(_) => "policy",
+            Self::Policy(_) | Self::FloatPolicy(_) | Self::Chooser(_) => "policy",
             Self::Order(order) => order.name(),
             Self::Pattern(pattern) => pattern.name(),
         }
@@ -70,42 +71,29 @@ pub enum RunError {
     Metric(#[from] MetricError),
 }
 
-impl From<PlayError> for RunError {
-    fn from(error: PlayError) -> Self {
+impl From<RolloutError> for RunError {
+    fn from(error: RolloutError) -> Self {
         match error {
-            PlayError::Scan(error) => Self::SideBySide(error),
-            PlayError::NoNumbers(error) => Self::NoNumbers(error),
+            RolloutError::Scan(error) => Self::SideBySide(error),
+            RolloutError::NoNumbers(error) => Self::NoNumbers(error),
         }
     }
 }
 
-/// What a scan of one slice ended with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Scanned {
-    /// The lines, in the order they were measured.
-    pub lines: Vec<u16>,
-    /// The quantised image.
-    pub levels: Vec<i8>,
-    /// The classes.
-    pub classes: Vec<u8>,
-    /// Quality of the reconstructed image against the fully sampled one.
-    pub quality: Quality,
-}
-
 /// Scans every slice of every volume, in parallel, and segments them.
 pub fn scan_volumes(
-    model: &Model<'_>,
+    plan: Plan,
     segmenter: &dyn Segment,
     volumes: &[MeasuredVolume<'_>],
     method: Method<'_>,
     budget: usize,
 ) -> Result<Vec<Vec<Scanned>>, RunError> {
-    Ok(segmented(segmenter, scan_slices(model, volumes, method, budget)?)?)
+    Ok(segmented(segmenter, scan_slices(plan, volumes, method, budget)?)?)
 }
 
 /// Scans every slice of every volume, in parallel; no classes yet.
 pub fn scan_slices(
-    model: &Model<'_>,
+    plan: Plan,
     volumes: &[MeasuredVolume<'_>],
     method: Method<'_>,
     budget: usize,
@@ -114,15 +102,14 @@ pub fn scan_slices(
     let chosen = match method {
         Method::Chooser(chooser) => {
             let kspaces: Vec<&KSpace> = slices.iter().map(|measured| &measured.kspace).collect();
-            chosen_lines(model, &kspaces, chooser, budget)?
+            chosen_lines(plan, &kspaces, chooser, budget)?
         }
         Method::Order(order) => ordered_lines(order, volumes, budget)?,
         Method::Pattern(pattern) => ordered_lines(&pattern, volumes, budget)?,
-        Method::Policy | Method::FloatPolicy(_) => vec![Vec::new(); slices.len()],
+        Method::Policy(_) | Method::FloatPolicy(_) => vec![Vec::new(); slices.len()],
     };
-    let arena = || scan_arena(model);
-    let mut scans = (slices.par_iter().zip(chosen))
-        .map_init(arena, |arena, (slice, chosen)| scan_slice(model, arena, slice, (method, chosen), budget))
+    let mut scans = (slices.par_iter().zip(&chosen))
+        .map(|(slice, chosen)| scan_slice(plan, slice, method, chosen, budget))
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
     Ok(volumes.iter().map(|volume| scans.by_ref().take(volume.slices.len()).collect()).collect())
@@ -151,33 +138,46 @@ pub fn segmented(segmenter: &dyn Segment, mut scans: Vec<Vec<Scanned>>) -> Resul
 
 /// The lines and the image of one scan; no classes yet. `chosen` are its lines where no policy is asked line by line.
 fn scan_slice(
-    model: &Model<'_>,
-    arena: &mut HeapArena,
+    plan: Plan,
     measured: &Measured<'_>,
-    (method, chosen): (Method<'_>, Vec<u16>),
+    method: Method<'_>,
+    chosen: &[u16],
     budget: usize,
 ) -> Result<Scanned, RunError> {
-    let refused = |source| RunError::Scan { slice: measured.slice.id.to_string(), source };
-    let mut scan = host_scan(model, arena).map_err(refused)?;
+    let refused = |source: ScanError| RunError::Scan { slice: measured.slice.id.to_string(), source };
+    let kspace = &measured.kspace;
+    if let Method::Policy(model) = method {
+        let mut arena = scan_arena(model);
+        let mut scan = host_scan(model, &mut arena).map_err(|error| refused(error.into()))?;
+        rollout(&mut scan, kspace, budget, |scan| Ok(scan.propose()?)).map_err(refused)?;
+        let (lines, levels) = (scan.lines().to_vec(), scan.image().to_vec());
+        return scanned(kspace, lines, levels, scan.reconstructor());
+    }
+    let mut scan = PartialScan::new(plan).map_err(|error| refused(error.into()))?;
     // Where slices share a budget, each has its own number of lines.
     let lines = if chosen.is_empty() { budget } else { chosen.len() };
+    scan.start(lines).map_err(|error| refused(error.into()))?;
     let mut chosen = chosen.iter().map(|&line| usize::from(line));
-    let mut lost = None;
-    let choose = |scan: &mut HostScan<'_, '_>| match method {
-        // A scan ends where no line is chosen; why, is said below.
-        Method::FloatPolicy(graph) => Ok(float_choice(graph, scan).unwrap_or_else(|error| {
-            lost = Some(error);
-            None
-        })),
-        Method::Policy => scan.propose(),
-        Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => Ok(chosen.next()),
-    };
-    play(&mut scan, &measured.kspace, lines, choose).map_err(refused)?;
-    if let Some(error) = lost {
-        return Err(error.into());
+    while scan.remaining() > 0 {
+        let next = match method {
+            Method::FloatPolicy(graph) => float_choice(graph, &mut scan)?,
+            Method::Policy(_) | Method::Chooser(_) | Method::Order(_) | Method::Pattern(_) => chosen.next(),
+        };
+        let Some(line) = next else { break };
+        scan.push_line(line, kspace.line(line)).map_err(|error| refused(error.into()))?;
     }
-    let quality = Reference::new(&measured.kspace).quality(&reconstructed(&scan))?;
-    Ok(Scanned { lines: scan.lines().to_vec(), levels: scan.image().to_vec(), classes: Vec::new(), quality })
+    let (lines, levels) = (scan.lines().to_vec(), scan.image().to_vec());
+    scanned(kspace, lines, levels, scan.reconstructor())
+}
+
+fn scanned(
+    kspace: &KSpace,
+    lines: Vec<u16>,
+    levels: Vec<i8>,
+    image: &HostReconstructor<'_>,
+) -> Result<Scanned, RunError> {
+    let quality = Reference::new(kspace).quality(&reconstructed(image))?;
+    Ok(Scanned { lines, levels, classes: Vec::new(), quality })
 }
 
 /// The scores of each volume.

@@ -2,7 +2,7 @@
 //! ending a volume's scan can save ([`fewest_lines`]). Such foresight knows the chances of a single scan too. What a rule would save
 //! that knows each heart from other scans of it, but not the phase and noise of this one, is less ([`fewest_lines_of_hearts`]).
 
-use super::stats;
+use crate::metrics::stats;
 
 /// Where scans end, on average over volumes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use kscout_core::scan::{Scan, ScanError, arena_bytes_with};
 use serde::Serialize;
 
 use crate::mri::random::Stream;
-use crate::segment::HeapArena;
+use crate::runtime::HeapArena;
 
 /// Lines of the scan whose decisions are timed.
 const LINES: usize = 24;

@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 
+use kscout_core::contract::IMAGE_LEVELS_PER_RMS;
 use kscout_core::kernels::{Channel, Filters, Layout, Shape};
 use kscout_core::model::blob::{self, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
 pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
 use kscout_core::model::{
-    AxisCodes, BlobError, GraphKind, IMAGE_LEVELS_PER_RMS, Model, NodeRepr, Place, Problem, Reconstruction, Span,
-    TensorRepr,
+    AxisCodes, BlobError, GraphKind, Model, NodeRepr, Place, Problem, Reconstruction, Span, TensorRepr,
 };
 
 use super::plan::{self, Buffer};
@@ -224,6 +224,7 @@ pub fn write_graphs(
     let padded = bytes.len().next_multiple_of(blob::ALIGN as usize);
     bytes.resize(padded, 0);
     let mut record = HeaderRepr {
+        features: 0,
         graphs: graphs.len(),
         length: bytes.len(),
         checksum: 0,

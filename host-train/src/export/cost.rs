@@ -14,7 +14,6 @@ use super::calibrate::Range;
 use super::plan::{self, Buffer};
 use super::quantise::{QuantiseError, quantise};
 use crate::net::graph::{FloatConv, FloatGraph, FloatNode, FloatOp};
-use crate::net::import::pytorch_name;
 use crate::net::{Arch, Segmenter, SegmenterSpec};
 
 /// The costs of a segmenter for images of one size.
@@ -101,7 +100,7 @@ pub fn cost(spec: &SegmenterSpec, prune: Option<usize>, height: usize, width: us
 
 /// What PyTorch calls the layer at `path`: a parameter's name without the parameter.
 fn layer_name(arch: Arch, path: &str) -> String {
-    let name = pytorch_name(arch, &format!("{path}.weight"));
+    let name = (arch.description().weights.name)(&format!("{path}.weight"));
     name.strip_suffix(".weight").unwrap_or(&name).to_owned()
 }
 
@@ -256,7 +255,7 @@ mod tests {
             let last = cost.layers.iter().rfind(|layer| layer.macs > 0).unwrap();
             assert_eq!((last.output, last.parameters), ([64, 32, 3], 3 * 4 + 3), "{arch}: {last:?}");
             let hidden = cost.layers.iter().filter(|layer| layer.parameters > 0 && layer.operator.contains("only"));
-            assert_eq!(hidden.count(), if arch == Arch::UnetPp { 3 } else { 0 }, "{arch}");
+            assert_eq!(hidden.count(), arch.levels() - 1, "{arch}: heads but the last");
         }
     }
 

@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_blob_is_refused_by_name() {
-        let path = std::env::temp_dir().join(format!("kscout-no-blob-{}.kscout", std::process::id()));
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("no-blob.kscout");
         let missing = BlobFile::read(&path).unwrap_err().to_string();
-        assert!(missing.contains("kscout-no-blob"), "{missing}");
+        assert!(missing.contains("no-blob.kscout"), "{missing}");
         fs::write(&path, b"hello").unwrap();
         let refused = BlobFile::read(&path).unwrap_err().to_string();
-        fs::remove_file(&path).unwrap();
-        assert!(refused.contains("kscout-no-blob") && refused.contains("not a usable"), "{refused}");
+        assert!(refused.contains("no-blob.kscout") && refused.contains("not a usable"), "{refused}");
     }
 }

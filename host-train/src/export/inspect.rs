@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use kscout_core::kernels::{Axis, Channel, Corners, Shape};
+use kscout_core::kernels::{Axis, Channel, Corners, Portable, Shape};
 use kscout_core::model::{Graph, Model, Node, Operator, OperatorRepr, TensorInfo};
-use kscout_core::scan::arena_bytes;
+use kscout_core::scan::arena_bytes_with;
 use serde::Serialize;
 
 use crate::net::FixedOrder;
@@ -96,7 +96,7 @@ pub struct OperatorContents {
 pub fn inspect(model: &Model<'_>) -> Contents {
     Contents {
         flash_bytes: model.bytes().len(),
-        scan_arena_bytes: arena_bytes(model),
+        scan_arena_bytes: arena_bytes_with(model, &Portable),
         height: model.height(),
         width: model.width(),
         classes: model.classes(),
@@ -198,13 +198,14 @@ mod tests {
 
     use super::*;
     use crate::export::blob_writer::Origin;
-    use crate::export::{HeaderSpec, Observation, pack};
-    use crate::kernels::fastest;
+    use crate::export::{CalibrationSample, HeaderSpec, pack};
     use crate::net::{FloatGraph, Scout};
-    use crate::segment::HeapArena;
+    use crate::runtime::HeapArena;
+    use crate::runtime::fastest;
 
     fn blob(policy: &FloatGraph, side: usize, layout: Layout) -> Vec<u8> {
-        let seen = |level| Observation { levels: vec![level; side * side], state: vec![127; side + STATE_EXTRAS] };
+        let seen =
+            |level| CalibrationSample { levels: vec![level; side * side], state: vec![127; side + STATE_EXTRAS] };
         let header = HeaderSpec {
             height: side,
             width: side,
@@ -225,7 +226,7 @@ mod tests {
         let (mut mask, mut state) = (kscout_core::kspace::LineSet::new(width).unwrap(), vec![0; width + STATE_EXTRAS]);
         let mut lines = Vec::new();
         while lines.len() < width {
-            write_state(&mask, width, &mut state);
+            write_state(&mask, width, &mut state).unwrap();
             let logits = run(&graph, &fastest(), &[&image, &state], arena.bytes()).unwrap();
             let line = best_line(logits, &mask).unwrap();
             mask.insert(line).unwrap();

@@ -25,6 +25,6 @@ pub mod verify;
 
 pub use blob_writer::{HeaderSpec, Origin};
 pub use file::{BlobFile, BlobFileError};
-pub use observe::{Observation, observe};
+pub use observe::{CalibrationSample, observe};
 pub use onnx::{OnnxError, Rounding, onnx};
-pub use pack::{ExportError, header, pack, quantised, quantised_slice_policy, scan_loop, segmenter_in_memory};
+pub use pack::{ExportError, header, pack, quantised, quantised_slice_policy, segmenter_in_memory};

@@ -1,16 +1,16 @@
 //! What the networks see, at every stage of a scan: the inputs that quantisation is calibrated on.
 
-use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
+use kscout_core::kspace::{LineSet, Pattern};
 use kscout_core::scan::{STATE_EXTRAS, write_state};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::augment::{MaskConfig, random_mask};
 use crate::data::Slice;
 use crate::mri::observation::observed_levels;
 use crate::mri::random::mix;
-use crate::mri::{Protocol, acquire, seed_for};
-use crate::train::sample::{MaskConfig, random_mask};
+use crate::mri::{Acquisition, acquire, seed_for};
 
 /// How many observations are enough; more change the ranges by next to nothing.
 pub const CALIBRATION: usize = 128;
@@ -20,14 +20,14 @@ const SMALLEST_BUDGET: usize = 4;
 
 /// One moment of a scan, quantised as on the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observation {
+pub struct CalibrationSample {
     /// The quantised image, `height * width` levels.
     pub levels: Vec<i8>,
     /// The state vector, `width + 3` values; see [`write_state`].
     pub state: Vec<i8>,
 }
 
-impl Observation {
+impl CalibrationSample {
     /// Whether the scan may still measure a line, so that a policy would be asked.
     pub fn goes_on(&self) -> bool {
         let remaining = self.state.len().checked_sub(STATE_EXTRAS).and_then(|at| self.state.get(at));
@@ -35,27 +35,22 @@ impl Observation {
     }
 }
 
-/// `count` observations of slices spread evenly over `slices`, measured and reconstructed as `how` says; none if there is no
+/// `count` observations of slices spread evenly over `slices`, measured and reconstructed as `acquisition` says; none if there is no
 /// slice.
 ///
 /// Half of them are measured through the random masks of the segmenter's training, which reach from few lines to all;
 /// the other half are scans in progress, centre-out and of variable density, from before the first line on.
-pub fn observe(slices: &[&Slice], count: usize, how: (&Protocol, Reconstruction), seed: u64) -> Vec<Observation> {
+pub fn observe(slices: &[&Slice], count: usize, acquisition: Acquisition, seed: u64) -> Vec<CalibrationSample> {
     if slices.is_empty() {
         return Vec::new();
     }
-    let one = |index: usize| observe_slice(slices[index * slices.len() / count], index, how, seed);
+    let one = |index: usize| observe_slice(slices[index * slices.len() / count], index, acquisition, seed);
     (0..count).into_par_iter().map(one).collect()
 }
 
-fn observe_slice(
-    slice: &Slice,
-    index: usize,
-    (protocol, reconstruction): (&Protocol, Reconstruction),
-    seed: u64,
-) -> Observation {
+fn observe_slice(slice: &Slice, index: usize, acquisition: Acquisition, seed: u64) -> CalibrationSample {
     let measured = seed_for(&slice.id.patient, slice.id.n, seed);
-    let kspace = acquire(&slice.image, slice.height, slice.width, protocol, measured);
+    let kspace = acquire(&slice.image, slice.height, slice.width, &acquisition.protocol, measured);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(seed) ^ index as u64);
     let (mask, budget) = if index.is_multiple_of(2) {
         let mask = random_mask(slice.width, &MaskConfig::default(), &mut rng);
@@ -65,8 +60,8 @@ fn observe_slice(
         scan_in_progress(slice.width, index % 4 == 1, &mut rng)
     };
     let mut state = vec![0; slice.width + STATE_EXTRAS];
-    write_state(&mask, budget, &mut state);
-    Observation { levels: observed_levels(&kspace, &mask, reconstruction), state }
+    write_state(&mask, budget, &mut state).expect("a state of its length");
+    CalibrationSample { levels: observed_levels(&kspace, &mask, acquisition.reconstruction), state }
 }
 
 /// The lines of a scan that has measured some of its budget, and the budget.
@@ -108,10 +103,10 @@ mod tests {
         let mut state = vec![0; 64 + STATE_EXTRAS];
         let mut mask = LineSet::new(64).unwrap();
         mask.insert(3).unwrap();
-        write_state(&mask, 2, &mut state);
-        assert!(Observation { levels: vec![], state: state.clone() }.goes_on());
-        write_state(&mask, 1, &mut state);
-        assert!(!Observation { levels: vec![], state }.goes_on());
-        assert!(!Observation { levels: vec![], state: vec![] }.goes_on());
+        write_state(&mask, 2, &mut state).expect("a state of its length");
+        assert!(CalibrationSample { levels: vec![], state: state.clone() }.goes_on());
+        write_state(&mask, 1, &mut state).expect("a state of its length");
+        assert!(!CalibrationSample { levels: vec![], state }.goes_on());
+        assert!(!CalibrationSample { levels: vec![], state: vec![] }.goes_on());
     }
 }

@@ -1,30 +1,28 @@
 //! Trained networks to the bytes of a blob, in one call.
 
-use burn::tensor::Device;
+use kscout_core::contract::{FEATURES, MAX_ENSEMBLE_OUTPUTS};
 use kscout_core::model::{BlobError, GraphKind, Reconstruction};
-use kscout_core::volume::VIEW;
-use kscout_core::volume::scan::MOST_OPINIONS;
 
 use super::blob_writer::{GraphSpec, HeaderSpec, Origin, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, Range, calibrate};
-use super::observe::{CALIBRATION, Observation, observe};
+use super::observe::{CALIBRATION, CalibrationSample, observe};
 use super::quantise::{QuantiseError, quantise};
 use super::refine::layers::{Layers, joined};
 use super::refine::{refine, with_headroom};
 use crate::data::{CLASSES, Dataset, Split};
-use crate::mri::Protocol;
+use crate::mri::Acquisition;
 use crate::net::graph::GraphInput;
 use crate::net::slice_policy::MEMBERS;
-use crate::net::{FloatGraph, Scout, SlicePolicy};
+use crate::net::{FloatGraph, SlicePolicy};
 
 /// Logarithms of gains below this are all the same: nobody measures such a line (after 24 lines a slice, the best that is left is at
 /// -5), and int8 spends its steps on the others.
-const LEAST_OPINION: f32 = -6.0;
+const LEAST_OUTPUT: f32 = -6.0;
 
 /// How often the results of a slice policy's layers are read. Of nine policies the one that int8 changed most then chose 95.4 % of
 /// its slices as in real numbers at 16 lines (94.2 with 2, 1, 4), for 77,184 multiply-accumulates a slice (46,976).
 const READINGS: [usize; 3] = [2, 3, 16];
-const _: () = assert!(MEMBERS * READINGS[2] <= MOST_OPINIONS);
+const _: () = assert!(MEMBERS * READINGS[2] <= MAX_ENSEMBLE_OUTPUTS);
 
 /// Why networks could not be exported.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +34,7 @@ pub enum ExportError {
     #[error(
         "{graph}: input {input} takes {expected} values, a calibration input has {got}; network and data differ in size"
     )]
-    Observation {
+    CalibrationSample {
         /// The graph.
         graph: GraphKind,
         /// The input's number.
@@ -68,36 +66,25 @@ pub fn header(data: &Dataset, reconstruction: Reconstruction) -> HeaderSpec {
         height: data.height(),
         width: data.width(),
         classes: CLASSES,
-        layout: crate::kernels::LAYOUT,
+        layout: crate::runtime::LAYOUT,
         reconstruction,
         origin: Origin::default(),
         provenance: "in memory".into(),
     }
 }
 
-/// A blob that runs the scan loop and nothing else. A blob holds at least one network; this one's is an untrained policy that
-/// nobody is to ask.
-pub fn scan_loop(
-    data: &Dataset,
-    observations: &[Observation],
-    reconstruction: Reconstruction,
-) -> Result<Vec<u8>, ExportError> {
-    let untrained = Scout::new(data.height(), data.width(), &Device::flex()).graph(data.height(), data.width());
-    pack(None, Some(&untrained), observations, &header(data, reconstruction))
-}
-
-/// A blob of a segmenter alone, in int8, to be asked on this machine; its images are measured and reconstructed as `how` says.
+/// A blob of a segmenter alone, in int8, to be asked on this machine; its images are measured and reconstructed as `acquisition` says.
 ///
 /// # Errors
 /// Those of [`pack`].
 pub fn segmenter_in_memory(
     data: &Dataset,
     graph: &FloatGraph,
-    how: (&Protocol, Reconstruction),
+    acquisition: Acquisition,
     seed: u64,
 ) -> Result<Vec<u8>, ExportError> {
-    let observations = observe(&data.slices(Split::Train), CALIBRATION, how, seed);
-    pack(Some(graph), None, &observations, &header(data, how.1))
+    let observations = observe(&data.slices(Split::Train), CALIBRATION, acquisition, seed);
+    pack(Some(graph), None, &observations, &header(data, acquisition.reconstruction))
 }
 
 /// The blob of a segmenter, a policy, or both, calibrated on `observations`.
@@ -107,7 +94,7 @@ pub fn segmenter_in_memory(
 pub fn pack(
     segmenter: Option<&FloatGraph>,
     policy: Option<&FloatGraph>,
-    observations: &[Observation],
+    observations: &[CalibrationSample],
     header: &HeaderSpec,
 ) -> Result<Vec<u8>, ExportError> {
     let int8 = |kind, graph: Option<&FloatGraph>| graph.map(|g| quantised(kind, g, observations)).transpose();
@@ -116,22 +103,22 @@ pub fn pack(
     Ok(write_blob(header, segmenter.as_ref(), policy.as_ref())?)
 }
 
-/// A slice policy in int8, calibrated on views of slices ([`write_view`](kscout_core::volume::write_view)). Its members' opinions
+/// A slice policy in int8, calibrated on features of slices ([`write_features`](kscout_core::volume::write_features)). Its members' outputs
 /// stand side by side, each several times, in one scale.
 ///
 /// # Errors
 /// Those of [`quantised`].
-pub fn quantised_slice_policy(policy: &SlicePolicy, views: &[[i8; VIEW]]) -> Result<GraphSpec, ExportError> {
+pub fn quantised_slice_policy(policy: &SlicePolicy, features: &[[i8; FEATURES]]) -> Result<GraphSpec, ExportError> {
     let kind = GraphKind::SlicePolicy;
-    if views.is_empty() {
+    if features.is_empty() {
         return Err(ExportError::NoCalibration(kind));
     }
-    let samples: Vec<f32> = views.iter().flatten().map(|&q| f32::from(q) / 127.0).collect();
+    let samples: Vec<f32> = features.iter().flatten().map(|&q| f32::from(q) / 127.0).collect();
     let in_a_row = |graph| Layers::of(&graph).expect("a member of a slice policy is layers in a row");
     let mut members: Vec<Layers> = policy.graphs().into_iter().map(in_a_row).collect();
-    let opinions = members.iter().filter_map(|member| member.run(&samples).pop());
-    let range = opinions.map(|opinions| Range::of(&opinions)).reduce(Range::union).unwrap_or_default();
-    let range = with_headroom(Range { low: range.low.max(LEAST_OPINION).min(range.high), ..range });
+    let outputs = members.iter().filter_map(|member| member.run(&samples).pop());
+    let range = outputs.map(|outputs| Range::of(&outputs)).reduce(Range::union).unwrap_or_default();
+    let range = with_headroom(Range { low: range.low.max(LEAST_OUTPUT).min(range.high), ..range });
     let mut ranges: Vec<Range> =
         members.iter_mut().flat_map(|member| refine(member, &samples, range, &READINGS)).collect();
     ranges.resize(ranges.len() + members.len() - 1, range);
@@ -140,9 +127,13 @@ pub fn quantised_slice_policy(policy: &SlicePolicy, views: &[[i8; VIEW]]) -> Res
 
 /// One network in int8: what [`pack`] does before it writes. Training exports a new policy again and again, and keeps the
 /// segmenter, so it calls this and [`write_blob`] itself.
-pub fn quantised(kind: GraphKind, graph: &FloatGraph, observations: &[Observation]) -> Result<GraphSpec, ExportError> {
+pub fn quantised(
+    kind: GraphKind,
+    graph: &FloatGraph,
+    observations: &[CalibrationSample],
+) -> Result<GraphSpec, ExportError> {
     // A policy is only asked while there are lines left; a full mask would widen its ranges for nothing.
-    let wanted = |o: &&Observation| kind == GraphKind::Segmenter || o.goes_on();
+    let wanted = |o: &&CalibrationSample| kind == GraphKind::Segmenter || o.goes_on();
     let inputs: Vec<CalibrationInput> =
         observations.iter().filter(wanted).map(|o| real_inputs(kind, graph, o)).collect::<Result<_, _>>()?;
     in_int8(kind, graph, &inputs)
@@ -156,12 +147,12 @@ fn in_int8(kind: GraphKind, graph: &FloatGraph, inputs: &[CalibrationInput]) -> 
 }
 
 /// The real values that an observation gives the inputs of `graph`.
-fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &Observation) -> Result<CalibrationInput, ExportError> {
+fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &CalibrationSample) -> Result<CalibrationInput, ExportError> {
     let given = [&o.levels, &o.state];
     let real = |(number, (input, values)): (usize, (&GraphInput, &Vec<i8>))| {
         let (expected, got) = (input.shape.len(), values.len());
         if expected != got {
-            return Err(ExportError::Observation { graph: kind, input: number, expected, got });
+            return Err(ExportError::CalibrationSample { graph: kind, input: number, expected, got });
         }
         Ok(values.iter().map(|&q| input.scale * (i32::from(q) - input.zero_point) as f32).collect())
     };
@@ -181,7 +172,7 @@ mod tests {
     use crate::net::graph::{FloatConv, FloatOp};
     use crate::net::scout::image_input;
     use crate::net::{Arch, Segmenter, SegmenterSpec};
-    use crate::segment::HeapArena;
+    use crate::runtime::HeapArena;
 
     const SIDE: usize = 32;
 
@@ -242,8 +233,8 @@ mod tests {
         graph
     }
 
-    fn observations(random: &mut Stream, side: usize) -> Vec<Observation> {
-        let mut one = || Observation {
+    fn observations(random: &mut Stream, side: usize) -> Vec<CalibrationSample> {
+        let mut one = || CalibrationSample {
             levels: (0..side * side).map(|_| random.below(256) as u8 as i8).collect(),
             state: vec![127; side + STATE_EXTRAS],
         };
@@ -259,7 +250,7 @@ mod tests {
         }
     }
 
-    fn int8_is_near(graph: &FloatGraph, observations: &[Observation]) {
+    fn int8_is_near(graph: &FloatGraph, observations: &[CalibrationSample]) {
         let blob = pack(Some(graph), None, observations, &header()).unwrap();
         let int8 = Model::new_checked(&blob).unwrap().segmenter().unwrap();
         let output = int8.output();
@@ -298,12 +289,12 @@ mod tests {
         }
     }
 
-    fn views(random: &mut Stream, count: usize) -> Vec<[i8; VIEW]> {
-        let mut view = || {
+    fn features(random: &mut Stream, count: usize) -> Vec<[i8; FEATURES]> {
+        let mut features = || {
             let causes: [f32; 3] = std::array::from_fn(|_| random.unit());
             std::array::from_fn(|i| (60.0 * (causes[i % 3] + causes[i / 3 % 3]) + random.range(-4.0, 4.0)) as i8)
         };
-        (0..count).map(|_| view()).collect()
+        (0..count).map(|_| features()).collect()
     }
 
     #[test]
@@ -311,8 +302,8 @@ mod tests {
         let device = Device::flex();
         device.seed(6);
         let policy = SlicePolicy::new(&device);
-        let views = views(&mut Stream::new(6), 300);
-        let (known, unseen) = views.split_at(200);
+        let features = features(&mut Stream::new(6), 300);
+        let (known, unseen) = features.split_at(200);
         let int8 = quantised_slice_policy(&policy, known).unwrap();
         let blob = write_graphs(&header(), &[(GraphKind::SlicePolicy, &int8)], &[]).unwrap();
         let graph = Model::new_checked(&blob).unwrap().slice_policy().unwrap();
@@ -320,12 +311,12 @@ mod tests {
         assert!(18 * graph.macs() <= 1_500_000, "{} multiply-accumulates a slice", graph.macs());
         let (output, mut arena) = (graph.output(), HeapArena::new(graph.arena_bytes()));
         let members = policy.graphs();
-        for view in unseen {
-            let real: Vec<f32> = view.iter().map(|&q| f32::from(q) / 127.0).collect();
+        for features in unseen {
+            let real: Vec<f32> = features.iter().map(|&q| f32::from(q) / 127.0).collect();
             let expected = members.iter().map(|member| member.run(&[&real])[2][0]).sum::<f32>() / members.len() as f32;
-            let opinions = run(&graph, &Portable, &[view], arena.bytes()).unwrap();
-            let steps: i32 = opinions.iter().map(|&q| i32::from(q) - output.zero_point).sum();
-            let got = output.scale * steps as f32 / opinions.len() as f32;
+            let outputs = run(&graph, &Portable, &[features], arena.bytes()).unwrap();
+            let steps: i32 = outputs.iter().map(|&q| i32::from(q) - output.zero_point).sum();
+            let got = output.scale * steps as f32 / outputs.len() as f32;
             assert!((got - expected).abs() < 2.0 * output.scale, "{got} for {expected}, a step is {}", output.scale);
         }
     }
@@ -348,7 +339,7 @@ mod tests {
         let mut random = Stream::new(5);
         let graph = segmenter(&mut random);
         let error = pack(Some(&graph), None, &observations(&mut random, 2 * SIDE), &header()).unwrap_err();
-        assert!(matches!(error, ExportError::Observation { input: 0, expected: 1024, got: 4096, .. }), "{error}");
+        assert!(matches!(error, ExportError::CalibrationSample { input: 0, expected: 1024, got: 4096, .. }), "{error}");
     }
 
     #[test]

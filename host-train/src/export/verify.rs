@@ -9,21 +9,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout_core::kernels::Reference;
 use kscout_core::kspace::Pattern;
 use kscout_core::model::{Graph, Model, RunError, run_with};
-use kscout_core::scan::ScanError;
+use kscout_core::scan::{ScanError, Segmentation};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::observe::Observation;
+use super::observe::CalibrationSample;
 use crate::data::{CLASSES, Dataset, Slice, Split, Volume, largest_class};
-use crate::eval::metrics::{MeanDice, Occurring, SliceDice, overlaps};
-use crate::kernels::{fastest, scan as host_scan, scan_arena};
+use crate::inference::numbers::{NoNumbers, numbers};
+use crate::inference::rollout::rollout;
+use crate::inference::segment::pixel_logits;
+use crate::metrics::dice::{MeanDice, Occurring, SliceDice, overlaps};
 use crate::mri::observation::{levels_to_real, state_to_real};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 use crate::net::{LinePolicy, Segmenter};
-use crate::numbers::{NoNumbers, numbers};
-use crate::play::play;
 use crate::progress;
-use crate::segment::{HeapArena, pixel_logits};
+use crate::runtime::{HeapArena, fastest, scan as host_scan, scan_arena};
 
 /// Images that the device evaluates at once.
 const BATCH: usize = 16;
@@ -59,14 +59,16 @@ pub struct Originals<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The blob holds only a policy.
-    #[error("the blob has no segmenter to compare; export one with --reward")]
+    #[error("the blob has no segmenter to compare; export one with --segmenter")]
     NoSegmenter,
     /// A policy was given, but the blob holds none.
-    #[error("--policy was given, but the blob has no policy; export it with --policy, or leave the option out here")]
+    #[error(
+        "--line-policy was given, but the blob has no line policy; export it with --line-policy, or leave the option out here"
+    )]
     NoPolicy,
     /// The blob was made of another segmenter.
     #[error(
-        "--reward is a segmenter of {got} multiply-accumulates, the blob's has {expected}; give the checkpoint that it was exported from, with the same --prune"
+        "--segmenter is a segmenter of {got} multiply-accumulates, the blob's has {expected}; give the checkpoint that it was exported from, with the same --prune"
     )]
     OtherSegmenter {
         /// Multiply-accumulates of the given one.
@@ -233,8 +235,8 @@ pub fn verify(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let difference = samples.par_iter().find_map_first(|(slice, played)| {
-        kernel_difference(model, played).map_err(|source| run_error(slice, source)).transpose()
+    let difference = samples.par_iter().find_map_first(|(slice, record)| {
+        kernel_difference(model, record).map_err(|source| run_error(slice, source)).transpose()
     });
     Ok(VerifyReport {
         slices: volumes.iter().map(Vec::len).sum(),
@@ -297,13 +299,13 @@ fn measure(slice: &Slice, options: &VerifyOptions) -> KSpace {
     acquire(&slice.image, slice.height, slice.width, &options.protocol, seed)
 }
 
-/// A scan that has been played.
-struct Played {
+/// A scan that has been record.
+struct ScanRecord {
     levels: Vec<i8>,
     logits: Vec<i8>,
     classes: Vec<u8>,
     digest: u64,
-    steps: Vec<(Observation, usize)>,
+    steps: Vec<(CalibrationSample, usize)>,
 }
 
 /// Scans every slice, with the blob's policy or else centre-out. `keep_steps`: with what the policy saw.
@@ -313,9 +315,9 @@ fn play_all(
     kspaces: &[KSpace],
     budget: usize,
     keep_steps: bool,
-) -> Result<Vec<Played>, VerifyError> {
+) -> Result<Vec<ScanRecord>, VerifyError> {
     let centre_out = Pattern::CentreOut.lines(model.width(), budget, 0).expect("a budget that was checked");
-    let order = model.policy().is_none().then_some(centre_out.as_slice());
+    let order = model.policy().is_none().then_some(&*centre_out);
     let one = |arena: &mut HeapArena, (slice, kspace): (&&Slice, &KSpace)| {
         play_one(model, arena, kspace, budget, order, keep_steps)
             .map_err(|source| VerifyError::Scan { slice: slice.id.to_string(), source })
@@ -330,28 +332,23 @@ fn play_one(
     budget: usize,
     order: Option<&[u16]>,
     keep_steps: bool,
-) -> Result<Played, ScanError> {
+) -> Result<ScanRecord, ScanError> {
     let mut scan = host_scan(model, arena)?;
     let mut steps = Vec::new();
     let mut order = order.map(|order| order.iter().map(|&line| usize::from(line)));
-    play(&mut scan, kspace, budget, |scan| {
+    rollout(&mut scan, kspace, budget, |scan| {
         let line = match &mut order {
             Some(order) => order.next(),
             None => scan.propose()?,
         };
         if let (true, Some(line)) = (keep_steps, line) {
-            steps.push((Observation { levels: scan.image().to_vec(), state: scan.state().to_vec() }, line));
+            steps.push((CalibrationSample { levels: scan.image().to_vec(), state: scan.state().to_vec() }, line));
         }
         Ok(line)
     })?;
-    scan.segment()?;
-    Ok(Played {
-        levels: scan.image().to_vec(),
-        logits: scan.logits().to_vec(),
-        classes: scan.classes().to_vec(),
-        digest: scan.digest(),
-        steps,
-    })
+    let digest = scan.digest()?;
+    let Segmentation { classes, logits, image, .. } = scan.segment()?;
+    Ok(ScanRecord { levels: image.to_vec(), logits: logits.to_vec(), classes: classes.to_vec(), digest, steps })
 }
 
 /// Running totals at one budget.
@@ -376,16 +373,16 @@ impl Sums {
         model: &Model<'_>,
         originals: &Originals<'_>,
         slices: &[&Slice],
-        scans: &[Played],
+        scans: &[ScanRecord],
     ) -> Result<(), NoNumbers> {
         let size = [model.height(), model.width()];
         let output = model.segmenter().expect("checked before").output();
         let truth: Vec<u8> = slices.iter().flat_map(|slice| slice.label.iter().copied()).collect();
         let mut float_classes = Vec::with_capacity(truth.len());
         for batch in scans.chunks(BATCH) {
-            let images = batch.iter().flat_map(|played| levels_to_real(&played.levels)).collect();
+            let images = batch.iter().flat_map(|record| levels_to_real(&record.levels)).collect();
             let real = pixel_logits(originals.segmenter, images, size, originals.device)?;
-            let int8 = batch.iter().flat_map(|played| &played.logits);
+            let int8 = batch.iter().flat_map(|record| &record.logits);
             for (&real, &q) in real.iter().zip(int8) {
                 let value = output.scale * (i32::from(q) - output.zero_point) as f32;
                 let difference = f64::from((real - value).abs());
@@ -395,13 +392,13 @@ impl Sums {
             self.logits += real.len();
             float_classes.extend(real.chunks_exact(CLASSES).map(largest_class));
         }
-        let int8_classes: Vec<u8> = scans.iter().flat_map(|played| played.classes.iter().copied()).collect();
+        let int8_classes: Vec<u8> = scans.iter().flat_map(|record| record.classes.iter().copied()).collect();
         self.pixels += truth.len();
         self.pixels_equal += int8_classes.iter().zip(&float_classes).filter(|(a, b)| a == b).count();
         let overlaps = |classes: &[u8]| overlaps(classes, &truth).expect("as many classes as labels");
         self.float.add_overlaps(&overlaps(&float_classes));
         self.int8.add_overlaps(&overlaps(&int8_classes));
-        let steps: Vec<&(Observation, usize)> = scans.iter().flat_map(|played| &played.steps).collect();
+        let steps: Vec<&(CalibrationSample, usize)> = scans.iter().flat_map(|record| &record.steps).collect();
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
             let int8_step = model.policy().map_or(0.0, |graph| graph.output().scale);
@@ -435,7 +432,7 @@ impl Sums {
 /// For each step how far the line taken is below the real-valued policy's best, in its logits; 0 where it is the best.
 fn decisions_below(
     policy: &LinePolicy,
-    steps: &[&(Observation, usize)],
+    steps: &[&(CalibrationSample, usize)],
     [h, w]: [usize; 2],
     device: &Device,
 ) -> Result<Vec<f32>, NoNumbers> {
@@ -445,7 +442,7 @@ fn decisions_below(
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
     let logits = numbers(policy.forward(images, states, device), "policy")?;
-    let below = |(logits, (seen, line)): (&[f32], &&(Observation, usize))| {
+    let below = |(logits, (seen, line)): (&[f32], &&(CalibrationSample, usize))| {
         let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
         unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]
     };
@@ -457,15 +454,15 @@ fn run_error(slice: &Slice, source: RunError) -> VerifyError {
 }
 
 /// The first operator whose result the naive and the fast kernels disagree on, over the networks' runs in one scan.
-fn kernel_difference(model: &Model<'_>, played: &Played) -> Result<Option<String>, RunError> {
+fn kernel_difference(model: &Model<'_>, record: &ScanRecord) -> Result<Option<String>, RunError> {
     if let Some(graph) = model.segmenter() {
-        let difference = graph_difference(&graph, &[&played.levels])?;
+        let difference = graph_difference(&graph, &[&record.levels])?;
         if difference.is_some() {
             return Ok(difference);
         }
     }
     let Some(graph) = model.policy() else { return Ok(None) };
-    for (seen, _) in played.steps.iter().take(KERNEL_SLICES) {
+    for (seen, _) in record.steps.iter().take(KERNEL_SLICES) {
         if let Some(difference) = graph_difference(&graph, &[&seen.levels, &seen.state])? {
             return Ok(Some(difference));
         }

@@ -129,14 +129,6 @@ fn bring(from: &Path, to: &Path, stay: &dyn Fn(&std::ffi::OsStr) -> bool) -> io:
 mod tests {
     use super::*;
 
-    /// An empty folder of a test's own.
-    fn empty(test: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kscout-fill-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     /// Files and folders below `folder`, sorted.
     fn names(folder: &Path) -> Vec<String> {
         let mut found = Vec::new();
@@ -173,7 +165,8 @@ mod tests {
 
     #[test]
     fn what_else_a_folder_holds_stays() {
-        let tmp = empty("others");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let path = tmp.join("scores");
         let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
         fill(&path, "old", &["a", "acdc/b", "mark"], &[]).unwrap();
@@ -186,15 +179,15 @@ mod tests {
         fill(&path, "newer", &["acdc/b", "mark"], &[]).unwrap();
         assert_eq!(["a", "acdc/b", "mark", "acdc/mine"].map(read), ["new", "newer", "newer", "mine"]);
         fill(&path, "newest", &["acdc/c/d"], &[]).unwrap_err();
-        assert_eq!((read("mark"), names(&tmp)[0].as_str()), ("newer".into(), "scores"));
-        fs::remove_dir_all(tmp).unwrap();
+        assert_eq!((read("mark"), names(tmp)[0].as_str()), ("newer".into(), "scores"));
     }
 
     #[test]
     fn earlier_results_go_with_the_folders_that_they_leave_empty() {
         let old = ["picture", "other/table", "acdc/b", "mark"];
         for mine in [None, Some("mine"), Some("acdc/mine")] {
-            let tmp = empty("earlier");
+            let tmp = tempfile::tempdir().unwrap();
+            let tmp = tmp.path();
             let path = tmp.join("scores");
             fs::create_dir_all(path.join("other")).unwrap();
             fs::create_dir(path.join("acdc")).unwrap();
@@ -203,13 +196,13 @@ mod tests {
             let mut expected: Vec<&str> = ["a", "acdc", "first-mark"].into_iter().chain(mine).collect();
             expected.sort_unstable();
             assert_eq!(names(&path), expected, "{mine:?}");
-            fs::remove_dir_all(tmp).unwrap();
         }
     }
 
     #[test]
     fn results_that_break_off_on_the_way_are_of_one_kind_and_have_no_mark() {
-        let tmp = empty("half");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let path = tmp.join("scores");
         fs::create_dir_all(path.join("a")).unwrap();
         let old = ["picture", "table", "mark"];
@@ -217,6 +210,5 @@ mod tests {
         // A folder in the place of a file ends the move.
         fill(&path, "new", &["a", "first-mark"], &old).unwrap_err();
         assert!(names(&path).iter().all(|name| ["a", "acdc"].contains(&name.as_str())), "{:?}", names(&path));
-        fs::remove_dir_all(tmp).unwrap();
     }
 }

@@ -169,20 +169,14 @@ fn holder(file: &mut File) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn folder(test: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kscout-lock-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     fn lock(path: &Path) -> Result<Locks, LockError> {
         Locks::of([path])
     }
 
     #[test]
     fn a_place_is_had_once_however_it_is_written_and_leaves_nothing() {
-        let folder = folder("once");
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let place = folder.join("deep/run");
         let first = lock(&place).unwrap();
         fs::create_dir(&place).unwrap();
@@ -198,28 +192,27 @@ mod tests {
         drop(first);
         assert!(!folder.join("deep").exists(), "the folder that was made for the lock is gone with it");
         drop(lock(&place).unwrap());
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn what_a_dead_process_left_is_no_obstacle() {
-        let folder = folder("dead");
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         fs::write(folder.join(".run.lock"), "4000000000000000000000\u{1b}[31m").unwrap();
         let held = lock(&folder.join("run")).unwrap();
         assert_eq!(fs::read_to_string(folder.join(".run.lock")).unwrap(), format!("{}\n", std::process::id()));
         drop(held);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
     }
 
     #[test]
     fn one_name_for_two_results_is_refused() {
-        let folder = folder("twice");
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let (a, b) = (folder.join("a"), folder.join("./a"));
         let error = Locks::of([a.as_path(), &b]).err().unwrap().to_string();
         assert!(error.contains("named twice"), "{error}");
         Locks::of([a.as_path(), &folder.join("b")]).unwrap();
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
     }
 }

@@ -6,6 +6,7 @@ pub mod fill;
 pub mod lock;
 pub mod moment;
 mod part;
+#[cfg(feature = "train")]
 pub mod scratch;
 pub mod stop;
 pub mod whole;

@@ -1,14 +1,15 @@
 //! A file that is needed for a moment.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use tempfile::TempPath;
 
 use super::part::{Leftover, forget, remember, remove};
 
 /// A file of this process's own in the system's folder for such, which goes away with this or with the process.
-pub struct Scratch(PathBuf);
+pub struct Scratch(TempPath);
 
 impl Scratch {
     /// A new file, to be written.
@@ -16,19 +17,10 @@ impl Scratch {
     /// # Errors
     /// What the system says.
     pub fn file() -> io::Result<(Self, File)> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        loop {
-            let name = format!("kscout-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join(name);
-            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => {
-                    remember(Leftover::Part(path.clone()));
-                    return Ok((Self(path), file));
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let prefix = format!("kscout-{}-", std::process::id());
+        let (file, path) = tempfile::Builder::new().prefix(&prefix).tempfile()?.into_parts();
+        remember(Leftover::Part(path.to_path_buf()));
+        Ok((Self(path), file))
     }
 
     /// Where it is.
@@ -40,7 +32,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = remove(&self.0);
-        forget(&Leftover::Part(self.0.clone()));
+        forget(&Leftover::Part(self.0.to_path_buf()));
     }
 }
 

@@ -59,7 +59,7 @@ impl std::fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 impl Stopped {
-    /// `saved` says what there is, such as `stopped at step 7; saved in runs/reward/last`.
+    /// `saved` says what there is, such as `stopped at step 7; saved in runs/segmenter/last`.
     pub fn having(saved: String) -> Self {
         Self { saved }
     }
@@ -174,6 +174,7 @@ const TERM: i32 = 15;
 /// Who says that a signal has come.
 enum Source {
     /// The system: one more.
+    #[cfg(unix)]
     System,
     /// The command that this one is a step of: so many in all.
     Parent(usize),
@@ -208,6 +209,7 @@ fn come(source: Source, signal: i32) {
     static COUNTS: Mutex<[usize; 2]> = Mutex::new([0; 2]);
     let mut counts = COUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     match source {
+        #[cfg(unix)]
         Source::System => counts[0] += 1,
         Source::Parent(count) => counts[1] = counts[1].max(count),
     }

@@ -163,14 +163,6 @@ pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// An empty folder of a test's own.
-    fn empty(test: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kscout-whole-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     fn same(error: io::Error) -> io::Error {
         error
     }
@@ -186,42 +178,43 @@ mod tests {
 
     #[test]
     fn file_is_replaced_and_nothing_else_is_left() {
-        let tmp = empty("file");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let path = tmp.join("deep/result.csv");
         write_atomically(&path, b"old").unwrap();
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(names(path.parent().unwrap()), ["result.csv"]);
-        fs::remove_dir_all(tmp).unwrap();
     }
 
     #[test]
     fn file_that_cannot_be_written_leaves_what_was_there() {
-        let tmp = empty("no-file");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let half = |file: &mut File| file.write_all(b"half").and(Err(io::Error::other("disk full")));
         let (old, new) = (tmp.join("old"), tmp.join("deep/new"));
         write_atomically(&old, b"old").unwrap();
         assert_eq!(write_with(&old, half).unwrap_err().to_string(), "disk full");
         assert_eq!(write_with(&new, half).unwrap_err().to_string(), "disk full");
-        write_atomically(&tmp, b"a folder has this name").unwrap_err();
-        assert_eq!((names(&tmp), fs::read(&old).unwrap()), (vec!["old".to_owned()], b"old".to_vec()));
-        fs::remove_dir_all(tmp).unwrap();
+        write_atomically(tmp, b"a folder has this name").unwrap_err();
+        assert_eq!((names(tmp), fs::read(&old).unwrap()), (vec!["old".to_owned()], b"old".to_vec()));
     }
 
     #[test]
     fn folder_is_replaced_whole_and_nothing_else_is_left() {
-        let tmp = empty("folder");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let path = tmp.join("deep/pictures");
         replace_folder(&path, same, |new| fs::write(new.join("a"), "old")).unwrap();
         replace_folder(&path, same, |new| fs::write(new.join("b"), "new")).unwrap();
         assert_eq!((names(&path), fs::read(path.join("b")).unwrap()), (vec!["b".to_owned()], b"new".to_vec()));
         assert_eq!(names(path.parent().unwrap()), ["pictures"]);
-        fs::remove_dir_all(tmp).unwrap();
     }
 
     #[test]
     fn folder_that_cannot_be_filled_or_placed_leaves_what_was_there() {
-        let tmp = empty("no-folder");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let (folder, file) = (tmp.join("pictures"), tmp.join("file"));
         replace_folder(&folder, same, |new| fs::write(new.join("a"), "old")).unwrap();
         fs::write(&file, "mine").unwrap();
@@ -230,13 +223,13 @@ mod tests {
         let error = replace_folder(&file, same, |new| fs::write(new.join("b"), "new")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotADirectory);
         assert_eq!((names(&folder), fs::read(&file).unwrap()), (vec!["a".to_owned()], b"mine".to_vec()));
-        assert_eq!(names(&tmp), ["file", "pictures"]);
-        fs::remove_dir_all(tmp).unwrap();
+        assert_eq!(names(tmp), ["file", "pictures"]);
     }
 
     #[test]
     fn parts_of_dead_processes_are_swept_and_those_of_living_ones_are_left() {
-        let tmp = empty("sweep");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         for dead in [".a.png.7.0.part", ".b.8.11.part"] {
             fs::write(tmp.join(dead), "half").unwrap();
         }
@@ -253,27 +246,27 @@ mod tests {
         #[cfg(unix)]
         folder.lock().unwrap();
         write_atomically(&tmp.join("new"), b"new").unwrap();
-        assert_eq!(names(&tmp), [".d.1.2.partial", ".e.1.1.part", ".f.1.1.part", ".notes.part", "c.1.2.part", "new"]);
-        fs::remove_dir_all(tmp).unwrap();
+        assert_eq!(names(tmp), [".d.1.2.partial", ".e.1.1.part", ".f.1.1.part", ".notes.part", "c.1.2.part", "new"]);
     }
 
     #[test]
     fn what_a_cut_off_replacement_has_set_aside_is_found_and_put_back() {
-        let tmp = empty("aside");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let path = tmp.join("run");
         fs::create_dir(set_aside(&path)).unwrap();
         fs::write(set_aside(&path).join("a"), "old").unwrap();
         assert_eq!(present(&path), set_aside(&path));
         let half = |_: &Path| Err::<(), _>(io::Error::other("disk full"));
         replace_folder(&path, same, half).unwrap_err();
-        assert_eq!((names(&tmp), fs::read(path.join("a")).unwrap()), (vec!["run".to_owned()], b"old".to_vec()));
-        fs::remove_dir_all(tmp).unwrap();
+        assert_eq!((names(tmp), fs::read(path.join("a")).unwrap()), (vec!["run".to_owned()], b"old".to_vec()));
     }
 
     #[test]
     #[cfg(unix)]
     fn links_are_followed_and_devices_written_as_they_are() {
-        let tmp = empty("links");
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         let (file, link, folder, to_folder) =
             (tmp.join("file"), tmp.join("link"), tmp.join("folder"), tmp.join("to-folder"));
         fs::write(&file, "old").unwrap();
@@ -290,6 +283,5 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert_eq!(write_atomically(Path::new("/dev/full"), b"x").unwrap_err().kind(), ErrorKind::StorageFull);
         }
-        fs::remove_dir_all(tmp).unwrap();
     }
 }

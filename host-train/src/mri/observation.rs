@@ -1,6 +1,7 @@
 //! What the networks are shown of a measurement: the core's quantised image of some lines.
 
-use kscout_core::kspace::{IMAGE_LEVELS_PER_RMS, LineSet, Pattern, Reconstruction, quantise_magnitude};
+use kscout_core::contract::IMAGE_LEVELS_PER_RMS;
+use kscout_core::kspace::{LineSet, Pattern, Reconstruction, quantise_magnitude};
 
 use super::KSpace;
 

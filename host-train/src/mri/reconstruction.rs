@@ -2,11 +2,11 @@
 //! image that it makes of a whole k-space.
 
 use kscout_core::Complex32;
-use kscout_core::kspace::{LineSet, Pattern, Reconstruction, mirror_line};
+use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 use super::KSpace;
-use crate::kernels::fastest;
+use crate::runtime::fastest;
 
 /// Writes the name.
 ///
@@ -28,9 +28,9 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reconst
 /// The fixed order of lines that a network of this reconstruction is validated on: outward from DC, or partial Fourier where
 /// symmetry tells the other half.
 pub const fn usual_pattern(reconstruction: Reconstruction) -> Pattern {
-    match reconstruction {
-        Reconstruction::ZeroFilled => Pattern::CentreOut,
-        Reconstruction::Homodyne | Reconstruction::HalfHomodyne => Pattern::PartialFourier { centre_fraction: 0.5 },
+    match reconstruction.has_second_image() {
+        false => Pattern::CentreOut,
+        true => Pattern::PartialFourier { centre_fraction: 0.5 },
     }
 }
 
@@ -39,29 +39,25 @@ impl KSpace {
     /// rounding.
     pub fn reconstructed(&self, measured: &LineSet, reconstruction: Reconstruction) -> Vec<Complex32> {
         let image = self.zero_filled(|line| measured.contains(line));
-        if !reconstruction.is_symmetric() {
+        if !reconstruction.has_second_image() {
             return image;
         }
-        let has_mirror = |line| measured.contains(line) && measured.contains(mirror_line(line, self.width));
-        let paired = self.zero_filled(has_mirror);
+        let second = self.zero_filled(|line| reconstruction.is_in_second_image(line, measured));
         let mut out = vec![Complex32::ZERO; image.len()];
-        fastest().homodyne(&image, &paired, reconstruction.weight(), &mut out);
+        reconstruction.combine(&fastest(), &image, &second, &mut out).expect("images of one size");
         out
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use kscout_core::model::Model;
+    use kscout_core::kspace::Plan;
     use serde::Serialize;
 
     use super::*;
-    use crate::export::{HeaderSpec, Observation, Origin, pack};
-    use crate::kernels::{scan, scan_arena};
     use crate::mri::observation::pattern_mask;
     use crate::mri::{Protocol, acquire};
-    use crate::net::Scout;
-    use crate::play::{play, reconstructed};
+    use crate::runtime::{HeapReconstructor, reconstructed};
 
     const SIDE: usize = 32;
 
@@ -82,22 +78,6 @@ mod tests {
         assert!(error.contains("`pocs`") && error.contains("half-homodyne"), "{error}");
     }
 
-    /// A scan loop whose blob asks for `reconstruction`.
-    fn blob(reconstruction: Reconstruction) -> Vec<u8> {
-        let scout = Scout::new(SIDE, SIDE, &burn::tensor::Device::flex()).graph(SIDE, SIDE);
-        let seen = Observation { levels: vec![0; SIDE * SIDE], state: vec![127; SIDE + 3] };
-        let header = HeaderSpec {
-            height: SIDE,
-            width: SIDE,
-            classes: 4,
-            layout: kscout_core::kernels::Layout::Portable,
-            reconstruction,
-            origin: Origin::default(),
-            provenance: String::new(),
-        };
-        pack(None, Some(&scout), &[seen], &header).unwrap()
-    }
-
     #[test]
     fn a_whole_k_space_gives_the_image_of_the_cores_scan() {
         let bright =
@@ -105,16 +85,14 @@ mod tests {
         let image: Vec<f32> = (0..SIDE * SIDE).map(bright).collect();
         let kspace = acquire(&image, SIDE, SIDE, &Protocol::scanner(), 3);
         for reconstruction in Reconstruction::ALL {
-            let blob = blob(reconstruction);
-            let model = Model::new_checked(&blob).unwrap();
-            let mut arena = scan_arena(&model);
-            let mut scan = scan(&model, &mut arena).unwrap();
             for pattern in [usual_pattern(reconstruction), Pattern::Random] {
-                let mut order = pattern.lines(SIDE, 14, 5).unwrap().into_iter().map(usize::from);
-                play(&mut scan, &kspace, 14, |_| Ok(order.next())).unwrap();
+                let mut image = HeapReconstructor::new(Plan::new(reconstruction, SIDE, SIDE)).unwrap();
+                for line in pattern.lines(SIDE, 14, 5).unwrap().into_iter().map(usize::from) {
+                    image.push_line(line, kspace.line(line)).unwrap();
+                }
                 let whole = kspace.reconstructed(&pattern_mask(pattern, SIDE, 14, 5), reconstruction);
-                let grown = reconstructed(&scan);
-                let difference: f32 = whole.iter().zip(grown.iter()).map(|(a, b)| (a - b).norm_sqr()).sum();
+                let line_by_line = reconstructed(image.view());
+                let difference: f32 = whole.iter().zip(line_by_line.iter()).map(|(a, b)| (a - b).norm_sqr()).sum();
                 let size: f32 = whole.iter().map(|value| value.norm_sqr()).sum();
                 assert!((difference / size).sqrt() < 1e-4, "{reconstruction} {pattern}: {difference} of {size}");
             }

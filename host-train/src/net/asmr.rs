@@ -32,7 +32,7 @@ const FEATURES: usize = 60;
 const REMAINING: usize = 60;
 
 /// The most lines that may remain, and so the largest budget.
-pub const MOST_LINES: usize = REMAINING - 1;
+pub const MAX_REMAINING: usize = REMAINING - 1;
 
 /// Width of the layer before the last.
 const HIDDEN: usize = 256;
@@ -281,11 +281,11 @@ pub fn complex_planes(images: &[&[Complex32]], [height, width]: [usize; 2], devi
     Tensor::from_data(TensorData::new(planes, [images.len(), 2, height, width]), device)
 }
 
-/// Numbers of remaining lines, at most [`MOST_LINES`] each, as one-hot rows `[B, 60]`.
+/// Numbers of remaining lines, at most [`MAX_REMAINING`] each, as one-hot rows `[B, 60]`.
 pub fn one_hot_remaining(remaining: &[usize], device: &Device) -> Tensor<2> {
     let mut rows = vec![0f32; remaining.len() * REMAINING];
     for (row, &lines) in rows.chunks_exact_mut(REMAINING).zip(remaining) {
-        row[lines.min(MOST_LINES)] = 1.0;
+        row[lines.min(MAX_REMAINING)] = 1.0;
     }
     Tensor::from_data(TensorData::new(rows, [remaining.len(), REMAINING]), device)
 }

@@ -1,6 +1,6 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
-//! [`segmenter`]: the segmenters by name, one type for [`unet`], [`unetpp`] and [`unext`]. [`scout`]: the policy.
+//! [`segmenters`]: the segmenters by name, a file a network, and one type for them all. [`scout`]: the policy.
 //! [`fixed_order`]: lines in a fixed order as a policy;
 //! [`line_policy`]: that or `scout`. [`slice_policy`]: the policy that shares a budget among slices.
 //! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. [`graph`]: a network as a list of operators.
@@ -16,16 +16,13 @@ pub mod line_policy;
 mod lower;
 pub mod resnet;
 pub mod scout;
-pub mod segmenter;
+pub mod segmenters;
 pub mod slice_policy;
-pub mod unet;
-pub mod unetpp;
-pub mod unext;
 
 pub use drawn::drawn;
 pub use fixed_order::FixedOrder;
 pub use graph::FloatGraph;
-pub use line_policy::LinePolicy;
+pub use line_policy::{DevicePolicy, LinePolicy};
 pub use scout::{Critic, Scout};
-pub use segmenter::{Arch, Segmenter, SegmenterSpec};
+pub use segmenters::{Arch, Segmenter, SegmenterSpec};
 pub use slice_policy::{SlicePolicy, VolumeCritic};

@@ -36,6 +36,14 @@ impl Depth {
     /// Every one.
     pub const ALL: [Self; 2] = [Self::Resnet18, Self::Resnet50];
 
+    /// The name on the command line, in configurations and checkpoints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resnet18 => "resnet18",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+
     /// Blocks of the four stages.
     fn blocks(self) -> [usize; 4] {
         match self {
@@ -60,10 +68,7 @@ impl Depth {
 
 impl fmt::Display for Depth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Resnet18 => "resnet18",
-            Self::Resnet50 => "resnet50",
-        })
+        f.pad(self.name())
     }
 }
 

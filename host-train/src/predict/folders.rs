@@ -147,29 +147,28 @@ mod tests {
     use super::*;
 
     /// What is gathered from a folder with these files.
-    fn gathered(test: &str, files: &[&str], out: &str) -> Result<Vec<(String, String)>, String> {
-        let folder = std::env::temp_dir().join(format!("kscout-folders-{test}-{}", std::process::id()));
+    fn gathered(files: &[&str], out: &str) -> Result<Vec<(String, String)>, String> {
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path().to_owned();
         for file in files {
             fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
             fs::write(folder.join(file), "").unwrap();
         }
         let tasks = gather(std::slice::from_ref(&folder), &folder.join(out));
-        fs::remove_dir_all(&folder).unwrap();
         let relative = |path: &Path| path.strip_prefix(&folder).unwrap().display().to_string();
         let pair = |task: Task| (relative(&task.path), task.name);
         tasks.map(|tasks| tasks.tasks.into_iter().map(pair).collect()).map_err(|error| error.to_string())
     }
 
     #[track_caller]
-    fn gives(test: &str, files: &[&str], expected: &[(&str, &str)]) {
+    fn gives(files: &[&str], expected: &[(&str, &str)]) {
         let expected: Vec<_> = expected.iter().map(|(path, name)| (path.to_string(), name.to_string())).collect();
-        assert_eq!(gathered(test, files, "out"), Ok(expected));
+        assert_eq!(gathered(files, "out"), Ok(expected));
     }
 
     #[test]
     fn images_of_the_usual_layouts() {
         gives(
-            "acdc",
             &[
                 "patient001/Info.cfg",
                 "patient001/patient001_4d.nii.gz",
@@ -183,7 +182,6 @@ mod tests {
             ],
         );
         gives(
-            "nnunet",
             &[
                 "imagesTr/a_0000.nii.gz",
                 "imagesTr/b_0000.nii.gz",
@@ -194,7 +192,6 @@ mod tests {
             &[("imagesTr/a_0000.nii.gz", "a"), ("imagesTr/b_0000.nii.gz", "b")],
         );
         gives(
-            "bids",
             &[
                 "sub-01/anat/sub-01_T1w.nii.gz",
                 "sub-02/anat/sub-02_T1w.nii.gz",
@@ -203,7 +200,6 @@ mod tests {
             &[("sub-01/anat/sub-01_T1w.nii.gz", "sub-01_T1w"), ("sub-02/anat/sub-02_T1w.nii.gz", "sub-02_T1w")],
         );
         gives(
-            "alike",
             &["a/image.nii.gz", "a/label.nii.gz", "b/image.nii.gz", "out/a/image_seg.nii.gz", ".hidden.nii"],
             &[("a/image.nii.gz", "a/image"), ("b/image.nii.gz", "b/image")],
         );
@@ -212,7 +208,6 @@ mod tests {
     #[test]
     fn numbered_images_are_all_taken() {
         gives(
-            "numbered",
             &["heart_0000.nii", "heart_0001.nii"],
             &[("heart_0000.nii", "heart_0000"), ("heart_0001.nii", "heart_0001")],
         );
@@ -220,24 +215,23 @@ mod tests {
 
     #[test]
     fn pictures_are_taken_where_there_are_no_volumes() {
-        gives("mixed", &["a.nii", "a.png"], &[("a.nii", "a")]);
+        gives(&["a.nii", "a.png"], &[("a.nii", "a")]);
         gives(
-            "pictures",
             &["p/images/0.png", "p/labels/0.png", "q/images/0.png", "q/0_overlay.png"],
             &[("p/images/0.png", "p/images/0"), ("q/images/0.png", "q/images/0")],
         );
     }
 
     /// What is gathered of `arguments`, in a folder with these files: names, and what is said.
-    fn named(test: &str, files: &[&str], arguments: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
-        let folder = std::env::temp_dir().join(format!("kscout-named-{test}-{}", std::process::id()));
+    fn named(files: &[&str], arguments: &[&str]) -> Result<(Vec<String>, Vec<String>), String> {
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path().to_owned();
         for file in files {
             fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
             fs::write(folder.join(file), "").unwrap();
         }
         let arguments: Vec<PathBuf> = arguments.iter().map(|name| folder.join(name)).collect();
         let found = gather(&arguments, &folder.join("out"));
-        fs::remove_dir_all(&folder).unwrap();
         let words = |tasks: Tasks| {
             let names = tasks.tasks.into_iter().map(|task| task.name).collect();
             (names, tasks.notes.into_iter().map(|(_, note)| note).collect())
@@ -249,7 +243,7 @@ mod tests {
     fn a_folder_of_nnunet_is_one_however_it_is_named() {
         let files = ["imagesTs/a_0000.nii", "imagesTs/a_0001.nii", "imagesTs/below/x.txt"];
         for folder in ["imagesTs", "imagesTs/.", "imagesTs/below/.."] {
-            let (names, notes) = named("nnunet", &files, &[folder]).unwrap();
+            let (names, notes) = named(&files, &[folder]).unwrap();
             assert_eq!(names, ["a"], "{folder}");
             assert_eq!(notes, ["1 file is a further channel (NAME_0001, ...); only the first is segmented"]);
         }
@@ -257,29 +251,26 @@ mod tests {
 
     #[test]
     fn a_volume_and_a_picture_of_one_name_have_two_results() {
-        let (names, _) = named("kinds", &["a.nii", "a.png"], &["a.nii", "a.png"]).unwrap();
+        let (names, _) = named(&["a.nii", "a.png"], &["a.nii", "a.png"]).unwrap();
         assert_eq!(names, ["a", "a"]);
-        let error = named("kinds-twice", &["a.png", "b/a.png"], &["a.png", "b/a.png"]).unwrap_err();
+        let error = named(&["a.png", "b/a.png"], &["a.png", "b/a.png"]).unwrap_err();
         assert!(error.contains("both would become a_seg"), "{error}");
     }
 
     #[test]
     fn pictures_beside_volumes_are_told() {
-        let said = |test: &str, files: &[&str]| named(test, files, &["."]).unwrap().1;
-        assert_eq!(
-            said("one", &["a.nii", "a.png"]),
-            ["1 picture beside volumes is left out; name it to segment it too"]
-        );
+        let said = |files: &[&str]| named(files, &["."]).unwrap().1;
+        assert_eq!(said(&["a.nii", "a.png"]), ["1 picture beside volumes is left out; name it to segment it too"]);
         let two = ["a.nii", "a.png", "b.png", "a_seg.png", "a_overlay/0.png"];
-        assert_eq!(said("two", &two), ["2 pictures beside volumes are left out; name them to segment them too"]);
-        assert_eq!(said("none", &["a.nii", "a_overlay/0.png"]), [""; 0]);
+        assert_eq!(said(&two), ["2 pictures beside volumes are left out; name them to segment them too"]);
+        assert_eq!(said(&["a.nii", "a_overlay/0.png"]), [""; 0]);
     }
 
     #[test]
     fn a_folder_without_images_and_names_that_collide() {
-        let error = gathered("labels", &["a_gt.nii", "labelsTr/b.nii", "notes.txt"], "out").unwrap_err();
+        let error = gathered(&["a_gt.nii", "labelsTr/b.nii", "notes.txt"], "out").unwrap_err();
         assert!(error.contains("no images") && error.contains("2 files of labels"), "{error}");
-        let error = gathered("twice", &["a.nii", "a.nii.gz"], "out").unwrap_err();
+        let error = gathered(&["a.nii", "a.nii.gz"], "out").unwrap_err();
         assert!(error.contains("a.nii.gz") && error.contains("both would become a_seg"), "{error}");
     }
 }

@@ -25,10 +25,10 @@ use rayon::prelude::*;
 use crate::data::intensity::{from_level, to_levels};
 use crate::data::resample::Resampler;
 use crate::data::restore::Restorer;
+use crate::inference::numbers::NoNumbers;
+use crate::inference::segment::Segment;
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::{Protocol, acquire, seed_for};
-use crate::numbers::NoNumbers;
-use crate::segment::Segment;
 use input::{Input, Intensities};
 
 /// A pattern and how many of its lines are measured: `centre-out:16`.

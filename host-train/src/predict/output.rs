@@ -9,8 +9,8 @@ use image::{DynamicImage, GrayImage, ImageFormat};
 use super::Prediction;
 use super::input::{Input, Source};
 use crate::data::DataError;
-use crate::eval::canvas::PictureError;
-use crate::eval::panel::{overlay, panel_scale};
+use crate::figures::canvas::PictureError;
+use crate::figures::panel::{overlay, panel_scale};
 use crate::io::whole::{replace_folder, write_atomically};
 
 /// Why a segmentation could not be written.

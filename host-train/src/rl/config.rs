@@ -1,46 +1,16 @@
 //! The policy's training in keys.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::ppo::{self, Settings};
+use super::agent::PolicyNetwork;
+use super::ppo::PpoConfig;
+use crate::augment::AugmentConfig;
+use crate::augment::affine::Scale;
+use crate::config::checks;
 use crate::config::key::{MANY, minutes, real, validate_lines, weight, whole};
 use crate::config::{Config, Key, Refusal};
-use crate::train::augment::AugmentConfig;
-use crate::train::augment::affine::Scale;
-use crate::train::checks;
-use crate::worth::Weights;
-
-/// Which policy is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PolicyNetwork {
-    /// Small, for devices; sees the quantised image.
-    #[default]
-    Scout,
-    /// ASMR's two ResNets, for the host; sees the complex image.
-    Asmr,
-}
-
-impl PolicyNetwork {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Scout, Self::Asmr];
-
-    /// The name in configs and checkpoints.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Scout => "scout",
-            Self::Asmr => "asmr",
-        }
-    }
-}
-
-impl fmt::Display for PolicyNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+use crate::mri::Measuring;
+use crate::objective::ObjectiveWeights;
 
 /// What an episode's steps earn. The first three keys are a segmenter's; a classifier pays the mean scaled log-probability
 /// of the true labels.
@@ -51,7 +21,7 @@ pub struct RewardConfig {
     pub lambda1: f64,
     /// Weight of segmentation: the gain of the slice's Dice.
     pub lambda2: f64,
-    /// Weights of RV, MYO and LV in the slice's Dice.
+    /// ObjectiveWeights of RV, MYO and LV in the slice's Dice.
     pub class_weights: [f64; 3],
     /// Pay nothing on the way, only with the last line.
     pub final_only: bool,
@@ -64,8 +34,8 @@ pub struct RewardConfig {
 
 impl RewardConfig {
     /// What a scan is worth to a segmenter.
-    pub fn weights(&self) -> Weights {
-        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
+    pub fn weights(&self) -> ObjectiveWeights {
+        ObjectiveWeights { lambda1: self.lambda1, lambda2: self.lambda2 }
     }
 }
 
@@ -77,16 +47,17 @@ impl Default for RewardConfig {
 
 /// The configuration of a policy training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PolicyConfig {
     /// The policy: `scout` or `asmr`.
     pub network: PolicyNetwork,
-    /// How slices are measured: `scanner` or `igs`.
-    pub protocol: String,
+    /// How slices are measured.
+    #[serde(flatten)]
+    pub measuring: Measuring,
     /// Updates: each plays `episodes` scans, then improves policy and critic on them.
     pub updates: usize,
-    /// Scans played for an update, all at once.
-    pub episodes: usize,
+    /// What an update plays, and how it learns from it.
+    #[serde(flatten)]
+    pub ppo: PpoConfig,
     /// Fewest lines of a scan.
     pub min_budget: usize,
     /// Most lines of a scan.
@@ -94,30 +65,8 @@ pub struct PolicyConfig {
     /// How much less likely, in logits, the first policy takes each line of the fixed order than the one before it: with a gentle
     /// slope it tries more, with a steep one it keeps to the order.
     pub order_slope: f64,
-    /// Passes over the steps of an update.
-    pub epochs: usize,
-    /// Steps in a minibatch.
-    pub minibatch: usize,
-    /// The peak learning rate of AdamW; a cosine to zero follows.
-    pub learning_rate: f64,
-    /// Discount of later rewards.
-    pub gamma: f64,
-    /// Lambda of generalised advantage estimation.
-    pub gae_lambda: f64,
-    /// How far a probability may move in an update, as a ratio.
-    pub clip: f64,
-    /// Weight of the critic's squared error.
-    pub value_weight: f64,
-    /// Weight of the entropy, which keeps the policy trying.
-    pub entropy_weight: f64,
-    /// Largest norm of a parameter's gradient.
-    pub max_gradient: f64,
-    /// An update ends early when the policy has moved this far (KL divergence).
-    pub target_kl: f64,
     /// Draw slices by the inverse frequency of their set of classes (with a classifier: of labels), instead of evenly.
     pub weighted_sampler: bool,
-    /// Seed of weights, slices, budgets, phase, noise and choices.
-    pub seed: u64,
     /// Updates between validations (and checkpoints).
     pub validate_every: usize,
     /// Budgets at which validation scores.
@@ -133,12 +82,13 @@ pub struct PolicyConfig {
 }
 
 impl Config for PolicyConfig {
+    const COMMAND: &'static str = "kscout train line-policy";
+
     fn keys() -> Vec<Key> {
-        [KEYS, ppo::KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
+        [KEYS, Measuring::KEYS, PpoConfig::KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
-        checks::protocol(&self.protocol)?;
         self.augment.check_together()?;
         checks::expect(self.min_budget <= self.max_budget, "min_budget", "at most max_budget")?;
         let some = self.reward.class_weights.iter().any(|&weight| weight > 0.0);
@@ -153,6 +103,7 @@ const KEYS: &[Key] = &[
     whole("max_budget", 1, 512),
     // With less a first policy would hardly follow its order, with more it would never leave it.
     real("order_slope", 0.01, 10.0),
+    whole("validate_every", 1, MANY),
     validate_lines(0),
     minutes("max_minutes"),
     whole("stop_at", 0, MANY),
@@ -172,45 +123,31 @@ impl PolicyConfig {
     pub fn fitted(&self, width: usize) -> Self {
         Self { validate_lines: checks::fitted_lines(&self.validate_lines, width), ..self.clone() }
     }
-
-    /// The numbers of an update.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            epochs: self.epochs,
-            minibatch: self.minibatch,
-            gamma: self.gamma,
-            gae_lambda: self.gae_lambda,
-            clip: self.clip,
-            value_weight: self.value_weight,
-            entropy_weight: self.entropy_weight,
-            target_kl: self.target_kl,
-            max_gradient: self.max_gradient,
-        }
-    }
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
         Self {
             network: PolicyNetwork::Scout,
-            protocol: "scanner".into(),
+            measuring: Measuring::default(),
             updates: 300,
-            episodes: 32,
+            ppo: PpoConfig {
+                episodes: 32,
+                epochs: 4,
+                minibatch: 128,
+                learning_rate: 1e-4,
+                gamma: 0.99,
+                gae_lambda: 0.95,
+                clip: 0.2,
+                value_weight: 0.5,
+                entropy_weight: 0.01,
+                max_gradient: 0.5,
+                target_kl: 0.03,
+            },
             min_budget: 4,
             max_budget: 24,
             order_slope: 0.25,
-            epochs: 4,
-            minibatch: 128,
-            learning_rate: 1e-4,
-            gamma: 0.99,
-            gae_lambda: 0.95,
-            clip: 0.2,
-            value_weight: 0.5,
-            entropy_weight: 0.01,
-            max_gradient: 0.5,
-            target_kl: 0.03,
             weighted_sampler: true,
-            seed: 1,
             validate_every: 50,
             validate_lines: vec![8, 12, 16, 24],
             max_minutes: 0.0,

@@ -7,10 +7,10 @@ use burn::tensor::Device;
 use indicatif::ProgressBar;
 
 use super::agent::Agent;
-use super::train::PolicyError;
+use super::error::PolicyError;
 use super::trainer::{State, Trainer};
 use super::validate::{Validation, score};
-use crate::train::checkpoint::{self, CheckpointError, Gain, Meta, Plays, Standing};
+use crate::train::checkpoint::{self, ActingPolicy, CheckpointError, Gain, Meta, Standing};
 
 impl Trainer<'_> {
     fn best(&self) -> PathBuf {
@@ -95,5 +95,5 @@ impl Trainer<'_> {
 
 /// Whether the network of a checkpoint chooses the lines.
 fn is_network(meta: &Meta) -> bool {
-    meta.standing.as_ref().is_none_or(|standing| standing.plays == Plays::Network)
+    meta.standing.as_ref().is_none_or(|standing| standing.plays == ActingPolicy::Network)
 }

@@ -1,18 +1,22 @@
-//! The policy's training: the core's scan loop as an [`environment`], a [`reward`] model that judges, [`ppo`] that teaches an
-//! [`agent`].
+//! The policy's training: the core's scan loop as an [`environment`] ([`batch_env`]), a [`reward`] model that scores, [`ppo`] that
+//! teaches an [`agent`].
 
 pub mod agent;
+pub mod batch_env;
 pub mod config;
 pub mod environment;
+mod error;
 mod kept;
-mod play;
 pub mod ppo;
 pub mod reward;
+mod rollout;
 pub mod sampler;
 pub mod train;
 mod trainer;
 mod validate;
 pub mod volume;
 
-pub use config::{PolicyConfig, PolicyNetwork};
-pub use train::{PolicyError, train_policy};
+pub use agent::PolicyNetwork;
+pub use config::PolicyConfig;
+pub use error::PolicyError;
+pub use train::{LinePolicyInputs, train_agent, train_line_policy};

@@ -5,17 +5,18 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::agent::pick;
 use crate::config::Key;
-use crate::config::key::{MANY, rate, real, seed, share, weight, whole};
+use crate::config::key::{rate, real, share, weight, whole};
 use crate::ops;
 use crate::train::gradients;
 
 /// One decision and what came of it.
 pub struct Step<S> {
     /// What the policy saw.
-    pub sight: S,
+    pub observation: S,
     /// What it chose: a line, or a slice.
     pub choice: usize,
     /// Log-probability of that choice then.
@@ -29,45 +30,49 @@ pub struct Step<S> {
 /// Finished scans, step by step.
 pub type Episodes<S> = Vec<Vec<Step<S>>>;
 
-/// The numbers of an update.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Passes over the steps.
+/// The keys of training by PPO, which stand among a task's own (`#[serde(flatten)]`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PpoConfig {
+    /// Scans played for an update, all at once.
+    pub episodes: usize,
+    /// Passes over the steps of an update.
     pub epochs: usize,
     /// Steps in a minibatch.
     pub minibatch: usize,
+    /// The peak learning rate of AdamW; a cosine to zero follows.
+    pub learning_rate: f64,
     /// Discount of later rewards.
     pub gamma: f64,
     /// Lambda of generalised advantage estimation.
     pub gae_lambda: f64,
-    /// How far a probability may move, as a ratio.
+    /// How far a probability may move in an update, as a ratio.
     pub clip: f64,
     /// Weight of the critic's squared error.
     pub value_weight: f64,
-    /// Weight of the entropy.
+    /// Weight of the entropy, which keeps the policy trying.
     pub entropy_weight: f64,
-    /// The update ends early when the policy has moved this far (KL divergence); 0: it does not.
-    pub target_kl: f64,
-    /// Largest norm of each gradient.
+    /// Largest norm of a parameter's gradient.
     pub max_gradient: f64,
+    /// An update ends early when the policy has moved this far (KL divergence); 0: it does not.
+    pub target_kl: f64,
 }
 
-/// What the numbers may be of every training by PPO.
-pub const KEYS: &[Key] = &[
-    whole("episodes", 1, 4096),
-    whole("epochs", 1, 1000),
-    whole("minibatch", 1, 1_000_000),
-    rate("learning_rate"),
-    share("gamma"),
-    share("gae_lambda"),
-    real("clip", 1e-3, 10.0),
-    weight("value_weight"),
-    weight("entropy_weight"),
-    real("max_gradient", 1e-6, 1e6),
-    real("target_kl", 0.0, 1000.0),
-    seed("seed"),
-    whole("validate_every", 1, MANY),
-];
+impl PpoConfig {
+    /// What its numbers may be.
+    pub const KEYS: &[Key] = &[
+        whole("episodes", 1, 4096),
+        whole("epochs", 1, 1000),
+        whole("minibatch", 1, 1_000_000),
+        rate("learning_rate"),
+        share("gamma"),
+        share("gae_lambda"),
+        real("clip", 1e-3, 10.0),
+        weight("value_weight"),
+        weight("entropy_weight"),
+        real("max_gradient", 1e-6, 1e6),
+        real("target_kl", 0.0, 1000.0),
+    ];
+}
 
 /// Advantages and returns of one finished episode, by generalised advantage estimation (Schulman et al., 2016). Nothing
 /// comes after the last step: the scan is over.
@@ -107,26 +112,26 @@ impl UpdateReport {
 }
 
 /// What an update learns from, and how.
-pub struct Lesson<'a, S> {
+pub struct RolloutBatch<'a, S> {
     /// Finished scans, step by step.
     pub episodes: &'a [Vec<Step<S>>],
     /// The learning rate.
     pub rate: f64,
     /// Clipping, weights, passes.
-    pub settings: Settings,
+    pub config: &'a PpoConfig,
     /// Where to compute, with gradients.
     pub device: &'a Device,
 }
 
-/// Improves `agent` on a lesson. `judge` gives its log-probabilities `[B, choices]` and values `[B]` of sights.
+/// Improves `agent` on a lesson. `judge` gives its log-probabilities `[B, choices]` and values `[B]` of observations.
 pub fn update<A: Module, S>(
     mut agent: A,
     judge: impl Fn(&A, &[&S]) -> (Tensor<2>, Tensor<1>),
     optimizer: &mut ModuleOptimizer,
-    lesson: &Lesson<'_, S>,
+    lesson: &RolloutBatch<'_, S>,
     rng: &mut impl Rng,
 ) -> (A, UpdateReport) {
-    let &Lesson { episodes, rate, settings: config, device } = lesson;
+    let &RolloutBatch { episodes, rate, config, device } = lesson;
     let judged: Vec<(f32, f32)> =
         episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
     let steps: Vec<&Step<S>> = episodes.iter().flatten().collect();
@@ -143,8 +148,8 @@ pub fn update<A: Module, S>(
                 Tensor::<1>::from_data(TensorData::new(values, [part.len()]), device)
             };
             let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| judged[i].1) };
-            let sights: Vec<&S> = chosen.iter().map(|step| &step.sight).collect();
-            let (loss, report) = loss(judge(&agent, &sights), &chosen, targets, &config, device);
+            let observations: Vec<&S> = chosen.iter().map(|step| &step.observation).collect();
+            let (loss, report) = loss(judge(&agent, &observations), &chosen, targets, config, device);
             let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
             gradients::clip_each_norm(&agent, &mut gradients, config.max_gradient);
             agent = optimizer.step(rate, agent, gradients);
@@ -168,7 +173,7 @@ fn loss<S>(
     (log_p, values): (Tensor<2>, Tensor<1>),
     steps: &[&Step<S>],
     targets: Targets,
-    config: &Settings,
+    config: &PpoConfig,
     device: &Device,
 ) -> (Tensor<1>, UpdateReport) {
     let choices: Vec<usize> = steps.iter().map(|step| step.choice).collect();
@@ -204,7 +209,7 @@ mod tests {
     use super::*;
 
     fn step(value: f32, reward: f64) -> Step<()> {
-        Step { sight: (), choice: 0, log_probability: 0.0, value, reward }
+        Step { observation: (), choice: 0, log_probability: 0.0, value, reward }
     }
 
     #[test]

@@ -1,49 +1,38 @@
-//! A line policy's training: play, learn, validate, save.
+//! A line policy's training: rollout, learn, validate, save.
 
 use std::path::Path;
 
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
-use kscout_core::model::Model;
+use kscout_core::kspace::Plan;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::agent::Agent;
-use super::config::PolicyConfig;
-use super::environment::arenas;
-use super::ppo::{self, Lesson};
-use super::reward::RewardModel;
-use super::sampler::{WeightedSampler, class_set};
-use super::train::PolicyError;
-use super::validate::Validation;
-use crate::data::{Dataset, Diagnosis, Slice, Split};
+use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
-use crate::export::Observation;
+use crate::export::CalibrationSample;
 use crate::export::blob_writer::GraphSpec;
+use crate::inference::rollout::Observation;
 use crate::mri::Protocol;
 use crate::net::{FixedOrder, drawn};
-use crate::play::Sight;
-use crate::segment::HeapArena;
+use crate::rl::agent::Agent;
+use crate::rl::config::PolicyConfig;
+use crate::rl::environment::CoreEnv;
+use crate::rl::error::PolicyError;
+use crate::rl::ppo::{self, RolloutBatch};
+use crate::rl::reward::{RewardModel, TrainingSlice};
+use crate::rl::sampler::{WeightedSampler, class_set};
+use crate::rl::validate::Validation;
 use crate::train::checkpoint::{self, Input, Meta, Standing};
 use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
 use crate::train::{TrainError, Trained};
 
-/// A slice to train on.
-pub(super) struct Pupil<'a> {
-    /// The slice.
-    pub slice: &'a Slice,
-    /// Its labels; empty with a segmenter.
-    pub diagnosis: Diagnosis,
-}
-
-impl Pupil<'_> {
-    /// What the sampler balances: the set of classes, or of labels.
-    fn set(&self) -> String {
-        if self.diagnosis.is_empty() { class_set(self.slice) } else { format!("{:?}", self.diagnosis) }
-    }
+/// What the sampler balances: the set of classes, or of labels.
+fn set(pupil: &TrainingSlice<'_>) -> String {
+    if pupil.diagnosis.is_empty() { class_set(pupil.slice) } else { format!("{:?}", pupil.diagnosis) }
 }
 
 /// Draws training slices, evenly or by the sampler's weights.
@@ -53,11 +42,11 @@ pub(super) enum Slices {
 }
 
 impl Slices {
-    pub fn new(pupils: &[Pupil<'_>], config: &PolicyConfig) -> Self {
+    pub fn new(pupils: &[TrainingSlice<'_>], config: &PolicyConfig) -> Self {
         if !config.weighted_sampler {
             return Self::Even(pupils.len());
         }
-        Self::Weighted(WeightedSampler::of_sets(&pupils.iter().map(Pupil::set).collect::<Vec<_>>()))
+        Self::Weighted(WeightedSampler::of_sets(&pupils.iter().map(set).collect::<Vec<_>>()))
     }
 
     pub fn draw(&self, rng: &mut impl Rng) -> usize {
@@ -73,14 +62,14 @@ pub(super) struct Trainer<'a> {
     pub data: &'a Dataset,
     pub protocol: Protocol,
     pub config: &'a PolicyConfig,
-    pub slices: Vec<Pupil<'a>>,
+    pub slices: Vec<TrainingSlice<'a>>,
     pub sampler: Slices,
     /// The segmenter in int8, if that is the reward model, to validate as it would be deployed.
     pub segmenter: Option<GraphSpec>,
     /// What a policy's int8 is calibrated on.
-    pub observations: Vec<Observation>,
-    /// Runs the scan loop.
-    pub model: &'a Model<'a>,
+    pub observations: Vec<CalibrationSample>,
+    /// The images that scans make.
+    pub plan: Plan,
     pub reward: &'a dyn RewardModel,
     /// The labels that it judges by; none of a segmenter.
     pub labels: Vec<String>,
@@ -112,8 +101,8 @@ impl Trainer<'_> {
         let training = device.clone().autodiff();
         let last = found.as_ref().map(|(dir, _)| dir.clone());
         let mut state: State<A> = self.start(&training, found)?;
-        let memory = arenas(self.model, config.episodes);
-        let mut validation = measure(self.data, Split::Val, &self.protocol, config.seed);
+        let environment = CoreEnv::new(self.plan, A::SEES_PHASE, self.reward, &config.reward);
+        let mut validation = measure(self.data, Split::Val, &self.protocol, config.measuring.seed);
         validation.retain(|volume| self.reward.can_score(volume));
         let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
         let validation = self.rival(validation)?;
@@ -127,19 +116,20 @@ impl Trainer<'_> {
             validate_every: config.validate_every,
             max_minutes: config.max_minutes,
         };
-        drive(&mut Session { trainer: self, state, memory, validation, folder, device, training }, span)
+        drive(&mut Session { trainer: self, state, environment, validation, folder, device, training }, span)
     }
 
     fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
         let slope = self.order.slope(self.config.order_slope as f32, self.config.max_budget, device);
-        let new = drawn(self.config.seed, device, |device| A::new(self.size(), device)).beginning_with(slope, device);
+        let new = drawn(self.config.measuring.seed, device, |device| A::new(self.size(), device))
+            .beginning_with(slope, device);
         let begun = new.clone().ready(Some(&self.first_sights::<A>()), self.size(), device);
         let mut optimizer = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5).init();
         let mut meta = Meta {
             labels: self.labels.clone(),
-            reconstruction: self.model.reconstruction(),
+            reconstruction: self.plan.reconstruction(),
             standing: Some(Standing::begun(self.order.clone())),
-            ..Meta::begun(A::NETWORK.name().into(), self.data, self.config).with(self.inputs.clone())
+            ..Meta::begun(A::NAME.into(), self.data, self.config).with(self.inputs.clone())
         };
         let agent = match found {
             Some((dir, found)) => {
@@ -157,7 +147,7 @@ impl Trainer<'_> {
 struct Session<'a, A> {
     trainer: &'a Trainer<'a>,
     state: State<A>,
-    memory: Vec<HeapArena>,
+    environment: CoreEnv<'a>,
     validation: Validation<'a>,
     folder: RunFolder,
     /// Where it plays.
@@ -187,14 +177,14 @@ impl<A: Agent + Sync> Training for Session<'_, A> {
     }
 
     fn step(&mut self, clock: &Clock) -> Result<String, PolicyError> {
-        let Self { trainer, state, memory, device, training, .. } = self;
+        let Self { trainer, state, environment, device, training, .. } = self;
         let (config, update) = (trainer.config, state.meta.step);
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(config.measuring.seed);
         rng.set_stream(update as u64 + 1);
-        let (episodes, worth) = trainer.play(&state.agent.valid(), update, memory, &mut rng, device)?;
-        let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.learning_rate);
-        let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: training };
-        let judge = |agent: &A, sights: &[&Sight]| agent.judge(sights, trainer.size(), training);
+        let (episodes, worth) = trainer.rollout(&state.agent.valid(), update, environment, &mut rng, device)?;
+        let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.ppo.learning_rate);
+        let lesson = RolloutBatch { episodes: &episodes, rate, config: &config.ppo, device: training };
+        let judge = |agent: &A, observations: &[&Observation]| agent.evaluate(observations, trainer.size(), training);
         let (agent, report) = ppo::update(state.agent.clone(), judge, &mut state.optimizer, &lesson, &mut rng);
         state.agent = agent;
         state.meta.step += 1;

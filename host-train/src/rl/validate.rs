@@ -4,17 +4,17 @@ use burn::tensor::Device;
 use indicatif::ProgressBar;
 use kscout_core::model::{GraphKind, Model};
 
-use super::agent::{Agent, Greedy};
-use super::reward::Scored;
-use super::train::PolicyError;
-use super::trainer::{State, Trainer};
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
-use crate::eval::stats::{Bootstrap, Sample, StatsError, mean, paired_difference};
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
+use crate::metrics::stats::{Bootstrap, Sample, StatsError, mean, paired_difference};
 use crate::net::FixedOrder;
-use crate::orders::Fixed;
-use crate::train::checkpoint::{Gain, Meta, Plays};
+use crate::rl::agent::{Agent, Greedy};
+use crate::rl::error::PolicyError;
+use crate::rl::reward::Scored;
+use crate::rl::trainer::{State, Trainer};
+use crate::samplers::Fixed;
+use crate::train::checkpoint::{ActingPolicy, Gain, Meta};
 use crate::train::folder::{self, RunFolder};
 
 /// What a policy is validated on, and what the fixed order scores there, at each of `validate_lines`.
@@ -53,7 +53,7 @@ impl Trainer<'_> {
 
     fn scores_of_order(&self, order: &FixedOrder, volumes: &[MeasuredVolume<'_>]) -> Result<Vec<Scored>, PolicyError> {
         let order = Fixed { name: "fixed order", lines: order.lines.clone() };
-        self.scores(self.model, volumes, Method::Order(&order))
+        self.scores(volumes, Method::Order(&order))
     }
 
     /// Says how well the fixed order does, and the centre lines alone.
@@ -87,13 +87,8 @@ impl Trainer<'_> {
     }
 
     /// The scores at each validation budget.
-    fn scores(
-        &self,
-        model: &Model<'_>,
-        volumes: &[MeasuredVolume<'_>],
-        method: Method<'_>,
-    ) -> Result<Vec<Scored>, PolicyError> {
-        let at = |&budget: &usize| Ok(self.reward.score(volumes, scan_slices(model, volumes, method, budget)?)?);
+    fn scores(&self, volumes: &[MeasuredVolume<'_>], method: Method<'_>) -> Result<Vec<Scored>, PolicyError> {
+        let at = |&budget: &usize| Ok(self.reward.score(volumes, scan_slices(self.plan, volumes, method, budget)?)?);
         self.config.validate_lines.iter().map(at).collect()
     }
 
@@ -104,16 +99,17 @@ impl Trainer<'_> {
         volumes: &[MeasuredVolume<'_>],
         device: &Device,
     ) -> Result<Vec<Scored>, PolicyError> {
-        let Some(policy) = agent.graph(self.size()) else {
+        let Some(policy) = agent.clone().for_device() else {
             let policy = Greedy { agent, size: self.size(), device: device.clone() };
-            return self.scores(self.model, volumes, Method::Chooser(&policy));
+            return self.scores(volumes, Method::Chooser(&policy));
         };
-        let policy = export::quantised(GraphKind::Policy, &policy, &self.observations)?;
+        let [height, width] = self.size();
+        let policy = export::quantised(GraphKind::Policy, &policy.graph(height, width), &self.observations)?;
         let blob =
-            write_blob(&export::header(self.data, self.model.reconstruction()), self.segmenter.as_ref(), Some(&policy))
+            write_blob(&export::header(self.data, self.plan.reconstruction()), self.segmenter.as_ref(), Some(&policy))
                 .map_err(ExportError::from)?;
         let model = Model::new_checked(&blob).map_err(ExportError::from)?;
-        self.scores(&model, volumes, Method::Policy)
+        self.scores(volumes, Method::Policy(&model))
     }
 
     /// What the policy of `update` scores and, paired by patient, gains over the fixed order; no gain where no patient can be
@@ -219,6 +215,6 @@ fn compared(meta: &Meta, validation: &Validation<'_>) -> String {
     let gain = standing.gain.as_ref();
     let numbers =
         [standing.order_score, gain.map(|gain| gain.mean), gain.map(|gain| gain.low), gain.map(|gain| gain.high)];
-    let kept = if standing.kept.is_some() { Plays::Network } else { Plays::FixedOrder };
+    let kept = if standing.kept.is_some() { ActingPolicy::Network } else { ActingPolicy::FixedOrder };
     numbers.map(|value| format!(",{}", number(value))).concat() + &format!(",{kept}")
 }

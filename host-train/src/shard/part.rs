@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn parts_come_back_in_order_once_all_are_there() {
-        let folder = std::env::temp_dir().join(format!("kscout-parts-{}", std::process::id()));
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let out = folder.join("runs/eval");
         let read = || read_all::<Vec<f64>>(&out, &made_by_seed("1"));
         assert!(matches!(made_by(&out), Err(PartError::None(_))));
@@ -225,6 +226,5 @@ mod tests {
         assert!(matches!(read(), Err(PartError::Damaged(path)) if path == third));
         written(&out, "1/2", "1", vec![]);
         assert!(matches!(read(), Err(PartError::Divisions { one: 2, other: 3, .. })));
-        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn all_find_what_all_have_found_and_one_that_comes_again_catches_up() {
-        let folder = std::env::temp_dir().join(format!("kscout-together-{}", std::process::id()));
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let out = folder.join("mask.json");
         let made_by = MadeBy { version: "1".into(), arguments: vec![], inputs: vec![] };
         let work = |number: usize, asked: &mut usize| {
@@ -134,7 +135,6 @@ mod tests {
         });
         let mut asked = 0;
         assert_eq!((work(2, &mut asked), asked), (expected, 0), "nothing is found twice");
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -4,32 +4,31 @@ use kscout_core::kspace::Reconstruction;
 use kscout_core::kspace::fft::is_fft_length;
 use serde::{Deserialize, Serialize};
 
-use super::augment::AugmentConfig;
-use super::checks::{self, expect};
-use super::error::TrainError;
-use super::loss::{Loss, LossName};
-use super::optimizer::{OptimizerName, OptimizerSpec};
-use super::precision::Precision;
-use super::sample::MaskConfig;
-use super::schedule::{Schedule, ScheduleName};
-use crate::config::key::{MANY, minutes, rate, real, seed, share, validate_lines, weight, whole};
+use crate::augment::AugmentConfig;
+use crate::augment::MaskConfig;
+use crate::config::checks::{self, expect};
+use crate::config::key::{MANY, minutes, rate, real, share, validate_lines, weight, whole};
 use crate::config::{self, Config, Key, Refusal};
 use crate::data::{CLASSES, Dataset, Split};
-use crate::mri::Protocol;
-use crate::net::segmenter::WIDEST;
-use crate::net::unetpp::LEVELS;
+use crate::mri::{Measuring, Protocol};
+use crate::net::segmenters::{MOST_LEVELS, WIDEST};
 use crate::net::{Arch, SegmenterSpec};
+use crate::train::error::TrainError;
+use crate::train::loss::{Loss, LossName};
+use crate::train::optimizer::{OptimizerName, OptimizerSpec};
+use crate::train::precision::Precision;
+use crate::train::schedule::{Schedule, ScheduleName};
 
 /// The configuration of a reward-model training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RewardConfig {
-    /// The segmenter: `unet`, `unet-bilinear`, `unetpp`, `unext` or `unext-s`.
+pub struct SegmenterConfig {
+    /// The segmenter: `unet`, `unext-s` or another that `kscout net info --help` lists.
     pub network: Arch,
     /// Channels of its first stage, the others following; 0: as published.
     pub network_width: usize,
-    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
-    pub protocol: String,
+    /// How slices are measured.
+    #[serde(flatten)]
+    pub measuring: Measuring,
     /// How the image is made of the measured lines: `zero-filled`, `homodyne` or `half-homodyne`. Policies, exported files and
     /// evaluations of the segmenter take over what it was trained with.
     #[serde(with = "crate::mri::reconstruction")]
@@ -96,8 +95,6 @@ pub struct RewardConfig {
     pub folds: usize,
     /// The fold, from 1, that the run leaves out; 0: none.
     pub fold: usize,
-    /// Seed of weights, order, augmentation, masks, phase and noise.
-    pub seed: u64,
     /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
     pub max_minutes: f64,
     /// End the session at this step, to go on later with `--resume`; 0: at the last one.
@@ -112,12 +109,12 @@ pub struct RewardConfig {
     pub augment: AugmentConfig,
 }
 
-impl Default for RewardConfig {
+impl Default for SegmenterConfig {
     fn default() -> Self {
         Self {
             network: Arch::UnextS,
             network_width: 0,
-            protocol: "scanner".into(),
+            measuring: Measuring::default(),
             reconstruction: Reconstruction::ZeroFilled,
             steps: 12_000,
             batch: 16,
@@ -149,7 +146,6 @@ impl Default for RewardConfig {
             loss_scale: 1024.0,
             folds: 0,
             fold: 0,
-            seed: 1,
             max_minutes: 0.0,
             stop_at: 0,
             validate_every: 1000,
@@ -160,13 +156,14 @@ impl Default for RewardConfig {
     }
 }
 
-impl Config for RewardConfig {
+impl Config for SegmenterConfig {
+    const COMMAND: &'static str = "kscout train segmenter";
+
     fn keys() -> Vec<Key> {
-        [SHARED_KEYS, KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [Measuring::KEYS, SHARED_KEYS, KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
-        checks::protocol(&self.protocol)?;
         self.augment.check_together()?;
         self.check_network()?;
         self.check_loss()?;
@@ -181,7 +178,6 @@ pub(super) const SHARED_KEYS: &[Key] = &[
     rate("learning_rate"),
     real("weight_decay", 0.0, 100.0),
     whole("warmup", 0, MANY),
-    seed("seed"),
     minutes("max_minutes"),
     whole("stop_at", 0, MANY),
     whole("validate_every", 1, MANY),
@@ -196,7 +192,7 @@ const KEYS: &[Key] = &[
     weight("dice_weight"),
     weight("class_weights").list(CLASSES, CLASSES),
     real("focal_gamma", 0.0, 100.0),
-    weight("head_weights").list(0, LEVELS),
+    weight("head_weights").list(0, MOST_LEVELS),
     share("momentum").below(),
     real("clip_norm", 1e-6, 1e6).or_zero(),
     real("clip_value", 1e-9, 1e6).or_zero(),
@@ -212,7 +208,7 @@ const KEYS: &[Key] = &[
     whole("fold", 0, 1000),
 ];
 
-impl RewardConfig {
+impl SegmenterConfig {
     /// The network that is trained.
     pub fn spec(&self) -> SegmenterSpec {
         let published = SegmenterSpec::published(self.network, CLASSES);
@@ -297,7 +293,7 @@ impl RewardConfig {
     /// Refuses values that cannot work.
     pub fn check(&self, data: &Dataset) -> Result<Protocol, TrainError> {
         self.check_values()?;
-        let protocol = checks::protocol(&self.protocol)?;
+        let protocol = self.measuring.protocol;
         let waits = if self.schedule == ScheduleName::Plateau { "schedule" } else { "stop_patience" };
         if (waits == "schedule" || self.stop_patience > 0)
             && (self.validate_lines.is_empty() || data.volumes(Split::Val).is_empty())
@@ -328,7 +324,7 @@ mod tests {
     /// What the configuration with these keys is refused with.
     fn refused(keys: &[&str]) -> String {
         let keys: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
-        match config::load::<RewardConfig>(None, &keys) {
+        match config::load::<SegmenterConfig>(None, &keys) {
             Ok(config) => config.check_values().expect_err(&keys.join(" ")).to_string(),
             Err(error) => error.to_string(),
         }
@@ -336,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_fine() {
-        RewardConfig::default().check_values().unwrap();
+        SegmenterConfig::default().check_values().unwrap();
     }
 
     #[test]
@@ -401,7 +397,7 @@ mod tests {
     fn without_deep_supervision_the_last_head_learns_alone() {
         let config = |keys: &[&str]| {
             let keys: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
-            config::load::<RewardConfig>(None, &keys).unwrap()
+            config::load::<SegmenterConfig>(None, &keys).unwrap()
         };
         assert_eq!(config(&["deep_supervision=false", "network=unetpp"]).loss().head_weights, [0.0, 0.0, 0.0, 1.0]);
         assert_eq!(config(&["deep_supervision=false"]).loss().head_weights, [1.0]);

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use kscout_core::volume::MOST_SLICES;
 
-use super::augment::Refusal;
-use super::checkpoint::CheckpointError;
+use crate::augment::Refusal;
 use crate::data::DataError;
-use crate::numbers::NoNumbers;
+use crate::inference::numbers::NoNumbers;
+use crate::train::checkpoint::CheckpointError;
 use crate::volume::position::PlansError;
 
 /// Why a training could not run.

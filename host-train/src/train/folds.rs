@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::augment::Refusal;
-use super::checks::expect;
+use crate::augment::Refusal;
+use crate::config::checks::expect;
 
 /// Parts `items`, each of a patient, into those that a run learns from and the names of the patients that it leaves out; none
 /// where `folds` and `fold` are 0.

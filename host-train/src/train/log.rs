@@ -105,9 +105,8 @@ mod tests {
 
     #[test]
     fn a_log_goes_on_with_the_same_columns_and_refuses_others() {
-        let folder = std::env::temp_dir().join(format!("kscout-train-log-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path();
         let path = folder.join("log.csv");
         let open = |header: &str| Log::open(path.clone(), header.into());
         open("step,loss").unwrap().append("1,0.5").unwrap();
@@ -120,7 +119,6 @@ mod tests {
         fs::write(&path, "step,lo").unwrap();
         open("step,loss").unwrap().mend(3, "3,0.1").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "step,loss\n3,0.1\n");
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

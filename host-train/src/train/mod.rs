@@ -2,9 +2,7 @@
 
 mod adamw;
 mod ahead;
-pub mod augment;
 pub mod checkpoint;
-pub mod checks;
 pub mod classifier;
 pub mod config;
 pub(crate) mod drive;
@@ -12,7 +10,6 @@ pub mod ema;
 pub mod error;
 pub mod folder;
 pub mod folds;
-pub mod given;
 pub mod gradients;
 pub mod log;
 pub mod loss;
@@ -21,18 +18,34 @@ pub mod means;
 pub mod optimizer;
 pub mod patience;
 pub mod precision;
-pub mod reward;
+pub mod recorded;
 mod run;
 pub mod sample;
 pub mod schedule;
+pub mod segmenter;
 pub mod validate;
 
 pub use checkpoint::{CheckpointError, Meta};
 pub use classifier::{ClassifierConfig, ClassifierError, train_classifier};
-pub use config::RewardConfig;
+pub use config::SegmenterConfig;
 pub use error::TrainError;
-pub use given::GivenMasks;
-pub use reward::train_reward;
+pub use recorded::RecordedMasks;
+pub use segmenter::{SegmenterInputs, train_segmenter};
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+/// Where a session of a training runs.
+#[derive(Clone, Copy)]
+pub struct RunOptions<'a> {
+    /// The folder of the run: its checkpoints `last` and `best` and `log.csv`.
+    pub out: &'a Path,
+    /// Whether to go on with the run in `out`, where there is one. Otherwise a run there is refused.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: &'a Device,
+}
 
 /// How a training ended.
 pub struct Trained {

@@ -206,6 +206,7 @@ mod tests {
     #[test]
     fn narrow_types_give_every_network_nearly_the_same_logits_gradients_and_statistics() {
         let device = Device::flex().autodiff();
+        let mut with_statistics = Vec::new();
         for arch in Arch::ALL {
             let mut draw = Draw(ChaCha8Rng::seed_from_u64(5));
             let spec = SegmenterSpec { width: 4, ..SegmenterSpec::published(arch, 4) };
@@ -232,9 +233,10 @@ mod tests {
                 ];
                 assert!(distances.iter().zip(tolerance).all(|(d, t)| *d < t), "{arch} {dtype:?}: {distances:?}");
                 assert!(distances[0] > 0.0, "{arch} {dtype:?} was not narrow");
-                assert_eq!(statistics.is_empty(), arch == Arch::UnetPp);
             }
+            with_statistics.extend((!statistics.is_empty()).then_some(arch));
         }
+        assert!(with_statistics.contains(&Arch::UnextS) && !with_statistics.contains(&Arch::UnetPp));
     }
 
     #[test]

@@ -7,28 +7,28 @@ use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use indicatif::ProgressBar;
 
-use super::checkpoint::{self, CheckpointError, Input, Meta};
-use super::config::RewardConfig;
-use super::ema::Ema;
-use super::error::TrainError;
-use super::folder::{RunFolder, State};
-use super::given::GivenMasks;
-use super::gradients;
-use super::loss::Loss;
-use super::precision::{Precision, narrowed, take_statistics};
-use super::sample::Sample;
-use super::schedule::{Schedule, ScheduleName};
-use super::validate::Validation;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Segmenter, SegmenterSpec, drawn};
 use crate::ops::with_precision;
+use crate::train::checkpoint::{self, CheckpointError, Input, Meta};
+use crate::train::config::SegmenterConfig;
+use crate::train::ema::Ema;
+use crate::train::error::TrainError;
+use crate::train::folder::{RunFolder, State};
+use crate::train::gradients;
+use crate::train::loss::Loss;
+use crate::train::precision::{Precision, narrowed, take_statistics};
+use crate::train::recorded::RecordedMasks;
+use crate::train::sample::Sample;
+use crate::train::schedule::{Schedule, ScheduleName};
+use crate::train::validate::Validation;
 
 /// Steps in a row that f16 may leave out before the run ends.
 const MOST_OVERFLOWS: usize = 20;
 
 /// A training under way.
 pub(super) struct Run<'a> {
-    config: &'a RewardConfig,
+    config: &'a SegmenterConfig,
     loss: Loss,
     schedule: Schedule,
     device: Device,
@@ -65,7 +65,7 @@ impl Init {
 }
 
 /// The columns of the log; `validated` where there are validation slices.
-pub(super) fn columns(config: &RewardConfig, validated: bool) -> String {
+pub(super) fn columns(config: &SegmenterConfig, validated: bool) -> String {
     let scored = config.validate_lines.iter().filter(|_| validated);
     let dice = scored.map(|lines| format!(",dice_rv_{lines},dice_myo_{lines},dice_lv_{lines}"));
     String::from("step,seconds,loss") + &dice.collect::<String>()
@@ -76,10 +76,10 @@ impl<'a> Run<'a> {
     /// with random ones.
     pub(super) fn new(
         data: &Dataset,
-        config: &'a RewardConfig,
+        config: &'a SegmenterConfig,
         device: &Device,
         (found, init): (Option<(PathBuf, Meta)>, Option<&Path>),
-        (given, left_out): (&GivenMasks, Vec<String>),
+        (given, left_out): (&RecordedMasks, Vec<String>),
     ) -> Result<Self, TrainError> {
         let training = device.clone().autodiff();
         // Of a run that goes on too, which is to be told what it began as.
@@ -88,7 +88,7 @@ impl<'a> Run<'a> {
         let channels =
             from_found.or(init.as_ref().map(|init| init.spec)).map_or(config.spec().channels, |s| s.channels);
         let spec = SegmenterSpec { channels, ..config.spec() };
-        let mut network = drawn(config.seed, &training, |device| Segmenter::new(&spec, device));
+        let mut network = drawn(config.measuring.seed, &training, |device| Segmenter::new(&spec, device));
         let inputs = init.as_ref().and_then(|init| init.input.clone()).into_iter().chain(given.files().iter().cloned());
         let begun = Meta::begun(config.network.to_string(), data, config).with(inputs);
         if let Some(init) = init {

@@ -1,55 +1,17 @@
 //! One training sample: a slice, varied, measured through a random mask, as the network will see it on the device.
 
-use kscout_core::kspace::{LineSet, Pattern, Reconstruction};
+use kscout_core::kspace::LineSet;
 use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
-use super::augment::{AugmentConfig, augment};
-use crate::config::key::{Key, real, share};
+use crate::augment::{AugmentConfig, MaskConfig, augment, random_mask};
 use crate::data::Slice;
-use crate::mri::Protocol;
-use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
+use crate::mri::Acquisition;
+use crate::mri::observation::{levels_to_real, observed_levels};
 
 /// Random numbers of their own for the place of a crop, so that masks are the same with and without.
 const CROP_STREAM: u64 = 1;
-
-/// Which masks a segmenter is trained on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MaskConfig {
-    /// The fewest lines of a mask, as a part of all lines. The number runs from here to all lines.
-    pub min_fraction: f32,
-    /// How much few lines are favoured: 1 draws their number log-uniformly, a larger power draws few lines more often.
-    pub favour_few: f32,
-    /// The part of samples that are fully sampled.
-    pub full: f32,
-    /// The part of samples whose lines are the centre ones alone; the others have variable density.
-    pub centre: f32,
-    /// The part of samples whose lines are a block in the centre and then one side: for homodyne reconstruction.
-    pub partial: f32,
-    /// The part of samples whose mask is one of those that a file gives for the slice, where there is such a file.
-    pub given: f32,
-}
-
-impl MaskConfig {
-    /// What the numbers of the section `masks` may be.
-    pub(super) const KEYS: &[Key] = &[
-        real("masks.min_fraction", 1e-4, 1.0),
-        real("masks.favour_few", 0.01, 100.0),
-        share("masks.full"),
-        share("masks.centre"),
-        share("masks.partial"),
-        share("masks.given"),
-    ];
-}
-
-impl Default for MaskConfig {
-    fn default() -> Self {
-        Self { min_fraction: 0.05, favour_few: 1.5, full: 0.1, centre: 0.5, partial: 0.0, given: 0.8 }
-    }
-}
 
 /// The network's input and target for one slice.
 pub struct Sample {
@@ -83,24 +45,6 @@ impl Sample {
     }
 }
 
-/// A random mask of `width` lines.
-pub fn random_mask(width: usize, config: &MaskConfig, rng: &mut impl Rng) -> LineSet {
-    let kind: f32 = rng.random();
-    let fewest = (config.min_fraction * width as f32).max(1.0);
-    let lines = (fewest * (width as f32 / fewest).powf(rng.random::<f32>().powf(config.favour_few))).round() as usize;
-    if kind < config.full {
-        return pattern_mask(Pattern::CentreOut, width, width, 0);
-    }
-    let pattern = if kind < config.full + config.centre {
-        Pattern::CentreOut
-    } else if kind < config.full + config.centre + config.partial {
-        Pattern::PartialFourier { centre_fraction: rng.random_range(0.3..0.9) }
-    } else {
-        Pattern::VariableDensity { centre_fraction: rng.random_range(0.2..0.8), power: rng.random_range(1..=6) }
-    };
-    pattern_mask(pattern, width, lines.clamp(1, width), rng.random())
-}
-
 /// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied. `given` are masks
 /// that the slice may be seen through besides random ones.
 pub fn training_sample(
@@ -108,16 +52,16 @@ pub fn training_sample(
     seed: u64,
     augmentation: &AugmentConfig,
     (masks, given): (&MaskConfig, &[LineSet]),
-    (protocol, reconstruction): (&Protocol, Reconstruction),
+    acquisition: Acquisition,
 ) -> Sample {
-    let varied = augment(slice, protocol, augmentation, seed);
+    let varied = augment(slice, &acquisition.protocol, augmentation, seed);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let random = random_mask(slice.width, masks, &mut rng);
     let mask = match given.choose(&mut rng) {
-        Some(mask) if rng.random::<f32>() < masks.given => mask.clone(),
+        Some(mask) if rng.random::<f32>() < masks.recorded => mask.clone(),
         _ => random,
     };
-    let levels = observed_levels(&varied.kspace, &mask, reconstruction);
+    let levels = observed_levels(&varied.kspace, &mask, acquisition.reconstruction);
     Sample { width: slice.width, image: levels_to_real(&levels).collect(), label: varied.label }
 }
 
@@ -126,6 +70,9 @@ mod tests {
     use super::*;
     use crate::data::phantom::{PhantomOptions, patient};
     use crate::data::{Phase, SliceId, Split};
+    use crate::mri::Protocol;
+    use crate::mri::observation::pattern_mask;
+    use kscout_core::kspace::{Pattern, Reconstruction};
 
     fn slice() -> Slice {
         let mut volume = patient(1, &PhantomOptions { size: 64, ..PhantomOptions::default() }).volumes.swap_remove(0);
@@ -145,8 +92,8 @@ mod tests {
 
     fn sample(augmentation: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<u8>) {
         let masks = (&MaskConfig::default(), [].as_slice());
-        let how = (&Protocol::scanner(), Reconstruction::HalfHomodyne);
-        let sample = training_sample(&slice(), seed, augmentation, masks, how);
+        let acquisition = Acquisition { protocol: Protocol::scanner(), reconstruction: Reconstruction::HalfHomodyne };
+        let sample = training_sample(&slice(), seed, augmentation, masks, acquisition);
         (sample.image, sample.label)
     }
 
@@ -180,9 +127,9 @@ mod tests {
         let given = [pattern_mask(Pattern::Equispaced { centre_fraction: 0.0 }, 64, 4, 0)];
         let off = AugmentConfig::default().with_probability(0.0);
         let image = |share, given: &[LineSet], seed| {
-            let masks = MaskConfig { given: share, ..MaskConfig::default() };
-            let how = (&Protocol::igs(), Reconstruction::ZeroFilled);
-            training_sample(&slice(), seed, &off, (&masks, given), how).image
+            let masks = MaskConfig { recorded: share, ..MaskConfig::default() };
+            let acquisition = Acquisition { protocol: Protocol::igs(), reconstruction: Reconstruction::ZeroFilled };
+            training_sample(&slice(), seed, &off, (&masks, given), acquisition).image
         };
         let through = |seed| image(1.0, &given, seed);
         assert_eq!(through(1), through(2), "always the one mask");

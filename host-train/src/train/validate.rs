@@ -6,13 +6,13 @@ use kscout_core::kspace::Reconstruction;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Slice, Split};
-use crate::eval::metrics::{MeanDice, Occurring, overlaps};
+use crate::inference::numbers::NoNumbers;
+use crate::inference::segment::classify;
+use crate::metrics::dice::{MeanDice, Occurring, overlaps};
 use crate::mri::observation::{levels_to_real, observed_levels, pattern_mask};
 use crate::mri::reconstruction::usual_pattern;
-use crate::mri::{KSpace, Protocol, acquire, seed_for};
+use crate::mri::{Acquisition, KSpace, acquire, seed_for};
 use crate::net::Segmenter;
-use crate::numbers::NoNumbers;
-use crate::segment::classify;
 
 const BATCH: usize = 16;
 
@@ -24,10 +24,10 @@ pub struct Validation<'a> {
 
 impl<'a> Validation<'a> {
     /// Measures every validation slice of `data`; says on standard error which structures their truth lacks.
-    pub fn new(data: &'a Dataset, (protocol, reconstruction): (&Protocol, Reconstruction), seed: u64) -> Self {
+    pub fn new(data: &'a Dataset, acquisition: Acquisition, seed: u64) -> Self {
         let measure = |slice: &'a Slice| {
             let seed = seed_for(&slice.id.patient, slice.id.n, seed);
-            (slice, acquire(&slice.image, slice.height, slice.width, protocol, seed))
+            (slice, acquire(&slice.image, slice.height, slice.width, &acquisition.protocol, seed))
         };
         let volumes = data.volumes(Split::Val);
         let truth = volumes.iter().flat_map(|volume| &volume.slices).flat_map(|slice| &slice.label);
@@ -35,7 +35,10 @@ impl<'a> Validation<'a> {
             eprintln!("note: validation: {note}");
         }
         let volumes = volumes.into_iter();
-        Self { volumes: volumes.map(|v| v.slices.into_par_iter().map(measure).collect()).collect(), reconstruction }
+        Self {
+            volumes: volumes.map(|v| v.slices.into_par_iter().map(measure).collect()).collect(),
+            reconstruction: acquisition.reconstruction,
+        }
     }
 
     /// Whether there is nothing to validate on.

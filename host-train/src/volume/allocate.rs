@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::heart::Heart;
-use super::sharing::Sharing;
+use crate::volume::allocation::AllocationEnv;
+use crate::volume::trajectories::VolumeTrajectories;
 
 /// Shares a budget.
 pub trait Allocate: Sync {
@@ -11,17 +11,17 @@ pub trait Allocate: Sync {
     fn name(&self) -> &'static str;
 
     /// The slice of the next line, for each scan; every scan has an open slice.
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize>;
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize>;
 
     /// Shares `mean` lines a slice in every heart; the lines of each slice.
-    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
-        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, mean)).collect();
+    fn share(&self, hearts: &[VolumeTrajectories], mean: usize) -> Vec<Vec<usize>> {
+        let mut scans: Vec<AllocationEnv<'_>> = hearts.iter().map(|heart| AllocationEnv::new(heart, mean)).collect();
         loop {
             let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
             if active.is_empty() {
                 return scans.into_iter().map(|scan| scan.lines().to_vec()).collect();
             }
-            let asked: Vec<&Sharing<'_>> = active.iter().map(|&i| &scans[i]).collect();
+            let asked: Vec<&AllocationEnv<'_>> = active.iter().map(|&i| &scans[i]).collect();
             for (i, slice) in active.into_iter().zip(self.next(&asked)) {
                 scans[i].give(slice);
             }
@@ -42,9 +42,9 @@ pub struct Reached {
 
 impl Reached {
     /// What `method` reaches on `hearts` with `budget` lines a slice.
-    pub fn by(method: &dyn Allocate, hearts: &[Heart], budget: usize) -> Self {
+    pub fn by(method: &dyn Allocate, hearts: &[VolumeTrajectories], budget: usize) -> Self {
         let lines = method.share(hearts, budget);
-        let mean = |of: &dyn Fn(&Heart, &[usize]) -> f64| {
+        let mean = |of: &dyn Fn(&VolumeTrajectories, &[usize]) -> f64| {
             let sum: f64 = hearts.iter().zip(&lines).map(|(heart, lines)| of(heart, lines)).sum();
             sum / hearts.len() as f64
         };
@@ -64,8 +64,8 @@ impl Allocate for Uniform {
         "uniform"
     }
 
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
-        let fewest = |scan: &&Sharing<'_>| scan.open().min_by_key(|&slice| scan.lines()[slice]);
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize> {
+        let fewest = |scan: &&AllocationEnv<'_>| scan.open().min_by_key(|&slice| scan.lines()[slice]);
         scans.iter().map(|scan| fewest(scan).expect("an open slice")).collect()
     }
 }
@@ -79,7 +79,7 @@ pub struct Oracle {
 
 impl Oracle {
     /// The slice, and how many lines it should have: the gain shows with the last of them.
-    fn best(&self, scan: &Sharing<'_>) -> (usize, usize) {
+    fn best(&self, scan: &AllocationEnv<'_>) -> (usize, usize) {
         let tally = scan.tally();
         let mut best = (f64::NEG_INFINITY, 0, 1);
         for slice in scan.open() {
@@ -103,13 +103,13 @@ impl Allocate for Oracle {
         "allocation-oracle"
     }
 
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize> {
         scans.iter().map(|scan| self.best(scan).0).collect()
     }
 
-    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
-        let share = |heart: &Heart| {
-            let mut scan = Sharing::new(heart, mean);
+    fn share(&self, hearts: &[VolumeTrajectories], mean: usize) -> Vec<Vec<usize>> {
+        let share = |heart: &VolumeTrajectories| {
+            let mut scan = AllocationEnv::new(heart, mean);
             while scan.left() > 0 {
                 let (slice, count) = self.best(&scan);
                 (0..count).for_each(|_| {

@@ -8,12 +8,12 @@
 //! in [`rl::volume`](crate::rl::volume).
 
 pub mod allocate;
-pub mod heart;
+pub mod allocation;
 pub mod position;
-pub mod sharing;
+pub mod trajectories;
 pub mod trajectory;
 
 pub use allocate::Allocate;
-pub use heart::Heart;
+pub use allocation::AllocationEnv;
 pub use position::ByPosition;
-pub use sharing::Sharing;
+pub use trajectories::VolumeTrajectories;

@@ -8,10 +8,10 @@ use kscout_core::volume::FIRST_LINES;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::allocate::Allocate;
-use super::heart::Heart;
-use super::sharing::Sharing;
 use crate::io::whole::write_atomically;
+use crate::volume::allocate::Allocate;
+use crate::volume::allocation::AllocationEnv;
+use crate::volume::trajectories::VolumeTrajectories;
 
 /// Places between the first slice and the last at which lines are learned; between them they are interpolated.
 const PLACES: usize = 8;
@@ -60,7 +60,7 @@ impl ByPosition {
     }
 
     /// Learns the shares on `hearts`: places take from each other as long as the mean Dice rises.
-    pub fn learn(hearts: &[Heart], mean: usize) -> Self {
+    pub fn learn(hearts: &[VolumeTrajectories], mean: usize) -> Self {
         let mut best = Self { shares: [1.0; PLACES], mean };
         let mut score = best.score(hearts);
         let mut step = 0.5;
@@ -83,14 +83,14 @@ impl ByPosition {
         best
     }
 
-    fn score(&self, hearts: &[Heart]) -> f64 {
-        let dice = |heart: &Heart| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice();
+    fn score(&self, hearts: &[VolumeTrajectories]) -> f64 {
+        let dice = |heart: &VolumeTrajectories| heart.tally(&self.lines(heart.slices.len(), most(heart))).mean_dice();
         hearts.par_iter().map(dice).sum::<f64>() / hearts.len() as f64
     }
 }
 
-fn most(heart: &Heart) -> usize {
-    let scan = Sharing::new(heart, 0);
+fn most(heart: &VolumeTrajectories) -> usize {
+    let scan = AllocationEnv::new(heart, 0);
     (0..heart.slices.len()).map(|slice| scan.most(slice)).min().unwrap_or(0)
 }
 
@@ -105,7 +105,7 @@ pub struct Plans {
 
 /// Why a file of plans could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {message}; `kscout train policy` with budget = \"volume\" writes this file")]
+#[error("{path}: {message}; `kscout train slice-policy` writes this file")]
 pub struct PlansError {
     path: PathBuf,
     message: String,
@@ -116,7 +116,7 @@ impl Plans {
     pub const FILE: &str = "positions.json";
 
     /// Learns a plan for each budget, on volumes that were followed in `line_order`.
-    pub fn learn(hearts: &[Heart], budgets: &[usize], line_order: Vec<u16>) -> Self {
+    pub fn learn(hearts: &[VolumeTrajectories], budgets: &[usize], line_order: Vec<u16>) -> Self {
         Self { plans: budgets.iter().map(|&mean| ByPosition::learn(hearts, mean)).collect(), line_order }
     }
 
@@ -170,8 +170,8 @@ impl Allocate for Plans {
         "by-position"
     }
 
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
-        let next = |scan: &&Sharing<'_>| {
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize> {
+        let next = |scan: &&AllocationEnv<'_>| {
             let (slices, given) = (scan.lines().len(), scan.lines().iter().sum::<usize>());
             let wanted = self.plan((given + scan.left()) / slices).lines(slices, most(scan.heart()));
             let missing = |slice: usize| wanted[slice] as i64 - scan.lines()[slice] as i64;
@@ -180,7 +180,7 @@ impl Allocate for Plans {
         scans.iter().map(next).collect()
     }
 
-    fn share(&self, hearts: &[Heart], mean: usize) -> Vec<Vec<usize>> {
+    fn share(&self, hearts: &[VolumeTrajectories], mean: usize) -> Vec<Vec<usize>> {
         let plan = self.plan(mean);
         hearts.iter().map(|heart| plan.lines(heart.slices.len(), most(heart))).collect()
     }
@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn files_of_plans_that_cannot_be_used_are_refused() {
-        let path = std::env::temp_dir().join(format!("kscout-plans-{}.json", std::process::id()));
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("plans.json");
         let plan = ByPosition { shares: [1.0; PLACES], mean: 6 };
         let read = |plans: Vec<ByPosition>, line_order: Vec<u16>| {
             Plans { plans, line_order }.write(&path).unwrap();
@@ -204,7 +205,6 @@ mod tests {
         assert!(read(vec![plan.clone()], vec![32]).unwrap_err().contains("32"));
         let negative = ByPosition { shares: [-1.0; PLACES], ..plan };
         assert!(read(vec![negative], vec![]).unwrap_err().contains("negative"));
-        fs::remove_file(&path).unwrap();
     }
 
     #[test]

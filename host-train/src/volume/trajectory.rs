@@ -2,21 +2,18 @@
 
 use kscout_core::Complex32;
 use kscout_core::model::Model;
-use kscout_core::scan::ScanError;
-use kscout_core::volume::glimpse::{Sight, energy_of, line_energy, pack_classes};
-use kscout_core::volume::{Glimpse, STRUCTURES};
+use kscout_core::scan::{NetworkError, ScanError};
+use kscout_core::volume::{STRUCTURES, SliceStats, SliceTracker};
 
-use crate::eval::reference::Reference;
-use crate::kernels::scan as host_scan;
+use crate::metrics::reference::Reference;
 use crate::mri::KSpace;
-use crate::play::reconstructed;
-use crate::segment::HeapArena;
+use crate::runtime::{HeapArena, reconstructed, scan as host_scan};
 
 /// A slice after n lines.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage {
     /// What is seen.
-    pub glimpse: Glimpse,
+    pub stats: SliceStats,
     /// Pixels of each structure that the segmentation has right.
     pub hits: [u32; STRUCTURES],
     /// SSIM of the image against that of all lines; 0 where it was not asked for.
@@ -59,34 +56,22 @@ impl Trajectory {
         (kspace, label): (&KSpace, &[u8]),
         course: Course<'_>,
     ) -> Result<Self, ScanError> {
-        let logit_scale = model.segmenter().ok_or(ScanError::NoSegmenter)?.output().scale;
+        model.segmenter().ok_or(NetworkError::NoSegmenter)?;
+        let mut map = vec![0; SliceTracker::bytes(model, 1)];
+        let mut tracker = SliceTracker::new(model, 1, &mut map).expect("one slice, and a segmenter");
         let mut scan = host_scan(model, arena)?;
         scan.start(course.order.len())?;
         let reference = course.with_ssim.then(|| Reference::new(kspace));
-        let blank = Glimpse::blank(model.height(), model.width());
-        let mut stages = vec![Stage { glimpse: blank, hits: [0; STRUCTURES], ssim: 0.0 }];
-        let mut before = vec![0; label.len().div_ceil(4)];
-        let mut all = 0.0;
-        for &line in course.order {
-            let samples = kspace.line(usize::from(line));
-            scan.push_line(usize::from(line), samples)?;
-            scan.segment()?;
-            let energy = energy_of(samples);
-            all += energy;
-            let sight = Sight {
-                width: model.width(),
-                levels: scan.segmented_image(),
-                logits: scan.logits(),
-                class_count: model.classes(),
-                logit_scale,
-                classes: scan.classes(),
-                classes_before: &before,
-            };
-            let last = stages[stages.len() - 1].glimpse;
-            let glimpse = last.next(&sight, line_energy(energy, all));
-            let ssim = reference.as_ref().map_or(0.0, |reference| ssim(reference, &reconstructed(&scan)));
-            stages.push(Stage { glimpse, hits: hits(scan.classes(), label), ssim });
-            pack_classes(scan.classes(), &mut before);
+        let mut stages = vec![Stage { stats: tracker.stats()[0], hits: [0; STRUCTURES], ssim: 0.0 }];
+        for line in course.order.iter().map(|&line| usize::from(line)) {
+            let samples = kspace.line(line);
+            scan.push_line(line, samples)?;
+            let segmentation = scan.segment()?;
+            tracker.observe(0, samples, &segmentation);
+            let hits = hits(segmentation.classes, label);
+            let ssim =
+                reference.as_ref().map_or(0.0, |reference| ssim(reference, &reconstructed(scan.reconstructor())));
+            stages.push(Stage { stats: tracker.stats()[0], hits, ssim });
         }
         Ok(Self { stages, truth: hits(label, label) })
     }

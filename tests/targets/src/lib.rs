@@ -91,12 +91,11 @@ fn replay(model: &Model<'_>, capture: &Capture<'_>, kernels: &dyn Kernels) -> Re
     scan.start(capture.budget())?;
     let given = capture.given() || model.policy().is_none();
     let mut lines = capture.lines();
-    while let Some(line) = if given { lines.next() } else { scan.next_line() } {
+    while let Some(line) = if given { lines.next() } else { scan.propose()? } {
         capture.copy_line(line, &mut samples)?;
         scan.push_line(line, &samples)?;
     }
-    scan.segment()?;
-    Ok(scan.digest())
+    Ok(scan.digest()?)
 }
 
 /// The same of a volume: the slice policy chooses the slices.
@@ -105,9 +104,9 @@ fn replay_volume(model: &Model<'_>, capture: &VolumeCapture<'_>, kernels: &dyn K
     let mut arena = Arena::new(volume_arena_bytes_with(model, slices, budget, kernels));
     let mut scan = VolumeScan::with_kernels(model, arena.bytes(), slices, budget, kernels)?;
     let mut samples = vec![Complex32::default(); capture.height()];
-    while let Some((slice, line)) = scan.propose_worth(capture.least_gain())? {
-        capture.copy_line(slice, line, &mut samples)?;
-        scan.push_line(slice, &samples)?;
+    while let Some(place) = scan.propose_worth(capture.least_gain())? {
+        capture.copy_line(place.slice, place.line, &mut samples)?;
+        scan.push_line(place, &samples)?;
     }
     Ok(scan.digest()?)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kscout::data::import::{ImportOptions, Progress};
+use kscout::data::import::ImportOptions;
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::png_tree::Grey;
 use kscout::data::{Dataset, Slice, acdc};
@@ -35,7 +35,7 @@ fn a_volume_is_segmented_as_eval_does_on_its_own_grid() {
         fs::write(patient.join(format!("patient007_frame{frame:02}_gt.nii")), truth.bytes()).unwrap();
     }
     let options = ImportOptions { size: SIDE, ..ImportOptions::default() };
-    acdc::import(&sandbox.path("src"), &sandbox.path("imported"), &options, &Progress::hidden()).unwrap();
+    acdc::import(&sandbox.path("src"), &sandbox.path("imported"), &options, &()).unwrap();
     let data = Dataset::open(sandbox.path("imported")).unwrap();
     let slices: Vec<&Slice> = data.all().iter().take(2).collect();
 

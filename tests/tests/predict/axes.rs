@@ -84,7 +84,7 @@ fn what_a_checkpoint_does_not_say_of_axes_a_training_on_such_data_does() {
     let keys =
         ["network=unet", "network_width=4", "steps=2", "batch=2", "warmup=1", "validate_every=2", "validate_lines=[8]"];
     let keys = keys.iter().flat_map(|key| ["--set", key]);
-    let train: Vec<&str> = ["train", "reward", "--data", &data, "--out", &trained].into_iter().chain(keys).collect();
+    let train: Vec<&str> = ["train", "segmenter", "--data", &data, "--out", &trained].into_iter().chain(keys).collect();
     sandbox.job.run(&train).succeeded();
     let (_, noted) = segmented_case(&sandbox, "reference.nii.gz", &["--model", &trained], &[]);
     assert!(noted.contains("stored as LPS; segmented as RAS, the network's"), "{noted}");

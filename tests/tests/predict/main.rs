@@ -12,10 +12,10 @@ use std::sync::Mutex;
 use burn::tensor::{Device, Tensor};
 use kscout::data::{Dataset, Slice, Split};
 use kscout::export::{BlobFile, HeaderSpec, Origin, observe, pack};
+use kscout::inference::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::mri::observation::{observed_levels, pattern_mask};
-use kscout::mri::{Protocol, acquire};
+use kscout::mri::{Acquisition, Protocol, acquire};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
-use kscout::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::train::checkpoint;
 use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_tests::Ran;
@@ -67,7 +67,8 @@ impl Sandbox {
     /// The network's blob, of training data with these axes.
     fn blob(&self, axes: Option<&str>) -> Vec<u8> {
         let data = Dataset::open(self.path("data")).unwrap();
-        let observations = observe(&data.slices(Split::Train), 8, (&Protocol::igs(), Reconstruction::ZeroFilled), 1);
+        let acquisition = Acquisition { protocol: Protocol::igs(), reconstruction: Reconstruction::ZeroFilled };
+        let observations = observe(&data.slices(Split::Train), 8, acquisition, 1);
         let header = HeaderSpec {
             height: SIDE,
             width: SIDE,

@@ -28,6 +28,9 @@ fn what_is_emitted_reads_back_equal() {
     capture.copy_line(2, &mut line).unwrap();
     assert_eq!(line, kspace(12)[6..9]);
     assert_eq!(capture.copy_line(4, &mut line), Err(CaptureError::Line { line: 4, width: 4 }));
+    let before = line;
+    assert_eq!(capture.copy_line(2, &mut line[..2]), Err(CaptureError::Samples { expected: 3, found: 2 }));
+    assert_eq!(line, before);
 }
 
 #[test]

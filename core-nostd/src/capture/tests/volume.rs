@@ -43,6 +43,7 @@ fn what_is_emitted_reads_back_equal() {
     assert_eq!(line, kspace(6)[2..4]);
     let missing = CaptureError::NotMeasured { slice: 1, line: 1 };
     assert_eq!(capture.copy_line(1, 1, &mut line), Err(missing));
+    assert_eq!(capture.copy_line(1, 2, &mut []), Err(CaptureError::Samples { expected: 2, found: 0 }));
 }
 
 #[test]
@@ -92,9 +93,10 @@ proptest! {
         let bytes = with_right_crc(bytes);
         if let Ok(capture) = VolumeCapture::new_checked(&bytes) {
             let mut line = [Complex32::default(); 512];
+            let line = &mut line[..capture.height()];
             for (slice, of) in capture.places() {
                 prop_assert!(slice < capture.slices() && of < capture.width());
-                prop_assert_eq!(capture.copy_line(slice, of, &mut line), Ok(()));
+                prop_assert_eq!(capture.copy_line(slice, of, line), Ok(()));
             }
             prop_assert!(capture.places().len() <= capture.budget());
         }

@@ -20,7 +20,7 @@ const CLASSES: usize = 4;
 /// Pixels at once.
 const PIXELS: usize = 16;
 
-/// See [`Kernels::classify`](crate::kernels::Kernels::classify).
+/// See [`ImageKernels::classify`](crate::kernels::ImageKernels::classify).
 pub(super) fn classify(logits: &[i8], classes: usize, out: &mut [u8]) {
     if classes != CLASSES {
         return image::classify(logits, classes, out);

@@ -18,7 +18,7 @@
 //! | conv 1x1 32x32 32->64 | 2.75 | 0.475 | 0.215 | 0.207 |
 //! | conv 3x3 stride 2, 32x32 32->32 | 1.05 | 0.349 | 0.125 | 0.101 |
 //!
-//! Growth, energy, conjugate symmetry, quantisation, layer normalisation and shift are those of every target
+//! Adding a line, energy, conjugate symmetry, quantisation, layer normalisation and shift are those of every target
 //! ([`super::image`], [`super::portable`]), which the compiler turns into vectors.
 
 #![allow(unsafe_code)]
@@ -31,7 +31,10 @@ mod product;
 mod scale;
 mod window;
 
-use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x};
+use super::{
+    Add, Concat, Conv2d, ConvTranspose2x2, ImageKernels, Int8Kernels, LayerNorm, MaxPool, Portable, Shift, Table,
+    Upsample2x,
+};
 
 /// The kernel set of 64-bit Arm.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +68,7 @@ impl Default for Neon {
     }
 }
 
-impl Kernels for Neon {
+impl Int8Kernels for Neon {
     fn name(&self) -> &'static str {
         if self.dot { "neon-dotprod" } else { "neon" }
     }
@@ -138,7 +141,9 @@ impl Kernels for Neon {
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
         Portable.shift(op, input, output);
     }
+}
 
+impl ImageKernels for Neon {
     fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
         image::classify(logits, classes, out);
     }

@@ -1,7 +1,7 @@
 //! Convolutions: ordinary, depthwise and transposed.
 
 use super::draw::Draw;
-use super::stand::{Fault, Output, Stand};
+use super::stand::{Fault, Output, TestBench};
 use crate::kernels::{
     Channel, ChannelParams, Conv2d, ConvTranspose2x2, Filters, Kernels, Layout, Packing, Shape, conv_extent,
 };
@@ -119,7 +119,12 @@ fn brief<'a>(op: &Conv2d<'_>) -> Option<Conv2d<'a>> {
 }
 
 /// Weights drawn and packed for a layout.
-fn packed<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, layout: Layout, filters: Filters) -> Result<&'c [i8], Fault> {
+fn packed<'c>(
+    stand: &mut TestBench<'c, '_>,
+    draw: &mut Draw,
+    layout: Layout,
+    filters: Filters,
+) -> Result<&'c [i8], Fault> {
     let weights = stand.tensor(draw, filters.weights())?;
     let packing = layout.packing();
     let packed: &mut [u8] = stand.take(draw, packing.bytes(filters))?;
@@ -144,13 +149,18 @@ fn litter(draw: &mut Draw, packing: Packing, filters: Filters, packed: &mut [u8]
     }
 }
 
-fn params<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, terms: usize) -> Result<&'c [u8], Fault> {
+fn params<'c>(
+    stand: &mut TestBench<'c, '_>,
+    draw: &mut Draw,
+    channels: usize,
+    terms: usize,
+) -> Result<&'c [u8], Fault> {
     let params = stand.take(draw, channels * Channel::BYTES)?;
     draw.params(params, terms);
     Ok(params)
 }
 
-pub(super) fn conv2d(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn conv2d(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let geometry = Geometry::draw(draw, false);
     let layout = draw.layout();
     let Geometry { input, output, kernel, .. } = geometry;
@@ -166,7 +176,7 @@ pub(super) fn conv2d(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fa
     })
 }
 
-pub(super) fn depthwise(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn depthwise(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let geometry = Geometry::draw(draw, true);
     let Geometry { input, output, kernel, .. } = geometry;
     let weights = stand.tensor(draw, kernel.0 * kernel.1 * input.c)?;
@@ -181,7 +191,7 @@ pub(super) fn depthwise(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(),
     })
 }
 
-pub(super) fn conv_transpose2x2(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn conv_transpose2x2(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let (input, channels) = loop {
         let (input, channels) = (draw.shape(6, 20, 72), draw.channels(40));
         let (weights, outputs) = (4 * channels * input.c, 4 * input.h * input.w * channels);

@@ -2,8 +2,8 @@
 
 use crate::Complex32;
 use crate::kernels::{Channel, Layout, Shape};
-use crate::kspace::SplitMix64;
 use crate::quant::Requant;
+use crate::rng::SplitMix64;
 
 /// How the bytes of a tensor are drawn.
 #[derive(Clone, Copy)]

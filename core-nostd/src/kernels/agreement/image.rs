@@ -1,9 +1,9 @@
-//! The image beside the networks: growth by a line, energy, conjugate symmetry, quantisation, and the class of each pixel.
+//! The image beside the networks: adding a line, energy, conjugate symmetry, quantisation, and the class of each pixel.
 
 use core::fmt;
 
 use super::draw::Draw;
-use super::stand::{Fault, Output, Stand};
+use super::stand::{Fault, Output, TestBench};
 
 /// What is said of an image.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl fmt::Debug for Image {
     }
 }
 
-pub(super) fn grow(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn accumulate(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let image = Image::draw(draw);
     let start = stand.complex(draw, image.len(), image.magnitude)?;
     let loudness = if draw.one_in(2) { image.magnitude } else { draw.magnitude() };
@@ -45,12 +45,12 @@ pub(super) fn grow(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Faul
         out,
         |_| 0,
         |kernels, out, _| {
-            kernels.grow(bytemuck::cast_slice_mut(out), profile, ramp);
+            kernels.accumulate(bytemuck::cast_slice_mut(out), profile, ramp);
         },
     )
 }
 
-pub(super) fn energy(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn energy(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let image = Image::draw(draw);
     let values = stand.complex(draw, image.len(), image.magnitude)?;
     stand.compare(draw, &image, 1, |kernels, out| {
@@ -58,7 +58,7 @@ pub(super) fn energy(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fa
     })
 }
 
-pub(super) fn homodyne(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn homodyne(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let image = Image::draw(draw);
     let values = stand.complex(draw, image.len(), image.magnitude)?;
     let loudness = if draw.one_in(2) { image.magnitude } else { draw.magnitude() };
@@ -69,7 +69,7 @@ pub(super) fn homodyne(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), 
     })
 }
 
-pub(super) fn quantise(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn quantise(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let image = Image::draw(draw);
     let values = stand.complex(draw, image.len(), image.magnitude)?;
     let level = 48.0 * (1.0 + draw.unit());
@@ -78,7 +78,7 @@ pub(super) fn quantise(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), 
     stand.compare(draw, &(image, "gain", gain), image.len(), |kernels, out| kernels.quantise(values, gain, out))
 }
 
-pub(super) fn classify(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn classify(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let classes = if draw.one_in(2) { 4 } else { draw.between(1, 20) };
     let pixels = draw.between(0, 700);
     let logits = stand.tensor(draw, pixels * classes)?;

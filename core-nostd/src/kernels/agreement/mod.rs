@@ -35,7 +35,7 @@ use core::fmt;
 
 use super::Kernels;
 use draw::Draw;
-use stand::{Stand, Text};
+use stand::{TestBench, Text};
 
 pub use stand::{Fault, Value};
 
@@ -49,6 +49,7 @@ const CASE_BYTES: usize = 200 * 1024;
 
 /// The operators that are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(missing_docs, reason = "they are the methods of `Kernels`")]
 pub enum Operator {
     Conv2d,
@@ -61,7 +62,7 @@ pub enum Operator {
     LayerNorm,
     Table,
     Shift,
-    Grow,
+    Accumulate,
     Energy,
     Homodyne,
     Quantise,
@@ -83,7 +84,7 @@ impl Operator {
         LayerNorm,
         Table,
         Shift,
-        Grow,
+        Accumulate,
         Energy,
         Homodyne,
         Quantise,
@@ -103,7 +104,7 @@ impl Operator {
             LayerNorm => "layer_norm",
             Table => "table",
             Shift => "shift",
-            Grow => "grow",
+            Accumulate => "accumulate",
             Energy => "energy",
             Homodyne => "homodyne",
             Quantise => "quantise",
@@ -129,7 +130,7 @@ const TURNS: [Operator; 25] = [
     Conv2d,
     LayerNorm,
     Conv2d,
-    Grow,
+    Accumulate,
     Depthwise,
     Energy,
     ConvTranspose2x2,
@@ -143,6 +144,7 @@ const TURNS: [Operator; 25] = [
 
 /// How many cases agreed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Summary {
     counts: [u32; Operator::ALL.len()],
 }
@@ -178,8 +180,9 @@ impl fmt::Display for Summary {
 
 /// The first case that did not agree.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Disagreement<'m> {
-    /// The kernel set's [name](Kernels::name).
+    /// The kernel set's [name](super::Int8Kernels::name).
     pub kernels: &'static str,
     /// The operator.
     pub operator: Operator,
@@ -263,7 +266,7 @@ fn run(
     text: &mut Text<'_>,
 ) -> Result<(), Fault> {
     let draw = &mut Draw::new(seed, case);
-    let stand = Stand::new(kernels, memory, text)?;
+    let stand = TestBench::new(kernels, memory, text)?;
     match operator {
         Conv2d => convolutions::conv2d(stand, draw),
         Depthwise => convolutions::depthwise(stand, draw),
@@ -275,7 +278,7 @@ fn run(
         Concat => pointwise::concat(stand, draw),
         LayerNorm => pointwise::layer_norm(stand, draw),
         Table => pointwise::table(stand, draw),
-        Grow => image::grow(stand, draw),
+        Accumulate => image::accumulate(stand, draw),
         Energy => image::energy(stand, draw),
         Homodyne => image::homodyne(stand, draw),
         Quantise => image::quantise(stand, draw),

@@ -1,10 +1,10 @@
 //! Operators that look at neighbours: pooling, interpolation, shift.
 
 use super::draw::Draw;
-use super::stand::{Fault, Stand};
+use super::stand::{Fault, TestBench};
 use crate::kernels::{Axis, Corners, MaxPool, Shift, Upsample2x};
 
-pub(super) fn max_pool(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn max_pool(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let (op, output) = loop {
         let input = draw.shape(12, 20, 72);
         let (kernel, stride) = match draw.one_in(2) {
@@ -20,7 +20,7 @@ pub(super) fn max_pool(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), 
     stand.compare(draw, &op, output.len(), |kernels, out| kernels.max_pool(&op, input, out))
 }
 
-pub(super) fn upsample2x(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn upsample2x(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let input = draw.shape(8, 14, 40);
     let corners = draw.one_of([Corners::HalfPixel, Corners::Aligned]);
     let mut requant = draw.any_requant(1);
@@ -37,7 +37,7 @@ pub(super) fn upsample2x(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<()
     stand.compare(draw, &op, op.output().len(), |kernels, out| kernels.upsample2x(&op, input, out))
 }
 
-pub(super) fn shift(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn shift(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let (shape, axis) = (draw.shape(9, 20, 80), draw.one_of([Axis::X, Axis::Y]));
     let op = Shift { shape, axis, zero: draw.zero() as i8 };
     let input = stand.tensor(draw, shape.len())?;

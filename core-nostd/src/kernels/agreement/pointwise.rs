@@ -1,11 +1,11 @@
 //! Operators on single elements or single positions: sum, joining, layer normalisation, table.
 
 use super::draw::Draw;
-use super::stand::{Fault, Output, Stand};
+use super::stand::{Fault, Output, TestBench};
 use crate::kernels::{Add, Concat, ConcatInput, LayerNorm, Shape, Table};
 use crate::quant::Requant;
 
-pub(super) fn add(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn add(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let len = draw.between(0, 2000);
     // As TFLite writes it: inputs at most halved, the sum brought back from 20 bits of headroom.
     let left_shift = if draw.one_in(2) { 20 } else { draw.between(0, 22) as u32 };
@@ -45,7 +45,7 @@ pub(super) fn add(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault
     }
 }
 
-pub(super) fn concat(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn concat(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let a = draw.shape(9, 20, 40);
     let b = Shape { c: draw.channels(40), ..a };
     let mut part = |shape| {
@@ -65,7 +65,7 @@ pub(super) fn concat(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fa
     stand.compare(draw, &op, op.output().len(), |kernels, out| kernels.concat(&op, a, b, out))
 }
 
-pub(super) fn layer_norm(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn layer_norm(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let mut shape = draw.shape(5, 12, 200);
     if draw.one_in(8) {
         // Here the spread of a position leaves 32 bits.
@@ -85,7 +85,7 @@ pub(super) fn layer_norm(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<()
 }
 
 /// A factor for each channel, up to `size`, in little-endian order.
-fn factors<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, size: f32) -> Result<&'c [u8], Fault> {
+fn factors<'c>(stand: &mut TestBench<'c, '_>, draw: &mut Draw, channels: usize, size: f32) -> Result<&'c [u8], Fault> {
     let bytes: &mut [u8] = stand.take(draw, 4 * channels)?;
     for factor in bytes.as_chunks_mut::<4>().0 {
         *factor = (draw.unit() * size).to_le_bytes();
@@ -93,7 +93,7 @@ fn factors<'c>(stand: &mut Stand<'c, '_>, draw: &mut Draw, channels: usize, size
     Ok(bytes)
 }
 
-pub(super) fn table(mut stand: Stand<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
+pub(super) fn table(mut stand: TestBench<'_, '_>, draw: &mut Draw) -> Result<(), Fault> {
     let mut table = [0; 256];
     draw.fill(&mut table);
     let op = Table { table: &table };

@@ -16,6 +16,7 @@ const GUARD_BYTES: usize = 32;
 
 /// How a kernel set went wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
     /// An element of the output is not the reference's. A set that refuses an operator shows as this, too.
     Value {
@@ -62,6 +63,7 @@ impl From<ArenaError> for Fault {
 
 /// An element of an output.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Value {
     /// An activation or a class.
     Byte(i16),
@@ -158,13 +160,13 @@ impl Write for Text<'_> {
 }
 
 /// Memory for one case, and the set it is for.
-pub(super) struct Stand<'c, 'm> {
+pub(super) struct TestBench<'c, 'm> {
     kernels: &'c dyn Kernels,
     carver: Carver<'c>,
     text: &'c mut Text<'m>,
 }
 
-impl<'c, 'm> Stand<'c, 'm> {
+impl<'c, 'm> TestBench<'c, 'm> {
     pub fn new(kernels: &'c dyn Kernels, memory: &'c mut [u8], text: &'c mut Text<'m>) -> Result<Self, Fault> {
         Ok(Self { kernels, carver: Carver::new(memory)?, text })
     }

@@ -32,7 +32,7 @@ use super::channels;
 use super::dsp::{pair, smmlar, sxtab16, sxtab16_odd};
 use super::single;
 use crate::kernels::ops::{conv_scratch_bytes, conv_transpose_scratch_bytes, filter_len, saturate};
-use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Kernels, Layout, Portable};
+use crate::kernels::{Channel, ChannelParams, Conv2d, ConvTranspose2x2, Int8Kernels, Layout, Portable};
 
 /// Windows side by side.
 pub(super) const COLUMNS: usize = 4;
@@ -41,7 +41,7 @@ pub(super) const BLOCK_WORDS: usize = 8;
 /// Most weights of a window that is put together in bytes first.
 const SMALL: usize = 32;
 
-/// See [`Kernels::conv2d`].
+/// See [`Int8Kernels::conv2d`].
 pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
     let fast = op.is_valid() && op.fits(input, output) && matches!(op.layout, Layout::Portable | Layout::CortexM4);
     if !fast || !is_roomy(scratch, conv_scratch_bytes(op.kernel, op.input.c)) {
@@ -83,7 +83,7 @@ pub(super) fn conv2d(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: 
     }
 }
 
-/// See [`Kernels::conv_transpose2x2`].
+/// See [`Int8Kernels::conv_transpose2x2`].
 pub(super) fn conv_transpose2x2(op: &ConvTranspose2x2<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
     let channels = op.input.c;
     let fast = op.is_valid() && op.fits(input, output) && matches!(op.layout, Layout::Portable | Layout::CortexM4);

@@ -26,9 +26,9 @@ use core::ptr::{null, null_mut};
 use super::conv::Scale;
 use super::dsp::{high_halves, low_halves, pair, sadd16, sxtab16, sxtab16_odd, sxtb16, sxtb16_odd};
 use crate::kernels::ops::depthwise_scratch_bytes;
-use crate::kernels::{Channel, Conv2d, Kernels, Portable};
+use crate::kernels::{Channel, Conv2d, Int8Kernels, Portable};
 
-/// See [`Kernels::depthwise`].
+/// See [`Int8Kernels::depthwise`].
 pub(super) fn depthwise(op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
     let roomy = scratch.len() >= depthwise_scratch_bytes(op.kernel, op.input.c);
     if !op.is_valid_depthwise() || !op.fits(input, output) || !roomy || !op.input.c.is_multiple_of(4) {

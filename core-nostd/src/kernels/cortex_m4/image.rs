@@ -1,4 +1,4 @@
-//! The image's operators: growth by a line, conjugate symmetry, energy, quantisation, the class of each pixel.
+//! The image's operators: adding a line, conjugate symmetry, energy, quantisation, the class of each pixel.
 //!
 //! Floats are loaded and stored many at a time, and loops are written out, because that is what counts: stable Rust
 //! names no float register here, so that the compiler could not hold any from one instruction to the next. `vmla` and
@@ -10,7 +10,7 @@
 //!
 //! | operator | portable | here |
 //! |---|---|---|
-//! | growth by a line | 15.4 | 5.10 |
+//! | adding a line | 15.4 | 5.10 |
 //! | energy | 6.47 | 3.60 |
 //! | conjugate symmetry, 64x64 | 82.0 | 35.0 |
 //! | quantisation | 75.0 | 8.01 |
@@ -22,13 +22,13 @@ use super::dsp::{high_halves, low_halves, max_bytes_with, weave};
 use super::norm::square_root;
 use crate::Complex32;
 use crate::kernels::image::{filled, level, square, total};
-use crate::kernels::{Kernels, Portable};
+use crate::kernels::{ImageKernels, Portable};
 
 /// Columns that are taken at once.
 const BLOCK: usize = 8;
 
-/// Adds a line: see [`Kernels::grow`].
-pub(super) fn grow(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+/// Adds a line: see [`ImageKernels::accumulate`].
+pub(super) fn accumulate(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
     let width = ramp.len();
     if width == 0 {
         return;
@@ -77,7 +77,7 @@ fn grow_blocks(row: &mut [[Complex32; BLOCK]], sample: Complex32, ramp: &[[Compl
     }
 }
 
-/// Sum of squares: see [`Kernels::energy`].
+/// Sum of squares: see [`ImageKernels::energy`].
 pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
     if width == 0 {
         return 0.0;
@@ -124,14 +124,14 @@ fn block_energies(blocks: &[[Complex32; BLOCK]]) -> [f32; BLOCK] {
     sums
 }
 
-/// Conjugate symmetry: see [`Kernels::homodyne`].
+/// Conjugate symmetry: see [`ImageKernels::homodyne`].
 pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
     for ((pixel, z), s) in out.iter_mut().zip(image).zip(paired) {
         *pixel = filled(z, s, square_root(square(s)), weight);
     }
 }
 
-/// Levels of the image: see [`Kernels::quantise`].
+/// Levels of the image: see [`ImageKernels::quantise`].
 pub(super) fn quantise(image: &[Complex32], gain: f32, out: &mut [i8]) {
     let (blocks, out_blocks) = (image.as_chunks().0, out.as_chunks_mut().0);
     quantise_blocks(blocks, gain, out_blocks);
@@ -182,7 +182,7 @@ fn quantise_blocks(image: &[[Complex32; BLOCK]], gain: f32, out: &mut [[i8; BLOC
     }
 }
 
-/// Class of each pixel: see [`Kernels::classify`]. Four pixels of four classes at a time.
+/// Class of each pixel: see [`ImageKernels::classify`]. Four pixels of four classes at a time.
 pub(super) fn classify(logits: &[i8], classes: usize, out: &mut [u8]) {
     let (Ok(pixels), 4) = (bytemuck::try_cast_slice::<i8, [u32; 4]>(logits), classes) else {
         return Portable.classify(logits, classes, out);

@@ -42,14 +42,17 @@ mod pointwise;
 mod single;
 mod window;
 
-use super::{Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x};
+use super::{
+    Add, Concat, Conv2d, ConvTranspose2x2, ImageKernels, Int8Kernels, LayerNorm, MaxPool, Shift, Table, Upsample2x,
+};
+#[cfg(target_abi = "eabihf")]
 use crate::Complex32;
 
 /// The kernel set for Cortex-M4, M7 and M33: equal to [`Reference`](super::Reference) to the bit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CortexM4;
 
-impl Kernels for CortexM4 {
+impl Int8Kernels for CortexM4 {
     fn name(&self) -> &'static str {
         "cortex-m4"
     }
@@ -104,28 +107,30 @@ impl Kernels for CortexM4 {
     fn shift(&self, op: &Shift, input: &[i8], output: &mut [i8]) {
         window::shift(op, input, output);
     }
+}
 
-    #[cfg(target_abi = "eabihf")]
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
-        image::grow(image, profile, ramp);
+/// Without an FPU there is nothing to gain.
+#[cfg(not(target_abi = "eabihf"))]
+impl ImageKernels for CortexM4 {}
+
+#[cfg(target_abi = "eabihf")]
+impl ImageKernels for CortexM4 {
+    fn accumulate(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        image::accumulate(image, profile, ramp);
     }
 
-    #[cfg(target_abi = "eabihf")]
     fn energy(&self, image: &[Complex32], width: usize) -> f32 {
         image::energy(image, width)
     }
 
-    #[cfg(target_abi = "eabihf")]
     fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
         image::homodyne(image, paired, weight, out);
     }
 
-    #[cfg(target_abi = "eabihf")]
     fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
         image::quantise(image, gain, out);
     }
 
-    #[cfg(target_abi = "eabihf")]
     fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
         image::classify(logits, classes, out);
     }

@@ -11,7 +11,7 @@
 use core::arch::asm;
 
 use super::dsp::{Clamp, smlad, sxtb16, sxtb16_odd};
-use crate::kernels::{Kernels, LayerNorm, Portable};
+use crate::kernels::{Int8Kernels, LayerNorm, Portable};
 
 /// Channels from which the spread of a position, at most `(128 c)^2`, may leave 32 bits.
 const WIDE: usize = 256;

@@ -14,7 +14,7 @@ use core::arch::asm;
 
 use super::dsp::smmlar;
 use crate::kernels::ops::saturate;
-use crate::kernels::{Add, Concat, Kernels, Portable, Table};
+use crate::kernels::{Add, Concat, Int8Kernels, Portable, Table};
 use crate::quant::Requant;
 
 /// Shortest sum for which it pays to scale all 256 values of both inputs beforehand.

@@ -17,7 +17,7 @@
 use core::arch::asm;
 
 use super::dsp::{Clamp, max_bytes, pair, sadd16, smlawb, smlawt, sxtab16, sxtab16_odd, usat8, usat8_asr};
-use crate::kernels::{Axis, Corners, Kernels, MaxPool, Portable, Shift, Upsample2x};
+use crate::kernels::{Axis, Corners, Int8Kernels, MaxPool, Portable, Shift, Upsample2x};
 
 /// Four channels to a word; `None` where channels or addresses are not a multiple of four.
 fn words<'i, 'o>(channels: usize, input: &'i [i8], output: &'o mut [i8]) -> Option<(&'i [u32], &'o mut [u32])> {

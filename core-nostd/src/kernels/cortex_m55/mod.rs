@@ -42,8 +42,8 @@ mod transpose;
 mod windows;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, Kernels, LayerNorm, MaxPool, Portable, Shift, Table, Upsample2x,
-    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, CortexM4, ImageKernels, Int8Kernels, LayerNorm, MaxPool, Portable, Shift,
+    Table, Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::Complex32;
 
@@ -58,7 +58,7 @@ fn signed(scratch: &mut [u8], bytes: usize) -> Option<&mut [i8]> {
     bytemuck::try_cast_slice_mut(scratch.get_mut(..bytes)?).ok()
 }
 
-impl Kernels for CortexM55 {
+impl Int8Kernels for CortexM55 {
     fn name(&self) -> &'static str {
         "cortex-m55"
     }
@@ -155,9 +155,11 @@ impl Kernels for CortexM55 {
             Portable.shift(op, input, output);
         }
     }
+}
 
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
-        CortexM4.grow(image, profile, ramp);
+impl ImageKernels for CortexM55 {
+    fn accumulate(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        CortexM4.accumulate(image, profile, ramp);
     }
 
     fn energy(&self, image: &[Complex32], width: usize) -> f32 {

@@ -22,7 +22,7 @@ mod stand;
 use core::fmt;
 
 use super::{Axis, Corners, Kernels, Layout, MaxPool, Shape, Shift, Table};
-use stand::{Stand, WHOLE};
+use stand::{TestBench, WHOLE};
 
 /// Bytes of memory that every case fits in, with the scratch of sets that ask for no more than the portable one.
 pub const MEMORY_BYTES: usize = 192 * 1024;
@@ -64,7 +64,7 @@ enum Work {
     LayerNorm(usize),
     Table(usize),
     Shift(usize, Axis),
-    Grow,
+    Accumulate,
     Energy,
     Homodyne,
     Quantise,
@@ -109,7 +109,7 @@ pub const CASES: [Case; 29] = [
     case(32, Work::Table(32)),
     case(16, Work::Shift(128, Axis::Y)),
     case(16, Work::Shift(128, Axis::X)),
-    case(128, Work::Grow),
+    case(128, Work::Accumulate),
     case(128, Work::Energy),
     case(64, Work::Homodyne),
     case(128, Work::Quantise),
@@ -131,7 +131,7 @@ impl fmt::Display for Case {
             Work::Concat(a, b) => write!(f, " {a}+{b}"),
             Work::Shift(channels, axis) => write!(f, " {channels} {}", if axis == Axis::Y { "y" } else { "x" }),
             Work::Add(n) | Work::LayerNorm(n) | Work::Table(n) | Work::Classify(n) => write!(f, " {n}"),
-            Work::Grow | Work::Energy | Work::Homodyne | Work::Quantise => Ok(()),
+            Work::Accumulate | Work::Energy | Work::Homodyne | Work::Quantise => Ok(()),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Case {
             Work::Upsample2x { channels, .. } => pixels * 4 * channels,
             Work::Concat(a, b) => pixels * (a + b),
             Work::Add(n) | Work::LayerNorm(n) | Work::Table(n) | Work::Shift(n, _) => pixels * n,
-            Work::Grow | Work::Energy | Work::Homodyne | Work::Quantise | Work::Classify(_) => pixels,
+            Work::Accumulate | Work::Energy | Work::Homodyne | Work::Quantise | Work::Classify(_) => pixels,
         }
     }
 
@@ -177,7 +177,7 @@ impl Case {
             Work::LayerNorm(_) => "layer_norm",
             Work::Table(_) => "table",
             Work::Shift(..) => "shift",
-            Work::Grow => "grow",
+            Work::Accumulate => "accumulate",
             Work::Energy => "energy",
             Work::Homodyne => "homodyne",
             Work::Quantise => "quantise",
@@ -197,7 +197,7 @@ impl Case {
         memory: &mut [u8],
         mut measure: impl FnMut(&mut dyn FnMut()),
     ) -> Option<u32> {
-        let mut stand = Stand::new(kernels, layout, memory, &mut measure)?;
+        let mut stand = TestBench::new(kernels, layout, memory, &mut measure)?;
         let (side, len) = (self.side, self.units());
         let square = |channels| Shape::new(side, side, channels);
         match self.work {
@@ -220,7 +220,7 @@ impl Case {
                 let op = Shift { shape: square(channels), axis, zero: -3 };
                 stand.map(len, len, |input, out| kernels.shift(&op, input, out))
             }
-            Work::Grow => stand.grow(side),
+            Work::Accumulate => stand.accumulate(side),
             Work::Energy => stand.energy(side),
             Work::Homodyne => stand.homodyne(len),
             Work::Quantise => {

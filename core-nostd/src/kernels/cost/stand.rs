@@ -20,14 +20,14 @@ const MULTIPLIER: i32 = 1_500_000_000;
 const CHANNEL: Channel = Channel { bias: 100, requant: Requant { multiplier: MULTIPLIER, shift: -10 } };
 
 /// Memory for a case, the set it is for, and who measures it.
-pub(super) struct Stand<'c> {
+pub(super) struct TestBench<'c> {
     kernels: &'c dyn Kernels,
     layout: Layout,
     carver: Carver<'c>,
     measure: &'c mut dyn FnMut(&mut dyn FnMut()),
 }
 
-impl<'c> Stand<'c> {
+impl<'c> TestBench<'c> {
     pub fn new(
         kernels: &'c dyn Kernels,
         layout: Layout,
@@ -236,10 +236,10 @@ impl<'c> Stand<'c> {
         Some(bytes)
     }
 
-    pub fn grow(&mut self, side: usize) -> Option<u32> {
+    pub fn accumulate(&mut self, side: usize) -> Option<u32> {
         let (image, profile, ramp) = (self.complex(side * side)?, self.image(side)?, self.image(side)?);
         let kernels = self.kernels;
-        (self.measure)(&mut || kernels.grow(image, profile, ramp));
+        (self.measure)(&mut || kernels.accumulate(image, profile, ramp));
         Some(checksum(bytemuck::cast_slice(image)))
     }
 

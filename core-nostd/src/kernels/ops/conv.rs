@@ -169,7 +169,7 @@ pub const fn conv_extent(input: usize, kernel: usize, stride: usize, pad: usize,
     }
 }
 
-/// Scratch of a convolution in bytes, a multiple of 64: [`Kernels::conv2d`](crate::kernels::Kernels::conv2d) needs it,
+/// Scratch of a convolution in bytes, a multiple of 64: [`Int8Kernels::conv2d`](crate::kernels::Int8Kernels::conv2d) needs it,
 /// exporter and checker count on it. It holds, in 16 bits, the windows of four output positions and the filter of
 /// one output channel.
 pub const fn conv_scratch_bytes(kernel: (usize, usize), in_channels: usize) -> usize {

@@ -94,7 +94,7 @@ impl Channel {
 
     /// An accumulator (without bias) as an output activation.
     #[inline(always)]
-    pub(crate) const fn finish(self, accumulator: i32, out_zero: i32, clamp: (i8, i8)) -> i8 {
+    pub const fn finish(self, accumulator: i32, out_zero: i32, clamp: (i8, i8)) -> i8 {
         saturate(self.requant.apply(accumulator.wrapping_add(self.bias)), out_zero, clamp)
     }
 }

@@ -19,8 +19,8 @@ mod transpose;
 mod window;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, Kernels, LayerNorm, Layout, MaxPool, Shift, Table, Upsample2x,
-    conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, ImageKernels, Int8Kernels, LayerNorm, Layout, MaxPool, Shift, Table,
+    Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 
 /// The portable kernel set: equal to [`Reference`](super::Reference) to the bit, and fast wherever LLVM finds
@@ -38,7 +38,7 @@ fn known(layout: Layout) -> Layout {
     if layout.is_unpacked() { Layout::Portable } else { layout }
 }
 
-impl Kernels for Portable {
+impl Int8Kernels for Portable {
     fn name(&self) -> &'static str {
         "portable"
     }
@@ -113,3 +113,5 @@ impl Kernels for Portable {
         }
     }
 }
+
+impl ImageKernels for Portable {}

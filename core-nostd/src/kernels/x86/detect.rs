@@ -2,11 +2,15 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use super::Level;
 
+/// No [`Features::bits`]: the CPU has not been asked yet.
+const UNKNOWN: u8 = u8::MAX;
+
 /// What the CPU offers and the operating system keeps registers for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Features {
     avx2: bool,
     avx_vnni: bool,
@@ -16,8 +20,29 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Those of this machine.
+    /// Those of this machine. The CPU is asked once: under a hypervisor that takes longer than a small operator.
     pub(super) fn detect() -> Self {
+        static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+        match KNOWN.load(Ordering::Relaxed) {
+            UNKNOWN => {
+                let features = Self::ask();
+                KNOWN.store(features.bits(), Ordering::Relaxed);
+                features
+            }
+            bits => Self::from_bits(bits),
+        }
+    }
+
+    const fn bits(self) -> u8 {
+        self.avx2 as u8 | (self.avx_vnni as u8) << 1 | (self.avx512 as u8) << 2 | (self.vbmi as u8) << 3
+    }
+
+    fn from_bits(bits: u8) -> Self {
+        let has = |place: u8| bits >> place & 1 == 1;
+        Self { avx2: has(0), avx_vnni: has(1), avx512: has(2), vbmi: has(3) }
+    }
+
+    fn ask() -> Self {
         if cfg!(miri) {
             // Miri has no CPUID: it runs what the build enables.
             let avx2 = cfg!(target_feature = "avx2");
@@ -65,4 +90,18 @@ impl Features {
 fn saved_state() -> u64 {
     // SAFETY: register 0 exists wherever the instruction does.
     unsafe { _xgetbv(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_what_the_cpu_said() {
+        assert_eq!(Features::detect(), Features::ask());
+        assert_eq!(Features::detect(), Features::ask(), "from memory");
+        for bits in 0..16 {
+            assert_eq!(Features::from_bits(bits).bits(), bits);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The image beside the networks: growth by a line, energy, conjugate symmetry, quantisation, classes. AVX2 for every level:
+//! The image beside the networks: adding a line, energy, conjugate symmetry, quantisation, classes. AVX2 for every level:
 //! memory is the limit.
 //!
 //! # Cost
@@ -7,7 +7,7 @@
 //!
 //! | operator | portable kernels | here |
 //! |---|---|---|
-//! | growth by a line | 273 | 115 |
+//! | adding a line | 273 | 115 |
 //! | energy | 166 | 78.2 |
 //! | conjugate symmetry, 64x64 | 2061 | 489 |
 //! | quantisation | 1068 | 204 |
@@ -17,14 +17,14 @@
 use core::arch::x86_64::*;
 
 use crate::Complex32;
-use crate::kernels::{Kernels, Portable};
+use crate::kernels::{ImageKernels, Portable};
 
 /// Pixels at a time.
 const BLOCK: usize = 8;
 
-/// As [`Kernels::grow`], in its order of operations.
+/// As [`ImageKernels::accumulate`], in its order of operations.
 #[target_feature(enable = "avx2")]
-pub(super) fn grow(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+pub(super) fn accumulate(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
     for (row, s) in image.chunks_exact_mut(ramp.len().max(1)).zip(profile) {
         let (re, im) = (_mm256_set1_ps(s.re), _mm256_set1_ps(s.im));
         let (pixels, rest) = row.as_chunks_mut::<4>();
@@ -58,7 +58,7 @@ fn energies(pixels: &[Complex32; BLOCK]) -> __m256 {
     _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(sums)))
 }
 
-/// As [`Kernels::energy`], in its order of operations.
+/// As [`ImageKernels::energy`], in its order of operations.
 #[target_feature(enable = "avx2")]
 pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
     if width == 0 {
@@ -82,7 +82,7 @@ pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
     total
 }
 
-/// As [`Kernels::homodyne`], in its order of operations.
+/// As [`ImageKernels::homodyne`], in its order of operations.
 #[target_feature(enable = "avx2")]
 pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
     let count = image.len().min(paired.len()).min(out.len());
@@ -110,7 +110,7 @@ pub(super) fn homodyne(image: &[Complex32], paired: &[Complex32], weight: f32, o
     Portable.homodyne(image_rest, paired_rest, weight, out_rest);
 }
 
-/// As [`Kernels::quantise`].
+/// As [`ImageKernels::quantise`].
 #[target_feature(enable = "avx2")]
 pub(super) fn quantise(image: &[Complex32], gain: f32, out: &mut [i8]) {
     let (blocks, rest) = image.as_chunks::<BLOCK>();
@@ -137,7 +137,7 @@ fn bytes(lanes: __m256i) -> u64 {
     _mm_cvtsi128_si64(_mm_packus_epi16(words, words)) as u64
 }
 
-/// As [`Kernels::classify`], eight pixels at a time where there are four classes.
+/// As [`ImageKernels::classify`], eight pixels at a time where there are four classes.
 #[target_feature(enable = "avx2")]
 pub(super) fn classify(logits: &[i8], classes: usize, out: &mut [u8]) {
     let (blocks, rest) = logits.as_chunks::<{ 4 * BLOCK }>();

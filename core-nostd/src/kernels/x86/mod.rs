@@ -49,7 +49,7 @@
 //! | max_pool 2x2, 16 channels | 1.1 | 0.07 | 0.07 |
 //! | table (AVX-512 with VBMI) | 0.2 | 0.2 | 0.02 |
 //! | shift, 64 channels | 0.18 | 0.18 | 0.03 |
-//! | grow | 0.3 | 0.1 | 0.1 |
+//! | accumulate | 0.3 | 0.1 | 0.1 |
 //! | energy | 0.13 | 0.08 | 0.08 |
 //! | quantise | 1.1 | 0.21 | 0.21 |
 //! | classify, 4 classes | 4.7 | 0.16 | 0.16 |
@@ -66,6 +66,7 @@ mod conv;
 mod cursor;
 mod depthwise;
 mod detect;
+mod detected;
 mod image;
 mod lanes;
 mod pack;
@@ -79,12 +80,13 @@ mod window;
 use crate::Complex32;
 
 use super::{
-    Add, Concat, Conv2d, ConvTranspose2x2, Filters, Kernels, LayerNorm, Layout, MaxPool, Portable, Shift, Table,
-    Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Concat, Conv2d, ConvTranspose2x2, Filters, ImageKernels, Int8Kernels, LayerNorm, Layout, MaxPool, Portable,
+    Shift, Table, Upsample2x, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use avx2::{Avx2, AvxVnni};
 use avx512::Avx512;
 use detect::Features;
+pub use detected::Detected;
 
 /// Which instructions a set uses, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,9 +208,9 @@ mod dispatch {
         }
     }
 
-    pub(super) fn grow(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+    pub(super) fn accumulate(image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
         // SAFETY: every level has AVX2; so below.
-        unsafe { image::grow(image, profile, ramp) }
+        unsafe { image::accumulate(image, profile, ramp) }
     }
 
     pub(super) fn energy(image: &[Complex32], width: usize) -> f32 {
@@ -260,7 +262,7 @@ fn reads(layout: Layout, weights: &[i8], filters: Filters) -> bool {
     }
 }
 
-impl Kernels for X86 {
+impl Int8Kernels for X86 {
     fn name(&self) -> &'static str {
         self.level.name()
     }
@@ -275,26 +277,6 @@ impl Kernels for X86 {
 
     fn conv_transpose_scratch_bytes(&self, op: &ConvTranspose2x2<'_>) -> usize {
         Portable.conv_transpose_scratch_bytes(op).max(if op.is_valid() { conv::transpose_scratch_bytes(op) } else { 0 })
-    }
-
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
-        dispatch::grow(image, profile, ramp);
-    }
-
-    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
-        dispatch::energy(image, width)
-    }
-
-    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
-        dispatch::homodyne(image, paired, weight, out);
-    }
-
-    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
-        dispatch::quantise(image, gain, out);
-    }
-
-    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
-        dispatch::classify(logits, classes, out);
     }
 
     fn conv2d(&self, op: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u8]) {
@@ -388,5 +370,27 @@ impl Kernels for X86 {
         } else {
             Portable.shift(op, input, output);
         }
+    }
+}
+
+impl ImageKernels for X86 {
+    fn accumulate(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+        dispatch::accumulate(image, profile, ramp);
+    }
+
+    fn energy(&self, image: &[Complex32], width: usize) -> f32 {
+        dispatch::energy(image, width)
+    }
+
+    fn homodyne(&self, image: &[Complex32], paired: &[Complex32], weight: f32, out: &mut [Complex32]) {
+        dispatch::homodyne(image, paired, weight, out);
+    }
+
+    fn quantise(&self, image: &[Complex32], gain: f32, out: &mut [i8]) {
+        dispatch::quantise(image, gain, out);
+    }
+
+    fn classify(&self, logits: &[i8], classes: usize, out: &mut [u8]) {
+        dispatch::classify(logits, classes, out);
     }
 }

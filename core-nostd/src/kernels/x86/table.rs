@@ -12,7 +12,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::kernels::{Concat, Kernels, Portable, Table};
+use crate::kernels::{Concat, Int8Kernels, Portable, Table};
 
 /// Looks up 64 values at a time: two permutations of bytes have half of the table each, and the sign says which is right.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]

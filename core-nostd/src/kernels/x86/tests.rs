@@ -5,11 +5,11 @@
 use std::vec;
 use std::vec::Vec;
 
-use super::{Level, X86};
+use super::{Detected, Level, X86};
 use crate::Complex32;
 use crate::kernels::{
-    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Filters, Kernels, Layout, MaxPool, Portable, Shape,
-    Table, Upsample2x, conv_extent,
+    Add, Channel, ChannelParams, Conv2d, ConvTranspose2x2, Corners, Filters, ImageKernels, Int8Kernels, Kernels,
+    Layout, MaxPool, Portable, Shape, Table, Upsample2x, conv_extent,
 };
 use crate::quant::Requant;
 
@@ -128,7 +128,7 @@ fn small_images_agree() {
     let (image, profile, ramp) = (numbers(3 * 13, 1), numbers(3, 2), numbers(13, 3));
     let grown = |set: &dyn Kernels| {
         let mut image = image.clone();
-        set.grow(&mut image, &profile, &ramp);
+        set.accumulate(&mut image, &profile, &ramp);
         image
     };
     let logits = bytes(4 * 19, 4);
@@ -302,6 +302,7 @@ fn sums_and_tables_take_the_place_of_their_inputs() {
 fn the_best_level_is_chosen_and_std_sees_the_same_features() {
     let best = Level::ALL.into_iter().rev().find(|&level| X86::with_level(level).is_some());
     assert_eq!(X86::detect().map(|set| set.level()), best);
+    assert_eq!(Detected::default().name(), best.map_or("portable", Level::name));
     if cfg!(miri) {
         return;
     }

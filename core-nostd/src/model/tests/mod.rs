@@ -10,7 +10,8 @@ use std::vec::Vec;
 use super::blob::{self, CHECKSUM_FIELD, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::*;
-use crate::kernels::{Axis, Channel, Corners, Kernels, Layout, Reference, Shape};
+use crate::contract::IMAGE_LEVELS_PER_RMS;
+use crate::kernels::{Axis, Channel, Corners, Int8Kernels, Layout, Reference, Shape};
 use crate::quant::Requant;
 
 const SIZE: usize = 32;
@@ -165,6 +166,7 @@ pub(super) fn emit(drafts: &[&Draft]) -> Vec<u8> {
         record.emit(&mut bytes[HEADER_BYTES + GRAPH_BYTES * index..][..GRAPH_BYTES]).unwrap();
     }
     let header = HeaderRepr {
+        features: 0,
         graphs: drafts.len(),
         length: bytes.len(),
         checksum: 0,

@@ -33,6 +33,10 @@ fn header_fields() {
     assert!(matches!(patched(0, b"PNG").problem, Problem::Magic { .. }));
     let version = Problem::Mismatch { field: "version", got: 2, expected: 1 };
     assert_eq!(patched(8, &[2]), header(version));
+    let features = patched(9, &[0b1010_0001]);
+    assert_eq!(features, header(Problem::Features { unknown: 0b1010_0001 }));
+    let words = "needs what this version does not have: required feature 0 5 7. A newer version reads it";
+    assert_eq!(features.to_string(), std::format!("blob refused: header: {words}"));
     let graphs = Problem::OutOfRange { field: "number of graphs", got: 0, min: 1, max: 3 };
     assert_eq!(patched(10, &[0]), header(graphs));
     let height = Problem::Mismatch { field: "height", got: 48, expected: 64 };

@@ -3,7 +3,7 @@
 use std::string::ToString;
 
 use super::*;
-use crate::kernels::{Add, Conv2d, Kernels, Portable, Table};
+use crate::kernels::{Add, Conv2d, Int8Kernels, Portable, Table};
 
 #[test]
 fn a_blob_says_what_is_in_it() {
@@ -167,7 +167,7 @@ fn inputs_and_arenas_that_do_not_fit_are_named() {
 fn kernels_are_called_through_a_trait_object_too() {
     /// Counts the calls of two operators.
     struct Counting(core::cell::Cell<usize>);
-    impl Kernels for Counting {
+    impl Int8Kernels for Counting {
         fn name(&self) -> &'static str {
             "counting"
         }
@@ -193,7 +193,7 @@ fn kernels_are_called_through_a_trait_object_too() {
     let inputs = inputs(&graph);
     let views: Vec<&[i8]> = inputs.iter().map(Vec::as_slice).collect();
     let counting = Counting(0.into());
-    run(&graph, &counting as &dyn Kernels, &views, arena.bytes()).unwrap();
+    run(&graph, &counting as &dyn Int8Kernels, &views, arena.bytes()).unwrap();
     assert_eq!(counting.0.get(), 2);
 }
 
@@ -204,7 +204,7 @@ impl Greedy {
     const MORE: usize = 5000;
 }
 
-impl Kernels for Greedy {
+impl Int8Kernels for Greedy {
     fn name(&self) -> &'static str {
         "greedy"
     }

@@ -3,9 +3,10 @@
 use core::fmt;
 
 use kscout_core::capture::CaptureError;
+use kscout_core::kspace::MaskError;
 use kscout_core::model::BlobError;
-use kscout_core::scan::ScanError;
-use kscout_core::volume::VolumeError;
+use kscout_core::scan::{BudgetError, NetworkError, PushError, ScanError, SetupError};
+use kscout_core::volume::{SliceError, VolumeError, VolumePushError, VolumeSetupError};
 
 /// What went wrong, in words when displayed.
 pub enum Failure {
@@ -20,6 +21,10 @@ pub enum Failure {
     },
     /// The core was started before: its peripherals are taken.
     Taken,
+    /// A line that the model's images do not have.
+    Mask(MaskError),
+    /// The lines that the scan has are not those that were measured.
+    Lines,
     /// The result is not the host's.
     Digest,
     /// The stack was used to its last word, and perhaps beyond.
@@ -33,6 +38,8 @@ impl fmt::Display for Failure {
             Self::Blob(error) => error.fmt(f),
             Self::Scan(error) => error.fmt(f),
             Self::Volume(error) => error.fmt(f),
+            Self::Mask(error) => error.fmt(f),
+            Self::Lines => f.write_str("the scan has other lines than were measured"),
             Self::OtherModel { expected, found } => write!(
                 f,
                 "the scan was captured with the model of CRC-32 {expected:#010x}, this one has {found:#010x}: export both together"
@@ -44,26 +51,26 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<CaptureError> for Failure {
-    fn from(error: CaptureError) -> Self {
-        Self::Capture(error)
-    }
+/// `?` on each step's own error.
+macro_rules! from_errors {
+    ($($error:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::$variant(error.into())
+            }
+        })*
+    };
 }
 
-impl From<BlobError> for Failure {
-    fn from(error: BlobError) -> Self {
-        Self::Blob(error)
-    }
-}
-
-impl From<ScanError> for Failure {
-    fn from(error: ScanError) -> Self {
-        Self::Scan(error)
-    }
-}
-
-impl From<VolumeError> for Failure {
-    fn from(error: VolumeError) -> Self {
-        Self::Volume(error)
-    }
+from_errors! {
+    CaptureError => Capture,
+    BlobError => Blob,
+    MaskError => Mask,
+    SetupError => Scan,
+    BudgetError => Scan,
+    PushError => Scan,
+    NetworkError => Scan,
+    VolumeSetupError => Volume,
+    VolumePushError => Volume,
+    SliceError => Volume,
 }

@@ -17,7 +17,7 @@ use kscout_core::scan::Scan;
 use kscout_firmware::clock::Clock;
 use kscout_firmware::status;
 
-use embedded::Arena;
+use embedded::{Arena, Measured};
 use failure::Failure;
 use report::Stages;
 
@@ -62,6 +62,8 @@ fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], cloc
     let samples = samples.get_mut(..capture.height()).unwrap_or_default();
     let mut expected = capture.lines();
     let mut stages = Stages::default();
+    // The scanner's own account of what it has measured, beside the core's.
+    let mut measured = Measured::new();
     let mut scan = Scan::new(model, arena)?;
     // By a fixed order or a mask: then the policy, if there is one, was not asked on the host either.
     let given = capture.given() || model.policy().is_none();
@@ -71,14 +73,15 @@ fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], cloc
     while scan.remaining() > 0 {
         clock.count(&mut stages.quantisation, || scan.image().len());
         let hosts = expected.next();
-        let chosen = if given { hosts } else { clock.count(&mut stages.decision, || scan.next_line()) };
+        let chosen = if given { hosts } else { clock.count(&mut stages.decision, || scan.propose())? };
         let Some(line) = chosen else {
             break;
         };
         let mark = if hosts == Some(line) { "" } else { "(!)" };
         hprint!(" {}{}", line, mark);
         capture.copy_line(line, samples)?;
-        clock.count(&mut stages.growth, || scan.push_line(line, samples))?;
+        measured.insert(line)?;
+        clock.count(&mut stages.accumulation, || scan.push_line(line, samples))?;
     }
     hprintln!();
     if given {
@@ -88,7 +91,10 @@ fn scan_as_host(model: &Model<'_>, capture: &Capture<'_>, arena: &mut [u8], cloc
     clock.count(&mut stages.segmentation, || scan.segment().map(|_| ()))?;
 
     stages.print(model, clock.centi_instructions_per_tick());
-    Ok(report::digests_agree(scan.digest(), capture.digest()))
+    if *measured != *scan.mask() {
+        return Err(Failure::Lines);
+    }
+    Ok(report::digests_agree(scan.digest()?, capture.digest()))
 }
 
 /// A fault ends the run rather than hanging it.

@@ -17,7 +17,7 @@ pub struct Stages {
     /// Choosing the next line: the policy network.
     pub decision: Tally,
     /// Taking a line in: its Fourier transform and its share of the image.
-    pub growth: Tally,
+    pub accumulation: Tally,
     /// The segmenter, and the class of each pixel.
     pub segmentation: Tally,
 }
@@ -31,11 +31,11 @@ impl Stages {
         print(&self.start, "start", 0);
         print(&self.quantisation, "quantisation", 0);
         print(&self.decision, "decision", macs(model.policy()));
-        print(&self.growth, "image growth", 0);
+        print(&self.accumulation, "accumulation", 0);
         print(&self.segmentation, "segmentation", macs(model.segmenter()));
-        let line = self.quantisation.mean() + self.decision.mean() + self.growth.mean();
+        let line = self.quantisation.mean() + self.decision.mean() + self.accumulation.mean();
         hprintln!("  {:<14}{:>12}", "line to line", line);
-        let stages = [&self.start, &self.quantisation, &self.decision, &self.growth, &self.segmentation];
+        let stages = [&self.start, &self.quantisation, &self.decision, &self.accumulation, &self.segmentation];
         let total: u64 = stages.iter().map(|stage| stage.total()).sum();
         hprintln!("  {:<14}{:>12}", "whole scan", total);
     }
@@ -47,14 +47,14 @@ impl Stages {
 pub struct VolumeStages {
     /// Taking in a first line of a slice, its image begun.
     pub first: Tally,
-    /// Choosing slice and line: a view of every slice, and the slice policy's look at each.
+    /// Choosing slice and line: the features of every slice, and the slice policy's output for each.
     pub decision: Tally,
-    /// The view of one slice, written once more to be counted.
-    pub view: Tally,
-    /// Growing a slice's image again from its lines, where it was not in memory, or could take no other.
-    pub regrowth: Tally,
-    /// Lines that were grown again.
-    pub regrown: u64,
+    /// The features of one slice, written once more to be counted.
+    pub features: Tally,
+    /// Accumulating a slice's image anew from its lines, where it was not in memory, or could take no other.
+    pub rebuild: Tally,
+    /// Lines that were accumulated anew.
+    pub rebuilt_lines: u64,
     /// Taking a line in: its share of the image, the slice's segmentation, and what is kept of it.
     pub taking: Tally,
     /// Segmenting a slice at the end, its image in memory.
@@ -69,15 +69,15 @@ impl VolumeStages {
         hprintln!("instructions, to the tick of {}.{:02}", centi / 100, centi % 100);
         print(&self.first, "first lines", 0);
         print(&self.decision, "decision", slices * macs(model.slice_policy()));
-        print(&self.view, "a view", 0);
-        let look = (self.decision.mean() / slices.max(1)).saturating_sub(self.view.mean());
-        hprintln!("  {:<14}{:>12}", "a look", look);
-        print(&self.regrowth, "image again", 0);
-        if let Some(line) = self.regrowth.total().checked_div(self.regrown) {
-            hprintln!("  {:<14}{:>12}, {} lines", "a line of it", line, self.regrown);
+        print(&self.features, "features", 0);
+        let policy = (self.decision.mean() / slices.max(1)).saturating_sub(self.features.mean());
+        hprintln!("  {:<14}{:>12}", "slice policy", policy);
+        print(&self.rebuild, "image rebuilt", 0);
+        if let Some(line) = self.rebuild.total().checked_div(self.rebuilt_lines) {
+            hprintln!("  {:<14}{:>12}, {} lines", "a line of it", line, self.rebuilt_lines);
         }
         print(&self.taking, "line taken in", macs(model.segmenter()));
-        let steps = self.decision.total() + self.regrowth.total() + self.taking.total();
+        let steps = self.decision.total() + self.rebuild.total() + self.taking.total();
         hprintln!("  {:<14}{:>12}", "step", steps.checked_div(self.taking.runs()).unwrap_or(0));
         hprintln!("  {:<14}{:>12}", "all lines", self.first.total() + steps);
         print(&self.segmentation, "segmentation", macs(model.segmenter()));

@@ -6,7 +6,7 @@ use cortex_m_semihosting::{hprint, hprintln};
 use kscout_core::Complex32;
 use kscout_core::capture::{MAX_SIDE, VolumeCapture};
 use kscout_core::model::Model;
-use kscout_core::volume::{FIRST_LINES, VIEW, VolumeScan, write_view};
+use kscout_core::volume::{FEATURES, FIRST_LINES, Place, VolumeScan, write_features};
 use kscout_firmware::clock::{Clock, Tally};
 
 use crate::failure::Failure;
@@ -34,19 +34,19 @@ pub fn scan_as_host(
         let mut unasked = Tally::default();
         let tally = if first || scan.remaining() == 0 { &mut unasked } else { &mut stages.decision };
         let next = clock.count(tally, || scan.propose_worth(capture.least_gain()))?;
-        let Some((slice, line)) = next else { break };
+        let Some(place @ Place { slice, line }) = next else { break };
         let mark = if expected.next() == Some((slice, line)) { "" } else { "(!)" };
         hprint!(" {}:{}{}", slice, line, mark);
         capture.copy_line(slice, line, samples)?;
         if first {
-            clock.count(&mut stages.first, || scan.push_line(slice, samples))?;
+            clock.count(&mut stages.first, || scan.push_line(place, samples))?;
         } else {
-            clock.count(&mut stages.view, || view(&scan, slice));
+            clock.count(&mut stages.features, || features(&scan, slice));
             if !scan.is_ready(slice) {
-                stages.regrown += scan.lines(slice) as u64;
-                clock.count(&mut stages.regrowth, || scan.visit(slice))?;
+                stages.rebuilt_lines += scan.lines(slice) as u64;
+                clock.count(&mut stages.rebuild, || scan.visit(slice))?;
             }
-            clock.count(&mut stages.taking, || scan.push_line(slice, samples))?;
+            clock.count(&mut stages.taking, || scan.push_line(place, samples))?;
         }
         visited = Some(slice);
     }
@@ -62,9 +62,9 @@ pub fn scan_as_host(
     Ok(report::digests_agree(scan.digest()?, capture.digest()))
 }
 
-/// Writes what the slice policy sees of a slice, for nobody to look at.
-fn view(scan: &VolumeScan<'_, '_>, slice: usize) {
-    let mut view = [0; VIEW];
-    write_view(scan.glimpses(), slice, scan.remaining(), &mut view);
-    black_box(&view);
+/// Writes the slice policy's features of a slice, to be counted.
+fn features(scan: &VolumeScan<'_, '_>, slice: usize) {
+    let mut features = [0; FEATURES];
+    write_features(scan.stats(), slice, scan.remaining(), &mut features);
+    black_box(&features);
 }

@@ -11,13 +11,13 @@ use clap::Args;
 use image::RgbImage;
 
 use super::{Failure, expect_no_input};
-use crate::eval::canvas::write_png;
-use crate::eval::plot::{ScorePlot, Series, score_plot, trade_plot};
-use crate::eval::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
 use crate::eval::stops::{fewest_lines, fewest_lines_of_hearts};
 use crate::eval::table::{Align, Table};
+use crate::figures::canvas::write_png;
+use crate::figures::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::io::lock::Locks;
-use read::{Evaluated, Read, Shared, Volumes};
+use crate::metrics::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
+use read::{Evaluated, Read, Scored, Shared, Volumes};
 use verdict::verdict;
 
 /// `kscout compare`.
@@ -33,8 +33,8 @@ pub struct CompareArgs {
     /// What it is compared with, in the same form; may be given many times
     #[arg(long, value_name = "DIR[,DIR]:METHOD")]
     with: Vec<Evaluated>,
-    /// Tell how much of the gap in Dice between each --with and this method, such as an oracle, what is compared closes; `-` where
-    /// this method is not clearly above
+    /// Also report how much of the gap in Dice between each --with and this method, such as an oracle, the compared method closes;
+    /// `-` where this method is not clearly above
     #[arg(long, value_name = "DIR[,DIR]:METHOD", requires = "with")]
     ceiling: Option<Evaluated>,
     /// Write the tables as Markdown too; like the pictures, the file is replaced whole
@@ -46,9 +46,9 @@ pub struct CompareArgs {
     /// Draw Dice against SSIM, a curve a number of lines through all methods, which are numbered, and print both
     #[arg(long, value_name = "FILE.png")]
     trade: Option<PathBuf>,
-    /// Tell how few lines could keep the Dice of each number of lines if it were known beforehand where the scan of each volume
-    /// should end, at one of the numbers of lines that were evaluated; of evaluations with --draws also, as an estimate, with how
-    /// few if only the same volume's other draws were known. Of evaluations without --least-gain
+    /// Report with how few lines the Dice of each number of lines could be kept if it were known beforehand where the scan of
+    /// each volume should end, at one of the numbers of lines that were evaluated; for evaluations with --draws also, as an
+    /// estimate, if only the same volume's other draws were known. For evaluations without --least-gain
     #[arg(long)]
     stops: bool,
 }
@@ -157,8 +157,8 @@ fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
                 eprintln!("note: {first} is a mean of {own} draws of phase and noise, {second} of {other}");
             }
             for (lines, own) in &first.scores {
-                let Some(other) = second.scores.get(lines) else { continue };
-                table.push(difference(*lines, (first, own), (second, other))?);
+                let Some(other) = second.at(*lines) else { continue };
+                table.push(difference(*lines, Scored { read: first, volumes: own }, other)?);
                 any = true;
             }
         }
@@ -170,13 +170,9 @@ fn differences(firsts: &[Read], seconds: &[Read]) -> Result<Table, Failure> {
 }
 
 /// A row: what a method has over another, by patient.
-fn difference(
-    lines: usize,
-    (first, own): (&Read, &Volumes),
-    (second, other): (&Read, &Volumes),
-) -> Result<[String; 8], Failure> {
-    let shared = Shared::of([own, other]);
-    let names = format!("{} and {}", first.name, second.name);
+fn difference(lines: usize, own: Scored<'_>, other: Scored<'_>) -> Result<[String; 8], Failure> {
+    let shared = Shared::of([own.volumes, other.volumes]);
+    let names = format!("{} and {}", own.read.name, other.read.name);
     if shared.patients() == 0 {
         return Err(format!("{names}: no volume in common at {lines} lines; evaluate both on the same volumes").into());
     }
@@ -189,10 +185,10 @@ fn difference(
     let Estimate { mean: gain, low, high, .. } = found.difference;
     Ok([
         lines.to_string(),
-        first.name.clone(),
-        format!("{:.4}", own.dice.mean),
-        second.name.clone(),
-        format!("{:.4}", other.dice.mean),
+        own.read.name.clone(),
+        format!("{:.4}", own.volumes.dice.mean),
+        other.read.name.clone(),
+        format!("{:.4}", other.volumes.dice.mean),
         format!("{gain:+.4} [{low:+.4}, {high:+.4}]"),
         found.better.to_string(),
         found.worse.to_string(),
@@ -208,8 +204,8 @@ fn ways(firsts: &[Read], seconds: &[&Read], ceiling: &Read) -> Result<Table, Fai
     for second in seconds {
         for first in firsts {
             for (lines, own) in &first.scores {
-                let (Some(from), Some(to)) = (second.scores.get(lines), ceiling.scores.get(lines)) else { continue };
-                let share = way((first, own), (second, from), (ceiling, to))?;
+                let (Some(from), Some(to)) = (second.at(*lines), ceiling.at(*lines)) else { continue };
+                let share = way(Scored { read: first, volumes: own }, from, to)?;
                 let names = [first, second, ceiling].map(|read| read.name.clone());
                 table.push([lines.to_string()].into_iter().chain(names).chain([share]));
                 any = true;
@@ -224,13 +220,9 @@ fn ways(firsts: &[Read], seconds: &[&Read], ceiling: &Read) -> Result<Table, Fai
 }
 
 /// The share in words; none where the ceiling is not clearly above.
-fn way(
-    (first, own): (&Read, &Volumes),
-    (second, from): (&Read, &Volumes),
-    (ceiling, to): (&Read, &Volumes),
-) -> Result<String, Failure> {
-    let shared = Shared::of([own, from, to]);
-    let names = format!("{}, {} and {}", first.name, second.name, ceiling.name);
+fn way(own: Scored<'_>, from: Scored<'_>, to: Scored<'_>) -> Result<String, Failure> {
+    let shared = Shared::of([own, from, to].map(|scored| scored.volumes));
+    let names = format!("{}, {} and {}", own.read.name, from.read.name, to.read.name);
     if shared.left_out > 0 {
         eprintln!("note: {names}: {} not in all three, left out of the gap", number_of(shared.left_out, "volume"));
     }
@@ -366,12 +358,12 @@ mod tests {
         let both = method("a", volumes(&[("p1", "ED", 0.9), ("p1", "ES", 0.7), ("p2", "ED", 0.8), ("p2", "ES", 0.6)]));
         let ed = method("b", volumes(&[("p1", "ED", 0.9), ("p2", "ED", 0.8)]));
         let top = method("top", volumes(&[("p1", "ED", 1.0), ("p2", "ED", 1.0)]));
-        let row = difference(8, (&both, &both.scores[&8]), (&ed, &ed.scores[&8])).unwrap();
+        let row = difference(8, both.at(8).unwrap(), ed.at(8).unwrap()).unwrap();
         assert_eq!(row[5..], ["+0.0000 [+0.0000, +0.0000]", "0", "0"]);
-        let share = way((&both, &both.scores[&8]), (&ed, &ed.scores[&8]), (&top, &top.scores[&8])).unwrap();
+        let share = way(both.at(8).unwrap(), ed.at(8).unwrap(), top.at(8).unwrap()).unwrap();
         assert_eq!(share, "0 % [0, 0]");
         let es = method("c", volumes(&[("p1", "ES", 0.7)]));
-        let error = difference(8, (&ed, &ed.scores[&8]), (&es, &es.scores[&8])).unwrap_err().to_string();
+        let error = difference(8, ed.at(8).unwrap(), es.at(8).unwrap()).unwrap_err().to_string();
         assert!(error.contains("b and c: no volume in common at 8 lines"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::CompareArgs;
 use super::read::{Read, Shared};
-use crate::eval::stats::few_patients;
+use crate::metrics::stats::few_patients;
 
 /// Explains the columns, and says what is left out of means and which intervals are of too few patients. `read` begins with `firsts`.
 pub fn of(arguments: &CompareArgs, firsts: &[Read], read: &[Read]) -> Vec<String> {

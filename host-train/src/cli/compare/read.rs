@@ -8,8 +8,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::cli::Failure;
-use crate::eval::metrics::{Occurring, SliceDice};
-use crate::eval::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
+use crate::metrics::dice::{Occurring, SliceDice};
+use crate::metrics::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
 
 /// What `kscout eval` writes of every volume.
 const RESULTS: &str = "results.csv";
@@ -207,7 +207,7 @@ impl Evaluated {
         let mut draws: Vec<Draw<'_>> = Vec::new();
         let first = self.dirs[0].display();
         for (folder, dir) in self.dirs.iter().enumerate() {
-            draws.extend(Draw::each((folder, dir), self.rows(dir)?));
+            draws.extend(Draw::each(folder, dir, self.rows(dir)?));
             let [own, others] = [folder, 0].map(|place| draws.iter().filter(|draw| draw.folder == place).count());
             if own != others {
                 let dir = dir.display();
@@ -282,7 +282,7 @@ struct Draw<'a> {
 
 impl<'a> Draw<'a> {
     /// Each of an evaluation.
-    fn each((folder, dir): (usize, &'a Path), rows: Vec<Row>) -> impl Iterator<Item = Self> {
+    fn each(folder: usize, dir: &'a Path, rows: Vec<Row>) -> impl Iterator<Item = Self> {
         let mut draws: BTreeMap<Option<u64>, Vec<Row>> = BTreeMap::new();
         for mut row in rows {
             draws.entry(row.seed.take()).or_default().push(row);
@@ -335,6 +335,22 @@ pub struct Read {
     pub draws: usize,
     /// Which structures occur in the truth.
     pub occurring: Occurring,
+}
+
+/// A method's volumes at one number of lines.
+#[derive(Clone, Copy)]
+pub struct Scored<'a> {
+    /// The method.
+    pub read: &'a Read,
+    /// The volumes.
+    pub volumes: &'a Volumes,
+}
+
+impl Read {
+    /// The volumes at `lines` lines a slice, if there are any.
+    pub fn at(&self, lines: usize) -> Option<Scored<'_>> {
+        self.scores.get(&lines).map(|volumes| Scored { read: self, volumes })
+    }
 }
 
 /// Reads the evaluations of `methods`.
@@ -394,15 +410,14 @@ pub(super) mod tests {
         let named: Evaluated = "runs/1,runs/2:policy".parse().unwrap();
         assert_eq!(named, Evaluated { dirs: vec!["runs/1".into(), "runs/2".into()], method: "policy".into() });
         assert_eq!("runs/2,runs/1:policy".parse(), Ok(named));
-        let tmp = std::env::temp_dir().join(format!("kscout-compare-{}", std::process::id()));
-        std::fs::create_dir_all(&tmp).unwrap();
+        let tmp = tempfile::tempdir().unwrap();
+        let tmp = tmp.path();
         std::fs::write(tmp.join("results.csv"), "method,x\nfull,1\npolicy,2\npolicy,3\nrandom,4\n").unwrap();
         for text in [tmp.display().to_string(), format!("{}:", tmp.display())] {
             let told = text.parse::<Evaluated>().unwrap_err();
             assert!(told.contains("has the methods full, policy, random, such as kscout compare "), "{told}");
             assert!(told.contains(":policy --with ") && told.ends_with(":random"), "{told}");
         }
-        std::fs::remove_dir_all(tmp).unwrap();
         for text in ["runs/eval", ":policy", "runs/eval:", "runs/eval,:policy"] {
             assert!(text.parse::<Evaluated>().unwrap_err().contains("DIR:METHOD"), "{text}");
         }

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::read::{Read, Shared};
-use crate::eval::stats::{Bootstrap, ENOUGH_PATIENTS, Estimate, paired_difference};
+use crate::metrics::stats::{Bootstrap, ENOUGH_PATIENTS, Estimate, paired_difference};
 
 /// A sentence for each number of lines that `first` and any of `others` have: where `first` stands.
 ///

@@ -11,11 +11,11 @@ use super::super::{Failure, expect_no_input};
 use super::npy::Array;
 use crate::device::DeviceChoice;
 use crate::export::BlobFile;
+use crate::inference::numbers::{NoNumbers, numbers};
+use crate::inference::segment::{CoreSegmenter, Segment};
 use crate::io::lock::Locks;
 use crate::net::import::{StateDict, import_segmenter, wanted_segmenter};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
-use crate::numbers::{NoNumbers, numbers};
-use crate::segment::{CoreSegmenter, Segment};
 use crate::train::checkpoint;
 
 /// `kscout net forward`.
@@ -24,8 +24,8 @@ use crate::train::checkpoint;
     after_help = "Examples:\n  kscout net forward --arch unext-s --weights model.pth --input images.npy --output logits.npy\n  kscout net forward --blob heart.kscout --input images.npy --output logits.npy"
 )]
 pub struct ForwardArgs {
-    /// The network: unet, unet-bilinear, unetpp, unext or unext-s; a checkpoint knows its own
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["model", "blob"])]
+    /// The network; a checkpoint knows its own
+    #[arg(long, value_name = "NAME", value_parser = super::segmenter(), required_unless_present_any = ["model", "blob"])]
     arch: Option<Arch>,
     /// Weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
     #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "blob"], conflicts_with = "model")]
@@ -33,7 +33,7 @@ pub struct ForwardArgs {
     /// Of several networks in the weights' file, the one behind this key, such as model_ema
     #[arg(long, value_name = "NAME", requires = "weights")]
     key: Option<String>,
-    /// A checkpoint, from `kscout import` or `kscout train reward`, instead of weights
+    /// A checkpoint, from `kscout import` or `kscout train segmenter`, instead of weights
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// The int8 segmenter of a file that `kscout export` wrote: images are rounded to its input's steps, logits are its output's
@@ -140,7 +140,7 @@ fn check_input(path: &Path, images: &Array, spec: &SegmenterSpec) -> Result<[usi
         let own = if spec.channels == 1 { "1".into() } else { format!("1 or {}", spec.channels) };
         return refuse(format!("images of {channels} channels; this {} takes {own}", spec.arch));
     }
-    let (least, even) = (spec.arch.least_side(), spec.arch.needs_multiples());
+    let (least, even) = (spec.arch.description().least_side, spec.arch.description().needs_multiples);
     let fits = |side: usize| side >= least && (!even || side.is_multiple_of(least));
     if batch == 0 || !fits(height) || !fits(width) {
         let rule = if even { format!("multiples of {least}") } else { format!("at least {least}") };

@@ -6,14 +6,14 @@ use super::super::{Failure, number};
 use crate::data::CLASSES;
 use crate::eval::table::{Align, Table};
 use crate::export::cost::{Cost, cost};
-use crate::net::segmenter::WIDEST;
+use crate::net::segmenters::WIDEST;
 use crate::net::{Arch, SegmenterSpec};
 
 /// `kscout net info`.
 #[derive(Args)]
 pub struct InfoArgs {
-    /// The network: unet, unet-bilinear, unetpp, unext or unext-s
-    #[arg(long, value_name = "NAME")]
+    /// The network
+    #[arg(long, value_name = "NAME", value_parser = super::segmenter())]
     arch: Arch,
     /// Height and width of the image in pixels: 32, 64, 128, 256 or 512
     #[arg(long, default_value_t = 128, value_parser = number::side())]
@@ -24,7 +24,7 @@ pub struct InfoArgs {
     /// Classes told apart, background among them
     #[arg(long, default_value_t = CLASSES as u8, value_parser = number::whole::<u8>(1..=255))]
     classes: u8,
-    /// Keep only what this head of U-Net++ needs, 1 to 4
+    /// Keep only what this head needs, counted from 1, of a network that has several (unetpp)
     #[arg(long, value_name = "HEAD", value_parser = number::head())]
     prune: Option<usize>,
     /// Print all of it as JSON, for programs
@@ -38,8 +38,10 @@ impl InfoArgs {
         let Self { arch, size, prune, .. } = self;
         let levels = arch.levels();
         if let Some(level) = prune.filter(|level| levels == 1 || !(1..=levels).contains(level)) {
-            let takes =
-                if levels == 1 { "only unetpp can be pruned".into() } else { format!("heads are 1 to {levels}") };
+            let takes = match levels {
+                1 => format!("only {} can be pruned", prunable().join(" and ")),
+                _ => format!("heads are 1 to {levels}"),
+            };
             return Err(format!("--prune {level} for {arch}: {takes}").into());
         }
         let mut spec = SegmenterSpec::published(arch, usize::from(self.classes));
@@ -55,6 +57,11 @@ impl InfoArgs {
         }
         Ok(())
     }
+}
+
+/// Networks of several heads.
+fn prunable() -> Vec<&'static str> {
+    Arch::ALL.into_iter().filter(|arch| arch.levels() > 1).map(Arch::name).collect()
 }
 
 fn text(spec: &SegmenterSpec, prune: Option<usize>, size: usize, cost: &Cost) -> String {

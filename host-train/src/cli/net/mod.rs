@@ -7,9 +7,16 @@ mod npy_header;
 
 use std::path::Path;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use crate::net::Arch;
+
+/// The name of a segmenter.
+fn segmenter() -> impl TypedValueParser<Value = Arch> {
+    PossibleValuesParser::new(Arch::ALL.map(Arch::name)).try_map(|name| name.parse())
+}
 
 /// `kscout net`.
 #[derive(Args)]

@@ -137,43 +137,35 @@ mod tests {
 
     use super::*;
 
-    struct Folder(PathBuf);
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("kscout-npy-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         /// An `.npy` file of the element type `descr`.
         fn file(&self, descr: &str, fortran: bool, shape: &str, data: &[u8]) -> PathBuf {
             let fortran = if fortran { "True" } else { "False" };
             let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
-            let path = self.0.join("a.npy");
+            let path = self.0.path().join("a.npy");
             let length = (header.len() as u16).to_le_bytes();
             fs::write(&path, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()).unwrap();
             path
         }
     }
 
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn an_array_is_read_back_as_it_was_written() {
-        let folder = Folder::new("round");
+        let folder = Folder::new();
         let array = Array { shape: vec![2, 1, 3], data: vec![1.0, -2.5, 3.0, f32::MIN_POSITIVE, 5.0, 6.0] };
-        array.write(&folder.0.join("b.npy")).unwrap();
-        assert_eq!(Array::read(&folder.0.join("b.npy")).unwrap(), array);
+        array.write(&folder.0.path().join("b.npy")).unwrap();
+        assert_eq!(Array::read(&folder.0.path().join("b.npy")).unwrap(), array);
     }
 
     #[test]
     fn doubles_big_endian_numbers_and_fortran_order_are_read() {
-        let folder = Folder::new("orders");
+        let folder = Folder::new();
         let bytes: Vec<u8> = [1f64, 2.0, 3.0, 4.0, 5.0, 6.0].iter().flat_map(|v| v.to_be_bytes()).collect();
         let array = Array::read(&folder.file(">f8", true, "(2, 3)", &bytes)).unwrap();
         assert_eq!(array, Array { shape: vec![2, 3], data: vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0] });
@@ -181,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_no_array_of_numbers_is_refused() {
-        let folder = Folder::new("refused");
+        let folder = Folder::new();
         let says = |path: PathBuf, words: &str| {
             let error = Array::read(&path).unwrap_err().to_string();
             assert!(error.contains("a.npy") && error.contains(words), "{error}");
@@ -193,7 +185,7 @@ mod tests {
         says(folder.file("<f4", false, "(9223372036854775807, 9223372036854775807)", &[]), "cut short");
         says(folder.file("<f4", true, "(9223372036854775808, 4, 0)", &[]), "its extents are too large");
         says(folder.file("<i4", false, "(1,)", &[0; 4]), "elements of type '<i4'");
-        fs::write(folder.0.join("a.npy"), b"<html>").unwrap();
-        says(folder.0.join("a.npy"), "not an .npy file");
+        fs::write(folder.0.path().join("a.npy"), b"<html>").unwrap();
+        says(folder.0.path().join("a.npy"), "not an .npy file");
     }
 }

@@ -54,7 +54,7 @@ pub struct ReproduceArgs {
     /// Take the configurations of this folder instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     configs: Option<PathBuf>,
-    /// Learn next to nothing: to see that every step runs, not for its numbers
+    /// Train hardly at all: to see that every step runs, not for its numbers
     #[arg(long)]
     quick: bool,
     /// Print the commands, each with the steps whose results it reads and whether it can be dealt out to several machines, and run

@@ -105,13 +105,13 @@ pub struct Recipe<'a> {
     /// Draws of phase and noise that the tables are means of.
     draws: usize,
     /// The first segmenter's configuration and keys; it learns on zero-filled images.
-    reward: &'static str,
+    segmenter: &'static str,
     /// The configuration of the segmenters that are tuned to a method's masks.
     tune: &'static str,
     /// Options of the learned mask.
     mask: &'static str,
     /// Budgets of the masks that segmenters are tuned to.
-    given: &'static str,
+    recorded: &'static str,
     /// Keys of the slice policies.
     slices: &'static str,
     /// Whether the trade between reconstruction and segmentation is shown.
@@ -128,7 +128,7 @@ impl<'a> Recipe<'a> {
             budgets: "6,8,12,16,24",
             draws: if choice.quick { 2 } else { 8 },
             // Steps, not minutes: as many on any machine.
-            reward: "--config CONFIGS/reward.toml --set steps=4800 --set max_minutes=0 --set validate_every=1600 \
+            segmenter: "--config CONFIGS/segmenter.toml --set steps=4800 --set max_minutes=0 --set validate_every=1600 \
                      --set masks.min_fraction=0.015 --set masks.favour_few=2.0 --set masks.centre=0.7",
             tune: "--config CONFIGS/tune.toml",
             mask: if choice.quick {
@@ -136,7 +136,7 @@ impl<'a> Recipe<'a> {
             } else {
                 "--volumes 60 --candidates 64 --budget 24 --reorder"
             },
-            given: "6,8,12,16",
+            recorded: "6,8,12,16",
             slices: "",
             ratios: true,
         }
@@ -150,7 +150,7 @@ impl<'a> Recipe<'a> {
             protocol: "--protocol igs",
             budgets: "16,32",
             draws: 1,
-            reward: "--config CONFIGS/igs.toml",
+            segmenter: "--config CONFIGS/igs.toml",
             tune: "--config CONFIGS/igs-tune.toml",
             // Lines are not moved: they were not in the results.
             mask: if choice.quick {
@@ -158,7 +158,7 @@ impl<'a> Recipe<'a> {
             } else {
                 "--volumes 10 --candidates 40 --budget 32"
             },
-            given: "12,16,24,32",
+            recorded: "12,16,24,32",
             slices: "--set protocol=igs --set copies=2 --set updates=10 --set validate_every=10 --set min_budget=8 \
                      --set max_budget=32 --set validate_lines=[16,32]",
             ratios: false,
@@ -168,12 +168,12 @@ impl<'a> Recipe<'a> {
     /// All steps, in order.
     pub fn steps(&self) -> Vec<Step> {
         let seed = self.choice.seed.map(|seed| format!("--set seed={seed}")).unwrap_or_default();
-        let mut steps = vec![self.trained("reward", &format!("{} {seed}", self.reward))];
+        let mut steps = vec![self.trained("reward", &format!("{} {seed}", self.segmenter))];
         let first = self.first();
         if first != "reward" {
             // The same weights, said to be for other images: a step at next to no learning rate.
             let options = "--set steps=1 --set learning_rate=1e-9 --set warmup=0 --init OUT/reward/last";
-            steps.push(self.trained(first, &format!("{} {options} {}", self.reward, self.images())));
+            steps.push(self.trained(first, &format!("{} {options} {}", self.segmenter, self.images())));
         }
         steps.extend([
             self.exported("base", first, ""),
@@ -245,20 +245,20 @@ impl<'a> Recipe<'a> {
         } else {
             ""
         };
-        self.step(name, &format!("train reward --data DATA --out OUT/{name} --resume {options} {quick}"))
+        self.step(name, &format!("train segmenter --data DATA --out OUT/{name} --resume {options} {quick}"))
     }
 
-    /// The file `name`, of the segmenter `reward`.
-    fn exported(&self, name: &str, reward: &str, options: &str) -> Step {
+    /// The file `name`, of `segmenter`.
+    fn exported(&self, name: &str, segmenter: &str, options: &str) -> Step {
         let command = format!(
-            "export --reward OUT/{reward}/last --data DATA --target x86-64 --out OUT/{name}.kscout {} {options}",
+            "export --segmenter OUT/{segmenter}/last --data DATA --target x86-64 --out OUT/{name}.kscout {} {options}",
             self.protocol
         );
         self.step(&format!("export-{name}"), &command)
     }
 
-    /// A slice policy on the segmenter `reward`.
-    fn policy(&self, name: &str, reward: &str, options: &str) -> Step {
+    /// A slice policy for `segmenter`.
+    fn policy(&self, name: &str, segmenter: &str, options: &str) -> Step {
         let quick = if self.choice.quick {
             "--set copies=1 --set warm_steps=4 --set warm_batch=16 --set episodes=2 --set updates=1"
         } else {
@@ -266,8 +266,8 @@ impl<'a> Recipe<'a> {
         };
         // The last of two values counts, so that what a step leaves out stays out.
         let command = format!(
-            "train policy --config CONFIGS/volume-policy.toml --reward OUT/{reward}/last --data DATA --out OUT/{name} \
-             --resume {} {quick} {options}",
+            "train slice-policy --config CONFIGS/slice-policy.toml --reward-model OUT/{segmenter}/last --data DATA \
+             --out OUT/{name} --resume {} {quick} {options}",
             self.slices
         );
         self.step(name, &command)
@@ -277,7 +277,7 @@ impl<'a> Recipe<'a> {
     fn tuned(&self, name: &str, model: &str, method: &str) -> [Step; 3] {
         let masks = format!(
             "masks --model OUT/{model}.kscout --data DATA --out OUT/masks-{name}.csv --budgets {} {} {method}",
-            self.given, self.protocol
+            self.recorded, self.protocol
         );
         let (first, images) = (self.first(), self.images());
         let options = format!("{} --init OUT/{first}/last --masks OUT/masks-{name}.csv {images}", self.tune);

@@ -37,13 +37,20 @@ pub struct Check {
     pub passed: bool,
 }
 
+/// What a measured value may be.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
 impl Check {
     /// The worst of `values`, each with its number of lines; none of nothing. What is not a number is the worst of all.
-    fn worst(
-        what: &'static str,
-        (bar, at_most): (f64, bool),
-        values: impl Iterator<Item = (usize, f64)>,
-    ) -> Option<Self> {
+    fn worst(what: &'static str, limit: Limit, values: impl Iterator<Item = (usize, f64)>) -> Option<Self> {
+        let (bar, at_most) = match limit {
+            Limit::AtMost(bar) => (bar, true),
+            Limit::AtLeast(bar) => (bar, false),
+        };
         let passes = |value: f64| if at_most { value <= bar } else { value >= bar };
         let badness = |value: f64| {
             if value.is_nan() {
@@ -92,13 +99,12 @@ pub fn checks(report: &VerifyReport, slices: &[Agreement], bars: &Bars) -> Vec<C
     let compared = slices.iter().filter(|found| found.decisions > 0);
     let chosen = compared.map(|found| (found.budget, share(found.equal, found.decisions)));
     let reached = slices.iter().map(|found| (found.budget, (found.float_dice - found.int8_dice).abs()));
-    let (most, least) = (true, false);
     [
-        Check::worst("Dice, difference", (bars.dice, most), dice),
-        Check::worst("pixels of the same class", (bars.pixels, least), pixels),
-        Check::worst("lines chosen alike", (bars.choices, least), lines),
-        Check::worst("slices chosen alike", (bars.choices, least), chosen),
-        Check::worst("Dice by the slice policies, difference", (bars.dice, most), reached),
+        Check::worst("Dice, difference", Limit::AtMost(bars.dice), dice),
+        Check::worst("pixels of the same class", Limit::AtLeast(bars.pixels), pixels),
+        Check::worst("lines chosen alike", Limit::AtLeast(bars.choices), lines),
+        Check::worst("slices chosen alike", Limit::AtLeast(bars.choices), chosen),
+        Check::worst("Dice by the slice policies, difference", Limit::AtMost(bars.dice), reached),
     ]
     .into_iter()
     .flatten()
@@ -118,7 +124,7 @@ pub fn table(checks: &[Check]) -> Table {
 }
 
 /// What is wrong, in words, if anything is. `known`: the file says of which weights it was made, and these are the ones.
-pub fn judge(report: &VerifyReport, checks: &[Check], known: bool) -> Result<(), String> {
+pub fn verdict(report: &VerifyReport, checks: &[Check], known: bool) -> Result<(), String> {
     if let Some(place) = &report.kernel_difference {
         return Err(format!("the plain and the fast int8 kernels differ at {place}; this build must not be trusted"));
     }
@@ -157,15 +163,15 @@ mod tests {
         VerifyReport { slices: 1, budgets, kernel_slices: 1, kernel_difference: None, digest }
     }
 
-    fn judged(report: &VerifyReport) -> Result<(), String> {
-        judge(report, &checks(report, &[], &BARS), true)
+    fn verdict_on(report: &VerifyReport) -> Result<(), String> {
+        verdict(report, &checks(report, &[], &BARS), true)
     }
 
     #[test]
     fn a_difference_above_the_bar_fails_up_or_down_and_names_the_lines() {
-        assert_eq!(judged(&report(vec![budget(8, 0.8, 0.785), budget(16, 0.8, 0.81)])), Ok(()));
+        assert_eq!(verdict_on(&report(vec![budget(8, 0.8, 0.785), budget(16, 0.8, 0.81)])), Ok(()));
         for int8 in [0.77, 0.83] {
-            let reason = judged(&report(vec![budget(8, 0.8, 0.8), budget(16, 0.8, int8)])).unwrap_err();
+            let reason = verdict_on(&report(vec![budget(8, 0.8, 0.8), budget(16, 0.8, int8)])).unwrap_err();
             assert!(reason.contains("Dice, difference 0.0300 at 16 lines (at most 0.02)"), "{reason}");
         }
     }
@@ -175,7 +181,7 @@ mod tests {
         let mut other = report(vec![budget(8, 0.8, 0.8)]);
         other.budgets[0].classes_equal = 0.962;
         other.budgets[0].decisions_alike = 79;
-        let reason = judged(&other).unwrap_err();
+        let reason = verdict_on(&other).unwrap_err();
         assert!(reason.contains("pixels of the same class 96.20 % at 8 lines (at least 97 %)"), "{reason}");
         assert!(reason.contains("lines chosen alike 79.00 % at 8 lines (at least 80 %)"), "{reason}");
     }
@@ -184,16 +190,16 @@ mod tests {
     fn choices_of_slices_have_the_same_bars() {
         let slices = |equal, int8_dice| [Agreement { budget: 6, decisions: 50, equal, float_dice: 0.75, int8_dice }];
         let report = report(vec![budget(8, 0.8, 0.8)]);
-        let judged = |slices: &[Agreement]| judge(&report, &checks(&report, slices, &BARS), true);
-        assert_eq!(judged(&slices(40, 0.76)), Ok(()));
-        let reason = judged(&slices(39, 0.7)).unwrap_err();
+        let verdict_on = |slices: &[Agreement]| verdict(&report, &checks(&report, slices, &BARS), true);
+        assert_eq!(verdict_on(&slices(40, 0.76)), Ok(()));
+        let reason = verdict_on(&slices(39, 0.7)).unwrap_err();
         assert!(reason.contains("slices chosen alike 78.00 % at 6 lines"), "{reason}");
         assert!(reason.contains("Dice by the slice policies, difference 0.0500"), "{reason}");
     }
 
     #[test]
     fn what_is_not_a_number_fails() {
-        let reason = judged(&report(vec![budget(8, 0.8, 0.8), budget(16, f64::NAN, 0.7)])).unwrap_err();
+        let reason = verdict_on(&report(vec![budget(8, 0.8, 0.8), budget(16, f64::NAN, 0.7)])).unwrap_err();
         assert!(reason.contains("NaN at 16 lines"), "{reason}");
     }
 
@@ -201,7 +207,7 @@ mod tests {
     fn a_single_differing_kernel_fails() {
         let mut differs = report(vec![budget(8, 0.8, 0.8)]);
         differs.kernel_difference = Some("segmenter, operator 3 (Add)".into());
-        let reason = judged(&differs).unwrap_err();
+        let reason = verdict_on(&differs).unwrap_err();
         assert!(reason.contains("operator 3"), "{reason}");
     }
 

@@ -12,45 +12,45 @@ use serde::Serialize;
 
 use super::cost::CostArgs;
 use super::export::expect_size;
+use super::measuring::MeasuringArgs;
 use super::number::Budgets;
 use super::{Failure, number};
+use crate::data::measured::MeasuredVolume;
 use crate::data::{Dataset, Split, Volume};
 use crate::device::DeviceChoice;
-use crate::eval::metrics::Occurring;
 use crate::eval::table::{Align, Table};
 use crate::export::inspect::fixed_order;
 use crate::export::verify::{BudgetReport, Originals, VerifyOptions, VerifyReport, limited, verify};
-use crate::measure::MeasuredVolume;
-use crate::mri::Protocol;
+use crate::metrics::dice::Occurring;
 use crate::net::SlicePolicy;
 use crate::rl::agent::load_policy;
 use crate::rl::volume::agreement::{Agreement, InInt8};
 use crate::rl::volume::load_slice_policy;
 use crate::train::Meta;
 use crate::train::checkpoint::WeightsHash;
-use crate::train::reward::load_segmenter;
-use crate::volume::heart::follow;
+use crate::train::segmenter::load_segmenter;
+use crate::volume::trajectories::follow;
 use crate::volume::trajectory::Course;
-use bars::{Bars, Check, checks, judge};
+use bars::{Bars, Check, checks, verdict};
 
 /// `kscout verify`.
 #[derive(Args)]
 #[command(
-    after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The networks in real numbers (float) look at the\nsame images. Fails (exit code 1) where the checkpoint is not the one that the file was made from (the hash of its weights\nis in the file), where int8 and float differ by more than --tolerance, --pixels or --choices allow at any number of\nlines, and where the plain and the fast int8 kernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --reward runs/reward/best --policy runs/policy/best --data data/acdc128 --limit 50"
+    after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The networks in f32 (float) get the\nsame images. Fails (exit code 1) where the checkpoint is not the one that the file was made from (the hash of its weights\nis in the file), where int8 and float differ by more than --tolerance, --pixels or --choices allow at any number of\nlines, and where the plain and the fast int8 kernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --segmenter runs/segmenter/best --line-policy runs/policy/best --data data/acdc128 --limit 50"
 )]
 pub struct VerifyArgs {
     /// A file that `kscout export` wrote
     #[arg(value_name = "FILE.kscout")]
     file: PathBuf,
     /// Checkpoint of the segmenter that it was exported from
-    #[arg(long, value_name = "DIR")]
-    reward: PathBuf,
+    #[arg(long, alias = "reward", value_name = "DIR")]
+    segmenter: PathBuf,
     /// The head of a U-Net++ that the file was pruned to
     #[arg(long, value_name = "K", value_parser = number::head())]
     prune: Option<usize>,
-    /// Checkpoint of the policy that it was exported from; without it the policy's choices are not compared
-    #[arg(long, value_name = "DIR")]
-    policy: Option<PathBuf>,
+    /// Checkpoint of the line policy that it was exported from; without it that policy's choices are not compared
+    #[arg(long, alias = "policy", value_name = "DIR")]
+    line_policy: Option<PathBuf>,
     /// Checkpoint of the slice policy that it was exported from: its choices are compared over whole volumes
     #[arg(long, value_name = "DIR")]
     slice_policy: Option<PathBuf>,
@@ -63,23 +63,19 @@ pub struct VerifyArgs {
     /// Lines a scan may measure
     #[arg(long, value_name = "LINES", default_value = "8,16,24", value_parser = number::budgets())]
     budgets: Budgets,
-    /// Whole volumes until this many slices are reached; without it all
+    /// Whole volumes until this many slices are reached; by default all
     #[arg(long, value_name = "SLICES", value_parser = number::whole::<usize>(1..=number::MANY))]
     limit: Option<usize>,
-    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only)
-    #[arg(long, default_value = "scanner")]
-    protocol: Protocol,
-    /// Seed of phase and noise
-    #[arg(long, default_value_t = 1, value_parser = number::seed())]
-    seed: u64,
-    /// By how much the mean 3-D Dice in int8 may differ from that in real numbers, up or down
+    #[command(flatten)]
+    measuring: MeasuringArgs,
+    /// By how much the mean 3-D Dice in int8 may differ from that in f32, up or down
     #[arg(long, value_name = "DICE", default_value = "0.02", value_parser = from_0_to_1)]
     tolerance: f64,
-    /// The least share of pixels that int8 gives the class of the networks in real numbers, 0 to 1
+    /// The least share of pixels to which int8 gives the same class as f32, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = from_0_to_1)]
     pixels: f64,
-    /// The least share of choices, of a line or a slice, that are the same in int8, 0 to 1; a line that the policy in real numbers
-    /// rates less than a step of int8 lower counts as the same
+    /// The least share of choices, of a line or a slice, that are the same in int8, 0 to 1; a line that the policy in f32 rates
+    /// lower by less than a step of int8 counts as the same
     #[arg(long, value_name = "SHARE", default_value = "0.8", value_parser = from_0_to_1)]
     choices: f64,
     #[command(flatten)]
@@ -101,16 +97,17 @@ impl VerifyArgs {
         let device = self.device.open()?;
         let size = [model.height(), model.width()];
         let blob = self.file.display().to_string();
-        let (segmenter, meta) = load_segmenter(&self.reward, self.prune, &device)?;
-        expect_size(&self.reward, [meta.height, meta.width], size, &blob)?;
-        meta.expect_reconstruction(&self.reward, model.reconstruction(), &blob)?;
-        meta.note_protocol(&self.protocol.to_string());
-        let mut known = expect_made_from((&model, &blob), GraphKind::Segmenter, (&self.reward, &meta))?;
-        let policy = self.policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
-        if let (Some((_, meta)), Some(dir)) = (&policy, &self.policy) {
+        let (segmenter, meta) = load_segmenter(&self.segmenter, self.prune, &device)?;
+        expect_size(&self.segmenter, [meta.height, meta.width], size, &blob)?;
+        meta.expect_reconstruction(&self.segmenter, model.reconstruction(), &blob)?;
+        meta.note_protocol(&self.measuring.protocol.to_string());
+        let subject = Subject { model: &model, name: &blob };
+        let mut known = subject.expect_made_from(GraphKind::Segmenter, &self.segmenter, &meta)?;
+        let policy = self.line_policy.as_deref().map(|dir| load_policy(dir, &device)).transpose()?;
+        if let (Some((_, meta)), Some(dir)) = (&policy, &self.line_policy) {
             expect_size(dir, [meta.height, meta.width], size, &blob)?;
             meta.expect_reconstruction(dir, model.reconstruction(), &blob)?;
-            known &= expect_made_from((&model, &blob), GraphKind::Policy, (dir, meta))?;
+            known &= subject.expect_made_from(GraphKind::Policy, dir, meta)?;
         }
         let data = Dataset::open(&self.data)?;
         data.expect_masks("`kscout verify`, which compares Dice,")?;
@@ -120,11 +117,11 @@ impl VerifyArgs {
             split: self.split,
             budgets: self.budgets,
             limit: self.limit,
-            protocol: self.protocol,
-            seed: self.seed,
+            protocol: self.measuring.protocol,
+            seed: self.measuring.seed,
         };
         let slices = self.slice_policy.as_deref();
-        let slices = slices.map(|dir| load_slices(dir, (&model, &blob), &device)).transpose()?;
+        let slices = slices.map(|dir| subject.load_slices(dir, &device)).transpose()?;
         known &= slices.as_ref().is_none_or(|(_, known)| *known);
         let report = verify(&model, &originals, &data, &options).map_err(|error| format!("{blob}: {error}"))?;
         let volumes = limited(&data, &options);
@@ -150,13 +147,13 @@ impl VerifyArgs {
             print!("\n{}", bars::table(&checks).to_text());
         }
         let graphs = [
-            ("policy", model.policy().is_some(), self.policy.is_some()),
+            ("line policy", model.policy().is_some(), self.line_policy.is_some()),
             ("slice policy", model.slice_policy().is_some(), self.slice_policy.is_some()),
         ];
         for note in not_compared(graphs) {
             eprintln!("note: {note}");
         }
-        judge(&report, &checks, known).map_err(|reason| format!("{blob}: {reason}").into())
+        verdict(&report, &checks, known).map_err(|reason| format!("{blob}: {reason}").into())
     }
 }
 
@@ -186,50 +183,57 @@ fn from_0_to_1(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
-/// Refuses the checkpoint in `dir` unless the file's graph was made from its weights; false, and a note, where the file does not
-/// say what it was made from.
-fn expect_made_from(
-    (model, file): (&Model<'_>, &str),
-    kind: GraphKind,
-    (dir, meta): (&Path, &Meta),
-) -> Result<bool, Failure> {
-    if model.graphs().all(|graph| graph.kind() != kind) {
-        // That is refused elsewhere.
-        return Ok(true);
-    }
-    let Some(expected) = model.weights_hash(kind).map(WeightsHash::from) else {
-        eprintln!(
-            "note: {file} does not say which weights its {kind} was made from; export it anew to have that checked"
-        );
-        return Ok(false);
-    };
-    let dir = dir.display();
-    match meta.weights_hash {
-        Some(found) if found != expected => Err(format!(
-            "{dir}: not the checkpoint that the {kind} in {file} was made from: its weights have the hash {found}, the \
-             {kind}'s had {expected}; give that checkpoint (a run's `best` and `last` differ), or export this one"
-        )
-        .into()),
-        _ => Ok(true),
-    }
+/// The file that is verified.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    model: &'a Model<'a>,
+    name: &'a str,
 }
 
-/// The slice policy in the checkpoint `dir`, and whether it is known to be the file's.
-fn load_slices(dir: &Path, (model, blob): (&Model<'_>, &str), device: &Device) -> Result<(SlicePolicy, bool), Failure> {
-    if model.slice_policy().is_none() {
-        return Err(format!("{blob}: holds no slice policy; leave --slice-policy out").into());
+impl Subject<'_> {
+    /// Refuses the checkpoint in `dir` unless the file's graph was made from its weights; false, and a note, where the file does
+    /// not say what it was made from.
+    fn expect_made_from(self, kind: GraphKind, dir: &Path, meta: &Meta) -> Result<bool, Failure> {
+        let Self { model, name } = self;
+        if model.graphs().all(|graph| graph.kind() != kind) {
+            // That is refused elsewhere.
+            return Ok(true);
+        }
+        let Some(expected) = model.weights_hash(kind).map(WeightsHash::from) else {
+            eprintln!(
+                "note: {name} does not say which weights its {kind} was made from; export it anew to have that checked"
+            );
+            return Ok(false);
+        };
+        let dir = dir.display();
+        match meta.weights_hash {
+            Some(found) if found != expected => Err(format!(
+                "{dir}: not the checkpoint that the {kind} in {name} was made from: its weights have the hash {found}, the \
+                 {kind}'s had {expected}; give that checkpoint (a run's `best` and `last` differ), or export this one"
+            )
+            .into()),
+            _ => Ok(true),
+        }
     }
-    let (policy, meta) = load_slice_policy(dir, device)?;
-    expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
-    if !model.line_order().eq(meta.line_order.iter().copied()) {
-        return Err(format!(
-            "{}: its policy was trained with lines in another order than the file measures them; export it again",
-            dir.display()
-        )
-        .into());
+
+    /// The slice policy in the checkpoint `dir`, and whether it is known to be the file's.
+    fn load_slices(self, dir: &Path, device: &Device) -> Result<(SlicePolicy, bool), Failure> {
+        let Self { model, name } = self;
+        if model.slice_policy().is_none() {
+            return Err(format!("{name}: holds no slice policy; leave --slice-policy out").into());
+        }
+        let (policy, meta) = load_slice_policy(dir, device)?;
+        expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
+        if !model.line_order().eq(meta.line_order.iter().copied()) {
+            return Err(format!(
+                "{}: its policy was trained with lines in another order than the file measures them; export it again",
+                dir.display()
+            )
+            .into());
+        }
+        let known = self.expect_made_from(GraphKind::SlicePolicy, dir, &meta)?;
+        Ok((policy, known))
     }
-    let known = expect_made_from((model, blob), GraphKind::SlicePolicy, (dir, &meta))?;
-    Ok((policy, known))
 }
 
 /// How far the file's slice policy chooses as `policy` does in `volumes`, at each number of lines.
@@ -243,7 +247,7 @@ fn compare_slices(
     let graph = model.slice_policy().ok_or("the file holds no slice policy; leave --slice-policy out")?;
     let measured = |volume| MeasuredVolume::new(volume, &options.protocol, options.seed);
     let volumes: Vec<_> = volumes.iter().map(measured).collect();
-    let hearts = follow(model, &volumes, Course::dice(&line_order(model)))?;
+    let hearts = follow(model, &volumes, Course::dice(&line_order(model).collect::<Vec<u16>>()))?;
     let at = |&budget: &usize| Agreement::of(policy, &InInt8 { graph }, &hearts, budget, device);
     Ok(options.budgets.iter().map(at).collect())
 }
@@ -342,14 +346,15 @@ fn share(part: usize, all: usize) -> String {
 mod tests {
     use super::*;
     use crate::data::phantom::{self, PhantomOptions};
+    use crate::mri::Protocol;
 
     #[test]
     fn volumes_are_whole_until_so_many_slices_are_reached() {
-        let folder = std::env::temp_dir().join(format!("kscout-verify-{}", std::process::id()));
+        let tmp = tempfile::tempdir().unwrap();
+        let folder = tmp.path().join("data");
         let options = PhantomOptions { patients: 2, seed: 3, size: 64, ..PhantomOptions::default() };
-        phantom::make(&folder, &options, &indicatif::ProgressBar::hidden()).unwrap();
+        phantom::make(&folder, &options, &()).unwrap();
         let data = Dataset::open(&folder).unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
         let (split, protocol) = (Split::Train, Protocol::igs());
         let with = |limit| limited(&data, &VerifyOptions { split, budgets: vec![8], limit, protocol, seed: 1 });
         let all = with(None);
@@ -364,16 +369,16 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_not_looked_at_is_said_to_be() {
-        let said = |line, slice| not_compared([("policy", line, false), ("slice policy", slice, false)]);
+        let said = |line, slice| not_compared([("line policy", line, false), ("slice policy", slice, false)]);
         assert_eq!(
             said(true, true),
             [
-                "the file's policy was not compared; give --policy DIR",
+                "the file's line policy was not compared; give --line-policy DIR",
                 "the file's slice policy was not compared; give --slice-policy DIR"
             ]
         );
         assert_eq!((said(false, false).len(), said(true, false).len()), (0, 1));
-        assert!(not_compared([("policy", true, true), ("slice policy", false, false)]).is_empty());
+        assert!(not_compared([("line policy", true, true), ("slice policy", false, false)]).is_empty());
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Default for PhantomOptions {
 }
 
 /// Writes a data set of phantoms into `dst`.
-pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Manifest, DataError> {
+pub fn make(dst: &Path, options: &PhantomOptions, progress: &dyn Progress) -> Result<Manifest, DataError> {
     let PhantomOptions { size, split, force, .. } = *options;
     let import = ImportOptions { spacing_mm: Some(SPACING_MM), size, split, force, ..ImportOptions::default() };
     import.check()?;
@@ -50,9 +50,9 @@ pub fn make(dst: &Path, options: &PhantomOptions, bar: &Progress) -> Result<Mani
         return Err(DataError::Option { option: "--patients", reason });
     }
     let numbers: Vec<u32> = (1..=options.patients as u32).collect();
-    bar.set_length(numbers.len() as u64);
+    progress.begin(numbers.len() as u64);
     let origin = Origin { source: "phantom", masks: true, axes: None };
-    let made = write_dataset(dst, &origin, &import, &numbers, bar, |_| 0, |&number| Ok(patient(number, options)))?;
+    let made = write_dataset(dst, &origin, &import, &numbers, progress, |_| 0, |&number| Ok(patient(number, options)))?;
     Ok(made.manifest)
 }
 

@@ -1,9 +1,9 @@
-use kscout_core::kernels::{Axis, Corners, Kernels, Portable, Reference};
+use kscout_core::kernels::{Axis, Corners, Int8Kernels, Kernels, Portable, Reference};
 use kscout_core::model::{Graph, Operator, Reconstruction, run};
 use kscout_core::quant::Requant;
 
 use super::*;
-use crate::kernels::fastest;
+use crate::runtime::fastest;
 
 const SIZE: usize = 32;
 const FULL: (i8, i8) = (-128, 127);

@@ -46,7 +46,7 @@ const IR_VERSION: i64 = 8;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OnnxError {
     /// The blob holds only a policy.
-    #[error("the blob has no segmenter, which is what --onnx writes; export one with --reward")]
+    #[error("the blob has no segmenter, which is what --onnx writes; export one with --segmenter")]
     NoSegmenter,
     /// An operator multiplies by something else than the scales of its tensors say.
     #[error(

@@ -75,14 +75,14 @@ fn mean_difference(a: &[f32], b: &[f32], outputs: usize) -> Vec<f32> {
 #[cfg(test)]
 pub(super) mod fixture {
     use kscout_core::kernels::Shape;
-    use kscout_core::volume::VIEW;
+    use kscout_core::volume::FEATURES;
 
     use super::layers::{Layer, Layers};
     use crate::mri::random::Stream;
     use crate::net::graph::GraphInput;
 
     /// As many as a slice policy has, so that the core runs the layers.
-    pub const INPUTS: usize = VIEW;
+    pub const INPUTS: usize = FEATURES;
 
     /// Two hidden layers, whose units are of unlike size and one of which never speaks, and an output.
     pub fn layers() -> Layers {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::export::blob_writer::{HeaderSpec, Origin, write_graphs};
     use crate::export::quantise::quantise;
-    use crate::segment::HeapArena;
+    use crate::runtime::HeapArena;
 
     /// What the core makes of `samples` in int8: the mean of the outputs.
     fn in_int8(layers: &Layers, ranges: &[Range], samples: &[f32]) -> Vec<f32> {

@@ -47,7 +47,7 @@ pub(super) fn container(path: &Path) -> Result<Container, ImportError> {
     let not =
         |(found, advice): Otherwise| ImportError::NotWeights { path: path.to_owned(), found: found.into(), advice };
     if path.is_dir() {
-        let advice = "give the file of weights itself; a checkpoint of kscout's own is for --model or --reward";
+        let advice = "give the file of weights itself; a checkpoint of kscout's own is for --model or --segmenter";
         return Err(not(("a folder", advice)));
     }
     let mut head = Vec::new();

@@ -7,7 +7,7 @@
 //! * `format`: what kind of file it is. `archive`, `pickle`, `globals`: a look into it for code. `plain`: dictionaries of another
 //!   class. `names`: prefixes and wrappings.
 //! * `state_dict`: tensors of any floating-point type, as f32. `apply`: into the module.
-//! * `segmenters`: the published names of the segmenters. `asmr`: those of ASMR's policy and classifier.
+//! * `segmenters`: published weights of the segmenters. `asmr`: those of ASMR's policy and classifier.
 
 mod apply;
 mod archive;
@@ -25,5 +25,5 @@ pub use apply::load_state_dict;
 pub use asmr::{import_asmr, import_classifier, wanted_asmr, wanted_classifier};
 pub use error::{ImportError, Mismatch, WrongShape};
 pub use names::Wanted;
-pub use segmenters::{import_segmenter, infer_spec, pytorch_name, recognise, wanted_segmenter};
+pub use segmenters::{import_segmenter, infer_spec, recognise, wanted_segmenter};
 pub use state_dict::{StateDict, Weights};

@@ -7,18 +7,18 @@
 
 use std::collections::BTreeSet;
 
-/// The first layer of either U-Net.
-pub(super) const UNET: &str = "inc.double_conv.0.weight";
-/// The first layer of U-Net++.
-pub(super) const UNETPP: &str = "x0_0.conv1.weight";
-/// The first layer of either UNeXt.
-pub(super) const UNEXT: &str = "encoder1.weight";
+use crate::net::Arch;
+
 /// The first layer of ASMR's policy.
 pub(super) const ASMR: &str = "pi.logits_net.layernorm.weight";
 /// A layer that only ASMR's classifier has.
 pub(super) const CLASSIFIER: &str = "label_layers.0.weight";
 
-const KNOWN: [&str; 5] = [UNET, UNETPP, UNEXT, ASMR, CLASSIFIER];
+/// First layers of every network here.
+fn known() -> Vec<&'static str> {
+    let segmenters = Arch::ALL.into_iter().map(|arch| arch.description().weights.first_layer);
+    segmenters.chain([ASMR, CLASSIFIER]).collect()
+}
 
 /// What `torch.compile`, activation checkpointing, FSDP and Lightning Fabric put into names; no network has such layers.
 const TRANSPARENT: [&str; 5] =
@@ -123,7 +123,7 @@ pub(super) fn find(full: Vec<String>, wanted: Wanted<'_>) -> Result<Found, Uncle
     let asked = wanted.first_layer.map_or(BTreeSet::new(), |layer| prefixes(&parts, &[layer]));
     let is_other = asked.is_empty() && wanted.first_layer.is_some();
     let is_one_kind = !asked.is_empty();
-    let networks = if asked.is_empty() { prefixes(&parts, &KNOWN) } else { asked };
+    let networks = if asked.is_empty() { prefixes(&parts, &known()) } else { asked };
     let keys = |prefixes: &mut dyn Iterator<Item = &&[&str]>| prefixes.map(|prefix| key_of(prefix)).collect();
     let chosen = match wanted.key {
         Some(key) => answering(&networks, key),
@@ -301,6 +301,9 @@ fn strip(name: &mut Name, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The first layer of either U-Net.
+    const UNET: &str = "inc.double_conv.0.weight";
+
     fn found(full: &[&str], wanted: Wanted<'_>) -> Result<Found, Unclear> {
         find(full.iter().map(|name| (*name).to_owned()).collect(), wanted)
     }
@@ -431,7 +434,7 @@ mod tests {
         let names = [segmenter.as_str(), &policy];
         assert_eq!(found(&names, UNET_HERE).unwrap().names[0].own, UNET);
         assert!(matches!(found(&names, Wanted::default()), Err(Unclear::Several { .. })));
-        let unext = Wanted { first_layer: Some(UNEXT), key: None };
+        let unext = Wanted { first_layer: Some("encoder1.weight"), key: None };
         assert_eq!(found(&names, unext).unwrap().names.len(), 1, "an error will say what it is");
     }
 }

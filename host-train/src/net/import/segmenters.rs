@@ -1,7 +1,6 @@
-//! The segmenters' published names: which network a state dict is of, how wide, and how its parameters are called.
+//! The segmenters' published weights: which network a state dict is of, and how wide.
 //!
-//! Names and shapes are those of checkpoints of Pytorch-UNet and UNeXt-pytorch, and for the paper's U-Net++ `x{i}_{j}.conv1`,
-//! `up{i}_{j}`, `head{j}`; nothing of those projects' code is here.
+//! What they are called is said where the networks are ([`PublishedWeights`](crate::net::segmenters::PublishedWeights)).
 
 use std::borrow::Cow;
 
@@ -9,9 +8,9 @@ use burn::tensor::Device;
 
 use super::apply::load_state_dict;
 use super::error::{ImportError, shortened};
-use super::names::{UNET, UNETPP, UNEXT, Wanted};
+use super::names::Wanted;
 use super::state_dict::StateDict;
-use crate::net::segmenter::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
+use crate::net::segmenters::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
 use crate::net::{Arch, Segmenter, SegmenterSpec};
 use crate::shown::shown;
 
@@ -20,7 +19,7 @@ const MOST: [(&str, usize); 3] = [("width", MOST_WIDTH), ("classes", MOST_CLASSE
 
 /// A segmenter of the architecture `arch`, wherever in a file it is.
 pub fn wanted_segmenter(arch: Arch) -> Wanted<'static> {
-    Wanted { first_layer: Some(ends(arch).0), key: None }
+    Wanted { first_layer: Some(arch.description().weights.first_layer), key: None }
 }
 
 /// The segmenter of the architecture `arch` with the weights of `dict`; width, classes and channels are the weights' own.
@@ -33,8 +32,9 @@ pub fn import_segmenter(
     device: &Device,
 ) -> Result<(Segmenter, SegmenterSpec), ImportError> {
     let spec = infer_spec(arch, dict)?;
-    let dict = without_folded_biases(arch, dict);
-    let network = load_state_dict(Segmenter::new(&spec, device), &dict, |path| pytorch_name(arch, path))?;
+    let weights = &arch.description().weights;
+    let dict = without_folded_biases(weights.folded_biases, dict);
+    let network = load_state_dict(Segmenter::new(&spec, device), &dict, weights.name)?;
     Ok((network, spec))
 }
 
@@ -44,14 +44,13 @@ pub fn import_segmenter(
 /// [`ImportError::OtherArch`] names the architecture that would fit, where one does.
 pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportError> {
     let other = |why: String| other_arch(arch, dict, why);
-    if let Some(found) = recognise(dict).filter(|&found| found != arch.name()) {
+    if let Some(found) = recognise(dict).filter(|&found| found != arch) {
         return Err(other(format!("the names and shapes are those of `{found}`")));
     }
-    if arch == Arch::UnetPp && dict.shape("conv0_0.conv1.weight").is_some() {
-        let why = "they are of a port with batch norm and bilinear doubling, another network than the paper's U-Net++";
+    let weights = &arch.description().weights;
+    if let Some((_, why)) = weights.mistaken_for.filter(|(layer, _)| dict.shape(layer).is_some()) {
         return Err(other(why.into()));
     }
-    let (first, last) = ends(arch);
     let shape = |name: &str| match dict.shape(name) {
         Some(&[out, input, _, _]) => Ok((out, input)),
         Some(shape) => {
@@ -60,7 +59,7 @@ pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportE
         }
         None => Err(other(format!("`{name}` is not there"))),
     };
-    let ((width, channels), (classes, _)) = (shape(first)?, shape(last)?);
+    let ((width, channels), (classes, _)) = (shape(weights.first_layer)?, shape(weights.last_layer)?);
     for ((what, most), got) in MOST.into_iter().zip([width, classes, channels]) {
         if !(1..=most).contains(&got) {
             return Err(other(format!("a {what} of {got} is not within 1 to {most}")));
@@ -69,30 +68,14 @@ pub fn infer_spec(arch: Arch, dict: &StateDict) -> Result<SegmenterSpec, ImportE
     Ok(SegmenterSpec { arch, width, classes, channels })
 }
 
-/// The architecture that the weights are of, as `--arch` calls it; `None` if no network here has such names.
-pub fn recognise(dict: &StateDict) -> Option<&'static str> {
-    let first = |name: &str| dict.shape(name).and_then(|shape| shape.first().copied());
-    if first(UNET).is_some() {
-        let arch = if first("up1.up.weight").is_some() { Arch::Unet } else { Arch::UnetBilinear };
-        return Some(arch.name());
-    }
-    if first(UNETPP).is_some() {
-        return Some(Arch::UnetPp.name());
-    }
-    if first("patch_embed3.proj.weight").is_some() {
-        // UNeXt's third stage is eight times as wide as the first, UNeXt-S's four times.
-        return match (first(UNEXT)?, first("encoder3.weight")?) {
-            (one, three) if three == 8 * one => Some(Arch::Unext.name()),
-            (one, three) if three == 4 * one => Some(Arch::UnextS.name()),
-            _ => None,
-        };
-    }
-    None
+/// The network that the weights are of; `None` if none here has such names and shapes.
+pub fn recognise(dict: &StateDict) -> Option<Arch> {
+    Arch::ALL.into_iter().find(|arch| (arch.description().weights.are_these)(&|name| dict.shape(name)))
 }
 
 fn other_arch(arch: Arch, dict: &StateDict, why: String) -> ImportError {
     let advice = match recognise(dict) {
-        Some(found) if found != arch.name() => format!("Give --arch {found}"),
+        Some(found) if found != arch => format!("Give --arch {found}"),
         _ => {
             let names: Vec<String> = dict.names().map(str::to_owned).collect();
             format!("The names are {}", shortened(&names, 4))
@@ -101,78 +84,17 @@ fn other_arch(arch: Arch, dict: &StateDict, why: String) -> ImportError {
     ImportError::OtherArch { origin: dict.origin().to_owned(), asked: arch.name().into(), why, advice }
 }
 
-/// The names of the first layer's weights, `[width, channels, 3, 3]`, and of the last one's, `[classes, width, 1, 1]`.
-fn ends(arch: Arch) -> (&'static str, &'static str) {
-    match arch {
-        Arch::Unet | Arch::UnetBilinear => (UNET, "outc.conv.weight"),
-        Arch::UnetPp => (UNETPP, "head1.weight"),
-        Arch::Unext | Arch::UnextS => (UNEXT, "final.weight"),
-    }
-}
-
-/// What the published network calls the parameter at `path` of the module here (see [`load_state_dict`]).
-pub fn pytorch_name(arch: Arch, path: &str) -> String {
-    match arch {
-        Arch::Unet | Arch::UnetBilinear => unet_name(path),
-        Arch::UnetPp => unetpp_name(path),
-        Arch::Unext | Arch::UnextS => path.to_owned(),
-    }
-}
-
-/// `down1.bn2.weight`: the fifth of a block's layers, which lies behind the pooling.
-fn unet_name(path: &str) -> String {
-    let parts: Vec<&str> = path.split('.').collect();
-    match parts[..] {
-        ["outc", leaf] => format!("outc.conv.{leaf}"),
-        [block, layer, leaf] if block.starts_with("down") => {
-            format!("{block}.maxpool_conv.1.double_conv.{}.{leaf}", place_in_block(layer))
-        }
-        ["inc", layer, leaf] => format!("inc.double_conv.{}.{leaf}", place_in_block(layer)),
-        [block, "conv", layer, leaf] => format!("{block}.conv.double_conv.{}.{leaf}", place_in_block(layer)),
-        _ => path.to_owned(),
-    }
-}
-
-/// A block is convolution, norm, ReLU, and the same again.
-fn place_in_block(layer: &str) -> &str {
-    match layer {
-        "conv1" => "0",
-        "bn1" => "1",
-        "conv2" => "3",
-        "bn2" => "4",
-        other => other,
-    }
-}
-
-/// `column.0.node.2.conv1.weight`: node 2 of the column behind the encoder, `x2_1`.
-fn unetpp_name(path: &str) -> String {
-    let parts: Vec<&str> = path.split('.').collect();
-    let behind = |column: &str| column.parse::<usize>().map_or(0, |before| before + 1);
-    match parts[..] {
-        ["encoder", i, layer, leaf] => format!("x{i}_0.{layer}.{leaf}"),
-        ["column", j, "node", i, layer, leaf] => format!("x{i}_{}.{layer}.{leaf}", behind(j)),
-        ["column", j, "up", i, leaf] => format!("up{i}_{}.{leaf}", behind(j)),
-        ["column", j, "head", leaf] => format!("head{}.{leaf}", behind(j)),
-        _ => path.to_owned(),
-    }
-}
-
-/// U-Net weights without biases before batch norms, which older checkpoints have and the network here has not: the norm
-/// takes the mean off, so a bias is the same as a smaller running mean.
-fn without_folded_biases(arch: Arch, dict: &StateDict) -> Cow<'_, StateDict> {
-    if !matches!(arch, Arch::Unet | Arch::UnetBilinear) {
-        return Cow::Borrowed(dict);
-    }
-    let mut folded = Cow::Borrowed(dict);
-    for (conv, norm) in [("0", "1"), ("3", "4")] {
-        let ending = format!("double_conv.{conv}.bias");
-        let biases: Vec<String> = dict.names().filter(|name| name.ends_with(&ending)).map(str::to_owned).collect();
+/// Weights without biases before batch norms, which move into the norms' running means.
+fn without_folded_biases<'a>(folded: &[(&str, &str)], dict: &'a StateDict) -> Cow<'a, StateDict> {
+    let mut without = Cow::Borrowed(dict);
+    for (bias, mean) in folded {
+        let biases: Vec<String> = dict.names().filter(|name| name.ends_with(bias)).map(str::to_owned).collect();
         for name in biases {
-            let block = name.strip_suffix(&format!("{conv}.bias")).unwrap_or(&name);
-            folded.to_mut().fold_bias(&name, &format!("{block}{norm}.running_mean"));
+            let block = name.strip_suffix(bias).unwrap_or(&name);
+            without.to_mut().fold_bias(&name, &format!("{block}{mean}"));
         }
     }
-    folded
+    without
 }
 
 #[cfg(test)]
@@ -200,7 +122,7 @@ mod tests {
             (Arch::UnetPp, "column.0.head.bias", "head1.bias"),
             (Arch::UnextS, "block1.0.mlp.fc1.weight", "block1.0.mlp.fc1.weight"),
         ] {
-            assert_eq!(pytorch_name(arch, path), name);
+            assert_eq!((arch.description().weights.name)(path), name);
         }
     }
 
@@ -251,7 +173,7 @@ mod tests {
         let entries = [("inc.double_conv.0.bias", [1.0, 2.0]), ("inc.double_conv.1.running_mean", [10.0, 10.0])];
         let entries = entries.iter().map(|(name, data)| ((*name).to_owned(), weights(data)));
         let dict = StateDict::new("memory", entries).unwrap();
-        let folded = without_folded_biases(Arch::Unet, &dict);
+        let folded = without_folded_biases(Arch::Unet.description().weights.folded_biases, &dict);
         assert_eq!(folded.names().collect::<Vec<_>>(), ["inc.double_conv.1.running_mean"]);
         assert_eq!(folded.get("inc.double_conv.1.running_mean").unwrap().data, [9.0, 8.0]);
     }

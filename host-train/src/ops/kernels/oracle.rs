@@ -1,19 +1,18 @@
 //! What kernels are held to: random cases, sums in f64 with their sizes, and runs on several threads.
 
-/// Numbers from a seed (SplitMix64: Steele et al., "Fast splittable pseudorandom number generators", OOPSLA 2014).
-pub struct Random(u64);
+use kscout_core::rng::SplitMix64;
+
+/// Numbers from a seed.
+pub struct Random(SplitMix64);
 
 impl Random {
     /// From a seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.next_u64()
     }
 
     /// A whole number from `from` to `to`, both included.

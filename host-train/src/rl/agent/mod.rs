@@ -2,26 +2,107 @@
 //!
 //! [`scout`]: small, looks at the quantised image, made for the device. [`asmr`]: two ResNets that look at the complex
 //! image, for the host.
+//!
+//! A new policy is a file here that implements [`Agent`] for a policy and critic, and its line in the table. Outside this crate an
+//! [`Agent`] is enough: [`train_agent`](super::train_agent) takes it as it is.
 
 pub mod asmr;
+mod registry;
 pub mod scout;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::config::PolicyNetwork;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use self::registry::policies;
+use crate::inference::numbers::{NoNumbers, numbers};
+use crate::inference::rollout::{Chooser, Observation};
 use crate::net::asmr::AsmrActorCritic;
-use crate::net::{FixedOrder, FloatGraph, LinePolicy, Scout};
-use crate::numbers::{NoNumbers, numbers};
-use crate::play::{Chooser, Sight};
+use crate::net::{DevicePolicy, FixedOrder, LinePolicy};
 use crate::shown::shown_up_to;
-use crate::train::checkpoint::{self, CheckpointError, Meta, Plays, WeightsHash};
+use crate::train::checkpoint::{self, ActingPolicy, CheckpointError, Meta, WeightsHash};
 
 pub use scout::ScoutActorCritic;
+
+policies! {
+    /// Small, for devices; sees the quantised image.
+    Scout = ScoutActorCritic,
+    /// ASMR's two ResNets, for the host; sees the complex image.
+    Asmr = AsmrActorCritic,
+}
+
+/// What is known of a policy by its type alone.
+struct Facts {
+    name: &'static str,
+    most_lines: usize,
+}
+
+/// Work with a policy whose type is known by its name.
+pub trait WithAgent {
+    /// What comes of it.
+    type Output;
+
+    /// Does the work.
+    fn with<A: Agent + Sync + 'static>(self) -> Self::Output;
+}
+
+/// Asks for the [`Facts`].
+struct Ask;
+
+impl WithAgent for Ask {
+    type Output = Facts;
+
+    fn with<A: Agent + Sync + 'static>(self) -> Facts {
+        Facts { name: A::NAME, most_lines: A::MOST_LINES }
+    }
+}
+
+impl PolicyNetwork {
+    /// The name in configs and checkpoints.
+    pub fn name(self) -> &'static str {
+        self.with(Ask).name
+    }
+
+    /// The most lines that a scan of it may have.
+    pub fn most_lines(self) -> usize {
+        self.with(Ask).most_lines
+    }
+}
+
+impl fmt::Display for PolicyNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for PolicyNetwork {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|network| network.name() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            format!("`{text}` is no policy; expected one of {known}")
+        })
+    }
+}
+
+impl Serialize for PolicyNetwork {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyNetwork {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
 
 /// Characters that a note shows of a checkpoint's record.
 const MOST_SHOWN: usize = 300;
@@ -32,10 +113,13 @@ const NEVER: f32 = -1e9;
 /// A policy and its critic.
 pub trait Agent: Module {
     /// The policy's name in checkpoints and configs.
-    const NETWORK: PolicyNetwork;
+    const NAME: &'static str;
 
-    /// Whether it looks at [`Sight::image`].
+    /// Whether it looks at [`Observation::image`].
     const SEES_PHASE: bool;
+
+    /// The most lines that a scan may have.
+    const MOST_LINES: usize = usize::MAX;
 
     /// Random weights, for images of `size` (rows, columns); the policy starts out as centre-out.
     fn new(size: [usize; 2], device: &Device) -> Self;
@@ -44,30 +128,37 @@ pub trait Agent: Module {
     #[must_use]
     fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self;
 
-    /// Ready to play and to learn; `first` are a few sights where the weights are new, none where they were loaded.
-    fn ready(self, first: Option<&[Sight]>, size: [usize; 2], device: &Device) -> Self;
+    /// Ready to play and to learn; `first` are a few observations where the weights are new, none where they were loaded.
+    fn ready(self, first: Option<&[Observation]>, size: [usize; 2], device: &Device) -> Self;
 
     /// Logits `[B, W]`, measured lines not yet excluded.
-    fn logits(&self, sights: &[&Sight], size: [usize; 2], device: &Device) -> Tensor<2>;
+    fn logits(&self, observations: &[&Observation], size: [usize; 2], device: &Device) -> Tensor<2>;
 
     /// Logits `[B, W]`, measured lines not yet excluded, and values `[B]`.
-    fn logits_and_values(&self, sights: &[&Sight], size: [usize; 2], device: &Device) -> (Tensor<2>, Tensor<1>);
+    fn logits_and_values(
+        &self,
+        observations: &[&Observation],
+        size: [usize; 2],
+        device: &Device,
+    ) -> (Tensor<2>, Tensor<1>);
 
-    /// The policy as a graph that can be exported, if it is made for that.
-    fn graph(&self, size: [usize; 2]) -> Option<FloatGraph>;
+    /// What a device runs of it, without the critic, if it is made for that.
+    fn for_device(self) -> Option<Box<dyn DevicePolicy>> {
+        None
+    }
 
     /// Log-probabilities `[B, W]` of the lines, and values `[B]`.
-    fn judge(&self, sights: &[&Sight], size: [usize; 2], device: &Device) -> (Tensor<2>, Tensor<1>) {
-        let (logits, values) = self.logits_and_values(sights, size, device);
-        (log_softmax(logits + exclusion(sights, size[1], device), 1), values)
+    fn evaluate(&self, observations: &[&Observation], size: [usize; 2], device: &Device) -> (Tensor<2>, Tensor<1>) {
+        let (logits, values) = self.logits_and_values(observations, size, device);
+        (log_softmax(logits + exclusion(observations, size[1], device), 1), values)
     }
 }
 
 /// `[B, W]`: zero for lines to choose from, a very negative number for measured ones.
-fn exclusion(sights: &[&Sight], width: usize, device: &Device) -> Tensor<2> {
-    let measured = sights.iter().flat_map(|sight| sight.measured());
+fn exclusion(observations: &[&Observation], width: usize, device: &Device) -> Tensor<2> {
+    let measured = observations.iter().flat_map(|observation| observation.measured());
     let exclusion: Vec<f32> = measured.map(|measured| if measured { NEVER } else { 0.0 }).collect();
-    Tensor::from_data(TensorData::new(exclusion, [sights.len(), width]), device)
+    Tensor::from_data(TensorData::new(exclusion, [observations.len(), width]), device)
 }
 
 /// The entries of each row that `columns` names: `[B, W]` to `[B]`.
@@ -99,11 +190,11 @@ impl<A: Agent + Sync> Chooser for Greedy<A> {
         A::SEES_PHASE
     }
 
-    fn choose(&self, sights: &[Sight]) -> Result<Vec<usize>, NoNumbers> {
-        let sights: Vec<&Sight> = sights.iter().collect();
+    fn choose(&self, observations: &[Observation]) -> Result<Vec<usize>, NoNumbers> {
+        let observations: Vec<&Observation> = observations.iter().collect();
         let width = self.size[1];
-        let logits = self.agent.logits(&sights, self.size, &self.device);
-        let logits = numbers(logits + exclusion(&sights, width, &self.device), "policy")?;
+        let logits = self.agent.logits(&observations, self.size, &self.device);
+        let logits = numbers(logits + exclusion(&observations, width, &self.device), "policy")?;
         // The first of equal ones, as the core does it.
         let best = |row: &[f32]| (1..width).fold(0, |best, line| if row[line] > row[best] { line } else { best });
         Ok(logits.chunks_exact(width).map(best).collect())
@@ -118,39 +209,68 @@ pub enum LoadPolicyError {
     Checkpoint(#[from] CheckpointError),
     /// A policy for the host alone.
     #[error(
-        "{}: an `{}` policy runs on the host only (`kscout eval` takes it); `{}` is the one that can be exported: train it \
+        "{}: an `{network}` policy runs on the host only (`kscout eval` takes it); `{}` is the one that can be exported: train it \
          with network = \"{}\"",
-        path.display(), PolicyNetwork::Asmr, PolicyNetwork::Scout, PolicyNetwork::Scout
+        path.display(), PolicyNetwork::Scout, PolicyNetwork::Scout
     )]
     HostOnly {
         /// The checkpoint.
         path: PathBuf,
+        /// Its policy.
+        network: String,
     },
 }
 
 /// A trained policy of any kind.
 pub enum Policy {
     /// For devices.
-    Scout(Box<Scout>),
+    Device(Box<dyn DevicePolicy>),
     /// For the host.
-    Asmr(Box<Greedy<AsmrActorCritic>>),
+    Host(Box<dyn Chooser>),
     /// The fixed order that a run began as and has not learned to beat, of whatever network.
     Fixed(FixedOrder),
+}
+
+impl Policy {
+    /// The policy that plays as `agent` has learned it, for images of `size` (rows, columns).
+    pub fn of<A: Agent + Sync + 'static>(agent: A, size: [usize; 2], device: &Device) -> Self {
+        match agent.clone().for_device() {
+            Some(policy) => Self::Device(policy),
+            None => Self::Host(Box::new(Greedy { agent, size, device: device.clone() })),
+        }
+    }
+}
+
+/// The weights of the policy of the checkpoint folder `dir`, which `meta` describes.
+struct Load<'a> {
+    dir: &'a Path,
+    meta: &'a mut Meta,
+    device: &'a Device,
+}
+
+impl WithAgent for Load<'_> {
+    type Output = Result<Policy, CheckpointError>;
+
+    fn with<A: Agent + Sync + 'static>(self) -> Self::Output {
+        let Self { dir, meta, device } = self;
+        let size = [meta.height, meta.width];
+        let agent = checkpoint::load_noted(dir, A::new(size, device), meta)?;
+        Ok(Policy::of(agent, size, device))
+    }
 }
 
 /// The policy in the checkpoint that `path` names: a checkpoint folder, or a run's folder, of which the policy is meant that the
 /// run keeps. Where its record says that the fixed order is kept, that is the policy, and standard error says so.
 pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), CheckpointError> {
     let (dir, mut meta) = read_kept(path)?;
-    let size = [meta.height, meta.width];
-    let names = PolicyNetwork::ALL.map(PolicyNetwork::name);
-    meta.expect_network(&dir, &names)?;
+    meta.expect_network(&dir, &PolicyNetwork::ALL.map(PolicyNetwork::name))?;
+    let network: PolicyNetwork = meta.network.parse().expect("one of the expected networks");
     match &meta.standing {
         Some(standing) if !standing.order.is_whole(meta.width) => {
             let message = format!("`standing.order.lines` is no order of {} lines", meta.width);
             return Err(CheckpointError::Meta { path: dir, message });
         }
-        Some(standing) if standing.plays == Plays::FixedOrder => {
+        Some(standing) if standing.plays == ActingPolicy::FixedOrder => {
             eprintln!("note: {}: {}", dir.display(), shown_up_to(&standing.to_string(), MOST_SHOWN));
             let order = standing.order.clone();
             // Whatever weights lie beside it.
@@ -167,15 +287,22 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
     }
     let plays = |meta: &Meta| meta.standing.as_ref().map(|standing| standing.plays);
     let before = plays(&meta);
-    let policy = if meta.network == PolicyNetwork::Asmr.name() {
-        let agent = checkpoint::load_noted(&dir, AsmrActorCritic::new(size, device), &mut meta)?;
-        Policy::Asmr(Box::new(Greedy { agent, size, device: device.clone() }))
-    } else {
-        let agent: ScoutActorCritic = checkpoint::load_noted(&dir, ScoutActorCritic::new(size, device), &mut meta)?;
-        Policy::Scout(Box::new(agent.policy))
-    };
+    let policy = network.with(Load { dir: &dir, meta: &mut meta, device })?;
     // A run may have replaced the checkpoint since its description was read, and given the network up.
     if plays(&meta) == before { Ok((policy, meta)) } else { load_any_policy(path, device) }
+}
+
+/// The policy and critic `A` in the checkpoint that `path` names, whether or not a run keeps the fixed order instead: a policy of
+/// one's own, as [`train_agent`](super::train_agent) leaves it in `last`.
+///
+/// # Errors
+/// [`CheckpointError`] where there is none, or one of another network.
+pub fn load_agent<A: Agent>(path: &Path, device: &Device) -> Result<(A, Meta), CheckpointError> {
+    let (dir, mut meta) = checkpoint::read_meta(path)?;
+    meta.expect_network(&dir, &[A::NAME])?;
+    let size = [meta.height, meta.width];
+    let agent = checkpoint::load_noted(&dir, A::new(size, device), &mut meta)?;
+    Ok((agent.ready(None, size, device), meta))
 }
 
 /// The checkpoint that `path` names; of a line policy's run its `best`, which is what the run keeps.
@@ -188,8 +315,8 @@ fn read_kept(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
 /// The policy in the checkpoint that `path` names, as [`load_any_policy`] finds it, for a device.
 pub fn load_policy(path: &Path, device: &Device) -> Result<(LinePolicy, Meta), LoadPolicyError> {
     match load_any_policy(path, device)? {
-        (Policy::Scout(policy), meta) => Ok((LinePolicy::Learned(policy), meta)),
+        (Policy::Device(policy), meta) => Ok((LinePolicy::Learned(policy), meta)),
         (Policy::Fixed(order), meta) => Ok((LinePolicy::Fixed(order), meta)),
-        (Policy::Asmr(_), _) => Err(LoadPolicyError::HostOnly { path: path.to_owned() }),
+        (Policy::Host(_), meta) => Err(LoadPolicyError::HostOnly { path: path.to_owned(), network: meta.network }),
     }
 }

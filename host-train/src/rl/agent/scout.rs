@@ -4,26 +4,25 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Agent;
+use crate::inference::rollout::Observation;
 use crate::mri::observation::{levels_to_real, state_to_real};
-use crate::net::{Critic, FloatGraph, Scout};
-use crate::play::Sight;
-use crate::rl::config::PolicyNetwork;
+use crate::net::{Critic, DevicePolicy, Scout};
 
 /// What trains together.
 #[derive(Module, Debug)]
 pub struct ScoutActorCritic {
     /// Chooses lines.
     pub policy: Scout,
-    /// Judges states.
+    /// Values states.
     pub critic: Critic,
 }
 
 /// Images `[B, 1, H, W]` and states `[B, W + 3]`.
-fn inputs(sights: &[&Sight], [height, width]: [usize; 2], device: &Device) -> (Tensor<4>, Tensor<2>) {
-    let batch = sights.len();
-    let entries = sights.first().map_or(0, |first| first.state.len());
-    let images: Vec<f32> = sights.iter().flat_map(|sight| levels_to_real(&sight.levels)).collect();
-    let states: Vec<f32> = sights.iter().flat_map(|sight| state_to_real(&sight.state)).collect();
+fn inputs(observations: &[&Observation], [height, width]: [usize; 2], device: &Device) -> (Tensor<4>, Tensor<2>) {
+    let batch = observations.len();
+    let entries = observations.first().map_or(0, |first| first.state.len());
+    let images: Vec<f32> = observations.iter().flat_map(|observation| levels_to_real(&observation.levels)).collect();
+    let states: Vec<f32> = observations.iter().flat_map(|observation| state_to_real(&observation.state)).collect();
     (
         Tensor::from_data(TensorData::new(images, [batch, 1, height, width]), device),
         Tensor::from_data(TensorData::new(states, [batch, entries]), device),
@@ -31,7 +30,7 @@ fn inputs(sights: &[&Sight], [height, width]: [usize; 2], device: &Device) -> (T
 }
 
 impl Agent for ScoutActorCritic {
-    const NETWORK: PolicyNetwork = PolicyNetwork::Scout;
+    const NAME: &'static str = "scout";
     const SEES_PHASE: bool = false;
 
     fn new([height, width]: [usize; 2], device: &Device) -> Self {
@@ -42,22 +41,27 @@ impl Agent for ScoutActorCritic {
         Self { policy: self.policy.beginning_with(logits, device), ..self }
     }
 
-    fn ready(self, _: Option<&[Sight]>, _: [usize; 2], _: &Device) -> Self {
+    fn ready(self, _: Option<&[Observation]>, _: [usize; 2], _: &Device) -> Self {
         self
     }
 
-    fn logits(&self, sights: &[&Sight], size: [usize; 2], device: &Device) -> Tensor<2> {
-        let (images, states) = inputs(sights, size, device);
+    fn logits(&self, observations: &[&Observation], size: [usize; 2], device: &Device) -> Tensor<2> {
+        let (images, states) = inputs(observations, size, device);
         self.policy.forward(images, states)
     }
 
-    fn logits_and_values(&self, sights: &[&Sight], size: [usize; 2], device: &Device) -> (Tensor<2>, Tensor<1>) {
-        let (images, states) = inputs(sights, size, device);
+    fn logits_and_values(
+        &self,
+        observations: &[&Observation],
+        size: [usize; 2],
+        device: &Device,
+    ) -> (Tensor<2>, Tensor<1>) {
+        let (images, states) = inputs(observations, size, device);
         let logits = self.policy.forward(images.clone(), states.clone());
         (logits, self.critic.forward(images, states).flatten::<1>(0, 1))
     }
 
-    fn graph(&self, [height, width]: [usize; 2]) -> Option<FloatGraph> {
-        Some(self.policy.graph(height, width))
+    fn for_device(self) -> Option<Box<dyn DevicePolicy>> {
+        Some(Box::new(self.policy))
     }
 }

@@ -2,15 +2,14 @@
 
 use burn::tensor::Device;
 use kscout_core::model::{Graph, run};
-use kscout_core::volume::VIEW;
+use kscout_core::volume::FEATURES;
 use serde::Serialize;
 
 use super::learner::Learned;
-use crate::kernels::fastest;
 use crate::net::SlicePolicy;
-use crate::segment::HeapArena;
+use crate::runtime::{HeapArena, fastest};
 use crate::volume::allocate::Reached;
-use crate::volume::{Allocate, Heart, Sharing};
+use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
 
 /// A slice policy in int8, over volumes that were followed line by line: what the core's scan of a volume does.
 pub struct InInt8<'m> {
@@ -19,10 +18,10 @@ pub struct InInt8<'m> {
 }
 
 impl InInt8<'_> {
-    /// The sum of the opinions.
-    fn logit(&self, view: &[i8; VIEW], arena: &mut HeapArena) -> i32 {
-        let opinions = run(&self.graph, &fastest(), &[view.as_slice()], arena.bytes());
-        opinions.expect("a checked graph and its sizes").iter().map(|&opinion| i32::from(opinion)).sum()
+    /// The sum of the outputs.
+    fn logit(&self, features: &[i8; FEATURES], arena: &mut HeapArena) -> i32 {
+        let outputs = run(&self.graph, &fastest(), &[features.as_slice()], arena.bytes());
+        outputs.expect("a checked graph and its sizes").iter().map(|&output| i32::from(output)).sum()
     }
 }
 
@@ -31,10 +30,10 @@ impl Allocate for InInt8<'_> {
         "policy"
     }
 
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize> {
         let mut arena = HeapArena::new(self.graph.arena_bytes_with(&fastest()));
-        let mut next = |scan: &&Sharing<'_>| {
-            let logits: Vec<i32> = scan.views().iter().map(|view| self.logit(view, &mut arena)).collect();
+        let mut next = |scan: &&AllocationEnv<'_>| {
+            let logits: Vec<i32> = scan.features().iter().map(|features| self.logit(features, &mut arena)).collect();
             let better = |best, slice| if logits[slice] > logits[best] { slice } else { best };
             scan.open().reduce(better).expect("an open slice")
         };
@@ -59,16 +58,22 @@ pub struct Agreement {
 
 impl Agreement {
     /// Compares at `budget` lines: decisions in the states that the int8 policy comes to, Dice where each goes its own way.
-    pub fn of(policy: &SlicePolicy, int8: &InInt8<'_>, hearts: &[Heart], budget: usize, device: &Device) -> Self {
+    pub fn of(
+        policy: &SlicePolicy,
+        int8: &InInt8<'_>,
+        hearts: &[VolumeTrajectories],
+        budget: usize,
+        device: &Device,
+    ) -> Self {
         let float = Learned { policy, device };
         let (mut decisions, mut equal) = (0, 0);
-        let mut scans: Vec<Sharing<'_>> = hearts.iter().map(|heart| Sharing::new(heart, budget)).collect();
+        let mut scans: Vec<AllocationEnv<'_>> = hearts.iter().map(|heart| AllocationEnv::new(heart, budget)).collect();
         loop {
             scans.retain(|scan| scan.left() > 0);
             if scans.is_empty() {
                 break;
             }
-            let asked: Vec<&Sharing<'_>> = scans.iter().collect();
+            let asked: Vec<&AllocationEnv<'_>> = scans.iter().collect();
             let (chosen, other) = (int8.next(&asked), float.next(&asked));
             decisions += chosen.len();
             equal += chosen.iter().zip(&other).filter(|(a, b)| a == b).count();

@@ -1,34 +1,23 @@
 //! The training of a slice policy in keys.
 
-use kscout_core::volume::{FIRST_LINES, MOST_LINES};
+use kscout_core::volume::{FIRST_LINES, MAX_SLICE_LINES};
 use serde::{Deserialize, Serialize};
 
+use crate::augment::AugmentConfig;
+use crate::augment::affine::Scale;
+use crate::config::checks;
 use crate::config::key::{MANY, rate, real, validate_lines, weight, whole};
 use crate::config::{self, Config, Key, Refusal};
-use crate::mri::Protocol;
-use crate::rl::ppo::{self, Settings};
-use crate::train::augment::AugmentConfig;
-use crate::train::augment::affine::Scale;
-use crate::train::checks;
-use crate::worth::Weights;
-
-/// What the budget is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Budget {
-    /// A volume's: the policy chooses slices.
-    #[default]
-    Volume,
-}
+use crate::mri::{Measuring, Protocol};
+use crate::objective::ObjectiveWeights;
+use crate::rl::ppo::PpoConfig;
 
 /// The configuration of a slice policy's training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct VolumeConfig {
-    /// `volume`.
-    pub budget: Budget,
-    /// How slices are measured: `scanner` or `igs`.
-    pub protocol: String,
+    /// How slices are measured.
+    #[serde(flatten)]
+    pub measuring: Measuring,
     /// How often each training volume is measured, varied anew each time.
     pub copies: usize,
     /// Fewest lines a slice on average.
@@ -47,30 +36,11 @@ pub struct VolumeConfig {
     pub sharpness: f64,
     /// Updates of PPO.
     pub updates: usize,
-    /// Volumes scanned for an update, all at once.
-    pub episodes: usize,
-    /// Passes over the steps of an update.
-    pub epochs: usize,
-    /// Steps in a minibatch.
-    pub minibatch: usize,
-    /// The peak learning rate of AdamW; a cosine to zero follows.
-    pub learning_rate: f64,
+    /// What an update plays, and how it learns from it.
+    #[serde(flatten)]
+    pub ppo: PpoConfig,
     /// Decay of weights at each step, relative to the learning rate.
     pub weight_decay: f64,
-    /// Discount of later rewards.
-    pub gamma: f64,
-    /// Lambda of generalised advantage estimation.
-    pub gae_lambda: f64,
-    /// How far a probability may move in an update, as a ratio.
-    pub clip: f64,
-    /// Weight of the critic's squared error.
-    pub value_weight: f64,
-    /// Weight of the entropy, which keeps the policy trying.
-    pub entropy_weight: f64,
-    /// Largest norm of a parameter's gradient.
-    pub max_gradient: f64,
-    /// An update ends early when the policy has moved this far (KL divergence).
-    pub target_kl: f64,
     /// Weight of reconstruction in the reward: the gain of the slices' mean SSIM. Only its ratio to `lambda2` counts. Lines by
     /// position and the oracle go by Dice whatever the weights are.
     pub lambda1: f64,
@@ -78,8 +48,6 @@ pub struct VolumeConfig {
     pub lambda2: f64,
     /// Factor on every reward.
     pub scale: f64,
-    /// Seed of weights, volumes, budgets, phase, noise and choices.
-    pub seed: u64,
     /// Updates between validations (and checkpoints).
     pub validate_every: usize,
     /// Lines a slice on average at which validation scores.
@@ -89,12 +57,13 @@ pub struct VolumeConfig {
 }
 
 impl Config for VolumeConfig {
+    const COMMAND: &'static str = "kscout train slice-policy";
+
     fn keys() -> Vec<Key> {
-        [KEYS, ppo::KEYS, &AugmentConfig::keys()].concat()
+        [KEYS, Measuring::KEYS, PpoConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
-        checks::protocol(&self.protocol)?;
         self.augment.check_together()?;
         self.given_weights().check("lambda1, lambda2")?;
         checks::expect(self.min_budget <= self.max_budget, "min_budget", "at most max_budget")
@@ -104,9 +73,9 @@ impl Config for VolumeConfig {
 /// What the numbers may be, but for those of the sections and of PPO.
 const KEYS: &[Key] = &[
     whole("copies", 1, 1000),
-    whole("min_budget", FIRST_LINES as u64 + 1, MOST_LINES as u64),
-    whole("max_budget", FIRST_LINES as u64 + 1, MOST_LINES as u64),
-    whole("ahead", 1, MOST_LINES as u64),
+    whole("min_budget", FIRST_LINES as u64 + 1, MAX_SLICE_LINES as u64),
+    whole("max_budget", FIRST_LINES as u64 + 1, MAX_SLICE_LINES as u64),
+    whole("ahead", 1, MAX_SLICE_LINES as u64),
     whole("warm_steps", 0, MANY),
     whole("warm_batch", 1, 65_536),
     rate("warm_rate"),
@@ -116,6 +85,7 @@ const KEYS: &[Key] = &[
     weight("lambda1"),
     weight("lambda2"),
     real("scale", 1e-6, 1e6),
+    whole("validate_every", 1, MANY),
     validate_lines(1),
 ];
 
@@ -128,45 +98,29 @@ impl VolumeConfig {
     /// Refuses values that cannot work with images of `width` lines; gives the protocol.
     pub(super) fn check(&self, width: usize) -> Result<Protocol, Refusal> {
         config::check(self)?;
-        let most = MOST_LINES.min(width);
+        let most = MAX_SLICE_LINES.min(width);
         let all = format!("at most {most}, the lines that a slice may have");
         checks::expect(self.max_budget <= most, "max_budget", &all)?;
         if let Some(lines) = self.validate_lines.iter().find(|&&lines| !(FIRST_LINES..=most).contains(&lines)) {
             return Err(("validate_lines", format!("{lines} is not within {FIRST_LINES} to {most} lines of a slice")));
         }
-        checks::protocol(&self.protocol)
+        Ok(self.measuring.protocol)
     }
 
     /// What a scan is worth: the weights, with a sum of 1, so that what a policy expects of a line is of one size.
-    pub fn weights(&self) -> Weights {
+    pub fn weights(&self) -> ObjectiveWeights {
         self.given_weights().normalised()
     }
 
-    fn given_weights(&self) -> Weights {
-        Weights { lambda1: self.lambda1, lambda2: self.lambda2 }
-    }
-
-    /// The numbers of an update.
-    pub fn settings(&self) -> Settings {
-        Settings {
-            epochs: self.epochs,
-            minibatch: self.minibatch,
-            gamma: self.gamma,
-            gae_lambda: self.gae_lambda,
-            clip: self.clip,
-            value_weight: self.value_weight,
-            entropy_weight: self.entropy_weight,
-            target_kl: self.target_kl,
-            max_gradient: self.max_gradient,
-        }
+    fn given_weights(&self) -> ObjectiveWeights {
+        ObjectiveWeights { lambda1: self.lambda1, lambda2: self.lambda2 }
     }
 }
 
 impl Default for VolumeConfig {
     fn default() -> Self {
         Self {
-            budget: Budget::Volume,
-            protocol: "scanner".into(),
+            measuring: Measuring::default(),
             copies: 8,
             min_budget: 4,
             max_budget: 16,
@@ -176,22 +130,23 @@ impl Default for VolumeConfig {
             warm_rate: 2e-3,
             sharpness: 10.0,
             updates: 40,
-            episodes: 128,
-            epochs: 3,
-            minibatch: 512,
-            learning_rate: 3e-5,
+            ppo: PpoConfig {
+                episodes: 128,
+                epochs: 3,
+                minibatch: 512,
+                learning_rate: 3e-5,
+                gamma: 1.0,
+                gae_lambda: 0.95,
+                clip: 0.2,
+                value_weight: 0.5,
+                entropy_weight: 0.0,
+                max_gradient: 0.5,
+                target_kl: 0.03,
+            },
             weight_decay: 0.01,
-            gamma: 1.0,
-            gae_lambda: 0.95,
-            clip: 0.2,
-            value_weight: 0.5,
-            entropy_weight: 0.0,
-            max_gradient: 0.5,
-            target_kl: 0.03,
             lambda1: 0.0,
             lambda2: 1.0,
             scale: 10.0,
-            seed: 1,
             validate_every: 20,
             validate_lines: vec![6, 8, 12, 16],
             augment: AugmentConfig { scale: Scale { amount: 0.1, ..Scale::default() }, ..AugmentConfig::default() },
@@ -206,8 +161,8 @@ mod tests {
     #[test]
     fn only_the_ratio_of_the_weights_counts() {
         let weights = |lambda1, lambda2| VolumeConfig { lambda1, lambda2, ..VolumeConfig::default() }.weights();
-        assert_eq!(weights(0.0, 0.05), Weights::DICE);
-        assert_eq!(weights(3.0, 1.0), Weights { lambda1: 0.75, lambda2: 0.25 });
+        assert_eq!(weights(0.0, 0.05), ObjectiveWeights::DICE);
+        assert_eq!(weights(3.0, 1.0), ObjectiveWeights { lambda1: 0.75, lambda2: 0.25 });
     }
 
     #[test]
@@ -228,9 +183,9 @@ mod tests {
         refused("lambda1", &|config| config.lambda1 = -0.1);
         refused("lambda2", &|config| config.lambda2 = f64::NAN);
         refused("lambda1, lambda2", &|config| (config.lambda1, config.lambda2) = (0.0, 0.0));
-        refused("gae_lambda", &|config| config.gae_lambda = 1.5);
+        refused("gae_lambda", &|config| config.ppo.gae_lambda = 1.5);
         refused("warm_rate", &|config| config.warm_rate = 0.0);
-        refused("learning_rate", &|config| config.learning_rate = f64::INFINITY);
+        refused("learning_rate", &|config| config.ppo.learning_rate = f64::INFINITY);
         refused("weight_decay", &|config| config.weight_decay = -1.0);
     }
 }

@@ -3,10 +3,10 @@
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout_core::volume::VIEW;
+use kscout_core::volume::FEATURES;
 
 use crate::net::{SlicePolicy, VolumeCritic};
-use crate::volume::{Allocate, Heart, Sharing};
+use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
 
 /// Lines a slice on average, in turn, of the scans that int8 is calibrated on.
 const CALIBRATION_BUDGETS: [usize; 5] = [6, 8, 12, 16, 24];
@@ -19,33 +19,33 @@ const NEVER: f32 = -1e9;
 pub struct VolumeActorCritic {
     /// Chooses slices.
     pub policy: SlicePolicy,
-    /// Judges volumes.
+    /// FoldSegmenters volumes.
     pub critic: VolumeCritic,
 }
 
 /// What is seen of a volume.
 #[derive(Clone, Debug)]
-pub struct VolumeSight {
-    /// One view a slice.
-    pub views: Vec<[i8; VIEW]>,
+pub struct VolumeObservation {
+    /// One features a slice.
+    pub features: Vec<[i8; FEATURES]>,
     /// Whether a slice may have another line.
     pub open: Vec<bool>,
 }
 
-impl VolumeSight {
+impl VolumeObservation {
     /// The scan as it stands.
-    pub fn of(scan: &Sharing<'_>) -> Self {
+    pub fn of(scan: &AllocationEnv<'_>) -> Self {
         let mut open = vec![false; scan.lines().len()];
         scan.open().for_each(|slice| open[slice] = true);
-        Self { views: scan.views(), open }
+        Self { features: scan.features(), open }
     }
 }
 
-/// Views `[N, VIEW]` in real numbers.
-pub fn views<'a>(views: impl Iterator<Item = &'a [i8; VIEW]>, device: &Device) -> Tensor<2> {
-    let values: Vec<f32> = views.flatten().map(|&value| f32::from(value) / 127.0).collect();
-    let rows = values.len() / VIEW;
-    Tensor::from_data(TensorData::new(values, [rows, VIEW]), device)
+/// Views `[N, FEATURES]` in real numbers.
+pub fn features<'a>(features: impl Iterator<Item = &'a [i8; FEATURES]>, device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = features.flatten().map(|&value| f32::from(value) / 127.0).collect();
+    let rows = values.len() / FEATURES;
+    Tensor::from_data(TensorData::new(values, [rows, FEATURES]), device)
 }
 
 impl VolumeActorCritic {
@@ -56,19 +56,30 @@ impl VolumeActorCritic {
 
     /// Log-probabilities `[B, S]` of the slices, S being the most slices of a volume, and values `[B]`.
     /// The logits are those of the policy times `sharpness`.
-    pub fn judge(&self, sights: &[&VolumeSight], sharpness: f64, device: &Device) -> (Tensor<2>, Tensor<1>) {
-        let (batch, most) = (sights.len(), sights.iter().map(|sight| sight.views.len()).max().unwrap_or(0));
-        let blank = [0; VIEW];
-        let padded = sights.iter().flat_map(|sight| (0..most).map(|s| sight.views.get(s).unwrap_or(&blank)));
-        let seen = views(padded, device);
-        let of_slices = |value: &dyn Fn(&VolumeSight, usize) -> f32| {
-            let values: Vec<f32> = sights.iter().flat_map(|sight| (0..most).map(|s| value(sight, s))).collect();
+    pub fn evaluate(
+        &self,
+        observations: &[&VolumeObservation],
+        sharpness: f64,
+        device: &Device,
+    ) -> (Tensor<2>, Tensor<1>) {
+        let (batch, most) =
+            (observations.len(), observations.iter().map(|observation| observation.features.len()).max().unwrap_or(0));
+        let blank = [0; FEATURES];
+        let padded = observations
+            .iter()
+            .flat_map(|observation| (0..most).map(|s| observation.features.get(s).unwrap_or(&blank)));
+        let seen = features(padded, device);
+        let of_slices = |value: &dyn Fn(&VolumeObservation, usize) -> f32| {
+            let values: Vec<f32> =
+                observations.iter().flat_map(|observation| (0..most).map(|s| value(observation, s))).collect();
             Tensor::<2>::from_data(TensorData::new(values, [batch, most]), device)
         };
-        let closed = of_slices(&|sight, s| if sight.open.get(s) == Some(&true) { 0.0 } else { NEVER });
-        let shares = of_slices(&|sight, s| if s < sight.views.len() { 1.0 / sight.views.len() as f32 } else { 0.0 });
+        let closed = of_slices(&|observation, s| if observation.open.get(s) == Some(&true) { 0.0 } else { NEVER });
+        let shares = of_slices(&|observation, s| {
+            if s < observation.features.len() { 1.0 / observation.features.len() as f32 } else { 0.0 }
+        });
         let logits = self.policy.forward(seen.clone()).reshape([batch, most]).mul_scalar(sharpness);
-        (log_softmax(logits + closed, 1), self.critic.forward(seen.reshape([batch, most, VIEW]), shares))
+        (log_softmax(logits + closed, 1), self.critic.forward(seen.reshape([batch, most, FEATURES]), shares))
     }
 }
 
@@ -85,12 +96,12 @@ impl Allocate for Learned<'_> {
         "policy"
     }
 
-    fn next(&self, scans: &[&Sharing<'_>]) -> Vec<usize> {
-        let seen: Vec<Vec<[i8; VIEW]>> = scans.iter().map(|scan| scan.views()).collect();
-        let logits = self.policy.forward(views(seen.iter().flatten(), self.device)).into_data();
+    fn next(&self, scans: &[&AllocationEnv<'_>]) -> Vec<usize> {
+        let seen: Vec<Vec<[i8; FEATURES]>> = scans.iter().map(|scan| scan.features()).collect();
+        let logits = self.policy.forward(features(seen.iter().flatten(), self.device)).into_data();
         let logits = logits.try_into_vec::<f32>().expect("f32");
         let mut rest = logits.as_slice();
-        let mut best = |scan: &&Sharing<'_>| {
+        let mut best = |scan: &&AllocationEnv<'_>| {
             let (own, others) = rest.split_at(scan.lines().len());
             rest = others;
             scan.open().reduce(|best, slice| if own[slice] > own[best] { slice } else { best }).expect("an open slice")
@@ -100,14 +111,14 @@ impl Allocate for Learned<'_> {
 }
 
 /// What `policy` sees of `hearts` while it shares budgets from few lines to many: what its int8 form is calibrated on.
-pub fn views_of(policy: &SlicePolicy, hearts: &[Heart], device: &Device) -> Vec<[i8; VIEW]> {
+pub fn views_of(policy: &SlicePolicy, hearts: &[VolumeTrajectories], device: &Device) -> Vec<[i8; FEATURES]> {
     let learned = Learned { policy, device };
     let mut seen = Vec::new();
     for (number, heart) in hearts.iter().enumerate() {
         let mean = CALIBRATION_BUDGETS[number % CALIBRATION_BUDGETS.len()];
-        let mut scan = Sharing::new(heart, mean);
+        let mut scan = AllocationEnv::new(heart, mean);
         while scan.left() > 0 {
-            seen.extend(scan.views());
+            seen.extend(scan.features());
             let slice = learned.next(&[&scan])[0];
             scan.give(slice);
         }

@@ -1,15 +1,17 @@
 //! Learning which slice of a volume the next line goes to.
 //!
-//! [`judges`]: the segmenters that tell what lines gain. [`learner`]: the policy and its critic over whole volumes. [`warm`]: it learns to expect what lines gain; then [`train`]:
-//! PPO. [`agreement`]: what int8 makes of it.
+//! [`scorers`]: the segmenters that tell what lines gain. [`environment`]: volumes whose slices share a budget. [`learner`]: the
+//! policy and its critic over whole volumes. [`warm`]: it learns to expect what lines gain; then [`train`]: PPO. [`agreement`]: what
+//! int8 makes of it.
 
 pub mod agreement;
 pub mod config;
-pub mod judges;
+pub mod environment;
 pub mod learner;
+pub mod scorers;
 pub mod train;
 pub mod warm;
 
 pub use config::VolumeConfig;
 pub use learner::views_of;
-pub use train::{load_slice_policy, train_slice_policy};
+pub use train::{SlicePolicyInputs, load_slice_policy, train_slice_policy};

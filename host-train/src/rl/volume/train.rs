@@ -8,36 +8,36 @@ use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use kscout_core::volume::MOST_SLICES;
-use rand::distr::Distribution;
-use rand::distr::weighted::WeightedIndex;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::config::VolumeConfig;
-use super::judges::Judges;
-use super::learner::{Learned, VolumeActorCritic, VolumeSight};
-use super::warm;
 use crate::data::{Dataset, Split};
 use crate::eval::run::measure;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::net::drawn;
-use crate::orders::LearnedMask;
-use crate::orders::shared::ORACLE_AHEAD;
 use crate::progress;
-use crate::rl::ppo::{self, Episodes, Lesson, Step, UpdateReport};
-use crate::rl::train::PolicyError;
+use crate::rl::batch_env::{BatchEnv, rollout};
+use crate::rl::error::PolicyError;
+use crate::rl::ppo::{self, Episodes, RolloutBatch, UpdateReport};
+use crate::rl::volume::config::VolumeConfig;
+use crate::rl::volume::environment::VolumeEnv;
+use crate::rl::volume::learner::{Learned, VolumeActorCritic, VolumeObservation};
+use crate::rl::volume::scorers::FoldSegmenters;
+use crate::rl::volume::warm::WarmStart;
+use crate::samplers::LearnedMask;
+use crate::samplers::shared::ORACLE_AHEAD;
 use crate::train::checkpoint::{self, Meta};
 use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{self, RunFolder, State};
 use crate::train::schedule::{Clock, cosine};
-use crate::train::{TrainError, Trained};
+use crate::train::{RunOptions, TrainError, Trained};
 use crate::volume::allocate::{Oracle, Reached, Uniform};
-use crate::volume::heart::{Variation, centre_out, continued, follow};
 use crate::volume::position::Plans;
+use crate::volume::trajectories::{Variation, centre_out, continued, follow};
 use crate::volume::trajectory::Course;
-use crate::volume::{Allocate, Heart, Sharing};
+use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
 
 /// The name of a slice policy in checkpoints.
 pub const NETWORK: &str = "slices";
@@ -48,32 +48,42 @@ const SCORED: usize = 64;
 /// What a training does not change.
 struct Trainer<'a> {
     config: &'a VolumeConfig,
-    hearts: Vec<Heart>,
-    validation: Vec<Heart>,
+    hearts: Vec<VolumeTrajectories>,
+    validation: Vec<VolumeTrajectories>,
     out: &'a Path,
     device: Device,
 }
 
-/// Trains a slice policy for the segmenter in the checkpoint `reward`, and leaves `last`, `best`, `log.csv` and
-/// `positions.json` (lines by position, the baseline) in `out`. Lines of a slice come as `mask` orders them, then from the centre
-/// out; without it, centre-out. Each training volume is followed by the segmenter of `held_out` that its patient is new to; without
-/// any, by `reward`.
+/// What a slice policy is trained with beside its data.
+#[derive(Clone, Copy)]
+pub struct SlicePolicyInputs<'a> {
+    /// The checkpoint of the segmenter that it is for.
+    pub reward: &'a Path,
+    /// Checkpoints of segmenters of which each training patient is new to one, which then follows the patient's volumes; none:
+    /// `reward` follows all.
+    pub held_out: &'a [PathBuf],
+    /// The order of the first lines of a slice, the others from the centre out; none: centre-out.
+    pub mask: Option<&'a LearnedMask>,
+}
+
+/// Trains a slice policy on `data` and leaves `last`, `best`, `log.csv` and `positions.json` (lines by position, the baseline) in
+/// the run's folder.
 ///
 /// # Errors
 /// [`PolicyError`] says what does not fit, and where.
 pub fn train_slice_policy(
     data: &Dataset,
-    (reward, held_out, mask): (&Path, &[PathBuf], Option<&LearnedMask>),
-    out: &Path,
+    inputs: SlicePolicyInputs<'_>,
     config: &VolumeConfig,
-    device: &Device,
-    resume: bool,
+    run: RunOptions<'_>,
 ) -> Result<Trained, PolicyError> {
+    let RunOptions { out, resume, device } = run;
     let config = &config.fitted(data.width());
     let protocol = config.check(data.width()).map_err(TrainError::from)?;
     let found = folder::find(out, resume)?;
     expect_slices(data)?;
-    let judges = Judges::load(data, (reward, held_out), (config, &protocol), device)?;
+    let judges = FoldSegmenters::load(data, inputs, (config, &protocol), device)?;
+    let mask = inputs.mask;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let mut meta = Meta {
         line_order: if mask.is_some() { order.clone() } else { Vec::new() },
@@ -88,8 +98,8 @@ pub fn train_slice_policy(
     }
     let course = Course { order: &order, with_ssim: config.weights().need_ssim() };
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
-    let measured = measure(data, Split::Val, &protocol, config.seed);
-    let validation = Heart::of_a_data_set(follow(&judges.own()?, &measured, course)?);
+    let measured = measure(data, Split::Val, &protocol, config.measuring.seed);
+    let validation = VolumeTrajectories::of_a_data_set(follow(&judges.own()?, &measured, course)?);
     Trainer { config, hearts, validation, out, device: device.clone() }.run(meta, last.as_deref())
 }
 
@@ -103,10 +113,10 @@ fn expect_slices(data: &Dataset) -> Result<(), TrainError> {
 /// The training volumes, each varied `copies` times, followed line by line.
 fn training_hearts(
     data: &Dataset,
-    judges: &Judges,
+    judges: &FoldSegmenters,
     (config, protocol): (&VolumeConfig, &Protocol),
     course: Course<'_>,
-) -> Result<Vec<Heart>, PolicyError> {
+) -> Result<Vec<VolumeTrajectories>, PolicyError> {
     let volumes = data.volumes(Split::Train);
     if volumes.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()).into());
@@ -117,19 +127,23 @@ fn training_hearts(
     for copy in 0..config.copies {
         for (number, (volume, model)) in volumes.iter().zip(&models).enumerate() {
             let variation = Variation { model, protocol, augment: &config.augment, course };
-            let seed = mix(config.seed ^ ((copy << 32 | number) as u64 + 1));
+            let seed = mix(config.measuring.seed ^ ((copy << 32 | number) as u64 + 1));
             hearts.push(variation.follow(volume, seed)?);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    Ok(Heart::of_a_data_set(hearts))
+    Ok(VolumeTrajectories::of_a_data_set(hearts))
 }
 
 /// A scan of any of `hearts`, of which there is at least one, with a budget that the configuration allows.
-pub(super) fn begin<'a>(hearts: &'a [Heart], config: &VolumeConfig, rng: &mut impl Rng) -> Sharing<'a> {
+pub(super) fn begin<'a>(
+    hearts: &'a [VolumeTrajectories],
+    config: &VolumeConfig,
+    rng: &mut impl Rng,
+) -> AllocationEnv<'a> {
     let heart = hearts.choose(rng).expect("a volume");
-    Sharing::weighing(heart, rng.random_range(config.min_budget..=config.max_budget), config.weights())
+    AllocationEnv::weighing(heart, rng.random_range(config.min_budget..=config.max_budget), config.weights())
 }
 
 impl Trainer<'_> {
@@ -138,7 +152,7 @@ impl Trainer<'_> {
         let config = self.config;
         let training = self.device.clone().autodiff();
         let begun = Instant::now();
-        let mut agent = drawn(config.seed, &training, VolumeActorCritic::new);
+        let mut agent = drawn(config.measuring.seed, &training, VolumeActorCritic::new);
         let mut optimizer = self.optimizer();
         if let Some(dir) = last {
             agent = checkpoint::load_weights(dir, agent)?;
@@ -148,7 +162,8 @@ impl Trainer<'_> {
         if last.is_none() {
             self.report_baselines(&meta.line_order)?;
             let mut own = self.optimizer();
-            agent = warm::start(agent, &mut own, &self.hearts, config, &training, &mut self.random(0)).0;
+            let warm = WarmStart { hearts: &self.hearts, config, training: &training, playing: &self.device };
+            agent = warm.run(agent, &mut own, &mut self.random(0)).0;
             meta.seconds = begun.elapsed().as_secs_f64();
         }
         let span = Span {
@@ -163,7 +178,7 @@ impl Trainer<'_> {
     }
 
     fn random(&self, stream: u64) -> ChaCha8Rng {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.measuring.seed);
         rng.set_stream(stream);
         rng
     }
@@ -186,7 +201,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    fn scores(&self, method: &dyn Allocate, hearts: &[Heart]) -> Vec<Reached> {
+    fn scores(&self, method: &dyn Allocate, hearts: &[VolumeTrajectories]) -> Vec<Reached> {
         self.config.validate_lines.iter().map(|&budget| Reached::by(method, hearts, budget)).collect()
     }
 
@@ -231,7 +246,8 @@ impl Trainer<'_> {
     ) -> Result<(), PolicyError> {
         let player = agent.valid();
         let learned = Learned { policy: &player.policy, device: &self.device };
-        let some: Vec<Heart> = self.hearts.iter().step_by(self.hearts.len().div_ceil(SCORED)).cloned().collect();
+        let some: Vec<VolumeTrajectories> =
+            self.hearts.iter().step_by(self.hearts.len().div_ceil(SCORED)).cloned().collect();
         let taught = self.scores(&learned, &some);
         let scores = if self.validation.is_empty() { Vec::new() } else { self.scores(&learned, &self.validation) };
         let numbers =
@@ -251,26 +267,15 @@ impl Trainer<'_> {
     }
 
     /// Scans volumes by the policy's probabilities. `None` where the network gives no numbers any more.
-    fn play(&self, player: &VolumeActorCritic, rng: &mut impl Rng) -> Option<Episodes<VolumeSight>> {
+    fn rollout(&self, player: &VolumeActorCritic, rng: &mut impl Rng) -> Option<Episodes<VolumeObservation>> {
         let config = self.config;
-        let mut scans: Vec<Sharing<'_>> = (0..config.episodes).map(|_| begin(&self.hearts, config, rng)).collect();
-        let mut episodes: Episodes<VolumeSight> = scans.iter().map(|_| Vec::new()).collect();
-        loop {
-            let active: Vec<usize> = (0..scans.len()).filter(|&i| scans[i].left() > 0).collect();
-            if active.is_empty() {
-                return Some(episodes);
-            }
-            let sights: Vec<VolumeSight> = active.iter().map(|&i| VolumeSight::of(&scans[i])).collect();
-            let (log_p, values) = player.judge(&sights.iter().collect::<Vec<_>>(), config.sharpness, &self.device);
-            let log_p = log_p.into_data().try_into_vec::<f32>().expect("f32");
-            let values = values.into_data().try_into_vec::<f32>().expect("f32");
-            let rows = log_p.chunks_exact(log_p.len() / active.len());
-            for (((scan, sight), row), value) in active.iter().zip(sights).zip(rows).zip(values) {
-                let choice = WeightedIndex::new(row.iter().map(|p| p.exp())).ok()?.sample(rng);
-                let reward = scans[*scan].give(choice) * config.scale;
-                episodes[*scan].push(Step { sight, choice, log_probability: row[choice], value, reward });
-            }
-        }
+        let mut environment = VolumeEnv::paying(config.scale);
+        let starts = (0..config.ppo.episodes).map(|_| begin(&self.hearts, config, rng)).collect();
+        let Ok(()) = environment.reset(starts);
+        let evaluate =
+            |observations: &[&VolumeObservation]| player.evaluate(observations, config.sharpness, &self.device);
+        let Ok(episodes) = rollout(&mut environment, config.ppo.episodes, evaluate, rng);
+        episodes
     }
 }
 
@@ -308,12 +313,13 @@ impl Training for Session<'_> {
         let Self { trainer, agent, optimizer, meta, training, .. } = self;
         let (config, update) = (trainer.config, meta.step);
         let mut rng = trainer.random(update as u64 + 1);
-        let episodes = trainer.play(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: update })?;
+        let episodes = trainer.rollout(&agent.valid(), &mut rng).ok_or(TrainError::Diverged { step: update })?;
         let earned: f64 = episodes.iter().flatten().map(|step| step.reward).sum();
-        let rate = cosine(update, config.updates, 0, config.learning_rate);
-        let lesson = Lesson { episodes: &episodes, rate, settings: config.settings(), device: training };
-        let judge =
-            |agent: &VolumeActorCritic, sights: &[&VolumeSight]| agent.judge(sights, config.sharpness, training);
+        let rate = cosine(update, config.updates, 0, config.ppo.learning_rate);
+        let lesson = RolloutBatch { episodes: &episodes, rate, config: &config.ppo, device: training };
+        let judge = |agent: &VolumeActorCritic, observations: &[&VolumeObservation]| {
+            agent.evaluate(observations, config.sharpness, training)
+        };
         let (learned, report) = ppo::update(agent.clone(), judge, optimizer, &lesson, &mut rng);
         *agent = learned;
         meta.step += 1;

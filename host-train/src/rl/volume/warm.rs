@@ -10,19 +10,19 @@
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout_core::volume::VIEW;
-use kscout_core::volume::scan::GAIN_UNIT;
+use kscout_core::contract::{FEATURES, GAIN_UNIT};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
 use super::config::VolumeConfig;
-use super::learner::{Learned, VolumeActorCritic, views};
+use super::learner::{Learned, VolumeActorCritic, features};
 use super::train::begin;
+use crate::net::SlicePolicy;
 use crate::ops;
 use crate::progress;
 use crate::train::gradients;
 use crate::train::schedule::cosine;
-use crate::volume::{Allocate, Heart, Sharing};
+use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
 
 /// Steps between two gatherings of states.
 const GATHER_EVERY: usize = 50;
@@ -39,80 +39,95 @@ const REACH: f64 = 8.0;
 
 /// A slice in a state, and what its next lines gain.
 struct Example {
-    view: [i8; VIEW],
+    features: [i8; FEATURES],
     gain: f32,
 }
 
-/// Teaches `agent`'s policy; returns it with the mean loss of the last steps.
-pub fn start(
-    mut agent: VolumeActorCritic,
-    optimizer: &mut ModuleOptimizer,
-    hearts: &[Heart],
-    config: &VolumeConfig,
-    device: &Device,
-    rng: &mut impl Rng,
-) -> (VolumeActorCritic, f64) {
-    let mut memory: Vec<Example> = Vec::new();
-    let mut losses = Vec::new();
-    let bar = progress::bar(config.warm_steps as u64, 0, "warm start");
-    for step in 0..config.warm_steps {
-        if step.is_multiple_of(GATHER_EVERY) {
-            let player = agent.valid();
-            let random = if step == 0 { 1.0 } else { RANDOM };
-            memory.extend(gather(&player, hearts, config, random, rng));
-            let forgotten = memory.len().saturating_sub(MEMORY);
-            memory.drain(..forgotten);
-        }
-        let batch: Vec<&Example> = (0..config.warm_batch).filter_map(|_| memory.choose(rng)).collect();
-        let gains: Vec<f32> = batch.iter().map(|example| example.gain).collect();
-        let gains = Tensor::<2>::from_data(TensorData::new(gains, [batch.len(), 1]), device);
-        let logits = agent.policy.opinions(views(batch.iter().map(|example| &example.view), device));
-        let logits = logits.clamp(-REACH, REACH);
-        let loss = ops::mean(logits.clone().exp() - gains * logits);
-        losses.push(f64::from(loss.clone().into_scalar::<f32>()));
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
-        gradients::clip_each_norm(&agent, &mut gradients, config.max_gradient);
-        agent = optimizer.step(cosine(step, config.warm_steps, 50, config.warm_rate), agent, gradients);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let recent = &losses[losses.len().saturating_sub(GATHER_EVERY)..];
-    (agent, recent.iter().sum::<f64>() / recent.len().max(1) as f64)
+/// What a warm start learns from, and where.
+pub struct WarmStart<'a> {
+    /// The training volumes, followed line by line.
+    pub hearts: &'a [VolumeTrajectories],
+    /// Steps, batch, learning rate.
+    pub config: &'a VolumeConfig,
+    /// Where it learns, with gradients.
+    pub training: &'a Device,
+    /// Where it plays, without.
+    pub playing: &'a Device,
 }
 
-/// Scans some volumes, and keeps some of what is met on the way.
-fn gather(
-    player: &VolumeActorCritic,
-    hearts: &[Heart],
-    config: &VolumeConfig,
-    random: f64,
-    rng: &mut impl Rng,
-) -> Vec<Example> {
-    // A policy of a few thousand weights, asked about a few slices at a time.
-    let device = Device::flex();
-    let policy = player.policy.clone().to_device(&device);
-    let learned = Learned { policy: &policy, device: &device };
-    let mut scans: Vec<Sharing<'_>> = (0..SCANS).map(|_| begin(hearts, config, rng)).collect();
-    let mut examples = Vec::new();
-    loop {
-        scans.retain(|scan| scan.left() > 0);
-        if scans.is_empty() {
-            return examples;
-        }
-        let chosen = learned.next(&scans.iter().collect::<Vec<_>>());
-        for (scan, mut slice) in scans.iter_mut().zip(chosen) {
-            if rng.random_bool(KEPT) {
-                let unit = f64::from(GAIN_UNIT) / scan.lines().len() as f64;
-                let views = scan.views();
-                let example =
-                    |slice: usize| Example { view: views[slice], gain: (scan.gain(slice, config.ahead) / unit) as f32 };
-                examples.extend(scan.open().map(example));
+impl WarmStart<'_> {
+    /// Teaches `agent`'s policy; returns it with the mean loss of the last steps.
+    pub fn run(
+        &self,
+        mut agent: VolumeActorCritic,
+        optimizer: &mut ModuleOptimizer,
+        rng: &mut impl Rng,
+    ) -> (VolumeActorCritic, f64) {
+        let config = self.config;
+        let mut memory: Vec<Example> = Vec::new();
+        let mut losses = Vec::new();
+        let bar = progress::bar(config.warm_steps as u64, 0, "warm start");
+        for step in 0..config.warm_steps {
+            if step.is_multiple_of(GATHER_EVERY) {
+                let random = if step == 0 { 1.0 } else { RANDOM };
+                memory.extend(self.gather(&agent.valid().policy, random, rng));
+                let forgotten = memory.len().saturating_sub(MEMORY);
+                memory.drain(..forgotten);
             }
-            if rng.random_bool(random) {
-                let open: Vec<usize> = scan.open().collect();
-                slice = *open.choose(rng).expect("an open slice");
-            }
-            scan.give(slice);
+            let batch: Vec<&Example> = (0..config.warm_batch).filter_map(|_| memory.choose(rng)).collect();
+            let loss = self.loss(&agent, &batch);
+            losses.push(f64::from(loss.clone().into_scalar::<f32>()));
+            let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
+            gradients::clip_each_norm(&agent, &mut gradients, config.ppo.max_gradient);
+            agent = optimizer.step(cosine(step, config.warm_steps, 50, config.warm_rate), agent, gradients);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
+        let recent = &losses[losses.len().saturating_sub(GATHER_EVERY)..];
+        (agent, recent.iter().sum::<f64>() / recent.len().max(1) as f64)
+    }
+
+    /// The mean of `exp(s) - y s` over `batch`.
+    fn loss(&self, agent: &VolumeActorCritic, batch: &[&Example]) -> Tensor<1> {
+        let gains: Vec<f32> = batch.iter().map(|example| example.gain).collect();
+        let gains = Tensor::<2>::from_data(TensorData::new(gains, [batch.len(), 1]), self.training);
+        let seen = features(batch.iter().map(|example| &example.features), self.training);
+        let logits = agent.policy.ensemble_outputs(seen).clamp(-REACH, REACH);
+        ops::mean(logits.clone().exp() - gains * logits)
+    }
+
+    /// Scans some volumes by `policy`, a share `random` of the choices at random, and keeps some of what is met on the way.
+    fn gather(&self, policy: &SlicePolicy, random: f64, rng: &mut impl Rng) -> Vec<Example> {
+        let learned = Learned { policy, device: self.playing };
+        let mut scans: Vec<AllocationEnv<'_>> = (0..SCANS).map(|_| begin(self.hearts, self.config, rng)).collect();
+        let mut examples = Vec::new();
+        loop {
+            scans.retain(|scan| scan.left() > 0);
+            if scans.is_empty() {
+                return examples;
+            }
+            let chosen = learned.next(&scans.iter().collect::<Vec<_>>());
+            for (scan, mut slice) in scans.iter_mut().zip(chosen) {
+                if rng.random_bool(KEPT) {
+                    examples.extend(self.examples(scan));
+                }
+                if rng.random_bool(random) {
+                    let open: Vec<usize> = scan.open().collect();
+                    slice = *open.choose(rng).expect("an open slice");
+                }
+                scan.give(slice);
+            }
+        }
+    }
+
+    /// The open slices of a scan as it stands.
+    fn examples(&self, scan: &AllocationEnv<'_>) -> Vec<Example> {
+        let unit = f64::from(GAIN_UNIT) / scan.lines().len() as f64;
+        let features = scan.features();
+        let example = |slice: usize| Example {
+            features: features[slice],
+            gain: (scan.gain(slice, self.config.ahead) / unit) as f32,
+        };
+        scan.open().map(example).collect()
     }
 }

@@ -270,7 +270,7 @@ fn instead(best: Option<&Path>) -> String {
     let copy = "bring it back from a copy, or begin anew with another --out";
     best.map_or(copy.into(), |best| {
         let best = best.display();
-        format!("{copy}. The best weights are in {best}, to be used as they are; `train reward --init {best}` begins with them")
+        format!("{copy}. The best weights are in {best}, to be used as they are; `train segmenter --init {best}` begins with them")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::identity::WeightsHash;
 use crate::data::{Dataset, Labels};
@@ -10,15 +10,26 @@ use crate::data::{Dataset, Labels};
 /// The option whose checkpoint a run needs at its beginning alone.
 const INIT: &str = "--init";
 
+/// The option of the network that scans are scored by, and its name in older checkpoints.
+const REWARD_MODEL: &str = "--reward-model";
+const FORMER_REWARD_MODEL: &str = "--reward";
+
 /// Something that a run began with. Its hash counts, wherever it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// The option that named it, such as `--reward`.
+    /// The option that named it, such as `--reward-model`.
+    #[serde(deserialize_with = "option")]
     pub option: String,
     /// Where it lay.
     pub path: String,
     /// Of a data set the CRC-32 of its manifest, of a checkpoint the [`WeightsHash`], of a file the CRC-32 of what it says.
     pub crc: u32,
+}
+
+/// An option by the name that it has now.
+fn option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(if name == FORMER_REWARD_MODEL { REWARD_MODEL.to_owned() } else { name })
 }
 
 impl Input {
@@ -31,9 +42,9 @@ impl Input {
         Self::new("--data", data.dir(), data.manifest().crc())
     }
 
-    /// The network that judges.
+    /// The network that scans are scored by.
     pub fn reward(path: &Path, weights: WeightsHash) -> Self {
-        Self::new("--reward", path, weights.get())
+        Self::new(REWARD_MODEL, path, weights.get())
     }
 
     /// The network that the weights began as.
@@ -99,14 +110,14 @@ mod tests {
 
     #[test]
     fn what_a_run_began_with_counts_wherever_it_lies() {
-        let old = [input("--data", "a", 1), input("--reward", "r", 2)];
-        assert_eq!(says(&old, &[input("--data", "moved/a", 1), input("--reward", "moved/r", 2)]), None);
+        let old = [input("--data", "a", 1), input("--reward-model", "r", 2)];
+        assert_eq!(says(&old, &[input("--data", "moved/a", 1), input("--reward-model", "moved/r", 2)]), None);
         assert_eq!(
-            says(&old, &[input("--data", "a", 1), input("--reward", "s", 0x89ab_cdef)]).unwrap(),
-            "began with --reward r (hash 00000002), and is to go on with s (hash 89abcdef); give what it began with, or choose \
+            says(&old, &[input("--data", "a", 1), input("--reward-model", "s", 0x89ab_cdef)]).unwrap(),
+            "began with --reward-model r (hash 00000002), and is to go on with s (hash 89abcdef); give what it began with, or choose \
              another --out"
         );
-        let data = says(&old, &[input("--data", "a", 3), input("--reward", "r", 2)]).unwrap();
+        let data = says(&old, &[input("--data", "a", 3), input("--reward-model", "r", 2)]).unwrap();
         assert!(
             data.starts_with("began with --data a (hash 00000001), and is to go on with a (hash 00000003)"),
             "{data}"

@@ -13,10 +13,10 @@ use super::input::{self, Input};
 use super::standing::Standing;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Arch, SegmenterSpec};
+use crate::objective::ObjectiveWeights;
 use crate::train::means::Means;
 use crate::train::patience::Patience;
 use crate::train::schedule::Plateau;
-use crate::worth::Weights;
 
 /// What a checkpoint holds, readable without loading it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -337,8 +337,10 @@ fn scores_alike(old: &serde_json::Value, new: &serde_json::Value) -> bool {
     let same = |key: &&str| old.get(key) == new.get(key);
     let reconstruction = |config: &serde_json::Value| {
         let weight = |key: &str, default| config.get(key).and_then(|value| value.as_f64()).unwrap_or(default);
-        let Weights { lambda1, lambda2 } = Weights::DICE;
-        Weights { lambda1: weight("lambda1", lambda1), lambda2: weight("lambda2", lambda2) }.normalised().lambda1
+        let ObjectiveWeights { lambda1, lambda2 } = ObjectiveWeights::DICE;
+        ObjectiveWeights { lambda1: weight("lambda1", lambda1), lambda2: weight("lambda2", lambda2) }
+            .normalised()
+            .lambda1
     };
     let shares = [old, new].map(reconstruction);
     let pays_for_dice = |config: &serde_json::Value| {

@@ -24,7 +24,7 @@ use error::io_error;
 pub use identity::WeightsHash;
 pub use input::Input;
 pub use meta::{HeldOut, Meta, Progress};
-pub use standing::{Gain, Plays, Standing};
+pub use standing::{ActingPolicy, Gain, Standing};
 
 const WEIGHTS: &str = "weights.bpk";
 /// Beside the weights' average, the weights themselves, which training goes on with.
@@ -232,16 +232,10 @@ mod tests {
         Meta { step, ..Meta::imported("slices".into(), [32, 32], "phantom".into()) }
     }
 
-    /// A folder of a test's own.
-    fn folder(test: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kscout-checkpoint-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        folder
-    }
-
     #[test]
     fn a_checkpoint_that_is_replaced_while_it_is_read_is_the_new_one() {
-        let (device, dir) = (Device::flex(), folder("replaced"));
+        let (device, tmp) = (Device::flex(), tempfile::tempdir().unwrap());
+        let dir = tmp.path().join("replaced");
         let [old, new] = [1, 2].map(|step| (SlicePolicy::new(&device), meta(step)));
         save(&dir, &old.0, None, &old.1).unwrap();
         let (found, mut described) = read_meta(&dir).unwrap();
@@ -249,12 +243,12 @@ mod tests {
         let loaded = load_noted(&found, SlicePolicy::new(&device), &mut described).unwrap();
         assert_eq!((described.step, described.weights_hash), (2, Some(WeightsHash::of(&new.0))));
         assert_eq!(WeightsHash::of(&loaded), WeightsHash::of(&new.0));
-        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn weights_of_another_checkpoint_are_refused_however_often_they_are_read() {
-        let (device, dir, other) = (Device::flex(), folder("mixed"), folder("other"));
+        let (device, tmp) = (Device::flex(), tempfile::tempdir().unwrap());
+        let [dir, other] = ["mixed", "other"].map(|name| tmp.path().join(name));
         save(&dir, &SlicePolicy::new(&device), None, &meta(1)).unwrap();
         save(&other, &SlicePolicy::new(&device), None, &meta(2)).unwrap();
         let load = || {
@@ -269,6 +263,5 @@ mod tests {
         description.as_object_mut().unwrap().remove("files");
         fs::write(dir.join(META), description.to_string()).unwrap();
         assert!(load().contains("is from another checkpoint"), "{}", load());
-        [dir, other].into_iter().for_each(|dir| fs::remove_dir_all(dir).unwrap());
     }
 }

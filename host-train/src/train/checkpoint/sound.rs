@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::CheckpointError;
 use crate::data::MOST_LABELS;
-use crate::net::segmenter::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
+use crate::net::segmenters::{MOST_CHANNELS, MOST_CLASSES, MOST_WIDTH};
 
 /// The longest side of an image that a network may be for.
 const MOST_PIXELS: u64 = 1024;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::eval::stats::{ENOUGH_PATIENTS, PairedDifference};
+use crate::metrics::stats::{ENOUGH_PATIENTS, PairedDifference};
 use crate::net::FixedOrder;
 
 /// What a network gains on validation over the fixed order that it began as: mean over patients and budgets, paired by patient,
@@ -52,7 +52,7 @@ impl fmt::Display for Gain {
 /// Who chooses the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Plays {
+pub enum ActingPolicy {
     /// The fixed order.
     FixedOrder,
     /// The network.
@@ -60,7 +60,7 @@ pub enum Plays {
 }
 
 /// As in checkpoints: `fixed-order` or `network`.
-impl fmt::Display for Plays {
+impl fmt::Display for ActingPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::FixedOrder => "fixed-order",
@@ -75,7 +75,7 @@ pub struct Standing {
     /// The order.
     pub order: FixedOrder,
     /// Who chooses the lines where the checkpoint is used; training goes on with the network in any case.
-    pub plays: Plays,
+    pub plays: ActingPolicy,
     /// Why, in words.
     pub reason: String,
     /// What the order scores on validation; `None` where nothing can be scored.
@@ -92,27 +92,27 @@ impl Standing {
     /// A run that begins as `order`.
     pub fn begun(order: FixedOrder) -> Self {
         let reason = "no update has been compared with it yet".into();
-        Self { order, plays: Plays::FixedOrder, reason, order_score: None, gain: None, kept: None, most: None }
+        Self { order, plays: ActingPolicy::FixedOrder, reason, order_score: None, gain: None, kept: None, most: None }
     }
 
     /// The record of a checkpoint whose network gains `gain`; `None` where that is not known for `want` of something.
     #[must_use]
     pub fn with(self, gain: Option<Gain>, want: &str) -> Self {
         let is_sure = gain.as_ref().is_some_and(Gain::is_sure);
-        self.playing(if is_sure { Plays::Network } else { Plays::FixedOrder }, gain, want)
+        self.playing(if is_sure { ActingPolicy::Network } else { ActingPolicy::FixedOrder }, gain, want)
     }
 
     /// The record of a checkpoint that `plays`, with the reason in words.
-    fn playing(self, plays: Plays, gain: Option<Gain>, want: &str) -> Self {
+    fn playing(self, plays: ActingPolicy, gain: Option<Gain>, want: &str) -> Self {
         let reason = match (plays, &gain) {
             (_, None) => want.to_owned(),
-            (Plays::Network, Some(gain)) => {
+            (ActingPolicy::Network, Some(gain)) => {
                 format!("update {} gains {gain} over the fixed order `{}`", gain.update, self.order.name)
             }
-            (Plays::FixedOrder, Some(gain)) if gain.patients < ENOUGH_PATIENTS => {
+            (ActingPolicy::FixedOrder, Some(gain)) if gain.patients < ENOUGH_PATIENTS => {
                 format!("the learned network gains {gain}, and fewer than {ENOUGH_PATIENTS} give no sure interval")
             }
-            (Plays::FixedOrder, Some(gain)) => format!("the learned network gains {gain}"),
+            (ActingPolicy::FixedOrder, Some(gain)) => format!("the learned network gains {gain}"),
         };
         Self { plays, reason, gain, ..self }
     }
@@ -134,7 +134,7 @@ impl Standing {
     /// validation found.
     #[must_use]
     pub fn of_the_run(&self) -> Self {
-        let plays = if self.kept.is_some() { Plays::Network } else { Plays::FixedOrder };
+        let plays = if self.kept.is_some() { ActingPolicy::Network } else { ActingPolicy::FixedOrder };
         self.clone().playing(plays, self.kept.clone().or_else(|| self.most.clone()), &self.reason)
     }
 
@@ -156,8 +156,8 @@ impl Standing {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.plays {
-            Plays::FixedOrder => write!(f, "the fixed order `{}` is kept: {}", self.order.name, self.reason),
-            Plays::Network => write!(f, "the learned policy is kept: {}", self.reason),
+            ActingPolicy::FixedOrder => write!(f, "the fixed order `{}` is kept: {}", self.order.name, self.reason),
+            ActingPolicy::Network => write!(f, "the learned policy is kept: {}", self.reason),
         }
     }
 }
@@ -177,11 +177,11 @@ mod tests {
     #[test]
     fn a_network_is_played_where_its_interval_lies_above_0_over_patients_enough() {
         let plays = |gain: Gain| begun().with(Some(gain), "").plays;
-        assert_eq!(plays(gain(50, 0.01, 0.009, 8)), Plays::Network);
+        assert_eq!(plays(gain(50, 0.01, 0.009, 8)), ActingPolicy::Network);
         for unsure in [gain(50, 0.01, 0.01, 8), gain(50, 0.01, 0.009, 7), gain(50, -0.02, 0.01, 30)] {
-            assert_eq!(plays(unsure), Plays::FixedOrder);
+            assert_eq!(plays(unsure), ActingPolicy::FixedOrder);
         }
-        assert_eq!(plays(gain(50, f64::NAN, 0.0, 9)), Plays::FixedOrder);
+        assert_eq!(plays(gain(50, f64::NAN, 0.0, 9)), ActingPolicy::FixedOrder);
     }
 
     #[test]
@@ -226,11 +226,11 @@ mod tests {
         let mut standing = keeping_50();
         assert!(!standing.observe(&gain(100, -0.02, 0.001, 9)));
         let of_the_run = standing.with(Some(gain(100, -0.02, 0.001, 9)), "").of_the_run();
-        assert_eq!(of_the_run.plays, Plays::Network);
+        assert_eq!(of_the_run.plays, ActingPolicy::Network);
         assert!(of_the_run.reason.starts_with("update 50 gains +0.0100"), "{of_the_run}");
         // Of what was sure once and is not kept.
         let odd = Standing { kept: None, ..keeping_50() }.of_the_run();
-        assert_eq!(odd.plays, Plays::FixedOrder);
+        assert_eq!(odd.plays, ActingPolicy::FixedOrder);
         assert!(
             odd.to_string().starts_with("the fixed order `centre-out` is kept: the learned network gains"),
             "{odd}"
@@ -242,7 +242,7 @@ mod tests {
         let mut standing = keeping_50();
         standing.forget();
         assert_eq!(standing.kept.as_ref().map(|gain| gain.update), Some(50));
-        assert_eq!((&standing.most, &standing.gain, standing.plays), (&None, &None, Plays::FixedOrder));
+        assert_eq!((&standing.most, &standing.gain, standing.plays), (&None, &None, ActingPolicy::FixedOrder));
         assert!(standing.of_the_run().to_string().starts_with("the learned policy is kept: update 50 gains"));
         standing.kept = None;
         let said = standing.of_the_run().to_string();
@@ -254,7 +254,7 @@ mod tests {
         let mut standing = keeping_50();
         standing.lose();
         let of_the_run = standing.of_the_run();
-        assert_eq!((of_the_run.plays, &of_the_run.gain), (Plays::FixedOrder, &None));
+        assert_eq!((of_the_run.plays, &of_the_run.gain), (ActingPolicy::FixedOrder, &None));
         assert!(of_the_run.to_string().ends_with("the network that was kept is not there any more"), "{of_the_run}");
     }
 }

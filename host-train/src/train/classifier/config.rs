@@ -2,36 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::augment::AugmentConfig;
+use crate::augment::MaskConfig;
+use crate::config::checks;
 use crate::config::key::share;
 use crate::config::{self, Config, Key, Refusal};
-use crate::mri::Protocol;
+use crate::mri::{Measuring, Protocol};
 use crate::net::resnet::Depth;
-use crate::train::augment::AugmentConfig;
-use crate::train::checks;
 use crate::train::config::SHARED_KEYS;
-use crate::train::sample::MaskConfig;
-
-/// The kind of reward model that these keys are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A classifier, trained on labels of patients or slices.
-    #[default]
-    Classification,
-}
 
 /// The configuration of a classifier's training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ClassifierConfig {
-    /// `classification`; without this key, `kscout train reward` trains a segmenter.
-    pub kind: Kind,
     /// The backbone: `resnet18` or `resnet50`.
     pub network: Depth,
     /// The label columns to learn; none: every column of the file.
     pub labels: Vec<String>,
-    /// How slices are measured: `scanner` (phase and noise) or `igs` (magnitude only).
-    pub protocol: String,
+    /// How slices are measured.
+    #[serde(flatten)]
+    pub measuring: Measuring,
     /// Training steps.
     pub steps: usize,
     /// Slices a step: a patient is drawn, then one of its slices.
@@ -44,8 +33,6 @@ pub struct ClassifierConfig {
     pub weight_decay: f64,
     /// The share of features that training leaves out at random.
     pub dropout: f64,
-    /// Seed of weights, order, augmentation, masks, phase and noise.
-    pub seed: u64,
     /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
     pub max_minutes: f64,
     /// End the session at this step, to go on later with `--resume`; 0: at the last one.
@@ -63,17 +50,15 @@ pub struct ClassifierConfig {
 impl Default for ClassifierConfig {
     fn default() -> Self {
         Self {
-            kind: Kind::Classification,
             network: Depth::Resnet18,
             labels: Vec::new(),
-            protocol: "scanner".into(),
+            measuring: Measuring::default(),
             steps: 4000,
             batch: 16,
             learning_rate: 5e-4,
             warmup: 100,
             weight_decay: 0.1,
             dropout: 0.1,
-            seed: 1,
             max_minutes: 0.0,
             stop_at: 0,
             validate_every: 500,
@@ -85,12 +70,13 @@ impl Default for ClassifierConfig {
 }
 
 impl Config for ClassifierConfig {
+    const COMMAND: &'static str = "kscout train classifier";
+
     fn keys() -> Vec<Key> {
-        [SHARED_KEYS, &[share("dropout").below()], MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [Measuring::KEYS, SHARED_KEYS, &[share("dropout").below()], MaskConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
-        checks::protocol(&self.protocol)?;
         self.augment.check_together()
     }
 }
@@ -104,6 +90,6 @@ impl ClassifierConfig {
     /// Refuses values that cannot work; gives the protocol.
     pub fn check(&self) -> Result<Protocol, Refusal> {
         config::check(self)?;
-        checks::protocol(&self.protocol)
+        Ok(self.measuring.protocol)
     }
 }

@@ -1,4 +1,4 @@
-//! `kscout train reward` of kind `classification`: ASMR's classifier of undersampled k-space.
+//! `kscout train classifier`: ASMR's classifier of undersampled k-space.
 //!
 //! Each label has two logits, trained by cross-entropy over the slices where it is known, through random masks as the
 //! segmenter's (Yen et al., ICML 2024, arXiv 2406.04318, whose masks have 5 % of the lines up to all of them).
@@ -17,20 +17,20 @@ use indicatif::ProgressBar;
 use kscout_core::Complex32;
 use rayon::prelude::*;
 
-pub use config::{ClassifierConfig, Kind};
+pub use config::ClassifierConfig;
 
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
-use super::Trained;
 use super::ahead::Ahead;
 use super::checkpoint::{self, CheckpointError, Input, Meta};
 use super::drive::{Span, Training, drive};
 use super::error::TrainError;
 use super::folder::{self, RunFolder, State};
 use super::schedule::{Clock, cosine};
+use super::{RunOptions, Trained};
 use crate::data::{Dataset, Labels, LabelsError, Split};
-use crate::diagnose::Diagnoser;
-use crate::eval::stats::mean;
+use crate::inference::diagnose::Diagnoser;
+use crate::metrics::stats::mean;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
@@ -69,17 +69,17 @@ pub fn is_classifier(path: &Path) -> Result<bool, CheckpointError> {
     Ok(checkpoint::read_meta(path)?.1.network.parse::<Depth>().is_ok())
 }
 
-/// Trains a classifier of `labels` on `data` and leaves the checkpoints `last` and `best` and `log.csv` in `out`.
+/// Trains a classifier of `labels` on `data` and leaves the checkpoints `last` and `best` and `log.csv` in the run's folder.
 ///
-/// `resume` goes on from `out/last` where there is one.
+/// # Errors
+/// [`ClassifierError`] says what does not fit, and where.
 pub fn train_classifier(
     data: &Dataset,
     labels: &Labels,
-    out: &Path,
     config: &ClassifierConfig,
-    device: &Device,
-    resume: bool,
+    run: RunOptions<'_>,
 ) -> Result<Trained, ClassifierError> {
+    let RunOptions { out, resume, device } = run;
     let config = &config.fitted(data.width());
     let protocol = config.check().map_err(TrainError::from)?;
     let labels = labels.only(&config.labels)?;
@@ -92,7 +92,7 @@ pub fn train_classifier(
     let found = folder::find(out, resume)?;
     let last = found.as_ref().map(|(dir, _)| dir.clone());
     let mut run = Run::new(data, &labels, config, device, found)?;
-    let validation = Validation::new(data, &labels, &protocol, config.seed);
+    let validation = Validation::new(data, &labels, &protocol, config.measuring.seed);
     let columns = columns(config, &labels, !validation.is_empty());
     let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
     let span = Span {
@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         let training = device.clone().autodiff();
         let names = labels.names().to_vec();
         let new = |device: &Device| KspaceClassifier::new(config.network, names.len(), config.dropout, device);
-        let mut network = drawn(config.seed, &training, new);
+        let mut network = drawn(config.measuring.seed, &training, new);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
         let begun = Meta::begun(config.network.to_string(), data, config).with([Input::labels(labels)]);
         let mut meta = Meta { labels: names, ..begun };
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, samples: &[KspaceSample], rate: f64) -> Result<f64, TrainError> {
         // Dropout follows the step, not the session, so that a run that was stopped goes on as if it had not.
-        self.device.seed(mix(self.config.seed) ^ self.meta.step as u64);
+        self.device.seed(mix(self.config.measuring.seed) ^ self.meta.step as u64);
         let images: Vec<&[Complex32]> = samples.iter().map(|sample| sample.image.as_slice()).collect();
         let logits = self.network.forward(complex_planes(&images, [self.meta.height, self.meta.width], &self.device));
         let loss = cross_entropy(logits, samples, &self.device);

@@ -5,10 +5,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::ClassifierConfig;
+use crate::augment::augment;
+use crate::augment::random_mask;
 use crate::data::{Diagnosis, Labels, Slice};
 use crate::mri::Protocol;
-use crate::train::augment::augment;
-use crate::train::sample::random_mask;
 
 /// The network's input and target for one slice.
 pub struct KspaceSample {
@@ -35,7 +35,7 @@ impl<'a> LabelledSlices<'a> {
     /// Sample `number` of the run: a patient, all being equally likely however many slices they have, and one of its
     /// slices, varied and measured through a random mask. The same for the same number.
     pub fn sample(&self, number: u64, config: &ClassifierConfig, protocol: &Protocol) -> KspaceSample {
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(config.measuring.seed);
         rng.set_stream(number + 1);
         let patient = &self.patients[rng.random_range(0..self.patients.len())];
         let (slice, diagnosis) = &patient[rng.random_range(0..patient.len())];

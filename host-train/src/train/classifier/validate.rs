@@ -4,9 +4,9 @@ use kscout_core::kspace::Pattern;
 use rayon::prelude::*;
 
 use crate::data::{Dataset, Labels, Slice, Split};
-use crate::diagnose::{Diagnoser, DiagnosisScore};
+use crate::inference::diagnose::{Diagnoser, DiagnosisScore};
+use crate::inference::numbers::NoNumbers;
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
-use crate::numbers::NoNumbers;
 
 /// The labelled validation slices, measured once: the same phase and noise at every validation.
 pub struct Validation<'a> {

@@ -178,7 +178,7 @@ fn an_image_grows_by_the_real_part_first() {
     // (2^24 + 1) - 1 is 2^24 - 1, because 2^24 + 1 is no float; 2^24 + (1 - 1) would be 2^24.
     for kernels in [&Reference as &dyn Kernels, &Portable] {
         let mut image = [Complex32::new(16_777_216.0, 16_777_216.0)];
-        kernels.grow(&mut image, &[Complex32::new(1.0, 1.0)], &[Complex32::new(1.0, 1.0)]);
+        kernels.accumulate(&mut image, &[Complex32::new(1.0, 1.0)], &[Complex32::new(1.0, 1.0)]);
         assert_eq!(image, [Complex32::new(16_777_215.0, 16_777_216.0)]);
     }
 }

@@ -53,7 +53,7 @@ enum Mistaken {
     Fused,
 }
 
-impl Kernels for Mistaken {
+impl Int8Kernels for Mistaken {
     fn name(&self) -> &'static str {
         "mistaken"
     }
@@ -67,9 +67,21 @@ impl Kernels for Mistaken {
         Portable.conv2d(op, input, output, scratch);
     }
 
-    fn grow(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
+    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
+        let last = output.last().copied();
+        Portable.max_pool(op, input, output);
+        if let (Self::LastByte, Some(last), [.., end]) = (self, last, output) {
+            *end = last;
+        }
+    }
+
+    crate::forward_kernels!(self => Portable; depthwise conv_transpose2x2 add concat upsample2x layer_norm table shift);
+}
+
+impl ImageKernels for Mistaken {
+    fn accumulate(&self, image: &mut [Complex32], profile: &[Complex32], ramp: &[Complex32]) {
         if !matches!(self, Self::Fused) {
-            return Portable.grow(image, profile, ramp);
+            return Portable.accumulate(image, profile, ramp);
         }
         for (row, s) in image.chunks_exact_mut(ramp.len()).zip(profile) {
             for (pixel, p) in row.iter_mut().zip(ramp) {
@@ -85,16 +97,6 @@ impl Kernels for Mistaken {
             _ => Portable.classify(logits, classes, out),
         }
     }
-
-    fn max_pool(&self, op: &MaxPool, input: &[i8], output: &mut [i8]) {
-        let last = output.last().copied();
-        Portable.max_pool(op, input, output);
-        if let (Self::LastByte, Some(last), [.., end]) = (self, last, output) {
-            *end = last;
-        }
-    }
-
-    crate::forward_kernels!(self => Portable; depthwise conv_transpose2x2 add concat upsample2x layer_norm table shift);
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn a_mistake_is_found_named_and_can_be_repeated() {
         (Mistaken::Classes, Operator::Classify),
         (Mistaken::LastByte, Operator::MaxPool),
         (Mistaken::Scratch, Operator::Conv2d),
-        (Mistaken::Fused, Operator::Grow),
+        (Mistaken::Fused, Operator::Accumulate),
     ] {
         let mut memory = memory();
         let found = check(&mistaken, 5, 2000, bytemuck::cast_slice_mut(&mut memory)).unwrap_err();

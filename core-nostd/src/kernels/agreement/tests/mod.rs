@@ -15,9 +15,9 @@ use proptest::test_runner::RngSeed;
 
 use crate::Complex32;
 use crate::kernels::{
-    Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, Kernels, LayerNorm,
-    Layout, MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x, conv_extent, conv_scratch_bytes,
-    conv_transpose_scratch_bytes, depthwise_scratch_bytes,
+    Add, Axis, Channel, ChannelParams, Concat, ConcatInput, Conv2d, ConvTranspose2x2, Corners, ImageKernels,
+    Int8Kernels, Kernels, LayerNorm, Layout, MaxPool, Portable, Reference, Shape, Shift, Table, Upsample2x,
+    conv_extent, conv_scratch_bytes, conv_transpose_scratch_bytes, depthwise_scratch_bytes,
 };
 use crate::quant::Requant;
 

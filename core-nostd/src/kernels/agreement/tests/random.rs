@@ -215,7 +215,7 @@ proptest! {
         let (profile, ramp) = (draw(rows, size), draw(width, 0));
         let grown = |kernels: &dyn Kernels| {
             let mut image = image.clone();
-            kernels.grow(&mut image, &profile, &ramp);
+            kernels.accumulate(&mut image, &profile, &ramp);
             image
         };
         let paired = draw(image.len(), size);

@@ -363,7 +363,8 @@ fn labels_are_whole_numbers_that_rounding_moved() {
 
 #[test]
 fn labels_are_written_with_the_image_s_version_byte_order_and_place() {
-    let folder = std::env::temp_dir().join(format!("kscout-nifti-{}", std::process::id()));
+    let tmp = tempfile::tempdir().unwrap();
+    let folder = tmp.path();
     let labels: Vec<u8> = (0..12).map(|voxel| voxel / 3).collect();
     for file in all_kinds() {
         let file = File {
@@ -391,5 +392,4 @@ fn labels_are_written_with_the_image_s_version_byte_order_and_place() {
         }
         assert_eq!(written.len(), if file.version == 1 { 352 } else { 544 } + 12);
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }

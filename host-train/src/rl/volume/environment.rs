@@ -1,0 +1,44 @@
+//! Volumes whose slices share a budget as an environment.
+
+use std::convert::Infallible;
+
+use super::learner::VolumeObservation;
+use crate::rl::batch_env::BatchEnv;
+use crate::volume::AllocationEnv;
+
+/// Scans of volumes, side by side. Those whose budget is spent rest.
+pub struct VolumeEnv<'a> {
+    scans: Vec<AllocationEnv<'a>>,
+    scale: f64,
+}
+
+impl VolumeEnv<'_> {
+    /// An environment whose rewards are what a scan gains times `scale`.
+    pub fn paying(scale: f64) -> Self {
+        Self { scans: Vec::new(), scale }
+    }
+}
+
+impl<'a> BatchEnv for VolumeEnv<'a> {
+    type Start = AllocationEnv<'a>;
+    type Observation = VolumeObservation;
+    type Error = Infallible;
+
+    fn reset(&mut self, starts: Vec<AllocationEnv<'a>>) -> Result<(), Infallible> {
+        self.scans = starts;
+        Ok(())
+    }
+
+    fn active(&self) -> Vec<usize> {
+        (0..self.scans.len()).filter(|&i| self.scans[i].left() > 0).collect()
+    }
+
+    fn observe(&mut self, episodes: &[usize]) -> Vec<VolumeObservation> {
+        episodes.iter().map(|&i| VolumeObservation::of(&self.scans[i])).collect()
+    }
+
+    /// The choices are slices.
+    fn step(&mut self, episodes: &[usize], slices: &[usize]) -> Result<Vec<f64>, Infallible> {
+        Ok(episodes.iter().zip(slices).map(|(&i, &slice)| self.scans[i].give(slice) * self.scale).collect())
+    }
+}
