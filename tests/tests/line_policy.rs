@@ -128,7 +128,7 @@ fn what_gains_nothing_leaves_the_fixed_order_and_says_so_wherever_the_policy_is_
         assert!(table.contains(&format!("; the policy is {shown}")), "{table}");
     };
     evaluate("int8", &["--model", &model, "--data", &data]);
-    evaluate("float", &networks);
+    evaluate("float", &["--reward-model", &reward, "--line-policy", &policy, "--data", &data]);
     for out in ["int8", "float"] {
         for budget in [2, 4] {
             let dice = |method: &str| job.mean_dice(out, method, budget);
