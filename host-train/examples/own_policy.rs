@@ -21,7 +21,7 @@ use kscout::rl::agent::Greedy;
 use kscout::rl::ppo::PpoConfig;
 use kscout::rl::reward::{Measure, RewardInput, RewardMode, Scored};
 use kscout::{Agent, Dataset, PolicyConfig, RewardModel, RunOptions, load_agent, train_agent};
-use kscout_core::scan::STATE_EXTRAS;
+use kscout_core::contract::STATE_EXTRAS;
 
 /// Policy and critic, both linear in the state of the scan.
 #[derive(Module, Debug)]

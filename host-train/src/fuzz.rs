@@ -13,6 +13,7 @@ use kscout_core::capture::{MAX_SIDE, Stored};
 use kscout_core::model::Model;
 use kscout_core::model::blob::{CHECKSUM_FIELD, checksum};
 use kscout_core::scan::{multiply_accumulates, other_operations};
+use kscout_core::volume::Place;
 
 use crate::cli::{read_npy, read_results};
 use crate::config;
@@ -122,8 +123,9 @@ fn stored(bytes: &[u8]) -> bool {
             }
         }
         Stored::Volume(capture) => {
-            for (slice, at) in capture.places().chain([(0, 0), (capture.slices(), capture.width()), (0, usize::MAX)]) {
-                let _ = capture.copy_line(slice, at, &mut line[..capture.height()]);
+            let others = [(0, 0), (capture.slices(), capture.width()), (0, usize::MAX)];
+            for place in capture.places().chain(others.map(|(slice, line)| Place { slice, line })) {
+                let _ = capture.copy_line(place, &mut line[..capture.height()]);
             }
         }
     }

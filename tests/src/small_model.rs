@@ -11,7 +11,8 @@ use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kernels::{Axis, Channel, Corners, Kernels, Layout, Shape};
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::Model;
 use kscout_core::quant::Requant;
 use kscout_core::scan::{Scan, arena_bytes_with};
 

@@ -6,9 +6,11 @@ use kscout::export::blob_writer::{GraphSpec, HeaderSpec, TensorSpec, write_graph
 use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{VolumeRepr, blob_crc};
+use kscout_core::contract::FEATURES;
 use kscout_core::kernels::{Kernels, Layout, Shape};
-use kscout_core::model::{GraphKind, Model, Reconstruction};
-use kscout_core::volume::{FEATURES, Place, VolumeScan, volume_arena_bytes_with};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::{GraphKind, Model};
+use kscout_core::volume::{Place, VolumeScan, volume_arena_bytes_with};
 
 use crate::small_model::{Net, Random, SIDE, header, segmenter, write_files};
 
@@ -24,7 +26,7 @@ pub struct HostVolumeScan {
     /// `VolumeScan::digest` at the end.
     pub digest: u64,
     /// Slice and line of each measured line, in order.
-    pub places: Vec<[u16; 2]>,
+    pub places: Vec<Place>,
     least_gain: f32,
     samples: Vec<Complex32>,
 }
@@ -40,10 +42,9 @@ impl HostVolumeScan {
         let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), SLICES, BUDGET, kernels).unwrap();
         let (mut places, mut samples) = (Vec::new(), Vec::new());
         while let Some(place) = scan.propose_worth(least_gain).unwrap() {
-            let Place { slice, line } = place;
-            let measured = &volume[slice][line * SIDE..][..SIDE];
+            let measured = &volume[place.slice][place.line * SIDE..][..SIDE];
             scan.push_line(place, measured).unwrap();
-            places.push([slice as u16, line as u16]);
+            places.push(place);
             samples.extend_from_slice(measured);
         }
         Self { digest: scan.digest().unwrap(), places, least_gain, samples }
@@ -52,7 +53,7 @@ impl HostVolumeScan {
     /// Lines of each slice.
     pub fn lines(&self) -> [usize; SLICES] {
         let mut lines = [0; SLICES];
-        self.places.iter().for_each(|&[slice, _]| lines[usize::from(slice)] += 1);
+        self.places.iter().for_each(|place| lines[place.slice] += 1);
         lines
     }
 
@@ -104,8 +105,8 @@ fn slice_policy(random: &mut Random) -> GraphSpec {
 
 #[cfg(test)]
 mod tests {
+    use kscout_core::contract::FIRST_LINES;
     use kscout_core::kernels::Portable;
-    use kscout_core::volume::FIRST_LINES;
 
     use super::*;
 
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(lines.iter().sum::<usize>(), BUDGET);
         let own = lines.iter().filter(|&&lines| lines > FIRST_LINES).count();
         assert!(own > 1 && lines.iter().any(|&other| other != lines[0]), "{lines:?}");
-        let moves = scan.places.windows(2).filter(|pair| pair[0][0] != pair[1][0]).count();
+        let moves = scan.places.windows(2).filter(|pair| pair[0].slice != pair[1].slice).count();
         assert!(moves > SLICES + 2, "slices are visited again: {:?}", scan.places);
 
         for reconstruction in [Reconstruction::ZeroFilled, Reconstruction::HalfHomodyne] {

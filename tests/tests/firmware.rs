@@ -11,7 +11,8 @@ use kscout::export::blob_writer::write_blob;
 use kscout::export::{CalibrationSample, HeaderSpec, quantised};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
 use kscout_core::kernels::{Layout, Native};
-use kscout_core::model::{GraphKind, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::GraphKind;
 use kscout_tests::run_script_with;
 use kscout_tests::small_model::{HostScan, Random, SIDE, header, policy, random_blob};
 use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};
@@ -46,7 +47,7 @@ fn repeats_a_volume(reconstruction: Reconstruction) {
     let blob = random_volume_blob(Layout::Portable, reconstruction);
     let host = HostVolumeScan::new(&blob, Native::default(), 0.0);
     let [model, volume] = host.write(&temporary(), reconstruction.name(), &blob);
-    let chosen: Vec<String> = host.places.iter().map(|[slice, line]| format!("{slice}:{line}")).collect();
+    let chosen: Vec<String> = host.places.iter().map(|place| format!("{}:{}", place.slice, place.line)).collect();
     let chosen = format!("slices:lines {}\n", chosen.join(" "));
     let stages = ["first lines", "decision", "features", "slice policy", "image rebuilt", "line taken in", "step"];
     for core in CORES {
@@ -72,7 +73,7 @@ fn a_scan_that_measures_other_lines_than_the_hosts_fails() {
     let blob = random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled);
     let mut host = HostVolumeScan::new(&blob, Native::default(), 0.0);
     // Another line of the slice that was measured last.
-    host.places.last_mut().unwrap()[1] = 0;
+    host.places.last_mut().unwrap().line = 0;
     let [model, volume] = host.write(&temporary(), "other-volume", &blob);
     let Some(output) = run(&["selftest", &model, &volume]) else {
         return;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use kscout::export::{CalibrationSample, HeaderSpec, Origin, Rounding, onnx, pack};
 use kscout::net::{Arch, Scout, Segmenter, SegmenterSpec};
+use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::kernels::Reference;
-use kscout_core::model::{Model, Reconstruction, run as run_core};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::{Model, run as run_core};
 use kscout_core::rng::SplitMix64;
-use kscout_core::scan::STATE_EXTRAS;
 use kscout_tests::golden::Npy;
 use kscout_tests::{Ran, run};
 

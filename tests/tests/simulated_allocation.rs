@@ -10,10 +10,11 @@ use kscout::runtime::HeapArena;
 use kscout::volume::trajectories::follow;
 use kscout::volume::trajectory::Course;
 use kscout::volume::{Allocate, AllocationEnv, VolumeTrajectories};
+use kscout_core::contract::FIRST_LINES;
 use kscout_core::kernels::Layout;
 use kscout_core::kspace::Reconstruction;
 use kscout_core::model::Model;
-use kscout_core::volume::{FIRST_LINES, SliceStats, VolumeScan, line_order, volume_arena_bytes};
+use kscout_core::volume::{SliceStats, VolumeScan, line_order, volume_arena_bytes};
 use kscout_tests::small_model::SIDE;
 use kscout_tests::small_volume::random_volume_blob;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use kscout_core::kernels::{Layout, Portable};
-use kscout_core::model::Reconstruction;
+use kscout_core::kspace::Reconstruction;
 use kscout_tests::run_script;
 use kscout_tests::small_model::{HostScan, random_blob};
 use kscout_tests::small_volume::{EARLY, HostVolumeScan, random_volume_blob};

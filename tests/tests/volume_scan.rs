@@ -5,9 +5,11 @@ use std::fs;
 use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::VolumeCapture;
+use kscout_core::contract::FIRST_LINES;
 use kscout_core::kernels::{Layout, Portable};
-use kscout_core::model::{Model, Reconstruction};
-use kscout_core::volume::{FIRST_LINES, Place, VolumeScan, volume_arena_bytes};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::Model;
+use kscout_core::volume::{VolumeScan, volume_arena_bytes};
 use kscout_tests::Ran;
 use kscout_tests::job::Job;
 use kscout_tests::small_model::{SIDE, random_blob};
@@ -39,9 +41,9 @@ fn repeated(blob: &[u8], capture: &VolumeCapture<'_>) -> u64 {
     let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), slices, budget, Portable).unwrap();
     let mut samples = vec![Complex32::default(); capture.height()];
     let mut places = capture.places();
-    while let Some(place @ Place { slice, line }) = scan.propose_worth(capture.least_gain()).unwrap() {
-        assert_eq!(places.next(), Some((slice, line)));
-        capture.copy_line(slice, line, &mut samples).unwrap();
+    while let Some(place) = scan.propose_worth(capture.least_gain()).unwrap() {
+        assert_eq!(places.next(), Some(place));
+        capture.copy_line(place, &mut samples).unwrap();
         scan.push_line(place, &samples).unwrap();
     }
     assert_eq!(places.next(), None);
@@ -59,7 +61,7 @@ fn a_scan_of_a_volume_can_be_repeated_from_its_capture() {
     assert_eq!(capture.places().len(), capture.budget());
     assert_eq!(capture.budget(), 4 * capture.slices(), "a budget is a slice's, on average");
     assert_eq!(said(&first, "digest"), format!("{:016x}", capture.digest()));
-    let slices: Vec<String> = capture.places().map(|(slice, _)| slice.to_string()).collect();
+    let slices: Vec<String> = capture.places().map(|place| place.slice.to_string()).collect();
     assert_eq!(said(&first, "slices"), slices.join(" "));
     assert_eq!(first.lines().filter(|line| line.starts_with("lines")).count(), capture.slices());
     assert_eq!(repeated(&random_volume_blob(Layout::Portable, Reconstruction::ZeroFilled), &capture), capture.digest());

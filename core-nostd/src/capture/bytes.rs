@@ -55,7 +55,7 @@ impl Layout {
     pub fn put_body<'a>(
         &self,
         out: &'a mut [u8],
-        entries: &[u16],
+        entries: impl IntoIterator<Item = u16>,
         samples: &[Complex32],
     ) -> Result<&'a mut [u8], CaptureError> {
         let wrong = self.check_len(out.len())?;

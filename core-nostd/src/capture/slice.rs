@@ -166,7 +166,7 @@ impl Repr<'_> {
         if expected != found {
             return Err(CaptureError::Samples { expected, found });
         }
-        let header = self.layout().put_body(out, self.lines, self.kspace)?;
+        let header = self.layout().put_body(out, self.lines.iter().copied(), self.kspace)?;
         self.emit_header(header);
         put_crc(out);
         Ok(())

@@ -27,8 +27,9 @@ use super::bytes::{
 };
 use super::{CaptureError, VERSION, check_budget, check_side};
 use crate::Complex32;
+use crate::contract::MAX_SLICE_LINES;
 use crate::kspace::LineSet;
-use crate::volume::{MAX_SLICE_LINES, MOST_SLICES};
+use crate::volume::{MOST_SLICES, Place};
 
 /// Byte offsets of the fields.
 mod field {
@@ -127,20 +128,22 @@ impl<'a> VolumeCapture<'a> {
     }
 
     /// Slice and line of each measured line, in order.
-    pub fn places(&self) -> impl ExactSizeIterator<Item = (usize, usize)> + use<'a> {
-        let place = |bytes: &[u8]| (usize::from(u16_at(bytes, 0..2)), usize::from(u16_at(bytes, 2..4)));
+    pub fn places(&self) -> impl ExactSizeIterator<Item = Place> + use<'a> {
+        let number = |bytes: &[u8], range| usize::from(u16_at(bytes, range));
+        let place = move |bytes: &[u8]| Place { slice: number(bytes, 0..2), line: number(bytes, 2..4) };
         self.places.chunks_exact(PLACE_LEN).map(place)
     }
 
-    /// Copies the samples of one line of a slice to `out`, H of them.
+    /// Copies the samples of a slice's line to `out`, H of them.
     ///
     /// # Errors
     /// [`CaptureError::NotMeasured`] if the host has not measured this line, [`CaptureError::Samples`] unless `out` has room for H
     /// samples.
-    pub fn copy_line(&self, slice: usize, line: usize, out: &mut [Complex32]) -> Result<(), CaptureError> {
+    pub fn copy_line(&self, place: Place, out: &mut [Complex32]) -> Result<(), CaptureError> {
         let len = self.height() * SAMPLE_LEN;
-        let at = self.places().position(|place| place == (slice, line));
+        let at = self.places().position(|other| other == place);
         let samples = at.and_then(|at| self.samples.get(at * len..(at + 1) * len));
+        let Place { slice, line } = place;
         copy_samples(samples.ok_or(CaptureError::NotMeasured { slice, line })?, out)
     }
 }
@@ -163,7 +166,7 @@ pub struct VolumeRepr<'a> {
     /// Digest of the host's scan.
     pub digest: u64,
     /// Slice and line of each measured line, in order.
-    pub places: &'a [[u16; 2]],
+    pub places: &'a [Place],
     /// Their samples in the same order, H each.
     pub samples: &'a [Complex32],
 }
@@ -183,12 +186,14 @@ impl VolumeRepr<'_> {
         let sizes = Sizes { height, width, slices, budget };
         sizes.check(self.places.len())?;
         check_least_gain(self.least_gain)?;
-        sizes.check_places(|| self.places.iter().map(|&[slice, line]| (usize::from(slice), usize::from(line))))?;
+        sizes.check_places(|| self.places.iter().copied())?;
         let (expected, found) = (height * self.places.len(), self.samples.len());
         if expected != found {
             return Err(CaptureError::Samples { expected, found });
         }
-        let header = self.layout().put_body(out, self.places.as_flattened(), self.samples)?;
+        // Slices and lines have been checked, so they fit 16 bits.
+        let numbers = self.places.iter().flat_map(|&Place { slice, line }| [slice as u16, line as u16]);
+        let header = self.layout().put_body(out, numbers, self.samples)?;
         self.emit_header(header);
         put_crc(out);
         Ok(())
@@ -235,15 +240,15 @@ impl Sizes {
     }
 
     /// Every place exists and comes once. `places` gives them from the first.
-    fn check_places<I: Iterator<Item = (usize, usize)>>(&self, places: impl Fn() -> I) -> Result<(), CaptureError> {
+    fn check_places<I: Iterator<Item = Place>>(&self, places: impl Fn() -> I) -> Result<(), CaptureError> {
         let &Self { height, width, slices, .. } = self;
-        if let Some((slice, _)) = places().find(|&(slice, _)| slice >= slices) {
+        if let Some(Place { slice, .. }) = places().find(|place| place.slice >= slices) {
             return Err(CaptureError::Slice { slice, slices });
         }
         // One slice after another, so that one set will do.
         for slice in 0..slices {
             let mut seen = LineSet::new(width).map_err(|_| CaptureError::Size { height, width })?;
-            for (_, line) in places().filter(|&(of, _)| of == slice) {
+            for Place { line, .. } in places().filter(|place| place.slice == slice) {
                 if !seen.insert(line).map_err(|_| CaptureError::Line { line, width })? {
                     return Err(CaptureError::RepeatedIn { slice, line });
                 }

@@ -62,11 +62,11 @@ pub(super) fn note<K: ImageKernels + ?Sized>(
     if mirror != line && !measured.contains(mirror) {
         return;
     }
-    accumulate_line(kernels, paired, (line, profile), twiddles, ramp);
+    accumulate_line(kernels, paired, line, profile, twiddles, ramp);
     if mirror != line {
         twiddles.ramp(mirror, ramp);
         read_line(image, ramp, spare);
-        accumulate_line(kernels, paired, (mirror, spare), twiddles, ramp);
+        accumulate_line(kernels, paired, mirror, spare, twiddles, ramp);
     }
 }
 

@@ -64,7 +64,8 @@ impl<'a> Twiddles<'a> {
 pub(super) fn accumulate_line<K: ImageKernels + ?Sized>(
     kernels: &K,
     image: &mut [Complex32],
-    (line, profile): (usize, &[Complex32]),
+    line: usize,
+    profile: &[Complex32],
     twiddles: &Twiddles<'_>,
     ramp: &mut [Complex32],
 ) {

@@ -226,7 +226,7 @@ impl<'a, K: ImageKernels> Reconstructor<'a, K> {
         };
         let second = self.second.pixels(self.scratch, pixels);
         self.plan.reconstruction.note(&self.kernels, &arrival, second, self.spare, self.ramp);
-        accumulate_line(&self.kernels, self.image, (line, self.profile), &self.twiddles, self.ramp);
+        accumulate_line(&self.kernels, self.image, line, self.profile, &self.twiddles, self.ramp);
         // The line exists, as was checked.
         let _ = self.measured.insert(line);
         self.has_signal |= has_signal;

@@ -37,5 +37,3 @@ pub use kinds::{GraphKind, OperatorKind};
 pub use repr::{ConvRepr, NodeRepr, OperatorRepr, Place, TensorRepr};
 pub use session::{RunError, run, run_with};
 pub use view::Model;
-
-pub use crate::kspace::Reconstruction;

@@ -43,7 +43,7 @@ use crate::Complex32;
 use crate::arena::ArenaError;
 use crate::kernels::{Int8Kernels, Kernels, Native};
 use crate::kspace::reconstructor::Look;
-use crate::kspace::{LineSet, Plan, Reconstructor};
+use crate::kspace::{LineSet, Plan, Reconstructor, SetupError};
 use crate::model::{Graph, Model, run};
 
 pub use cost::{multiply_accumulates, other_operations};
@@ -52,9 +52,6 @@ pub use memory::{arena_bytes, arena_bytes_for, arena_bytes_with};
 pub(crate) use memory::{arena_bytes_of, arena_bytes_of_with};
 pub(crate) use rules::share;
 pub use rules::{best_line, classes_from_logits, digest, write_state};
-
-pub use crate::contract::STATE_EXTRAS;
-pub use crate::kspace::{FAINTEST_LINE, LARGEST_SAMPLE, LineError, SetupError};
 
 /// Which network's output lies where in the scratch memory: that of the network that ran last.
 #[derive(Debug, Clone, PartialEq)]

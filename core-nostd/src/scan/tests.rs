@@ -7,7 +7,9 @@ use super::fixture::{HEIGHT, Linear, WIDTH, blob, policy, segmenter};
 use super::*;
 use crate::arena::{ArenaError, StaticArena};
 use crate::kernels::{Portable, Reference};
-use crate::kspace::{Pattern, Reconstruction, fft_centred, quantise_magnitude};
+use crate::kspace::{
+    FAINTEST_LINE, LARGEST_SAMPLE, LineError, Pattern, Reconstruction, fft_centred, quantise_magnitude,
+};
 use crate::rng::SplitMix64;
 
 const ROOM: usize = 96 * 1024;

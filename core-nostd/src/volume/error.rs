@@ -5,7 +5,8 @@ use core::fmt;
 use super::{MOST_SLICES, Place};
 use crate::LengthError;
 use crate::arena::ArenaError;
-use crate::scan::{LineError, NetworkError, ScanError, SetupError};
+use crate::kspace::{LineError, SetupError};
+use crate::scan::{NetworkError, ScanError};
 
 /// Why a volume cannot be scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

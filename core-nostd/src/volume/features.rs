@@ -1,5 +1,6 @@
 //! What the slice policy sees: a slice's own stats, those of its neighbours, and the volume as a whole.
 
+use super::error::SliceError;
 use super::scale::octaves;
 use super::slice_stats::{CONTACTS, STRUCTURES, SliceStats, seen};
 use crate::contract::{FEATURES, MAX_SLICE_LINES};
@@ -26,9 +27,29 @@ const _: () = assert!(FEATURES == OWN + 2 * NEIGHBOUR + VOLUME, "the contract co
 /// * the volume: slices, lines measured and lines left on average, open pixels; of each structure area and doubtful pixels.
 ///
 /// `left` are the lines that the volume may still measure.
-pub fn write_features(stats: &[SliceStats], slice: usize, left: usize, out: &mut [i8; FEATURES]) {
+///
+/// # Errors
+/// [`SliceError::Slice`] where `stats` have no such slice; `out` is then left as it was.
+pub fn write_features(
+    stats: &[SliceStats],
+    slice: usize,
+    left: usize,
+    out: &mut [i8; FEATURES],
+) -> Result<(), SliceError> {
+    let own = stats.get(slice).ok_or(SliceError::Slice { slice, slices: stats.len() })?;
+    write_features_of(own, stats, slice, left, out);
+    Ok(())
+}
+
+/// [`write_features`] of a slice that is there: `own`, at place `slice` of `stats`.
+pub(super) fn write_features_of(
+    own: &SliceStats,
+    stats: &[SliceStats],
+    slice: usize,
+    left: usize,
+    out: &mut [i8; FEATURES],
+) {
     let mut writer = Writer { out, at: 0 };
-    let Some(own) = stats.get(slice) else { return };
     let before = slice.checked_sub(1).and_then(|before| stats.get(before));
     let after = stats.get(slice + 1);
     let last = stats.len().saturating_sub(1);
@@ -125,7 +146,7 @@ mod tests {
             stats.area = [(1 << place) - 1; STRUCTURES];
         }
         let mut features = [-1; FEATURES];
-        write_features(&stats, slice, 3, &mut features);
+        write_features(&stats, slice, 3, &mut features).unwrap();
         features
     }
 
@@ -134,11 +155,19 @@ mod tests {
         for slice in 0..3 {
             let [a, b] = [-1i8, 1].map(|fill| {
                 let mut features = [fill; FEATURES];
-                write_features(&[SliceStats::blank(64, 64); 3], slice, 3, &mut features);
+                write_features(&[SliceStats::blank(64, 64); 3], slice, 3, &mut features).unwrap();
                 features
             });
             assert_eq!(a, b, "slice {slice}");
         }
+    }
+
+    #[test]
+    fn a_slice_that_does_not_exist_is_refused_and_nothing_is_written() {
+        let mut features = [5; FEATURES];
+        let found = write_features(&[SliceStats::blank(64, 64); 3], 3, 1, &mut features);
+        assert_eq!(found, Err(SliceError::Slice { slice: 3, slices: 3 }));
+        assert_eq!(features, [5; FEATURES]);
     }
 
     #[test]

@@ -24,5 +24,3 @@ pub use scan::{
 };
 pub use slice_stats::{STRUCTURES, SliceStats};
 pub use tracker::SliceTracker;
-
-pub use crate::contract::{FEATURES, FIRST_LINES, MAX_SLICE_LINES};

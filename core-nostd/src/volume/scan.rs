@@ -5,7 +5,7 @@ use core::fmt;
 use heapless::Vec;
 
 use super::error::{SliceError, VolumePushError, VolumeSetupError};
-use super::features::write_features;
+use super::features::write_features_of;
 use super::slice_stats::SliceStats;
 use super::tracker::{SliceTracker, filled};
 use crate::Complex32;
@@ -114,7 +114,7 @@ impl<'m, 'a> VolumeScan<'m, 'a, Native> {
     /// Those of [`VolumeScan::with_kernels`].
     pub fn new(model: &Model<'m>, arena: &'a mut [u8], slices: usize, budget: usize) -> Result<Self, VolumeSetupError> {
         let needed = volume_arena_bytes(model, slices, budget);
-        Self::carved(model, arena, slices, budget, (Native::default(), needed))
+        Self::carved(model, arena, slices, budget, Native::default(), needed)
     }
 }
 
@@ -132,16 +132,17 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         kernels: K,
     ) -> Result<Self, VolumeSetupError> {
         let planned = kept_bytes(model, slices, budget).saturating_add(arena_bytes_of(model, model.plan().aliased()));
-        Self::carved(model, arena, slices, budget, (kernels, planned))
+        Self::carved(model, arena, slices, budget, kernels, planned)
     }
 
-    /// A scan in an arena that these kernels ask to have so many bytes.
+    /// A scan in an arena that these kernels ask to have at least `needed` bytes.
     fn carved(
         model: &Model<'m>,
         arena: &'a mut [u8],
         slices: usize,
         budget: usize,
-        (kernels, needed): (K, usize),
+        kernels: K,
+        needed: usize,
     ) -> Result<Self, VolumeSetupError> {
         if slices == 0 || slices > MOST_SLICES {
             return Err(VolumeSetupError::Slices { slices });
@@ -255,8 +256,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     fn segment_with(&mut self, Place { slice, line }: Place, samples: &[Complex32]) -> Result<(), SliceError> {
         self.scan.push_line(line, samples)?;
         let segmentation = self.scan.segment()?;
-        self.tracker.observe(slice, samples, &segmentation);
-        Ok(())
+        self.tracker.observe(slice, samples, &segmentation)
     }
 
     /// Segments a slice as it stands.
@@ -375,8 +375,9 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
         self.judged = false;
         let left = self.remaining();
         let mut features = [0; FEATURES];
-        for (slice, logit) in self.logits.iter_mut().enumerate() {
-            write_features(self.tracker.stats(), slice, left, &mut features);
+        let stats = self.tracker.stats();
+        for ((slice, own), logit) in stats.iter().enumerate().zip(&mut self.logits) {
+            write_features_of(own, stats, slice, left, &mut features);
             *logit = self.scan.run_aside(&policy, &features)?;
         }
         self.judged = true;

@@ -4,13 +4,14 @@ use super::scan::MOST_SLICES;
 use super::*;
 use crate::Complex32;
 use crate::arena::{ArenaError, StaticArena};
-use crate::kspace::{Pattern, Reconstruction, fft_centred};
+use crate::contract::{FEATURES, FIRST_LINES};
+use crate::kspace::{LineError, Pattern, Reconstruction, SetupError, fft_centred};
 use crate::model::{Location, Model, Problem};
 use crate::rng::SplitMix64;
 use crate::scan::fixture::{
     FEATURE_LINES, FEATURE_LV_AREA, HEIGHT, WIDTH, blob, ordered_blob, policy, segmenter, slice_policy,
 };
-use crate::scan::{LineError, NetworkError, Scan, ScanError, Segmentation, SetupError, digest};
+use crate::scan::{NetworkError, Scan, ScanError, Segmentation, digest};
 
 const ROOM: usize = 160 * 1024;
 const SLICES: usize = 3;
@@ -86,7 +87,7 @@ fn after_the_first_lines_the_largest_logit_decides() {
             if scan.stats().iter().all(|stats| usize::from(stats.lines) >= FIRST_LINES) {
                 let logit = |slice: usize| {
                     let mut features = [0; FEATURES];
-                    write_features(scan.stats(), slice, scan.remaining(), &mut features);
+                    write_features(scan.stats(), slice, scan.remaining(), &mut features).unwrap();
                     i32::from(features[FEATURE_LV_AREA]) - 2 * i32::from(features[FEATURE_LINES])
                 };
                 let best = (0..SLICES).rev().max_by_key(|&slice| logit(slice)).unwrap();

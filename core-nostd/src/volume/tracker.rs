@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::MOST_SLICES;
-use super::error::VolumeSetupError;
+use super::error::{SliceError, VolumeSetupError};
 use super::slice_stats::{SliceObservation, SliceStats, energy_of, line_energy, pack_classes};
 use crate::Complex32;
 use crate::length::expect_length;
@@ -56,12 +56,20 @@ impl<'a> SliceTracker<'a> {
         })
     }
 
-    /// Takes in a line of a slice and what the slice is segmented into with it. A slice that does not exist changes nothing.
-    pub fn observe(&mut self, slice: usize, samples: &[Complex32], segmentation: &Segmentation<'_>) {
+    /// Takes in a line of a slice and what the slice is segmented into with it.
+    ///
+    /// # Errors
+    /// [`SliceError::Slice`] where there is no such slice; nothing has changed then.
+    pub fn observe(
+        &mut self,
+        slice: usize,
+        samples: &[Complex32],
+        segmentation: &Segmentation<'_>,
+    ) -> Result<(), SliceError> {
         let Self { width, class_count, logit_scale, map_bytes, .. } = *self;
         let map = self.maps.get_mut(slice * map_bytes..(slice + 1) * map_bytes);
         let (Some(stats), Some(all), Some(map)) = (self.stats.get_mut(slice), self.energies.get_mut(slice), map) else {
-            return;
+            return Err(SliceError::Slice { slice, slices: self.stats.len() });
         };
         let energy = energy_of(samples);
         *all += energy;
@@ -70,6 +78,7 @@ impl<'a> SliceTracker<'a> {
             SliceObservation { width, levels, logits, class_count, logit_scale, classes, classes_before: map };
         *stats = stats.next(&observation, line_energy(energy, *all));
         pack_classes(classes, map);
+        Ok(())
     }
 
     /// What is known of each slice.

@@ -19,7 +19,7 @@ use crate::mri::Measuring;
 use crate::progress;
 use crate::samplers::forward::Forward;
 use crate::samplers::{
-    AllocationOracle, Fixed, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score, Scorer,
+    AllocationOracle, Fixed, LearnedMask, LineOrder, Neighbours, Oracle, Planned, PositionOrder, Score, Scorer, Search,
 };
 use crate::shard::Together;
 use crate::volume::position::Plans;
@@ -257,7 +257,8 @@ impl BaselineArgs {
             slices.into_par_iter().map(|slice| Measured::new(slice, &protocol, seed)).collect();
         let bar = progress::bar(slices.len() as u64, 0, "neighbours");
         let centre = self.centre_first.unwrap_or(NEIGHBOUR_CENTRE).min(nearest);
-        let neighbours = Neighbours::learn(scorer, &slices, (centre, nearest, most.max(centre)), &bar)?;
+        let neighbours =
+            Neighbours::learn(scorer, &slices, Search { centre, nearest, budget: most.max(centre) }, &bar)?;
         bar.finish_and_clear();
         Ok(neighbours)
     }

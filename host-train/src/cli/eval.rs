@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use clap::Args;
 use kscout_core::Complex32;
-use kscout_core::kspace::Plan;
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::kspace::{Plan, Reconstruction};
+use kscout_core::model::Model;
 
 use super::baselines::{BaselineArgs, Ground};
 use super::cost::{CostArgs, cost};

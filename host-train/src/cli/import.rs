@@ -67,7 +67,7 @@ impl ImportArgs {
         match arch {
             Network::Segmenter(arch) => segmenter(arch, &dict, [size; 2], origin, &out)?,
             Network::Asmr => policy(&dict, origin, &out)?,
-            Network::Classifier(depth) => classifier(depth, &dict, ([size; 2], labels), origin, &out)?,
+            Network::Classifier(depth) => classifier(depth, &dict, [size; 2], labels, origin, &out)?,
         }
         for (names, what) in [(dict.left_out(), "as no weights"), (dict.beside(), "beside the network")] {
             if let Some(first) = names.first() {
@@ -112,7 +112,8 @@ fn policy(dict: &StateDict, origin: String, out: &Path) -> Result<(), Failure> {
 fn classifier(
     depth: Depth,
     dict: &StateDict,
-    (size, labels): ([usize; 2], Vec<String>),
+    size: [usize; 2],
+    labels: Vec<String>,
     origin: String,
     out: &Path,
 ) -> Result<(), Failure> {

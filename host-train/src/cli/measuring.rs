@@ -1,7 +1,7 @@
 //! `--protocol` and `--seed`: how slices are measured by simulation.
 
 use clap::Args;
-use kscout_core::model::Reconstruction;
+use kscout_core::kspace::Reconstruction;
 
 use super::number;
 use crate::data::Volume;

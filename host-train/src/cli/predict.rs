@@ -78,6 +78,15 @@ pub struct PredictArgs {
     threads: Threads,
 }
 
+/// What a network says that it was made for.
+struct MadeFor {
+    /// Rows and columns of its images.
+    side: usize,
+    /// The directions of its training data's axes; `None` where it does not say.
+    axes: Option<Axes>,
+    reconstruction: Reconstruction,
+}
+
 impl PredictArgs {
     /// Segments.
     pub fn run(self) -> Result<(), Failure> {
@@ -91,12 +100,12 @@ impl PredictArgs {
                 let model = file.model()?;
                 let graph = model.segmenter().ok_or_else(|| format!("{}: holds no segmenter", path.display()))?;
                 check_network(path, [model.height(), model.width()], model.classes())?;
-                self.segment(
-                    tasks,
-                    &CoreSegmenter { graph },
-                    (model.width(), model.axes().map(Axes::from)),
-                    model.reconstruction(),
-                )
+                let made_for = MadeFor {
+                    side: model.width(),
+                    axes: model.axes().map(Axes::from),
+                    reconstruction: model.reconstruction(),
+                };
+                self.segment(tasks, &CoreSegmenter { graph }, made_for)
             }
             (None, Some(path)) => {
                 let device = self.device.open()?;
@@ -108,7 +117,8 @@ impl PredictArgs {
                     meta.note_protocol(&self.protocol.to_string());
                 }
                 let network = DeviceSegmenter { network, size, device };
-                self.segment(tasks, &network, (meta.width, meta.axis_codes.map(Axes::from)), meta.reconstruction)
+                let (side, axes) = (meta.width, meta.axis_codes.map(Axes::from));
+                self.segment(tasks, &network, MadeFor { side, axes, reconstruction: meta.reconstruction })
             }
             (None, None) => Err("give --model or --blob".into()),
         }
@@ -124,8 +134,7 @@ impl PredictArgs {
         &self,
         Tasks { tasks, notes }: Tasks,
         network: &(dyn Segment + Sync),
-        (side, axes): (usize, Option<Axes>),
-        reconstruction: Reconstruction,
+        MadeFor { side, axes, reconstruction }: MadeFor,
     ) -> Result<(), Failure> {
         if let Some(undersampling) = self.undersample.filter(|undersampling| undersampling.lines > side) {
             return Err(format!("--undersample {undersampling}: a scan has 1 to {side} lines").into());

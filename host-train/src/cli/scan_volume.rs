@@ -40,7 +40,7 @@ pub(super) struct VolumeJob<'a> {
 
 /// What came of it.
 struct Outcome {
-    places: Vec<[u16; 2]>,
+    places: Vec<Place>,
     samples: Vec<Complex32>,
     classes: Vec<u8>,
     digest: u64,
@@ -87,10 +87,9 @@ impl VolumeJob<'_> {
             })?;
         let (mut places, mut samples, mut classes) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(place) = scan.propose_worth(self.least_gain).map_err(|error| refused(error.into()))? {
-            let Place { slice, line } = place;
-            let measured = self.measured.slices[slice].kspace.line(line);
+            let measured = self.measured.slices[place.slice].kspace.line(place.line);
             scan.push_line(place, measured).map_err(|error| refused(error.into()))?;
-            places.push([slice as u16, line as u16]);
+            places.push(place);
             samples.extend_from_slice(measured);
         }
         for slice in 0..slices {
@@ -104,11 +103,11 @@ impl VolumeJob<'_> {
     fn print(&self, outcome: &Outcome, dice: Option<&SliceDice>) {
         let (slices, places) = (&self.volume.slices, &outcome.places);
         println!("{}, {} of {} lines for {} slices", self.volume.name(), places.len(), self.budget, slices.len());
-        let visits: Vec<String> = places.iter().map(|[slice, _]| slice.to_string()).collect();
+        let visits: Vec<String> = places.iter().map(|place| place.slice.to_string()).collect();
         println!("slices  {}", visits.join(" "));
         for (number, slice) in slices.iter().enumerate() {
-            let own = places.iter().filter(|&&[of, _]| usize::from(of) == number);
-            let lines: Vec<String> = own.map(|[_, line]| line.to_string()).collect();
+            let own = places.iter().filter(|place| place.slice == number);
+            let lines: Vec<String> = own.map(|place| place.line.to_string()).collect();
             println!("lines   {number} ({}): {}", slice.id, lines.join(" "));
         }
         print_dice(dice);
@@ -119,8 +118,8 @@ impl VolumeJob<'_> {
         let (slices, width) = (&self.measured.slices, self.model.width());
         let reconstruction = self.model.reconstruction();
         let mut lines = vec![Vec::new(); slices.len()];
-        for &[slice, line] in &outcome.places {
-            lines[usize::from(slice)].push(line);
+        for place in &outcome.places {
+            lines[place.slice].push(place.line as u16);
         }
         let seen = slices.iter().zip(&lines).map(|(measured, lines)| {
             let mut mask = LineSet::new(width)?;

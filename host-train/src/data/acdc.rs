@@ -66,7 +66,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, progress: &dyn Pr
     if subjects.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    let imported = nifti_import::import(dst, ("acdc", true), &subjects, options, progress)?;
+    let imported = nifti_import::import(dst, "acdc", &subjects, options, progress)?;
     Ok(Imported { dropped: left_out, ..imported })
 }
 

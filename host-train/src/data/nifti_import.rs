@@ -37,13 +37,13 @@ pub struct Subject {
     pub phases_by_order: bool,
 }
 
-/// Imports patients into the data set `dst`; `source` is where they come from, and whether they have masks.
+/// Imports patients into the data set `dst`, which has masks if any of them has; `source` is the layout's name.
 ///
 /// # Errors
 /// [`DataError`] names the file.
 pub fn import(
     dst: &Path,
-    (source, masks): (&str, bool),
+    source: &str,
     subjects: &[Subject],
     options: &ImportOptions,
     progress: &dyn Progress,
@@ -54,6 +54,7 @@ pub fn import(
     let read = |subject: &Subject| subject.scans.iter().map(|scan| NiftiVolume::read_place(&scan.image)).collect();
     let places: Vec<Vec<Place>> = subjects.par_iter().map(read).collect::<Result<_, DataError>>()?;
     let axes = common_axes(places.iter().flatten());
+    let masks = subjects.iter().flat_map(|subject| &subject.scans).any(|scan| scan.label.is_some());
     let origin = Origin { source, masks, axes };
     let splits = options.split.deal(subjects.iter().map(|subject| subject.name.as_str()));
     let sum = |sum: u64, place| sum.saturating_add(bytes(place, axes, options.size));
@@ -120,7 +121,7 @@ fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> R
     let label = match &scan.label {
         Some(path) => {
             let label = NiftiVolume::read_within(path, options.max_bytes)?;
-            Some(label_on((&image, &scan.image), (&label, path), &mut remarks)?)
+            Some(label_on(FileOf { volume: &image, path: &scan.image }, FileOf { volume: &label, path }, &mut remarks)?)
         }
         None => None,
     };
@@ -149,19 +150,22 @@ fn prepare_volume(scan: &Scan, axes: Option<Axes>, options: &ImportOptions) -> R
     })
 }
 
+/// A volume and the file that it was read from.
+#[derive(Clone, Copy)]
+struct FileOf<'a> {
+    volume: &'a NiftiVolume,
+    path: &'a Path,
+}
+
 /// The classes of a label on its image's grid.
-fn label_on(
-    image: (&NiftiVolume, &Path),
-    label: (&NiftiVolume, &Path),
-    remarks: &mut Vec<Remark>,
-) -> Result<Vec<u8>, DataError> {
-    let [from, to] = [label, image].map(|(volume, path)| GridOf {
+fn label_on(image: FileOf<'_>, label: FileOf<'_>, remarks: &mut Vec<Remark>) -> Result<Vec<u8>, DataError> {
+    let [from, to] = [label, image].map(|FileOf { volume, path }| GridOf {
         path,
         dim: volume.dim,
         spacing_mm: volume.spacing_mm,
         affine: volume.affine(),
     });
-    let (label, path) = label;
+    let FileOf { volume: label, path } = label;
     let (reorder, remark) = onto_image(from, to)?;
     remarks.extend(remark);
     for note in &label.notes {

@@ -85,7 +85,7 @@ pub fn import(src: &Path, dst: &Path, options: &ImportOptions, progress: &dyn Pr
     if subjects.is_empty() {
         return Err(DataError::NoSlices { path: src.to_path_buf(), expected: LAYOUT });
     }
-    let imported = nifti_import::import(dst, ("nnunet", !labels.is_empty()), &subjects, options, progress)?;
+    let imported = nifti_import::import(dst, "nnunet", &subjects, options, progress)?;
     notes.extend(imported.notes);
     Ok(Imported { dropped: left_out, notes, ..imported })
 }

@@ -187,7 +187,7 @@ pub fn report(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<Resul
     write(&out.join("report.md"), page(&results, task.budgets).as_bytes())?;
     draw_plot(&results, task, out)?;
     draw_lines(outcomes, task, out)?;
-    draw_panels((outcomes, occurring), task, out)?;
+    draw_panels(outcomes, occurring, task, out)?;
     Ok(results)
 }
 
@@ -378,7 +378,7 @@ fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), R
 }
 
 /// The middle slices of evenly chosen volumes, all methods at the smallest budget.
-fn draw_panels((outcomes, occurring): (&[Outcome], Occurring), task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
+fn draw_panels(outcomes: &[Outcome], occurring: Occurring, task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
     let budget = task.budgets.iter().min().copied().unwrap_or_default();
     let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
     let volumes = task.first_draw();

@@ -7,13 +7,12 @@ use std::collections::HashMap;
 
 use kscout_core::contract::IMAGE_LEVELS_PER_RMS;
 use kscout_core::kernels::{Channel, Filters, Layout, Shape};
+use kscout_core::kspace::Reconstruction;
 use kscout_core::model::blob::{self, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
 pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
-use kscout_core::model::{
-    AxisCodes, BlobError, GraphKind, Model, NodeRepr, Place, Problem, Reconstruction, Span, TensorRepr,
-};
+use kscout_core::model::{AxisCodes, BlobError, GraphKind, Model, NodeRepr, Place, Problem, Span, TensorRepr};
 
 use super::plan::{self, Buffer};
 

@@ -192,9 +192,11 @@ impl fmt::Display for TensorContents {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use kscout_core::contract::STATE_EXTRAS;
     use kscout_core::kernels::Layout;
-    use kscout_core::model::{Reconstruction, run};
-    use kscout_core::scan::{STATE_EXTRAS, best_line, write_state};
+    use kscout_core::kspace::Reconstruction;
+    use kscout_core::model::run;
+    use kscout_core::scan::{best_line, write_state};
 
     use super::*;
     use crate::export::blob_writer::Origin;

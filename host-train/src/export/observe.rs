@@ -1,7 +1,8 @@
 //! What the networks see, at every stage of a scan: the inputs that quantisation is calibrated on.
 
+use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::kspace::{LineSet, Pattern};
-use kscout_core::scan::{STATE_EXTRAS, write_state};
+use kscout_core::scan::write_state;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

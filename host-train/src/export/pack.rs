@@ -1,7 +1,8 @@
 //! Trained networks to the bytes of a blob, in one call.
 
 use kscout_core::contract::{FEATURES, MAX_ENSEMBLE_OUTPUTS};
-use kscout_core::model::{BlobError, GraphKind, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::{BlobError, GraphKind};
 
 use super::blob_writer::{GraphSpec, HeaderSpec, Origin, WriteError, write_blob};
 use super::calibrate::{CalibrationInput, Range, calibrate};
@@ -162,9 +163,9 @@ fn real_inputs(kind: GraphKind, graph: &FloatGraph, o: &CalibrationSample) -> Re
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use kscout_core::contract::STATE_EXTRAS;
     use kscout_core::kernels::{Corners, Portable};
     use kscout_core::model::{Model, run};
-    use kscout_core::scan::STATE_EXTRAS;
 
     use super::*;
     use crate::export::blob_writer::write_graphs;

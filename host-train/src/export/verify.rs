@@ -305,7 +305,14 @@ struct ScanRecord {
     logits: Vec<i8>,
     classes: Vec<u8>,
     digest: u64,
-    steps: Vec<(CalibrationSample, usize)>,
+    steps: Vec<Step>,
+}
+
+/// A decision of the file's policy.
+struct Step {
+    seen: CalibrationSample,
+    /// The line that it took.
+    line: usize,
 }
 
 /// Scans every slice, with the blob's policy or else centre-out. `keep_steps`: with what the policy saw.
@@ -342,7 +349,8 @@ fn play_one(
             None => scan.propose()?,
         };
         if let (true, Some(line)) = (keep_steps, line) {
-            steps.push((CalibrationSample { levels: scan.image().to_vec(), state: scan.state().to_vec() }, line));
+            let seen = CalibrationSample { levels: scan.image().to_vec(), state: scan.state().to_vec() };
+            steps.push(Step { seen, line });
         }
         Ok(line)
     })?;
@@ -398,7 +406,7 @@ impl Sums {
         let overlaps = |classes: &[u8]| overlaps(classes, &truth).expect("as many classes as labels");
         self.float.add_overlaps(&overlaps(&float_classes));
         self.int8.add_overlaps(&overlaps(&int8_classes));
-        let steps: Vec<&(CalibrationSample, usize)> = scans.iter().flat_map(|record| &record.steps).collect();
+        let steps: Vec<&Step> = scans.iter().flat_map(|record| &record.steps).collect();
         if let Some(policy) = originals.policy {
             self.decisions += steps.len();
             let int8_step = model.policy().map_or(0.0, |graph| graph.output().scale);
@@ -432,17 +440,17 @@ impl Sums {
 /// For each step how far the line taken is below the real-valued policy's best, in its logits; 0 where it is the best.
 fn decisions_below(
     policy: &LinePolicy,
-    steps: &[&(CalibrationSample, usize)],
+    steps: &[&Step],
     [h, w]: [usize; 2],
     device: &Device,
 ) -> Result<Vec<f32>, NoNumbers> {
-    let images: Vec<f32> = steps.iter().flat_map(|(seen, _)| levels_to_real(&seen.levels)).collect();
-    let states: Vec<f32> = steps.iter().flat_map(|(seen, _)| state_to_real(&seen.state)).collect();
+    let images: Vec<f32> = steps.iter().flat_map(|step| levels_to_real(&step.seen.levels)).collect();
+    let states: Vec<f32> = steps.iter().flat_map(|step| state_to_real(&step.seen.state)).collect();
     let entries = states.len() / steps.len();
     let images = Tensor::<4>::from_data(TensorData::new(images, [steps.len(), 1, h, w]), device);
     let states = Tensor::<2>::from_data(TensorData::new(states, [steps.len(), entries]), device);
     let logits = numbers(policy.forward(images, states, device), "policy")?;
-    let below = |(logits, (seen, line)): (&[f32], &&(CalibrationSample, usize))| {
+    let below = |(logits, Step { seen, line }): (&[f32], &&Step)| {
         let unmeasured = logits.iter().zip(&seen.state).filter(|(_, measured)| **measured == 0);
         unmeasured.fold(f32::NEG_INFINITY, |best, (&logit, _)| best.max(logit)) - logits[*line]
     };
@@ -462,7 +470,7 @@ fn kernel_difference(model: &Model<'_>, record: &ScanRecord) -> Result<Option<St
         }
     }
     let Some(graph) = model.policy() else { return Ok(None) };
-    for (seen, _) in record.steps.iter().take(KERNEL_SLICES) {
+    for Step { seen, .. } in record.steps.iter().take(KERNEL_SLICES) {
         if let Some(difference) = graph_difference(&graph, &[&seen.levels, &seen.state])? {
             return Ok(Some(difference));
         }

@@ -57,6 +57,17 @@ pub enum PictureError {
     Empty(&'static str),
 }
 
+/// Where an area ends above and below at one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Edges {
+    /// The place.
+    pub x: f32,
+    /// The upper edge there.
+    pub upper: f32,
+    /// The lower one.
+    pub lower: f32,
+}
+
 /// Where a text lies relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
@@ -158,13 +169,14 @@ impl Canvas {
         }
     }
 
-    /// The area between two edges that run straight from one `(x, upper y, lower y)` to the next.
-    pub fn band(&mut self, edges: &[(f32, f32, f32)], colour: Colour, share: f32) {
+    /// The area between two edges that run straight from one place to the next.
+    pub fn band(&mut self, edges: &[Edges], colour: Colour, share: f32) {
         for pair in edges.windows(2) {
-            let ((x0, upper0, lower0), (x1, upper1, lower1)) = (pair[0], pair[1]);
-            for x in pixels(x0, x1).filter(|&x| (x0..x1).contains(&(x as f32 + 0.5))) {
-                let at = (x as f32 + 0.5 - x0) / (x1 - x0);
-                let (upper, lower) = (upper0 + at * (upper1 - upper0), lower0 + at * (lower1 - lower0));
+            let (from, to) = (pair[0], pair[1]);
+            for x in pixels(from.x, to.x).filter(|&x| (from.x..to.x).contains(&(x as f32 + 0.5))) {
+                let at = (x as f32 + 0.5 - from.x) / (to.x - from.x);
+                let (upper, lower) =
+                    (from.upper + at * (to.upper - from.upper), from.lower + at * (to.lower - from.lower));
                 for y in pixels(upper, lower) {
                     let covered = lower.min(y as f32 + 1.0) - upper.max(y as f32);
                     self.blend(x, y, colour, covered.max(0.0) * share);
@@ -268,7 +280,8 @@ mod tests {
     #[test]
     fn band_covers_the_area_between_its_edges() {
         let mut canvas = Canvas::new(50, 50, WHITE);
-        canvas.band(&[(5.0, 10.25, 20.5), (25.0, 15.0, 30.0), (45.0, 5.0, 10.0)], BLACK, 1.0);
+        let edges = |(x, upper, lower)| Edges { x, upper, lower };
+        canvas.band(&[(5.0, 10.25, 20.5), (25.0, 15.0, 30.0), (45.0, 5.0, 10.0)].map(edges), BLACK, 1.0);
         assert!((ink(canvas) - 20.0 * (10.25 + 15.0) / 2.0 - 20.0 * (15.0 + 5.0) / 2.0).abs() < 2.0);
     }
 

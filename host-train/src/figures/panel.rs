@@ -84,7 +84,8 @@ pub fn scan_panel(input: &PanelInput<'_>) -> Result<RgbImage, PictureError> {
         let y = label_y + LINE_HEIGHT;
         canvas.text((MARGIN as f32, (y - 9) as f32), Anchor::Left, TEXT_SCALE, TEXT, row.label);
         reference.draw(&mut canvas, (left(0), y));
-        lines_tile(&mut canvas, (left(1), y), (scale, input.width, tile_height), (0, row.lines));
+        let lines = LinesTile { scale, first: 0, width: input.width, height: tile_height, lines: row.lines };
+        lines.draw(&mut canvas, (left(1), y));
         Tile { grey: &grey_levels(row.image), ..reference }.draw(&mut canvas, (left(2), y));
         reference.draw_with_labels(&mut canvas, (left(3), y), row.labels);
         reference.draw_with_labels(&mut canvas, (left(4), y), input.truth);
@@ -147,18 +148,29 @@ fn order_colour(step: usize, steps: usize) -> Colour {
     viridis(1.0 - 0.72 * step as f32 / (steps.max(2) - 1) as f32)
 }
 
-/// The measured lines of the middle `width` of k-space, the first of which is `first`, at `scale` picture pixels each and
-/// `height` picture pixels high.
-pub(super) fn lines_tile(
-    canvas: &mut Canvas,
-    (left, top): (usize, usize),
-    (scale, width, height): (usize, usize, usize),
-    (first, lines): (usize, &[u16]),
-) {
-    canvas.rectangle((left, top), (width * scale, height), TILE);
-    for (step, &line) in lines.iter().enumerate() {
-        let at = (left + (usize::from(line) - first) * scale, top);
-        canvas.rectangle(at, (scale, height), order_colour(step, lines.len()));
+/// The measured lines of a part of k-space.
+#[derive(Clone, Copy)]
+pub(super) struct LinesTile<'a> {
+    /// Picture pixels a line.
+    pub scale: usize,
+    /// The first line that is shown.
+    pub first: usize,
+    /// Lines that are shown.
+    pub width: usize,
+    /// Picture pixels from top to bottom.
+    pub height: usize,
+    /// Those measured, in order; all are shown.
+    pub lines: &'a [u16],
+}
+
+impl LinesTile<'_> {
+    pub fn draw(&self, canvas: &mut Canvas, (left, top): (usize, usize)) {
+        let &Self { scale, first, width, height, lines } = self;
+        canvas.rectangle((left, top), (width * scale, height), TILE);
+        for (step, &line) in lines.iter().enumerate() {
+            let at = (left + (usize::from(line) - first) * scale, top);
+            canvas.rectangle(at, (scale, height), order_colour(step, lines.len()));
+        }
     }
 }
 

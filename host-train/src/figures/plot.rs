@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::figures::canvas::{Anchor, Canvas, Colour, DATA_COLOURS, Mark, text_width};
+use crate::figures::canvas::{Anchor, Canvas, Colour, DATA_COLOURS, Edges, Mark, text_width};
 use crate::metrics::stats::{ENOUGH_PATIENTS, Estimate};
 
 const WHITE: Colour = Rgb([255; 3]);
@@ -126,7 +126,11 @@ fn draw_data(canvas: &mut Canvas, axes: &Axes, plot: &ScorePlot<'_>) {
     }
     // Bands first, so that none hides a line.
     for (series, style) in plot.series.iter().zip(styles()) {
-        let edge = |&(budget, ref score): &(f64, Estimate)| (axes.x(budget), axes.y(score.high), axes.y(score.low));
+        let edge = |&(budget, ref score): &(f64, Estimate)| Edges {
+            x: axes.x(budget),
+            upper: axes.y(score.high),
+            lower: axes.y(score.low),
+        };
         let edges: Vec<_> = finite_points(series).map(edge).collect();
         canvas.band(&edges, style.colour, 0.14);
     }
@@ -192,7 +196,7 @@ fn draw_legend(canvas: &mut Canvas, plot: &ScorePlot<'_>, full: bool) {
     for (series, style) in plot.series.iter().zip(styles()) {
         let middle = entry(canvas, KEY_WIDTH + 16.0, &series.name);
         canvas.band(
-            &[(x, middle - 14.0, middle + 14.0), (x + KEY_WIDTH, middle - 14.0, middle + 14.0)],
+            &[x, x + KEY_WIDTH].map(|x| Edges { x, upper: middle - 14.0, lower: middle + 14.0 }),
             style.colour,
             0.14,
         );

@@ -6,7 +6,7 @@
 use image::{Rgb, RgbImage};
 
 use crate::figures::canvas::{Anchor, Canvas, Colour, PictureError, text_width};
-use crate::figures::panel::{BACKGROUND, FAINT, TEXT, Tile, grey_levels, legend, lines_tile};
+use crate::figures::panel::{BACKGROUND, FAINT, LinesTile, TEXT, Tile, grey_levels, legend};
 
 /// Most slices side by side; more go below.
 const ACROSS: usize = 10;
@@ -94,7 +94,7 @@ pub fn volume_panel(input: &VolumePanelInput<'_>) -> Result<RgbImage, PictureErr
         canvas.rectangle((x + tile_width / 4, base - bar), (tile_width / 2, bar), BAR);
         let count = slice.lines.len().to_string();
         canvas.text((middle, (base - bar - 6) as f32), Anchor::Centre, TEXT_SCALE, TEXT, &count);
-        draw_slice(&mut canvas, input, slice, (x, first_tile), (tile_height + GAP, rows));
+        draw_slice(&mut canvas, input, slice, (x, first_tile), tile_height + GAP, rows);
     }
     let end = legend(&mut canvas, (foot + MARGIN) as f32);
     let shown = lines_shown(input);
@@ -128,20 +128,22 @@ fn lines_shown(input: &VolumePanelInput<'_>) -> usize {
     width / [8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }
 
-/// The tiles of one slice, from the top down.
+/// The first `rows` tiles of one slice, from `(x, y)` down, `step` picture pixels from one to the next.
 fn draw_slice(
     canvas: &mut Canvas,
     input: &VolumePanelInput<'_>,
     slice: &VolumePanelSlice<'_>,
     (x, y): (usize, usize),
-    (step, rows): (usize, usize),
+    step: usize,
+    rows: usize,
 ) {
     let (scale, width) = (input.scale, input.width);
     let grey = grey_levels(slice.reference);
     let reference = Tile { scale, width, grey: &grey };
     let (shown, height) = (lines_shown(input), slice.reference.len() / width);
     let first = (width - shown) / 2;
-    lines_tile(canvas, (x, y), (scale * width / shown, shown, height * scale), (first, slice.lines));
+    let (lines, scale_of_lines) = (slice.lines, scale * width / shown);
+    LinesTile { scale: scale_of_lines, first, width: shown, height: height * scale, lines }.draw(canvas, (x, y));
     Tile { grey: &grey_levels(slice.image), ..reference }.draw(canvas, (x, y + step));
     reference.draw_with_labels(canvas, (x, y + 2 * step), slice.labels);
     if rows == ROWS.len() {

@@ -1,8 +1,9 @@
 //! A scan of one slice without networks: somebody else chooses its lines.
 
 use kscout_core::Complex32;
-use kscout_core::kspace::{LineSet, Plan};
-use kscout_core::scan::{BudgetError, PushError, STATE_EXTRAS, SetupError, write_state};
+use kscout_core::contract::STATE_EXTRAS;
+use kscout_core::kspace::{LineSet, Plan, SetupError};
+use kscout_core::scan::{BudgetError, PushError, write_state};
 
 use crate::runtime::{HeapReconstructor, HostReconstructor};
 

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use kscout_core::Complex32;
+use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::kernels::Kernels;
 use kscout_core::kspace::Plan;
-use kscout_core::scan::{STATE_EXTRAS, Scan, ScanError};
+use kscout_core::scan::{Scan, ScanError};
 use serde::{Deserialize, Serialize};
 
 use crate::inference::numbers::{NoNumbers, check};

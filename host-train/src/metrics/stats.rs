@@ -165,20 +165,29 @@ pub fn paired_difference<P: Ord + fmt::Display>(
     })
 }
 
+/// From one method to a better one: the samples of both.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a, P> {
+    /// Where the way begins.
+    pub from: &'a [Sample<P>],
+    /// Where it ends.
+    pub to: &'a [Sample<P>],
+}
+
 /// How much of the way from `from` to `to` is gone by `first`: the mean over patients of `first - from` over that of
 /// `to - from`, each a patient's mean, with a bootstrap interval over the patients that have all three. `None` where the interval
 /// of `to - from` does not lie above 0: there is no way to share.
 pub fn share_of_the_way<P: Ord + fmt::Display>(
     first: &[Sample<P>],
-    (from, to): (&[Sample<P>], &[Sample<P>]),
+    way: Way<'_, P>,
     bootstrap: &Bootstrap,
 ) -> Result<Option<Estimate>, StatsError> {
-    let (first, from, to) = (by_patient(first)?, by_patient(from)?, by_patient(to)?);
-    let way = |(patient, values): (&&P, &Vec<f64>)| {
+    let (first, from, to) = (by_patient(first)?, by_patient(way.from)?, by_patient(way.to)?);
+    let gone = |(patient, values): (&&P, &Vec<f64>)| {
         let start = mean(from.get(*patient)?)?;
         Some((mean(values)? - start, mean(to.get(*patient)?)? - start))
     };
-    let ways: Vec<_> = first.iter().filter_map(way).collect();
+    let ways: Vec<_> = first.iter().filter_map(gone).collect();
     let whole: Vec<_> = ways.iter().map(|&(_, whole)| (whole, 1.0)).collect();
     if bootstrap.ratio(&whole)?.low > 0.0 { Ok(Some(bootstrap.ratio(&ways)?)) } else { Ok(None) }
 }
@@ -295,7 +304,7 @@ mod tests {
         let [from, to] = [samples(&[(1, 0.5), (2, 0.5), (3, 0.0)]), samples(&[(1, 0.75), (2, 1.0), (4, 9.0)])];
         let half = samples(&[(1, 0.625), (2, 0.75), (3, 7.0), (4, 7.0)]);
         let share = |first: &[Sample<u32>], from: &[Sample<u32>], to: &[Sample<u32>]| {
-            share_of_the_way(first, (from, to), &Bootstrap::default()).unwrap()
+            share_of_the_way(first, Way { from, to }, &Bootstrap::default()).unwrap()
         };
         assert_eq!(share(&half, &to, &from), None, "the wrong way");
         assert_eq!(share(&half, &from, &from), None, "no way at all");

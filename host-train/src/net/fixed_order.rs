@@ -7,9 +7,9 @@
 use std::fmt;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::kernels::Shape;
 use kscout_core::kspace::{MAX_LINES, Pattern};
-use kscout_core::scan::STATE_EXTRAS;
 use serde::{Deserialize, Serialize};
 
 use super::graph::{FloatConv, FloatGraph, FloatOp, GraphInput};

@@ -285,20 +285,34 @@ fn conv_transpose2x2(conv: &FloatConv, input: &[f32], from: Shape, to: Shape) ->
 fn upsample2x(corners: Corners, input: &[f32], from: Shape) -> Vec<f32> {
     let at = |y: usize, x: usize, c: usize| input[(y * from.w + x) * from.c + c];
     map_pixels(from.h * 2, from.w * 2, from.c, |oy, ox, c| {
-        let ((y, next_y, along_y), (x, next_x, along_x)) = (place(corners, oy, from.h), place(corners, ox, from.w));
-        let row = |y| at(y, x, c) * (1.0 - along_x) + at(y, next_x, c) * along_x;
-        row(y) * (1.0 - along_y) + row(next_y) * along_y
+        let (rows, columns) = (Between::of(corners, oy, from.h), Between::of(corners, ox, from.w));
+        let row = |y| at(y, columns.first, c) * (1.0 - columns.along) + at(y, columns.second, c) * columns.along;
+        row(rows.first) * (1.0 - rows.along) + row(rows.second) * rows.along
     })
 }
 
-/// The two inputs, of `n` along an axis, between which output `o` lies, and how far towards the second.
-fn place(corners: Corners, o: usize, n: usize) -> (usize, usize, f32) {
-    match corners {
-        Corners::HalfPixel if o.is_multiple_of(2) => (o / 2, (o / 2).saturating_sub(1), 0.25),
-        Corners::HalfPixel => (o / 2, (o / 2 + 1).min(n - 1), 0.25),
-        Corners::Aligned => {
-            let (at, unit) = (o * (n - 1), 2 * n - 1);
-            (at / unit, (at / unit + 1).min(n - 1), (at % unit) as f32 / unit as f32)
+/// The two inputs along an axis between which an output lies.
+struct Between {
+    first: usize,
+    second: usize,
+    /// How far it lies towards the second, from 0 to 1.
+    along: f32,
+}
+
+impl Between {
+    /// Those of output `o` among `n` inputs.
+    fn of(corners: Corners, o: usize, n: usize) -> Self {
+        let half = o / 2;
+        match corners {
+            Corners::HalfPixel if o.is_multiple_of(2) => {
+                Self { first: half, second: half.saturating_sub(1), along: 0.25 }
+            }
+            Corners::HalfPixel => Self { first: half, second: (half + 1).min(n - 1), along: 0.25 },
+            Corners::Aligned => {
+                let (at, unit) = (o * (n - 1), 2 * n - 1);
+                let first = at / unit;
+                Self { first, second: (first + 1).min(n - 1), along: (at % unit) as f32 / unit as f32 }
+            }
         }
     }
 }

@@ -9,9 +9,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use kscout_core::contract::IMAGE_LEVELS_PER_RMS;
+use kscout_core::contract::{IMAGE_LEVELS_PER_RMS, STATE_EXTRAS};
 use kscout_core::kernels::Shape;
-use kscout_core::scan::STATE_EXTRAS;
 
 use super::fixed_order::FixedOrder;
 use super::graph::{FloatGraph, FloatOp, GraphInput, TensorIndex};

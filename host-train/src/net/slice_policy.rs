@@ -10,8 +10,8 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use kscout_core::contract::FEATURES;
 use kscout_core::kernels::Shape;
-use kscout_core::volume::FEATURES;
 
 use super::graph::{FloatGraph, FloatOp, GraphInput};
 use super::lower;

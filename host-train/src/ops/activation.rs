@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::kernels::gelu as gelu_kernel;
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
-use super::vectors;
+use super::vectors::{self, Line};
 
 /// Values that are worked on together.
 const PIECE: usize = 1 << 14;
@@ -35,8 +35,8 @@ pub(super) fn through_relu(y: &FlexTensor, gradient: FlexTensor) -> FlexTensor {
     let gradient = contiguous(gradient);
     let mut out = zeros(slice(y).len());
     let inputs = slice(y).par_chunks(PIECE).zip(slice(&gradient).par_chunks(PIECE));
-    out.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, inputs)| {
-        vectors::input_gradient(inputs, out, (1.0, 0.0), [1.0, 0.0, 0.0], true);
+    out.par_chunks_mut(PIECE).zip(inputs).for_each(|(out, (y, g))| {
+        vectors::input_gradient(y, g, out, Line { scale: 1.0, shift: 0.0 }, [1.0, 0.0, 0.0], true);
     });
     tensor(out, dims::<4>(y))
 }

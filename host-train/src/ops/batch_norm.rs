@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::kernels::lanes::Moments;
 use super::operator::{self, Operator};
 use super::values::{contiguous, dims, runs_here, slice, tensor, zeros};
-use super::vectors;
+use super::vectors::{self, Line};
 
 /// `layer` on `x`, `[B, C, H, W]`, then ReLU where `rectified`. In training, with the batch's statistics, which also go into
 /// the layer's running ones; else with the running ones.
@@ -72,17 +72,26 @@ fn per_channel<T: Copy + Default + Send + Sync>(
     (0..channels).map(|c| values[c..].iter().step_by(channels).copied().reduce(&join).unwrap_or_default()).collect()
 }
 
-/// Sizes of `[B, C, H, W]` with at least one value: the shape, the channels, the pixels of a plane.
-fn sizes(x: &FlexTensor) -> Option<([usize; 4], usize, usize)> {
-    let shape: [usize; 4] = dims(x);
-    let [_, channels, height, width] = shape;
-    (shape.iter().all(|&size| size > 0)).then_some((shape, channels, height * width))
+/// Sizes of `[B, C, H, W]` with at least one value.
+struct Sizes {
+    shape: [usize; 4],
+    channels: usize,
+    /// Pixels of a plane, H*W.
+    plane: usize,
+}
+
+impl Sizes {
+    fn of(x: &FlexTensor) -> Option<Self> {
+        let shape: [usize; 4] = dims(x);
+        let [_, channels, height, width] = shape;
+        shape.iter().all(|&size| size > 0).then_some(Self { shape, channels, plane: height * width })
+    }
 }
 
 impl Operator<3> for Norm {
     fn forward(&self, [x, gamma, beta]: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [x, gamma, beta] = [x, gamma, beta].map(contiguous);
-        let Some((_, channels, plane)) = sizes(&x) else { return (x.clone(), Vec::new()) };
+        let Some(Sizes { channels, plane, .. }) = Sizes::of(&x) else { return (x.clone(), Vec::new()) };
         let of = |_, _, x: &[f32]| vectors::moments(x);
         let moments = per_channel(slice(&x), [channels, plane], of, Moments::join);
         let mean: Vec<f32> = moments.iter().map(|m| m.mean as f32).collect();
@@ -91,7 +100,7 @@ impl Operator<3> for Norm {
         let deviation = variance.iter().map(|v| 1.0 / (v + self.epsilon).sqrt()).collect::<Vec<f32>>();
         let scale: Vec<f32> = slice(&gamma).iter().zip(&deviation).map(|(gamma, d)| gamma * d).collect();
         let shift: Vec<f32> = slice(&beta).iter().zip(scale.iter().zip(&mean)).map(|(b, (s, m))| b - s * m).collect();
-        let y = scaled(&x, (&scale, &shift), self.rectified);
+        let y = scaled(&x, &scale, &shift, self.rectified);
         let kept = [mean, deviation, scale, shift].map(|values| tensor(values, [channels]));
         (y, [x].into_iter().chain(kept).collect())
     }
@@ -119,7 +128,7 @@ impl Operator<3> for Norm {
 impl Operator<3> for Affine {
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Vec<FlexTensor>) {
         let [x, scale, shift] = inputs.map(contiguous);
-        let y = scaled(&x, (slice(&scale), slice(&shift)), self.rectified);
+        let y = scaled(&x, slice(&scale), slice(&shift), self.rectified);
         (y, vec![x, scale, shift])
     }
 
@@ -135,12 +144,13 @@ impl Operator<3> for Affine {
 }
 
 /// `x` times a factor, plus a summand, of its channel; then ReLU where `rectified`.
-fn scaled(x: &FlexTensor, (scale, shift): (&[f32], &[f32]), rectified: bool) -> FlexTensor {
-    let Some((shape, channels, plane)) = sizes(x) else { return x.clone() };
+fn scaled(x: &FlexTensor, scale: &[f32], shift: &[f32], rectified: bool) -> FlexTensor {
+    let Some(Sizes { shape, channels, plane }) = Sizes::of(x) else { return x.clone() };
     let mut y = zeros(shape.iter().product());
     let planes = y.par_chunks_exact_mut(plane).zip(slice(x).par_chunks_exact(plane));
     planes.enumerate().for_each(|(i, (y, x))| {
-        vectors::affine(x, y, (scale[i % channels], shift[i % channels]), rectified);
+        let line = Line { scale: scale[i % channels], shift: shift[i % channels] };
+        vectors::affine(x, y, line, rectified);
     });
     tensor(y, shape)
 }
@@ -162,21 +172,23 @@ impl Back<'_> {
         of_x: impl Fn(f32, usize, [f64; 2], usize) -> [f32; 3],
         rectified: bool,
     ) -> (FlexTensor, Vec<[f64; 2]>) {
-        let Some((shape, channels, plane)) = sizes(self.x) else { return (gradient, vec![[0.0; 2]; self.scale.len()]) };
+        let Some(Sizes { shape, channels, plane }) = Sizes::of(self.x) else {
+            return (gradient, vec![[0.0; 2]; self.scale.len()]);
+        };
         let (values, gradients) = (slice(self.x), slice(&gradient));
-        let line = |c: usize| (self.scale[c], self.shift[c]);
+        let line = |c: usize| Line { scale: self.scale[c], shift: self.shift[c] };
         let of = |i: usize, c: usize, x: &[f32]| {
             let g = &gradients[i * plane..][..plane];
-            vectors::gradient_sums((x, g), line(c), self.centre[c], rectified)
+            vectors::gradient_sums(x, g, line(c), self.centre[c], rectified)
         };
         let sums = per_channel(values, [channels, plane], of, |a, b| [a[0] + b[0], a[1] + b[1]]);
         let count = values.len() / channels;
         let factors: Vec<[f32; 3]> = (0..channels).map(|c| of_x(self.scale[c], c, sums[c], count)).collect();
         let mut out = zeros(values.len());
         let planes = values.par_chunks_exact(plane).zip(gradients.par_chunks_exact(plane));
-        out.par_chunks_exact_mut(plane).zip(planes).enumerate().for_each(|(i, (out, inputs))| {
+        out.par_chunks_exact_mut(plane).zip(planes).enumerate().for_each(|(i, (out, (x, g)))| {
             let c = i % channels;
-            vectors::input_gradient(inputs, out, line(c), factors[c], rectified);
+            vectors::input_gradient(x, g, out, line(c), factors[c], rectified);
         });
         (tensor(out, shape), sums)
     }

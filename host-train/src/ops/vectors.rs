@@ -8,8 +8,15 @@ pub(super) fn moments(x: &[f32]) -> Moments {
     widest!(Moments::of(x))
 }
 
+/// `scale x + shift`, of values x.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub scale: f32,
+    pub shift: f32,
+}
+
 /// `y = scale x + shift`, and zero where that is below zero if `rectified`.
-pub(super) fn affine(x: &[f32], y: &mut [f32], (scale, shift): (f32, f32), rectified: bool) {
+pub(super) fn affine(x: &[f32], y: &mut [f32], Line { scale, shift }: Line, rectified: bool) {
     // Written so that what is not a number stays so.
     let above = |y: f32| if y < 0.0 { 0.0 } else { y };
     widest!({
@@ -26,12 +33,7 @@ pub(super) fn affine(x: &[f32], y: &mut [f32], (scale, shift): (f32, f32), recti
 }
 
 /// The sums of `g` and of `g (x - mean)`, g being 0 where `rectified` and `scale x + shift` is not above 0.
-pub(super) fn gradient_sums(
-    (x, g): (&[f32], &[f32]),
-    (scale, shift): (f32, f32),
-    mean: f32,
-    rectified: bool,
-) -> [f64; 2] {
+pub(super) fn gradient_sums(x: &[f32], g: &[f32], Line { scale, shift }: Line, mean: f32, rectified: bool) -> [f64; 2] {
     let through = |x: f32, g: f32| if x * scale + shift > 0.0 { g } else { 0.0 };
     if rectified {
         widest!(lanes::sums_of_two(x, g, |x, g| [through(x, g), through(x, g) * (x - mean)]))
@@ -42,9 +44,10 @@ pub(super) fn gradient_sums(
 
 /// `out = a g + b x + c`, g being 0 where `rectified` and `scale x + shift` is not above 0.
 pub(super) fn input_gradient(
-    (x, g): (&[f32], &[f32]),
+    x: &[f32],
+    g: &[f32],
     out: &mut [f32],
-    (scale, shift): (f32, f32),
+    Line { scale, shift }: Line,
     [a, b, c]: [f32; 3],
     rectified: bool,
 ) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kscout_core::model::Reconstruction;
+use kscout_core::kspace::Reconstruction;
 
 use super::agent::PolicyNetwork;
 use crate::data::LabelsError;

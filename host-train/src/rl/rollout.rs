@@ -1,7 +1,8 @@
 //! Playing scans to learn from.
 
 use burn::tensor::Device;
-use kscout_core::scan::{STATE_EXTRAS, write_state};
+use kscout_core::contract::STATE_EXTRAS;
+use kscout_core::scan::write_state;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;

@@ -36,7 +36,8 @@ impl Threaded {
         op: &Conv2d<'_>,
         bands: usize,
         output: &mut [i8],
-        (scratch, scratch_bytes): (&mut [u8], usize),
+        scratch: &mut [u8],
+        scratch_bytes: usize,
         band: impl Fn(&Conv2d<'_>, &mut [i8], &mut [u8]) + Sync,
     ) {
         let (first, end) = op.rows;
@@ -82,7 +83,7 @@ impl Int8Kernels for Threaded {
         if bands < 2 || !op.is_valid() || !op.fits(input, output) || scratch.len() < bands * each {
             return self.set.conv2d(op, input, output, scratch);
         }
-        self.in_bands(op, bands, output, (scratch, each), |op, output, scratch| {
+        self.in_bands(op, bands, output, scratch, each, |op, output, scratch| {
             self.set.conv2d(op, input, output, scratch);
         });
     }
@@ -93,7 +94,7 @@ impl Int8Kernels for Threaded {
         if bands < 2 || !op.is_valid_depthwise() || !op.fits(input, output) || scratch.len() < bands * each {
             return self.set.depthwise(op, input, output, scratch);
         }
-        self.in_bands(op, bands, output, (scratch, each), |op, output, scratch| {
+        self.in_bands(op, bands, output, scratch, each, |op, output, scratch| {
             self.set.depthwise(op, input, output, scratch);
         });
     }

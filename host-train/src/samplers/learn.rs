@@ -139,7 +139,7 @@ impl Learning<'_> {
         written?;
         let is_whole = match self.reorder {
             false => mask.lines.len() == self.budget,
-            true => !stop::asked() && self.move_lines(&mut mask, &pools, (out, together), each)?,
+            true => !stop::asked() && self.move_lines(&mut mask, &pools, out, together, each)?,
         };
         // A signal that came after the last of it has ended nothing.
         Ok(Learned { stopped: !is_whole && stop::asked(), mask })
@@ -150,7 +150,8 @@ impl Learning<'_> {
         &self,
         mask: &mut LearnedMask,
         pools: &[Vec<&Measured<'_>>],
-        (out, together): (&Path, &mut Together),
+        out: &Path,
+        together: &mut Together,
         mut each: impl FnMut(Change, &LearnedMask),
     ) -> Result<bool, LearnError> {
         let (mut lines, mut written, leads) = (mask.lines.clone(), Ok(()), together.leads());

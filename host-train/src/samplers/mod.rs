@@ -33,7 +33,7 @@ use crate::data::measured::{Measured, MeasuredVolume};
 use crate::shard::PartError;
 
 pub use mask_file::LearnedMask;
-pub use neighbour::Neighbours;
+pub use neighbour::{Neighbours, Search};
 pub use oracle::Oracle;
 pub use scorer::{Score, Scorer};
 pub use shared::{AllocationOracle, PositionOrder, SlicePolicyOrder};

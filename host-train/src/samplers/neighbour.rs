@@ -31,20 +31,31 @@ struct Known {
     lines: Vec<u16>,
 }
 
+/// Which masks are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Lines of the centre that every mask begins with.
+    pub centre: usize,
+    /// The other lines are among so many nearest to the centre.
+    pub nearest: usize,
+    /// Lines of a mask.
+    pub budget: usize,
+}
+
 impl Neighbours {
-    /// Finds the best masks of `budget` lines of training slices, of one size and at least one, `centre` lines of them being
-    /// the centre ones and the others among the `nearest` to the centre; `bar` advances with each slice.
+    /// Finds the best masks of training slices, of one size and at least one; `bar` advances with each slice.
     ///
     /// # Errors
-    /// [`OrderError`] where the core cannot reconstruct the slices, or `centre` is not from 1 to all lines.
+    /// [`OrderError`] where the core cannot reconstruct the slices, or `search.centre` is not from 1 to all lines.
     pub fn learn(
         scorer: &Scorer<'_>,
         slices: &[Measured<'_>],
-        (centre, nearest, budget): (usize, usize, usize),
+        search: Search,
         bar: &ProgressBar,
     ) -> Result<Self, OrderError> {
         let width = slices.first().map_or(0, |measured| measured.slice.width);
-        let (reconstruction, centre) = (scorer.reconstruction(), candidates(width, centre)?);
+        let Search { nearest, budget, .. } = search;
+        let (reconstruction, centre) = (scorer.reconstruction(), candidates(width, search.centre)?);
         let one = |measured: &Measured<'_>| {
             let forward = Forward { scorer, start: &centre, nearest, budget };
             let lines = forward.select(&[vec![measured]], &mut Together::alone(), |_, _| ())?;
@@ -122,7 +133,9 @@ mod tests {
         let slices = data.slices(Split::Train);
         let slices: Vec<Measured<'_>> =
             slices.iter().step_by(4).map(|slice| Measured::new(slice, &protocol, 1)).collect();
-        let neighbours = Neighbours::learn(&scorer, &slices, (4, 16, 8), &ProgressBar::hidden()).unwrap();
+        let neighbours =
+            Neighbours::learn(&scorer, &slices, Search { centre: 4, nearest: 16, budget: 8 }, &ProgressBar::hidden())
+                .unwrap();
         let volume = measure(&data, Split::Train, &protocol, 1).swap_remove(0);
         let orders = neighbours.orders(&volume, 8).unwrap();
         for (measured, lines) in volume.slices.iter().zip(&orders) {

@@ -14,7 +14,8 @@ use std::iter::Sum;
 use std::ops::AddAssign;
 use std::str::FromStr;
 
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::Model;
 use serde::{Deserialize, Serialize};
 
 use crate::data::CLASSES;

@@ -1,7 +1,8 @@
 //! For tests: a segmenter that takes what is bright for blood, and phantoms to try it on.
 
 use kscout_core::kernels::Layout;
-use kscout_core::model::{Model, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::Model;
 
 use crate::data::Dataset;
 use crate::data::phantom::{self, PhantomOptions};

@@ -1,6 +1,7 @@
 //! A budget on its way to the slices of a volume: who has how many lines, and what that is worth.
 
-use kscout_core::volume::{FEATURES, FIRST_LINES, MAX_SLICE_LINES, SliceStats, write_features};
+use kscout_core::contract::{FEATURES, FIRST_LINES, MAX_SLICE_LINES};
+use kscout_core::volume::{SliceStats, write_features};
 
 use crate::objective::ObjectiveWeights;
 use crate::volume::trajectories::{Tally, VolumeTrajectories};
@@ -82,7 +83,7 @@ impl<'a> AllocationEnv<'a> {
         let stats: Vec<SliceStats> = self.lines.iter().enumerate().map(stage).collect();
         let features = |slice| {
             let mut features = [0; FEATURES];
-            write_features(&stats, slice, self.left, &mut features);
+            write_features(&stats, slice, self.left, &mut features).expect("one of the slices");
             features
         };
         (0..stats.len()).map(features).collect()

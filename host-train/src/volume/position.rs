@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kscout_core::contract::FIRST_LINES;
 use kscout_core::kspace::LineSet;
-use kscout_core::volume::FIRST_LINES;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

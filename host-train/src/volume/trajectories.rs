@@ -1,9 +1,10 @@
 //! A volume whose slices have been followed line by line, and what a segmentation of it is worth.
 
+use kscout_core::contract::MAX_SLICE_LINES;
 use kscout_core::kspace::Pattern;
 use kscout_core::model::Model;
 use kscout_core::scan::ScanError;
-use kscout_core::volume::{MAX_SLICE_LINES, STRUCTURES};
+use kscout_core::volume::STRUCTURES;
 use rayon::prelude::*;
 
 use super::trajectory::{Course, Trajectory};
@@ -148,7 +149,7 @@ pub fn follow(
     let arena = || scan_arena(model);
     let heart = |volume: &MeasuredVolume<'_>| {
         let slices = volume.slices.par_iter().map_init(arena, |arena, measured| {
-            Trajectory::measure(model, arena, (&measured.kspace, &measured.slice.label), course)
+            Trajectory::measure(model, arena, &measured.kspace, &measured.slice.label, course)
         });
         Ok(VolumeTrajectories::new(slices.collect::<Result<_, _>>()?))
     };
@@ -180,7 +181,7 @@ impl Variation<'_> {
             let own = mix(seed ^ (z as u64 + 1));
             let mut kspace = acquire(&image, slice.height, slice.width, self.protocol, own);
             vary_kspace(&mut kspace, &image, self.augment, own);
-            Trajectory::measure(self.model, arena, (&kspace, &label), self.course)
+            Trajectory::measure(self.model, arena, &kspace, &label, self.course)
         });
         Ok(VolumeTrajectories::new(slices.collect::<Result<_, _>>()?))
     }

@@ -46,14 +46,15 @@ pub struct Trajectory {
 }
 
 impl Trajectory {
-    /// Measures the lines of `course` one by one, segmenting after each.
+    /// Measures the lines of `course` one by one, segmenting after each; `label` is the truth, a class a pixel.
     ///
     /// # Errors
     /// Those of [`kscout_core::scan::Scan`]; the model has a segmenter.
     pub fn measure(
         model: &Model<'_>,
         arena: &mut HeapArena,
-        (kspace, label): (&KSpace, &[u8]),
+        kspace: &KSpace,
+        label: &[u8],
         course: Course<'_>,
     ) -> Result<Self, ScanError> {
         model.segmenter().ok_or(NetworkError::NoSegmenter)?;
@@ -67,7 +68,7 @@ impl Trajectory {
             let samples = kspace.line(line);
             scan.push_line(line, samples)?;
             let segmentation = scan.segment()?;
-            tracker.observe(0, samples, &segmentation);
+            tracker.observe(0, samples, &segmentation).expect("the one slice");
             let hits = hits(segmentation.classes, label);
             let ssim =
                 reference.as_ref().map_or(0.0, |reference| ssim(reference, &reconstructed(scan.reconstructor())));

@@ -5,10 +5,15 @@ use proptest::prelude::*;
 use super::{kspace, with_right_crc};
 use crate::Complex32;
 use crate::capture::{CaptureError, Stored, VolumeCapture, VolumeRepr};
+use crate::volume::Place;
 
-const PLACES: [[u16; 2]; 3] = [[0, 2], [1, 2], [0, 1]];
+const PLACES: [Place; 3] = [at(0, 2), at(1, 2), at(0, 1)];
 
-fn repr<'a>(places: &'a [[u16; 2]], samples: &'a [Complex32]) -> VolumeRepr<'a> {
+const fn at(slice: usize, line: usize) -> Place {
+    Place { slice, line }
+}
+
+fn repr<'a>(places: &'a [Place], samples: &'a [Complex32]) -> VolumeRepr<'a> {
     VolumeRepr {
         height: 2,
         width: 4,
@@ -37,13 +42,13 @@ fn what_is_emitted_reads_back_equal() {
     assert_eq!((capture.height(), capture.width(), capture.slices(), capture.budget()), (2, 4, 2, 5));
     assert_eq!((capture.blob_crc(), capture.digest()), (0x1234_5678, 0x0102_0304_0506_0708));
     assert_eq!(capture.least_gain(), 0.25);
-    assert_eq!(capture.places().collect::<Vec<_>>(), [(0, 2), (1, 2), (0, 1)]);
+    assert_eq!(capture.places().collect::<Vec<_>>(), PLACES);
     let mut line = [Complex32::default(); 2];
-    capture.copy_line(1, 2, &mut line).unwrap();
+    capture.copy_line(at(1, 2), &mut line).unwrap();
     assert_eq!(line, kspace(6)[2..4]);
     let missing = CaptureError::NotMeasured { slice: 1, line: 1 };
-    assert_eq!(capture.copy_line(1, 1, &mut line), Err(missing));
-    assert_eq!(capture.copy_line(1, 2, &mut []), Err(CaptureError::Samples { expected: 2, found: 0 }));
+    assert_eq!(capture.copy_line(at(1, 1), &mut line), Err(missing));
+    assert_eq!(capture.copy_line(at(1, 2), &mut []), Err(CaptureError::Samples { expected: 2, found: 0 }));
 }
 
 #[test]
@@ -62,9 +67,9 @@ fn what_could_not_be_read_back_is_not_written() {
     let samples = kspace(6);
     let mut out = [0xAA; 104];
     let expected = CaptureError::Slice { slice: 2, slices: 2 };
-    assert_eq!(repr(&[[0, 2], [2, 0], [0, 1]], &samples).emit(&mut out), Err(expected));
+    assert_eq!(repr(&[at(0, 2), at(2, 0), at(0, 1)], &samples).emit(&mut out), Err(expected));
     let expected = CaptureError::RepeatedIn { slice: 1, line: 3 };
-    assert_eq!(repr(&[[1, 3], [0, 3], [1, 3]], &samples).emit(&mut out), Err(expected));
+    assert_eq!(repr(&[at(1, 3), at(0, 3), at(1, 3)], &samples).emit(&mut out), Err(expected));
     let expected = CaptureError::Samples { expected: 6, found: 5 };
     assert_eq!(repr(&PLACES, &samples[..5]).emit(&mut out), Err(expected));
     let expected = CaptureError::Length { expected: 104, found: 103 };
@@ -94,9 +99,9 @@ proptest! {
         if let Ok(capture) = VolumeCapture::new_checked(&bytes) {
             let mut line = [Complex32::default(); 512];
             let line = &mut line[..capture.height()];
-            for (slice, of) in capture.places() {
-                prop_assert!(slice < capture.slices() && of < capture.width());
-                prop_assert_eq!(capture.copy_line(slice, of, line), Ok(()));
+            for place in capture.places() {
+                prop_assert!(place.slice < capture.slices() && place.line < capture.width());
+                prop_assert_eq!(capture.copy_line(place, line), Ok(()));
             }
             prop_assert!(capture.places().len() <= capture.budget());
         }

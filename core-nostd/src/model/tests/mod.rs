@@ -12,6 +12,7 @@ use super::record::{NODE_BYTES, TENSOR_BYTES};
 use super::*;
 use crate::contract::IMAGE_LEVELS_PER_RMS;
 use crate::kernels::{Axis, Channel, Corners, Int8Kernels, Layout, Reference, Shape};
+use crate::kspace::Reconstruction;
 use crate::quant::Requant;
 
 const SIZE: usize = 32;

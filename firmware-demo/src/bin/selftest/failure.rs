@@ -3,9 +3,9 @@
 use core::fmt;
 
 use kscout_core::capture::CaptureError;
-use kscout_core::kspace::MaskError;
+use kscout_core::kspace::{MaskError, SetupError};
 use kscout_core::model::BlobError;
-use kscout_core::scan::{BudgetError, NetworkError, PushError, ScanError, SetupError};
+use kscout_core::scan::{BudgetError, NetworkError, PushError, ScanError};
 use kscout_core::volume::{SliceError, VolumeError, VolumePushError, VolumeSetupError};
 
 /// What went wrong, in words when displayed.

@@ -5,8 +5,9 @@ use core::hint::black_box;
 use cortex_m_semihosting::{hprint, hprintln};
 use kscout_core::Complex32;
 use kscout_core::capture::{MAX_SIDE, VolumeCapture};
+use kscout_core::contract::{FEATURES, FIRST_LINES};
 use kscout_core::model::Model;
-use kscout_core::volume::{FEATURES, FIRST_LINES, Place, VolumeScan, write_features};
+use kscout_core::volume::{Place, SliceError, VolumeScan, write_features};
 use kscout_firmware::clock::{Clock, Tally};
 
 use crate::failure::Failure;
@@ -35,13 +36,13 @@ pub fn scan_as_host(
         let tally = if first || scan.remaining() == 0 { &mut unasked } else { &mut stages.decision };
         let next = clock.count(tally, || scan.propose_worth(capture.least_gain()))?;
         let Some(place @ Place { slice, line }) = next else { break };
-        let mark = if expected.next() == Some((slice, line)) { "" } else { "(!)" };
+        let mark = if expected.next() == Some(place) { "" } else { "(!)" };
         hprint!(" {}:{}{}", slice, line, mark);
-        capture.copy_line(slice, line, samples)?;
+        capture.copy_line(place, samples)?;
         if first {
             clock.count(&mut stages.first, || scan.push_line(place, samples))?;
         } else {
-            clock.count(&mut stages.features, || features(&scan, slice));
+            clock.count(&mut stages.features, || features(&scan, slice))?;
             if !scan.is_ready(slice) {
                 stages.rebuilt_lines += scan.lines(slice) as u64;
                 clock.count(&mut stages.rebuild, || scan.visit(slice))?;
@@ -63,8 +64,9 @@ pub fn scan_as_host(
 }
 
 /// Writes the slice policy's features of a slice, to be counted.
-fn features(scan: &VolumeScan<'_, '_>, slice: usize) {
+fn features(scan: &VolumeScan<'_, '_>, slice: usize) -> Result<(), SliceError> {
     let mut features = [0; FEATURES];
-    write_features(scan.stats(), slice, scan.remaining(), &mut features);
+    write_features(scan.stats(), slice, scan.remaining(), &mut features)?;
     black_box(&features);
+    Ok(())
 }

@@ -16,8 +16,8 @@ use crate::eval::table::{Align, Table};
 use crate::figures::canvas::write_png;
 use crate::figures::plot::{ScorePlot, Series, score_plot, trade_plot};
 use crate::io::lock::Locks;
-use crate::metrics::stats::{Bootstrap, Estimate, paired_difference, share_of_the_way};
-use read::{Evaluated, Read, Scored, Shared, Volumes};
+use crate::metrics::stats::{Bootstrap, Estimate, Way, paired_difference, share_of_the_way};
+use read::{Evaluated, Lines, Read, Scored, Shared, Volumes};
 use verdict::verdict;
 
 /// `kscout compare`.
@@ -227,7 +227,7 @@ fn way(own: Scored<'_>, from: Scored<'_>, to: Scored<'_>) -> Result<String, Fail
         eprintln!("note: {names}: {} not in all three, left out of the gap", number_of(shared.left_out, "volume"));
     }
     let [own, from, to] = &shared.samples;
-    let share = share_of_the_way(own, (from, to), &Bootstrap::default());
+    let share = share_of_the_way(own, Way { from, to }, &Bootstrap::default());
     let of = |error| format!("{names}: {error}");
     let Some(Estimate { mean, low, high, .. }) = share.map_err(of)? else { return Ok("-".into()) };
     let [mean, low, high] = [mean, low, high].map(|share| 100.0 * share);
@@ -299,7 +299,7 @@ fn earliest(all: &[Read]) -> Result<Table, Failure> {
 /// Refuses scans that ended before their budget.
 fn expect_whole_budgets(read: &Read) -> Result<(), Failure> {
     for (lines, volumes) in &read.scores {
-        for ([patient, phase], (slices, measured)) in volumes.names.iter().zip(&volumes.measured) {
+        for ([patient, phase], Lines { slices, measured }) in volumes.names.iter().zip(&volumes.lines) {
             let name = &read.name;
             let slices =
                 slices.ok_or_else(|| format!("--stops: {name}: does not say how many slices; evaluate again"))?;

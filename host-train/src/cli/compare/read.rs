@@ -109,14 +109,30 @@ impl Row {
     }
 }
 
+/// A row with the folder that it is of, and its mean Dice.
+struct ScoredRow<'a> {
+    folder: usize,
+    row: &'a Row,
+    dice: f64,
+}
+
+/// How long a volume's scan was.
+#[derive(Clone, Copy)]
+pub struct Lines {
+    /// The volume's slices, where the evaluation says so.
+    pub slices: Option<usize>,
+    /// Lines measured of all of them together.
+    pub measured: usize,
+}
+
 /// The volumes of a method at one budget.
 pub struct Volumes {
     /// Patient and phase of each.
     pub names: Vec<[String; 2]>,
     /// Which of the method's folders each is of.
     pub folders: Vec<usize>,
-    /// Slices of each, where the evaluation says so, and lines measured of all of them.
-    pub measured: Vec<(Option<usize>, usize)>,
+    /// How long the scan of each was.
+    pub lines: Vec<Lines>,
     /// Mean Dice of the structures.
     pub samples: Vec<Sample<String>>,
     /// Its mean over the volumes.
@@ -126,15 +142,16 @@ pub struct Volumes {
 }
 
 impl Volumes {
-    /// Of rows, their folders and mean Dice.
-    fn new(rows: &[(usize, &Row, f64)]) -> Result<Self, StatsError> {
-        let samples: Vec<_> = rows.iter().map(|(_, row, dice)| Sample::new(row.patient.clone(), *dice)).collect();
+    fn new(scored: &[ScoredRow<'_>]) -> Result<Self, StatsError> {
+        let samples: Vec<_> =
+            scored.iter().map(|scored| Sample::new(scored.row.patient.clone(), scored.dice)).collect();
+        let rows = || scored.iter().map(|scored| scored.row);
         let dice = bootstrap_mean(&samples, &Bootstrap::default())?;
-        let names = rows.iter().map(|(_, row, _)| [row.patient.clone(), row.phase.clone()]).collect();
-        let folders = rows.iter().map(|(folder, ..)| *folder).collect();
-        let measured = rows.iter().map(|(_, row, _)| (row.slices, row.lines_measured)).collect();
-        let ssim: Vec<f64> = rows.iter().map(|(_, row, _)| row.ssim).collect();
-        Ok(Self { names, folders, measured, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
+        let names = rows().map(|row| [row.patient.clone(), row.phase.clone()]).collect();
+        let folders = scored.iter().map(|scored| scored.folder).collect();
+        let lines = rows().map(|row| Lines { slices: row.slices, measured: row.lines_measured }).collect();
+        let ssim: Vec<f64> = rows().map(|row| row.ssim).collect();
+        Ok(Self { names, folders, lines, samples, dice, ssim: mean(&ssim).ok_or(StatsError::Empty)? })
     }
 }
 
@@ -254,18 +271,19 @@ impl Evaluated {
         Ok(rows)
     }
 
-    /// Volumes by budget, and the number of draws.
-    fn scores(&self) -> Result<(Scores, usize, Occurring), Failure> {
+    /// What is read of the method, which pictures call `short`.
+    fn read(&self, short: String) -> Result<Read, Failure> {
         let draws = self.draws()?;
         let occurring = Occurring::of(draws.iter().flat_map(|draw| &draw.rows).map(Row::truth_has));
-        let mut budgets: BTreeMap<usize, Vec<(usize, &Row, f64)>> = BTreeMap::new();
+        let mut budgets: BTreeMap<usize, Vec<ScoredRow<'_>>> = BTreeMap::new();
         for (folder, row) in draws.iter().flat_map(|draw| draw.rows.iter().map(move |row| (draw.folder, row))) {
             let Some(dice) = row.mean_dice() else { continue };
-            budgets.entry(row.lines_per_slice).or_default().push((folder, row, dice));
+            budgets.entry(row.lines_per_slice).or_default().push(ScoredRow { folder, row, dice });
         }
         let scored = budgets.into_iter().map(|(lines, rows)| Ok((lines, Volumes::new(&rows)?)));
-        let scores = scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{}: {error}", self.name()))?;
-        Ok((scores, draws.len(), occurring))
+        let name = self.name();
+        let scores = scored.collect::<Result<_, StatsError>>().map_err(|error| format!("{name}: {error}"))?;
+        Ok(Read { name, short, scores, draws: draws.len(), occurring })
     }
 }
 
@@ -280,6 +298,15 @@ struct Draw<'a> {
     rows: Vec<Row>,
 }
 
+/// A volume, a number of lines, and how images are made of them.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct What<'a> {
+    lines: usize,
+    patient: &'a str,
+    phase: &'a str,
+    reconstruction: &'a str,
+}
+
 impl<'a> Draw<'a> {
     /// Each of an evaluation.
     fn each(folder: usize, dir: &'a Path, rows: Vec<Row>) -> impl Iterator<Item = Self> {
@@ -290,9 +317,15 @@ impl<'a> Draw<'a> {
         draws.into_iter().map(move |(seed, rows)| Self { folder, dir, seed, rows })
     }
 
-    /// What was evaluated: volumes, numbers of lines, images.
-    fn what(&self) -> BTreeSet<(usize, &str, &str, &str)> {
-        self.rows.iter().map(|row| (row.lines_per_slice, &*row.patient, &*row.phase, &*row.reconstruction)).collect()
+    /// What was evaluated.
+    fn what(&self) -> BTreeSet<What<'_>> {
+        let what = self.rows.iter().map(|row| What {
+            lines: row.lines_per_slice,
+            patient: &row.patient,
+            phase: &row.phase,
+            reconstruction: &row.reconstruction,
+        });
+        what.collect()
     }
 }
 
@@ -358,11 +391,7 @@ impl Read {
 /// # Errors
 /// In words: a method that is given twice, or whose evaluations cannot be read or do not go together.
 pub fn read(methods: &[&Evaluated]) -> Result<Vec<Read>, Failure> {
-    let one = |(method, short): (&&Evaluated, String)| -> Result<Read, Failure> {
-        let (scores, draws, occurring) = method.scores()?;
-        Ok(Read { name: method.name(), short, scores, draws, occurring })
-    };
-    methods.iter().zip(short_names(methods)?).map(one).collect()
+    methods.iter().zip(short_names(methods)?).map(|(method, short)| method.read(short)).collect()
 }
 
 #[cfg(test)]
@@ -375,7 +404,7 @@ pub(super) mod tests {
         Volumes {
             names: of.iter().map(|(patient, phase, _)| [(*patient).to_owned(), (*phase).to_owned()]).collect(),
             folders: vec![0; of.len()],
-            measured: vec![(None, 8); of.len()],
+            lines: vec![Lines { slices: None, measured: 8 }; of.len()],
             dice: bootstrap_mean(&samples, &Bootstrap::default()).unwrap(),
             samples,
             ssim: 0.5,

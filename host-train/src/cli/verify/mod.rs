@@ -147,8 +147,12 @@ impl VerifyArgs {
             print!("\n{}", bars::table(&checks).to_text());
         }
         let graphs = [
-            ("line policy", model.policy().is_some(), self.line_policy.is_some()),
-            ("slice policy", model.slice_policy().is_some(), self.slice_policy.is_some()),
+            OfPolicy { name: "line policy", in_file: model.policy().is_some(), is_given: self.line_policy.is_some() },
+            OfPolicy {
+                name: "slice policy",
+                in_file: model.slice_policy().is_some(),
+                is_given: self.slice_policy.is_some(),
+            },
         ];
         for note in not_compared(graphs) {
             eprintln!("note: {note}");
@@ -157,12 +161,20 @@ impl VerifyArgs {
     }
 }
 
-/// Which of the policies, each with whether the file has it and whether its checkpoint is given, nothing is said of.
-fn not_compared(policies: [(&str, bool, bool); 2]) -> Vec<String> {
-    let missed = policies.into_iter().filter(|&(_, there, given)| there && !given);
-    let note = |(name, ..): (&str, bool, bool)| {
-        format!("the file's {name} was not compared; give --{} DIR", name.replace(' ', "-"))
-    };
+/// A policy that a file may have.
+struct OfPolicy {
+    name: &'static str,
+    /// Whether the file has it.
+    in_file: bool,
+    /// Whether its checkpoint is given.
+    is_given: bool,
+}
+
+/// Which of the policies nothing is said of.
+fn not_compared(policies: [OfPolicy; 2]) -> Vec<String> {
+    let missed = policies.into_iter().filter(|policy| policy.in_file && !policy.is_given);
+    let note =
+        |OfPolicy { name, .. }| format!("the file's {name} was not compared; give --{} DIR", name.replace(' ', "-"));
     missed.map(note).collect()
 }
 
@@ -369,7 +381,8 @@ mod tests {
 
     #[test]
     fn a_policy_that_is_not_looked_at_is_said_to_be() {
-        let said = |line, slice| not_compared([("line policy", line, false), ("slice policy", slice, false)]);
+        let of = |name, in_file, is_given| OfPolicy { name, in_file, is_given };
+        let said = |line, slice| not_compared([of("line policy", line, false), of("slice policy", slice, false)]);
         assert_eq!(
             said(true, true),
             [
@@ -378,7 +391,7 @@ mod tests {
             ]
         );
         assert_eq!((said(false, false).len(), said(true, false).len()), (0, 1));
-        assert!(not_compared([("line policy", true, true), ("slice policy", false, false)]).is_empty());
+        assert!(not_compared([of("line policy", true, true), of("slice policy", false, false)]).is_empty());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{CLASSES, DataError};
 use geometry::Geometry;
 use header::Header;
 use stream::Stream;
-use voxels::VoxelType;
+use voxels::{Scale, VoxelType};
 
 /// How large a file may be unpacked, and its voxels in memory at four bytes each, where nobody says otherwise: 0.5 GiB, or 512
 /// x 512 x 512 voxels.
@@ -303,15 +303,15 @@ pub fn gib(bytes: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// What stored values are multiplied by, and what is added; `None` where they are what they are. NIfTI: a slope of zero means
-/// that there is no scaling, and so does one that is no number.
-fn scale(header: &Header) -> Result<Option<(f64, f64)>, String> {
+/// How stored values are scaled; `None` where they are what they are. NIfTI: a slope of zero means that there is no scaling, and so
+/// does one that is no number.
+fn scale(header: &Header) -> Result<Option<Scale>, String> {
     let [slope, intercept] = [header.fields().scl_slope, header.fields().scl_inter].map(|field| header.one(field));
     if slope == 0.0 || !slope.is_finite() || (slope, intercept) == (1.0, 0.0) {
         return Ok(None);
     }
     match intercept.is_finite() {
-        true => Ok(Some((slope, intercept))),
+        true => Ok(Some(Scale { slope, intercept })),
         false => Err(format!("scl_inter is {intercept} with a slope of {slope}; expected a number")),
     }
 }

@@ -2,6 +2,13 @@
 
 use std::io::{self, Read};
 
+/// What a stored value is multiplied by, and what is added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    pub slope: f64,
+    pub intercept: f64,
+}
+
 /// A voxel's type: NIfTI's codes of real numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VoxelType {
@@ -53,13 +60,13 @@ impl VoxelType {
         }
     }
 
-    /// Reads `count` voxels, each times `scale.0` plus `scale.1`, and as it is without.
+    /// Reads `count` voxels, scaled, or without a scale as they are.
     pub(super) fn read(
         self,
         from: &mut impl Read,
         count: usize,
         big_endian: bool,
-        scale: Option<(f64, f64)>,
+        scale: Option<Scale>,
     ) -> io::Result<Vec<f32>> {
         let mut voxels = Vec::new();
         voxels.try_reserve_exact(count).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -73,7 +80,7 @@ impl VoxelType {
         Ok(voxels)
     }
 
-    fn decode(self, bytes: &mut [u8], big_endian: bool, scale: Option<(f64, f64)>, voxels: &mut Vec<f32>) {
+    fn decode(self, bytes: &mut [u8], big_endian: bool, scale: Option<Scale>, voxels: &mut Vec<f32>) {
         /// Each number of a type, as it is where there is no scale: then no 32-bit number is rounded twice.
         macro_rules! numbers {
             ($type:ty) => {{
@@ -86,7 +93,9 @@ impl VoxelType {
                     <$type>::from_le_bytes(own)
                 });
                 match scale {
-                    Some((slope, intercept)) => voxels.extend(all.map(|v| (v as f64 * slope + intercept) as f32)),
+                    Some(Scale { slope, intercept }) => {
+                        voxels.extend(all.map(|v| (v as f64 * slope + intercept) as f32))
+                    }
                     None => voxels.extend(all.map(|v| v as f32)),
                 }
             }};

@@ -1,5 +1,6 @@
 use kscout_core::kernels::{Axis, Corners, Int8Kernels, Kernels, Portable, Reference};
-use kscout_core::model::{Graph, Operator, Reconstruction, run};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::{Graph, Operator, run};
 use kscout_core::quant::Requant;
 
 use super::*;

@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use kscout_core::kernels::{Axis, Corners};
-use kscout_core::model::{OperatorRepr, Reconstruction};
+use kscout_core::kspace::Reconstruction;
+use kscout_core::model::OperatorRepr;
 use kscout_core::quant::Requant;
 
 use super::*;

@@ -74,8 +74,8 @@ fn mean_difference(a: &[f32], b: &[f32], outputs: usize) -> Vec<f32> {
 /// Layers and samples that tests refine.
 #[cfg(test)]
 pub(super) mod fixture {
+    use kscout_core::contract::FEATURES;
     use kscout_core::kernels::Shape;
-    use kscout_core::volume::FEATURES;
 
     use super::layers::{Layer, Layers};
     use crate::mri::random::Stream;
@@ -115,7 +115,8 @@ pub(super) mod fixture {
 #[cfg(test)]
 mod tests {
     use kscout_core::kernels::{Layout, Portable};
-    use kscout_core::model::{GraphKind, Model, Reconstruction, run};
+    use kscout_core::kspace::Reconstruction;
+    use kscout_core::model::{GraphKind, Model, run};
 
     use super::layers::joined;
     use super::*;

@@ -110,11 +110,11 @@ pub fn forward(shape: &Bilinear, x: &[f32], out: &mut [f32]) {
     }
     let ((rows, columns), plane) = (shape.weights(), shape.height * shape.width);
     let planes = out.par_chunks_mut(4 * plane).zip(x.par_chunks(plane)).with_min_len(shape.planes_of_task());
-    planes.for_each_init(|| shape.rows(), |kept, (out, x)| widest!(double(shape, (&rows, &columns), x, kept, out)));
+    planes.for_each_init(|| shape.rows(), |kept, (out, x)| widest!(double(shape, &rows, &columns, x, kept, out)));
 }
 
 #[inline(always)]
-fn double(shape: &Bilinear, (rows, columns): (&Weights, &Weights), x: &[f32], kept: &mut Rows, out: &mut [f32]) {
+fn double(shape: &Bilinear, rows: &Weights, columns: &Weights, x: &[f32], kept: &mut Rows, out: &mut [f32]) {
     let Rows { bordered, wide: last, other_wide: next } = kept;
     let (width, wide) = (shape.width, 2 * shape.width);
     for (y, x) in x.chunks_exact(width).enumerate() {
@@ -154,11 +154,11 @@ pub fn backward(shape: &Bilinear, dy: &[f32], dx: &mut [f32]) {
     }
     let ((rows, columns), plane) = (shape.weights(), shape.height * shape.width);
     let planes = dx.par_chunks_mut(plane).zip(dy.par_chunks(4 * plane)).with_min_len(shape.planes_of_task());
-    planes.for_each_init(|| shape.rows(), |kept, (dx, dy)| widest!(halve(shape, (&rows, &columns), dy, kept, dx)));
+    planes.for_each_init(|| shape.rows(), |kept, (dx, dy)| widest!(halve(shape, &rows, &columns, dy, kept, dx)));
 }
 
 #[inline(always)]
-fn halve(shape: &Bilinear, (rows, columns): (&Weights, &Weights), dy: &[f32], kept: &mut Rows, dx: &mut [f32]) {
+fn halve(shape: &Bilinear, rows: &Weights, columns: &Weights, dy: &[f32], kept: &mut Rows, dx: &mut [f32]) {
     let (wide, last) = (2 * shape.width, shape.height - 1);
     let line = |row: usize| &dy[row * wide..][..wide];
     for (y, dx) in dx.chunks_exact_mut(shape.width).enumerate() {

@@ -109,11 +109,17 @@ impl CrossEntropyDice<'_> {
         sums.classes.iter().enumerate().map(slope).collect()
     }
 
-    /// The first pixels of tiles, and how many pixels they have.
-    fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    fn tiles(&self) -> impl Iterator<Item = Tile> + use<> {
         let pixels = self.pixels;
-        (0..pixels).step_by(TILE).map(move |first| (first, TILE.min(pixels - first)))
+        (0..pixels).step_by(TILE).map(move |first| Tile { first, pixels: TILE.min(pixels - first) })
     }
+}
+
+/// Up to [`TILE`] pixels from `first` on.
+#[derive(Clone, Copy)]
+struct Tile {
+    first: usize,
+    pixels: usize,
 }
 
 /// The loss of `logits` against `truth`, and in `gradient` the gradient of the logits.
@@ -141,7 +147,7 @@ pub fn value_and_gradient(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &
 
 /// The tile's pixels of a plane; missing ones are zero.
 #[inline(always)]
-fn read(values: &[f32], (first, pixels): (usize, usize)) -> Lanes {
+fn read(values: &[f32], Tile { first, pixels }: Tile) -> Lanes {
     let values = &values[first..first + pixels];
     let mut lanes = [0.0; TILE];
     if let Ok(whole) = values.try_into() {
@@ -167,7 +173,7 @@ fn probabilities(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &[f32], p:
         LaneSums { entropy: [0.0; TILE], weight: [0.0; TILE], classes: vec![[[0.0; TILE]; 3]; shape.classes] };
     let mut rows = vec![[0.0; TILE]; 2 * shape.classes];
     for tile in shape.tiles() {
-        softmax_of_tile(shape, (logits, truth, p), tile, &mut rows, &mut sums);
+        softmax_of_tile(shape, tile, logits, truth, p, &mut rows, &mut sums);
     }
     let total = |lanes: &Lanes| lanes.iter().map(|&lane| f64::from(lane)).sum();
     let of_class = |[both, p, t]: &[Lanes; 3]| [total(both), total(p), total(t)];
@@ -181,12 +187,14 @@ fn probabilities(shape: &CrossEntropyDice<'_>, logits: &[f32], truth: &[f32], p:
 #[inline(always)]
 fn softmax_of_tile(
     shape: &CrossEntropyDice<'_>,
-    (logits, truth, p): (&[f32], &[f32], &mut [f32]),
-    tile: (usize, usize),
+    tile: Tile,
+    logits: &[f32],
+    truth: &[f32],
+    p: &mut [f32],
     rows: &mut [Lanes],
     sums: &mut LaneSums,
 ) {
-    let (first, pixels) = tile;
+    let Tile { first, pixels } = tile;
     let (rows, powers) = rows.split_at_mut(shape.classes);
     for (row, z) in rows.iter_mut().zip(logits.chunks_exact(shape.pixels)) {
         *row = read(z, tile);
@@ -221,7 +229,7 @@ fn softmax_of_tile(
 fn gradients(shape: &CrossEntropyDice<'_>, slopes: &[Slope], truth: &[f32], gradient: &mut [f32]) {
     let mut rows = vec![[[0.0; TILE]; 2]; shape.classes];
     for tile in shape.tiles() {
-        let (first, pixels) = tile;
+        let Tile { first, pixels } = tile;
         let (mut weight, mut along) = ([0.0; TILE], [0.0; TILE]);
         let planes = truth.chunks_exact(shape.pixels).zip(gradient.chunks_exact(shape.pixels));
         for ((slope, row), (truth, p)) in slopes.iter().zip(&mut rows).zip(planes) {

@@ -1,8 +1,8 @@
 //! How far a slice policy in int8 decides as it does in real numbers.
 
 use burn::tensor::Device;
+use kscout_core::contract::FEATURES;
 use kscout_core::model::{Graph, run};
-use kscout_core::volume::FEATURES;
 use serde::Serialize;
 
 use super::learner::Learned;

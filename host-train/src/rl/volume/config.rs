@@ -1,6 +1,6 @@
 //! The training of a slice policy in keys.
 
-use kscout_core::volume::{FIRST_LINES, MAX_SLICE_LINES};
+use kscout_core::contract::{FIRST_LINES, MAX_SLICE_LINES};
 use serde::{Deserialize, Serialize};
 
 use crate::augment::AugmentConfig;

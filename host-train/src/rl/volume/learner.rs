@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use kscout_core::volume::FEATURES;
+use kscout_core::contract::FEATURES;
 
 use crate::net::{SlicePolicy, VolumeCritic};
 use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};

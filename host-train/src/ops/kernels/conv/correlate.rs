@@ -161,7 +161,7 @@ impl Job<'_> {
                 if direct {
                     self.write_rows(&work, &layout, number, &mut task.out);
                 } else {
-                    self.write_results(&work, &layout, number, (&mut results, &mut task.out));
+                    self.write_results(&work, &layout, number, &mut results, &mut task.out);
                 }
             }
         });
@@ -182,7 +182,8 @@ impl Job<'_> {
         work: &Correlation<'_>,
         layout: &Layout,
         number: usize,
-        (results, out): (&mut [f32], &mut [&mut [f32]]),
+        results: &mut [f32],
+        out: &mut [&mut [f32]],
     ) {
         let channels = self.set.channels();
         let of_channel = results.len() / channels;

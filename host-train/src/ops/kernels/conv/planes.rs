@@ -229,32 +229,39 @@ struct Plane {
     beyond: bool,
 }
 
+/// An image of a piece, by its number there, and the pixels of the first and the last channel of a plane.
+struct Picture<'a> {
+    image: usize,
+    pixels: [&'a [f32]; 2],
+}
+
 impl Source<'_> {
     /// Planes of words, one value each: of the channels from `channel` on, as many as there is room for in `planes`. Rows
     /// beyond a band are filled if asked for, and zero otherwise.
     pub fn words(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u32]) {
-        self.each_plane(layout, (channel, 1), beyond, planes, |[own, _], places| {
+        self.each_plane(layout, channel, 1, beyond, planes, |[own, _], places| {
             places.iter_mut().zip(own).for_each(|(place, value)| *place = value.to_bits());
         });
     }
 
     /// [`Source::words`] in bf16.
     pub fn halves(&self, layout: &Layout, channel: usize, beyond: bool, planes: &mut [u16]) {
-        self.each_plane(layout, (channel, 1), beyond, planes, |[own, _], places| bf16::round(own, places));
+        self.each_plane(layout, channel, 1, beyond, planes, |[own, _], places| bf16::round(own, places));
     }
 
     /// Planes of words, each the bf16 of two channels, the lower one in the lower half; rows beyond a band included.
     ///
     /// Where there is no second channel, the first stands in for it: what it is multiplied with is zero.
     pub fn pairs(&self, layout: &Layout, planes: &mut [u32]) {
-        self.each_plane(layout, (0, 2), true, planes, |[own, next], places| bf16::round_pairs(own, next, places));
+        self.each_plane(layout, 0, 2, true, planes, |[own, next], places| bf16::round_pairs(own, next, places));
     }
 
     /// Fills planes of `together` channels each with what `write` makes of rows of the first and of the last of them.
     fn each_plane<T: Copy + Default>(
         &self,
         layout: &Layout,
-        (channel, together): (usize, usize),
+        channel: usize,
+        together: usize,
         beyond: bool,
         planes: &mut [T],
         write: impl Fn([&[f32]; 2], &mut [T]),
@@ -270,7 +277,8 @@ impl Source<'_> {
                 if plane.channel + together < self.channels {
                     prefetch(self.band(layout, image, plane.channel + together));
                 }
-                self.fill(layout, plane, image, [pixels, last], (places, &mut spare), &write);
+                let picture = Picture { image, pixels: [pixels, last] };
+                self.fill(layout, plane, picture, places, &mut spare, &write);
             }
         }
     }
@@ -297,9 +305,9 @@ impl Source<'_> {
         &self,
         layout: &Layout,
         plane: Plane,
-        image: usize,
-        pixels: [&[f32]; 2],
-        (places, spare): (&mut [T], &mut [Vec<f32>; 2]),
+        Picture { image, pixels }: Picture<'_>,
+        places: &mut [T],
+        spare: &mut [Vec<f32>; 2],
         write: &impl Fn([&[f32]; 2], &mut [T]),
     ) {
         let place = |row| layout.place(image, row);

@@ -142,9 +142,16 @@ pub fn forward(
     tasks.for_each(|((x, out), (mean, variance))| {
         let mut rows = vec![[0.0; TILE]; shape.channels];
         for tile in shape.tiles(x.len()) {
-            widest!(forward_of_tile(shape, tile, x, affine, &mut rows, (out, mean, variance)));
+            widest!(forward_of_tile(shape, tile, x, affine, &mut rows, Results { out, mean, variance }));
         }
     });
+}
+
+/// Where the results of a task go: values, and a mean and a variance of each pixel.
+struct Results<'a> {
+    out: &'a mut [f32],
+    mean: &'a mut [f32],
+    variance: &'a mut [f32],
 }
 
 #[inline(always)]
@@ -154,7 +161,7 @@ fn forward_of_tile(
     x: &[f32],
     affine: Affine<'_>,
     rows: &mut [Lanes],
-    (out, mean, variance): (&mut [f32], &mut [f32], &mut [f32]),
+    Results { out, mean, variance }: Results<'_>,
 ) {
     tile.read(x, rows);
     let m = shape.mean(rows.iter().fold([0.0; TILE], |sum, row| lanes(|lane| sum[lane] + row[lane])));
@@ -191,8 +198,8 @@ pub fn backward(
             let mut sums = vec![[0.0; 2]; shape.channels];
             let mut rows = vec![[0.0; TILE]; 2 * shape.channels];
             for tile in shape.tiles(x.len()) {
-                let of_pixels = Statistics { mean, variance };
-                widest!(backward_of_tile(shape, tile, (x, dy), gamma, of_pixels, &mut rows, (dx, &mut sums)));
+                let task = Task { x, dy, gamma, statistics: Statistics { mean, variance } };
+                widest!(backward_of_tile(shape, tile, task, &mut rows, dx, &mut sums));
             }
             sums
         })
@@ -204,15 +211,22 @@ pub fn backward(
     }
 }
 
+/// What the way back reads for the pixels of a task.
+struct Task<'a> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    gamma: &'a [f32],
+    statistics: Statistics<'a>,
+}
+
 #[inline(always)]
 fn backward_of_tile(
     shape: &LayerNorm,
     tile: Tile,
-    (x, dy): (&[f32], &[f32]),
-    gamma: &[f32],
-    statistics: Statistics<'_>,
+    Task { x, dy, gamma, statistics }: Task<'_>,
     rows: &mut [Lanes],
-    (dx, sums): (&mut [f32], &mut [[f64; 2]]),
+    dx: &mut [f32],
+    sums: &mut [[f64; 2]],
 ) {
     let (h, slopes) = rows.split_at_mut(shape.channels);
     tile.read(x, h);

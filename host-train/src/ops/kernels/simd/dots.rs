@@ -101,8 +101,8 @@ unsafe fn groups<P: Products, const R: usize>(work: &Dots<'_>, items: *const P::
                 // SAFETY: the caller's.
                 let tile = unsafe {
                     match work.apart {
-                        None => tile::<P, R, false>(work, items, (rows, first), columns),
-                        Some(_) => tile::<P, R, true>(work, items, (rows, first), columns),
+                        None => tile::<P, R, false>(work, items, rows, first, columns),
+                        Some(_) => tile::<P, R, true>(work, items, rows, first, columns),
                     }
                 };
                 for (totals, sums) in totals.iter_mut().zip(tile) {
@@ -121,7 +121,8 @@ unsafe fn groups<P: Products, const R: usize>(work: &Dots<'_>, items: *const P::
 unsafe fn tile<P: Products, const R: usize, const APART: bool>(
     work: &Dots<'_>,
     items: *const P::Item,
-    (rows, first): (&[usize; ROWS], usize),
+    rows: &[usize; ROWS],
+    first: usize,
     columns: &[usize; COLUMNS],
 ) -> [[f32; R]; COLUMNS] {
     // SAFETY: the caller's.
