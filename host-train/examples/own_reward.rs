@@ -66,7 +66,7 @@ fn quality(scan: &RewardInput<'_>) -> f64 {
 #[allow(dead_code)] // the tests call `run`
 fn main() -> Result<(), Box<dyn Error>> {
     let trained = run(Path::new("out/example-reward"))?;
-    let standing = trained.meta.standing.ok_or("a line policy's run says what it keeps")?;
+    let standing = trained.meta.standing().ok_or("a line policy's run says what it keeps")?;
     println!("update {}: {standing}", trained.meta.step);
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! What a scan is worth: reconstruction and segmentation, weighed against each other.
 
+use serde::{Deserialize, Serialize};
+
 use crate::augment::Refusal;
 use crate::config::checks::{expect, is_weight};
 
 /// How reconstruction and segmentation count in what a scan is worth.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectiveWeights {
     /// Of SSIM; of a volume, of the mean over its slices.
     pub lambda1: f64,
@@ -15,6 +17,9 @@ pub struct ObjectiveWeights {
 impl ObjectiveWeights {
     /// Segmentation alone.
     pub const DICE: Self = Self { lambda1: 0.0, lambda2: 1.0 };
+
+    /// Reconstruction alone.
+    pub const SSIM: Self = Self { lambda1: 1.0, lambda2: 0.0 };
 
     /// `lambda1 * ssim + lambda2 * dice`.
     pub fn of(&self, ssim: f64, dice: f64) -> f64 {

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the binary, run as a user would, golden vectors, and where ACDC lies.
 
 pub mod acdc_tree;
+pub mod format1;
 pub mod golden;
 pub mod job;
 #[cfg(target_os = "linux")]

@@ -66,11 +66,11 @@ fn description(checkpoint: &Path) -> Value {
 
 fn weights(checkpoint: &Path) -> Vec<u32> {
     let device = Device::flex();
-    match description(checkpoint)["network"].as_str().unwrap() {
-        "resnet18" => values(&load_classifier(checkpoint, &device).unwrap().0.network),
+    match description(checkpoint)["kind"].as_str().unwrap() {
+        "classifier" => values(&load_classifier(checkpoint, &device).unwrap().0.network),
         // What the policy has learned, whether or not the run keeps it.
-        "scout" => values(&load_weights(checkpoint, ScoutActorCritic::new([32, 32], &device)).unwrap()),
-        "slices" => values(&load_slice_policy(checkpoint, &device).unwrap().0),
+        "line-policy" => values(&load_weights(checkpoint, ScoutActorCritic::new([32, 32], &device)).unwrap()),
+        "slice-policy" => values(&load_slice_policy(checkpoint, &device).unwrap().0),
         _ => values(&load_segmenter(checkpoint, None, &device).unwrap().0),
     }
 }

@@ -23,8 +23,8 @@ fn a_segmenter_learns_from_a_folder_of_ones_own() {
 fn a_reward_of_ones_own_pays_and_validates_a_policy() {
     let work = tempdir().unwrap();
     let trained = own_reward::run(work.path()).unwrap();
-    assert_eq!((trained.meta.step, trained.meta.network.as_str()), (4, "scout"));
-    let standing = trained.meta.standing.unwrap();
+    assert_eq!((trained.meta.step, trained.meta.network()), (4, "scout"));
+    let standing = trained.meta.standing().unwrap();
     assert!(standing.order_score.is_some_and(|psnr| psnr > 5.0), "the fixed order's PSNR in dB: {standing}");
     let log = std::fs::read_to_string(work.path().join("run/log.csv")).unwrap();
     assert!(log.contains(",psnr_4,psnr_6,"), "{log}");

@@ -9,7 +9,8 @@ use kscout::mri::fourier::lines_to_image;
 use kscout::net::asmr::{AsmrActorCritic, KspaceClassifier, one_hot_remaining};
 use kscout::net::import::{StateDict, Weights, import_asmr, import_classifier};
 use kscout::net::resnet::Depth;
-use kscout::train::{Meta, checkpoint};
+use kscout::train::Meta;
+use kscout::train::checkpoint::{self, Kind, LinePolicyRecord};
 use kscout_core::Complex32;
 use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
 use kscout_tests::pytorch_file::safetensors;
@@ -85,7 +86,9 @@ fn golden_asmr_policy_gives_the_logits_and_values_of_the_published_networks() {
 
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("checkpoint");
-    checkpoint::save(&dir, &network, None, &Meta::imported("asmr".into(), size, "golden".into())).unwrap();
+    let record = LinePolicyRecord { network: "asmr".into(), labels: Vec::new(), standing: None };
+    let meta = Meta::imported(Kind::LinePolicy(record), size, "golden".into());
+    checkpoint::save(&dir, &network, None, &meta).unwrap();
     let loaded = checkpoint::load_weights(&dir, AsmrActorCritic::new(size, &device)).unwrap();
     assert_eq!(outputs(&loaded, &golden), got, "the same to the bit after a checkpoint");
 }

@@ -9,8 +9,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use kscout::export::cost::parameters;
 use kscout::net::import::{StateDict, Weights, import_segmenter};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
+use kscout::train::Meta;
+use kscout::train::checkpoint::{self, Kind, SegmenterRecord};
 use kscout::train::segmenter::load_segmenter;
-use kscout::train::{Meta, checkpoint};
 use kscout_tests::golden::{Npy, golden_dir, parameter, uniform};
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ fn logits(network: &Segmenter, input: Tensor<4>) -> Vec<f32> {
 
 /// Writes a checkpoint, reads it back and removes it: what was loaded must not need the file any more.
 fn saved_and_loaded(network: &Segmenter, spec: SegmenterSpec) -> Segmenter {
-    let meta = Meta::untrained(spec, [64, 64], "golden".into());
+    let meta = Meta::imported(Kind::Segmenter(SegmenterRecord::new(spec)), [64, 64], "golden".into());
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("checkpoint");
     checkpoint::save(&dir, network, None, &meta).unwrap();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use kscout_tests::Ran;
+use kscout_tests::format1::as_format1;
 use kscout_tests::job::Job;
 use serde_json::{Value, json};
 
@@ -230,7 +231,7 @@ fn a_run_in_parts_keeps_what_the_whole_one_keeps_and_no_other_order() {
 
     // As a version before wrote it.
     let mut old = record(&job, "whole/last");
-    old.as_object_mut().unwrap().remove("standing");
+    as_format1(&mut old).remove("standing");
     fs::write(job.path("whole/last/checkpoint.json"), old.to_string()).unwrap();
     train(&job, "whole", &set, &["--resume"]).refused(&["whole", "fixed order", "--out"]);
     let exported = export(&job, "whole/last", "old.kscout");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use kscout_tests::Ran;
+use kscout_tests::format1::as_format1;
 use kscout_tests::job::Job;
 use kscout_tests::moment::{moments, run_to};
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ fn a_segmenters_run_goes_on_with_the_data_masks_and_beginning_that_it_had() {
     resume("tuned", &["--masks", "@moved.csv"]).succeeded();
 
     // As a version before wrote it.
-    change(&job, "tuned/last", |record| drop(record.as_object_mut().unwrap().remove("begun_with").unwrap()));
+    change(&job, "tuned/last", |record| drop(as_format1(record).remove("begun_with").unwrap()));
     resume("tuned", &["--masks", "@b.csv"]).succeeded();
 }
 

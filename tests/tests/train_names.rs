@@ -5,6 +5,7 @@ use std::fs;
 
 use clap::error::ErrorKind;
 use kscout::command_line;
+use kscout_tests::format1::as_format1;
 use kscout_tests::job::Job;
 use serde_json::Value;
 
@@ -68,6 +69,7 @@ fn a_run_that_an_older_version_began_goes_on() {
     let [labels, segmenter] = ["labels.csv", "segmenter"].map(|name| job.path(name));
     let of_before = |run: &str, key: &str, value: &str| {
         let mut said = checkpoint(&job, run);
+        as_format1(&mut said);
         said["config"][key] = value.into();
         for input in said["begun_with"].as_array_mut().unwrap() {
             if input["option"] == "--reward-model" {

@@ -349,7 +349,7 @@ impl EvalArgs {
         let most = self.most_lines();
         let counts_to = match policy {
             Policy::Fixed(_) => usize::MAX,
-            _ => meta.network.parse().map_or(usize::MAX, PolicyNetwork::most_lines),
+            _ => meta.network().parse().map_or(usize::MAX, PolicyNetwork::most_lines),
         };
         if most > counts_to {
             let path = path.display();

@@ -147,8 +147,9 @@ impl ExportArgs {
         let policy = policy.map(|(policy, _)| policy.graph(reward.height, reward.width));
         let segmenter = quantised(GraphKind::Segmenter, &segmenter, &observations)?;
         let policy = policy.map(|policy| quantised(GraphKind::Policy, &policy, &observations)).transpose()?;
-        let slices = slices.map(|(_, (policy, meta))| {
-            Ok::<_, Failure>((self.slice_policy(&policy, &meta, &segmenter, &data, &device)?, meta.line_order))
+        let slices = slices.map(|(dir, (policy, meta))| {
+            let order = meta.slice_policy(dir)?.line_order.clone();
+            Ok::<_, Failure>((self.slice_policy(&policy, &meta, &order, &segmenter, &data, &device)?, order))
         });
         let (slices, order) = slices.transpose()?.unzip();
         let graphs = [
@@ -165,12 +166,13 @@ impl ExportArgs {
         &self,
         policy: &SlicePolicy,
         meta: &Meta,
+        order: &[u16],
         segmenter: &GraphSpec,
         data: &Dataset,
         device: &Device,
     ) -> Result<GraphSpec, Failure> {
         let header = export::header(data, meta.reconstruction);
-        let blob = write_graphs(&header, &[(GraphKind::Segmenter, segmenter)], &meta.line_order)?;
+        let blob = write_graphs(&header, &[(GraphKind::Segmenter, segmenter)], order)?;
         let model = Model::new_checked(&blob)?;
         let mut volumes = data.volumes(Split::Train);
         let step = volumes.len().div_ceil(CALIBRATION_VOLUMES).max(1);
@@ -223,12 +225,12 @@ fn provenance(reward: &Meta, prune: Option<usize>, policy: Option<&Meta>, slices
         let score = meta.score.filter(|_| prune.is_none());
         let score = score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
         // Of a policy what the run keeps, which is not always the network.
-        if let Some(standing) = meta.standing.as_ref().filter(|standing| standing.plays == ActingPolicy::FixedOrder) {
+        if let Some(standing) = meta.standing().filter(|standing| standing.plays == ActingPolicy::FixedOrder) {
             return standing.to_string();
         }
         match meta.step {
-            0 => format!("{}{pruned} {}", meta.network, meta.data),
-            steps => format!("{}{pruned} trained on {} for {steps} steps{score}", meta.network, meta.data),
+            0 => format!("{}{pruned} {}", meta.network(), meta.data),
+            steps => format!("{}{pruned} trained on {} for {steps} steps{score}", meta.network(), meta.data),
         }
     };
     let policy = policy.map_or(String::new(), |meta| format!("; {}", network(meta, None)));

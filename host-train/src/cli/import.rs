@@ -20,7 +20,8 @@ use crate::net::resnet::Depth;
 use crate::net::{Arch, SegmenterSpec};
 use crate::rl::PolicyNetwork;
 use crate::shown::shown;
-use crate::train::{Meta, checkpoint};
+use crate::train::Meta;
+use crate::train::checkpoint::{self, ClassifierRecord, Kind, LinePolicyRecord, SegmenterRecord};
 
 /// `kscout import`.
 #[derive(Args)]
@@ -82,7 +83,7 @@ impl ImportArgs {
 
 fn segmenter(arch: Arch, dict: &StateDict, size: [usize; 2], origin: String, out: &Path) -> Result<(), Failure> {
     let (network, spec) = import_segmenter(arch, dict, &Device::flex())?;
-    checkpoint::save(out, &network, None, &Meta::untrained(spec, size, origin))?;
+    checkpoint::save(out, &network, None, &Meta::imported(Kind::Segmenter(SegmenterRecord::new(spec)), size, origin))?;
     let SegmenterSpec { width, classes, channels, .. } = spec;
     println!(
         "{}: {arch}, width {width}, {classes} classes, {channels} image channels, {} parameters",
@@ -99,7 +100,9 @@ fn segmenter(arch: Arch, dict: &StateDict, size: [usize; 2], origin: String, out
 
 fn policy(dict: &StateDict, origin: String, out: &Path) -> Result<(), Failure> {
     let (network, [height, width]) = import_asmr(dict, &Device::flex())?;
-    let meta = Meta::imported(PolicyNetwork::Asmr.name().into(), [height, width], origin);
+    let (network_name, labels) = (PolicyNetwork::Asmr.name().into(), Vec::new());
+    let record = LinePolicyRecord { network: network_name, labels, standing: None };
+    let meta = Meta::imported(Kind::LinePolicy(record), [height, width], origin);
     checkpoint::save(out, &network, None, &meta)?;
     let (out, parameters) = (out.display(), parameters(&network));
     println!("{out}: policy asmr for images of {height}x{width}, {parameters} parameters");
@@ -127,7 +130,8 @@ fn classifier(
         return Err(format!("--labels: {given} names, but the weights have {needed} labels; name each").into());
     }
     let known = labels.join(", ");
-    checkpoint::save(out, &network, None, &Meta { labels, ..Meta::imported(depth.to_string(), size, origin) })?;
+    let kind = Kind::Classifier(ClassifierRecord { network: depth, labels });
+    checkpoint::save(out, &network, None, &Meta::imported(kind, size, origin))?;
     println!("{}: {depth} for the labels {known}, {} parameters", out.display(), parameters(&network));
     Ok(())
 }

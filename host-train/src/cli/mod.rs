@@ -23,6 +23,7 @@ mod notes;
 mod number;
 mod predict;
 mod program;
+mod relabel;
 mod reproduce;
 mod sampler;
 mod scan;
@@ -64,6 +65,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Import weights from PyTorch: a segmenter's, ASMR's policy's or its classifier's.
     Import(import::ImportArgs),
+    /// Copy a segmenter's checkpoint for images of another reconstruction, with the same weights.
+    Relabel(relabel::RelabelArgs),
     /// Run a network on arrays, or list its layers and what they cost.
     Net(net::NetArgs),
     /// List the devices that this build of kscout and this machine have.
@@ -143,6 +146,7 @@ impl Command {
             Command::Data(args) => args.run(),
             Command::Train(args) => args.run(),
             Command::Import(args) => args.run(),
+            Command::Relabel(args) => args.run(),
             Command::Net(args) => args.run(),
             Command::Devices(args) => args.run(),
             Command::Sampler(args) => args.run(),
@@ -176,6 +180,7 @@ mod tests {
             Command::Export(args) => args.run(),
             Command::Masks(args) => args.run(),
             Command::Compare(args) => args.run(),
+            Command::Relabel(args) => args.run(),
             Command::Net(args) => args.run(),
             Command::Scan(args) => args.run(),
             _ => panic!("{arguments}: not run here"),

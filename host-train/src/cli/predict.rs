@@ -111,7 +111,7 @@ impl PredictArgs {
                 let device = self.device.open()?;
                 let (network, meta) = load_segmenter(path, self.prune, &device)?;
                 let size = [meta.height, meta.width];
-                check_network(path, size, meta.segmenter(path)?.classes)?;
+                check_network(path, size, meta.segmenter(path)?.spec.classes)?;
                 // The magnitude of all lines together does not depend on the phase; that of few does.
                 if self.undersample.is_some() {
                     meta.note_protocol(&self.protocol.to_string());

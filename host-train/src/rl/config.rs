@@ -11,6 +11,7 @@ use crate::config::key::{MANY, minutes, real, validate_lines, weight, whole};
 use crate::config::{Config, Key, Refusal};
 use crate::mri::Measuring;
 use crate::objective::ObjectiveWeights;
+use crate::train::checkpoint::Scoring;
 
 /// What an episode's steps earn. The first three keys are a segmenter's; a classifier pays the mean scaled log-probability
 /// of the true labels.
@@ -79,6 +80,15 @@ pub struct PolicyConfig {
     pub reward: RewardConfig,
     /// Augmentation of the slices that are scanned.
     pub augment: AugmentConfig,
+}
+
+impl PolicyConfig {
+    /// What validation scores are made with: Dice, where that is paid for.
+    pub(super) fn scoring(&self) -> Scoring {
+        let pays_for_dice = self.reward.lambda2 > 0.0;
+        let objective = if pays_for_dice { ObjectiveWeights::DICE } else { ObjectiveWeights::SSIM };
+        Scoring::weighing(&self.measuring, &self.validate_lines, objective)
+    }
 }
 
 impl Config for PolicyConfig {

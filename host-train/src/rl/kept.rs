@@ -28,17 +28,17 @@ impl Trainer<'_> {
     ) -> Result<(), PolicyError> {
         let best = checkpoint::read_meta(&self.best()).map(|(_, meta)| meta);
         let is_there = |kept: &Gain| best.as_ref().is_ok_and(|best| is_network(best) && best.step == kept.update);
-        let kept = state.meta.standing.as_ref().and_then(|standing| standing.kept.clone());
+        let kept = state.meta.standing().and_then(|standing| standing.kept.clone());
         if let Some(kept) = kept.filter(|kept| !is_there(kept)) {
             // Either the run was ended before it was written, or somebody took it away.
             if state.meta.step == kept.update {
                 self.keep_network(&state.agent, &state.meta)?;
             } else {
-                state.meta.standing.iter_mut().for_each(Standing::lose);
+                state.meta.standing_mut().into_iter().for_each(Standing::lose);
                 (state.meta.best, state.meta.best_step) = (None, None);
             }
         }
-        if state.meta.standing.as_ref().is_none_or(|standing| standing.kept.is_none()) {
+        if state.meta.standing().is_none_or(|standing| standing.kept.is_none()) {
             return match best {
                 Ok(best) if !is_network(&best) => self.keep_order(state),
                 Err(CheckpointError::Missing(_)) => self.keep_order(state),
@@ -62,14 +62,16 @@ impl Trainer<'_> {
         let agent = checkpoint::load_noted(&dir, A::new(self.size(), device), &mut meta)?;
         let agent = agent.ready(None, self.size(), device);
         let (scores, gain) = self.compare(agent.clone(), meta.step, validation, device)?;
-        let (Some(gain), Some(standing)) = (gain, &mut state.meta.standing) else { return Ok(()) };
+        let (Some(gain), Some(standing)) = (gain, state.meta.standing_mut()) else { return Ok(()) };
         standing.kept = None;
         let keeps = standing.observe(&gain);
-        let (said, kept) = (self.for_people(&scores), standing.of_the_run());
+        let (said, standing) = (self.for_people(&scores), standing.clone());
+        let kept = standing.of_the_run();
         if keeps {
             (state.meta.best, state.meta.best_step) = (score(&scores), Some(meta.step));
-            let standing = Some(standing.clone());
-            self.keep_network(&agent, &Meta { score: score(&scores), best: score(&scores), standing, ..meta.clone() })?;
+            let mut kept = Meta { score: score(&scores), best: score(&scores), ..meta.clone() };
+            kept.change_standing(|_| standing);
+            self.keep_network(&agent, &kept)?;
         } else {
             self.keep_order(state)?;
         }
@@ -79,21 +81,23 @@ impl Trainer<'_> {
 
     /// Writes `best` as the network `agent`, which the run keeps by now.
     fn keep_network<A: Agent>(&self, agent: &A, meta: &Meta) -> Result<(), PolicyError> {
-        let standing = meta.standing.as_ref().map(|standing| standing.of_the_run());
-        Ok(checkpoint::save(&self.best(), agent, None, &Meta { standing, ..meta.clone() })?)
+        let mut kept = meta.clone();
+        kept.change_standing(|standing| standing.of_the_run());
+        Ok(checkpoint::save(&self.best(), agent, None, &kept)?)
     }
 
     /// Writes `best` as the fixed order, with the most that the network has gained over it, unless the run keeps a network by now.
     pub fn keep_order<A: Agent>(&self, state: &State<A>) -> Result<(), PolicyError> {
-        let Some(standing) = state.meta.standing.as_ref().filter(|standing| standing.kept.is_none()) else {
+        let Some(standing) = state.meta.standing().filter(|standing| standing.kept.is_none()) else {
             return Ok(());
         };
-        let meta = Meta { score: standing.order_score, standing: Some(standing.of_the_run()), ..state.meta.clone() };
+        let mut meta = Meta { score: standing.order_score, ..state.meta.clone() };
+        meta.change_standing(|standing| standing.of_the_run());
         Ok(checkpoint::save(&self.best(), &state.begun, None, &meta)?)
     }
 }
 
 /// Whether the network of a checkpoint chooses the lines.
 fn is_network(meta: &Meta) -> bool {
-    meta.standing.as_ref().is_none_or(|standing| standing.plays == ActingPolicy::Network)
+    meta.standing().is_none_or(|standing| standing.plays == ActingPolicy::Network)
 }

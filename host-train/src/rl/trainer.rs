@@ -24,7 +24,7 @@ use crate::rl::ppo::{self, RolloutBatch};
 use crate::rl::reward::{RewardModel, TrainingSlice};
 use crate::rl::sampler::{WeightedSampler, class_set};
 use crate::rl::validate::Validation;
-use crate::train::checkpoint::{self, Input, Meta, Standing};
+use crate::train::checkpoint::{self, Input, Kind, LinePolicyRecord, Meta, Standing};
 use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{Found, RunFolder};
 use crate::train::schedule::{Clock, cosine};
@@ -106,7 +106,7 @@ impl Trainer<'_> {
         validation.retain(|volume| self.reward.can_score(volume));
         let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
         let validation = self.rival(validation)?;
-        if let Some(standing) = &mut state.meta.standing {
+        if let Some(standing) = state.meta.standing_mut() {
             standing.order_score = validation.order_score();
         }
         let span = Span {
@@ -125,12 +125,11 @@ impl Trainer<'_> {
             .beginning_with(slope, device);
         let begun = new.clone().ready(Some(&self.first_sights::<A>()), self.size(), device);
         let mut optimizer = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5).init();
-        let mut meta = Meta {
-            labels: self.labels.clone(),
-            reconstruction: self.plan.reconstruction(),
-            standing: Some(Standing::begun(self.order.clone())),
-            ..Meta::begun(A::NAME.into(), self.data, self.config).with(self.inputs.clone())
-        };
+        let standing = Some(Standing::begun(self.order.clone()));
+        let record = LinePolicyRecord { network: A::NAME.into(), labels: self.labels.clone(), standing };
+        let scoring = self.config.scoring();
+        let fresh = Meta::begun(Kind::LinePolicy(record), self.data, self.config, scoring).with(self.inputs.clone());
+        let mut meta = Meta { reconstruction: self.plan.reconstruction(), ..fresh };
         let agent = match found {
             Some((dir, found)) => {
                 meta = found.resume(&dir, meta)?;

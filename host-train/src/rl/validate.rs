@@ -160,7 +160,7 @@ impl Trainer<'_> {
         }
         let keep = observe(&mut state.meta, gain, validation);
         row += &compared(&state.meta, validation);
-        if let Some(gain) = state.meta.standing.as_ref().and_then(|standing| standing.gain.as_ref()) {
+        if let Some(gain) = state.meta.standing().and_then(|standing| standing.gain.as_ref()) {
             line += &format!("; gains {gain} over `{}`", self.order.name);
         }
         let State { agent, optimizer, meta, .. } = &mut *state;
@@ -175,8 +175,8 @@ impl Trainer<'_> {
     pub fn save_between<A: Agent>(&self, state: &State<A>, folder: &RunFolder) -> Result<(), PolicyError> {
         let State { agent, optimizer, meta, .. } = state;
         let want = format!("update {} has not been compared with it yet", meta.step);
-        let standing = meta.standing.clone().map(|standing| standing.with(None, &want));
-        let meta = Meta { standing, ..meta.clone() };
+        let mut meta = meta.clone();
+        meta.change_standing(|standing| standing.with(None, &want));
         Ok(folder.save(&folder::State { network: agent, training: None, optimizer }, &meta)?)
     }
 
@@ -194,9 +194,9 @@ impl Trainer<'_> {
 
 /// Takes what validation has found into the record; returns whether the network is now the one to keep.
 fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> bool {
-    let Some(mut standing) = meta.standing.take() else { return false };
+    let Some(standing) = meta.standing_mut() else { return false };
     let keep = gain.as_ref().is_some_and(|gain| standing.observe(gain));
-    meta.standing = Some(standing.with(gain, validation.want()));
+    meta.change_standing(|standing| standing.with(gain, validation.want()));
     keep
 }
 
@@ -208,7 +208,7 @@ pub(super) fn score(scores: &[Scored]) -> Option<f64> {
 
 /// The log's columns of the comparison: what the fixed order scores, what the network gains, its interval, and what is kept.
 fn compared(meta: &Meta, validation: &Validation<'_>) -> String {
-    let Some(standing) = meta.standing.as_ref().filter(|_| !validation.is_empty()) else {
+    let Some(standing) = meta.standing().filter(|_| !validation.is_empty()) else {
         return String::new();
     };
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));

@@ -125,6 +125,7 @@ fn median(times: &mut [f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::checkpoint::{Kind, SlicePolicyRecord};
     use super::*;
 
     #[test]
@@ -177,11 +178,16 @@ mod tests {
         }
     }
 
+    fn slice_policy() -> Meta {
+        let record = SlicePolicyRecord { line_order: Vec::new(), held_out: Vec::new() };
+        Meta::imported(Kind::SlicePolicy(record), [8, 8], "phantom".into())
+    }
+
     const SPAN: Span = Span { name: "counting", steps: 5, stop_at: 0, validate_every: 2, max_minutes: 0.0 };
 
     /// What a run does that has made `step` steps in `seconds` and ends early at step `patience`.
     fn did(span: Span, (step, seconds): (usize, f64), patience: usize) -> Vec<String> {
-        let meta = Meta { step, seconds, ..Meta::imported("unet".into(), [8, 8], "phantom".into()) };
+        let meta = Meta { step, seconds, ..slice_policy() };
         let mut training = Counting { meta, patience, did: Vec::new() };
         let trained = drive(&mut training, span).unwrap();
         assert!(!trained.stopped && trained.meta.step == training.meta.step && trained.meta.seconds >= seconds);
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_ends_the_session() {
-        let meta = Meta { step: 98, ..Meta::imported("unet".into(), [8, 8], "phantom".into()) };
+        let meta = Meta { step: 98, ..slice_policy() };
         let mut training = Counting { meta, patience: 1000, did: Vec::new() };
         let failed = drive(&mut training, Span { steps: 200, validate_every: 1, ..SPAN });
         assert!(matches!(failed, Err(TrainError::Diverged { step: 100 })));

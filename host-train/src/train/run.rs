@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use crate::data::{CLASSES, Dataset};
 use crate::net::{Segmenter, SegmenterSpec, drawn};
 use crate::ops::with_precision;
-use crate::train::checkpoint::{self, CheckpointError, Input, Meta};
+use crate::train::checkpoint::{self, CheckpointError, Input, Kind, Meta, Scoring, SegmenterRecord};
 use crate::train::config::SegmenterConfig;
 use crate::train::ema::Ema;
 use crate::train::error::TrainError;
@@ -56,7 +56,7 @@ impl Init {
         device: &Device,
     ) -> Result<Self, CheckpointError> {
         let (dir, mut meta) = checkpoint::read_meta(path)?;
-        let spec = meta.segmenter(&dir)?;
+        let spec = meta.segmenter(&dir)?.spec;
         spec.expect_same(expected, &dir)?;
         meta.expect_unseen(&dir, left_out)?;
         let network = checkpoint::load_noted(&dir, Segmenter::new(&spec, device), &mut meta)?;
@@ -84,18 +84,21 @@ impl<'a> Run<'a> {
         let training = device.clone().autodiff();
         // Of a run that goes on too, which is to be told what it began as.
         let init = init.map(|path| Init::load(path, config.spec(), &left_out, &training)).transpose()?;
-        let from_found = found.as_ref().and_then(|(_, meta)| meta.segmenter);
+        let from_found = found.as_ref().and_then(|(dir, meta)| Some(meta.segmenter(dir).ok()?.spec));
         let channels =
             from_found.or(init.as_ref().map(|init| init.spec)).map_or(config.spec().channels, |s| s.channels);
         let spec = SegmenterSpec { channels, ..config.spec() };
         let mut network = drawn(config.measuring.seed, &training, |device| Segmenter::new(&spec, device));
         let inputs = init.as_ref().and_then(|init| init.input.clone()).into_iter().chain(given.files().iter().cloned());
-        let begun = Meta::begun(config.network.to_string(), data, config).with(inputs);
+        let trained_heads = SegmenterRecord::heads_that_learn(spec, config.deep_supervision, &config.head_weights);
+        let kind = Kind::Segmenter(SegmenterRecord { spec, trained_heads, left_out });
+        let scoring = Scoring::new(&config.measuring, &config.validate_lines);
+        let begun = Meta::begun(kind, data, config, scoring).with(inputs);
         if let Some(init) = init {
             network = init.network;
         }
         let mut optimizer = config.optimizer().init();
-        let mut meta = Meta { segmenter: Some(spec), reconstruction: config.reconstruction, left_out, ..begun };
+        let mut meta = Meta { reconstruction: config.reconstruction, ..begun };
         let mut from = None;
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;

@@ -13,7 +13,7 @@ use crate::data::{CLASSES, Dataset, Slice, Split};
 use crate::mri::Acquisition;
 use crate::net::Segmenter;
 use crate::train::ahead::Ahead;
-use crate::train::checkpoint::{self, CheckpointError, Meta};
+use crate::train::checkpoint::{self, CheckpointError, Meta, SegmenterRecord};
 use crate::train::config::SegmenterConfig;
 use crate::train::drive::{Span, Training, drive};
 use crate::train::error::TrainError;
@@ -33,7 +33,7 @@ pub fn load_segmenter(
     device: &Device,
 ) -> Result<(Segmenter, Meta), CheckpointError> {
     let (dir, mut meta) = checkpoint::read_meta(path)?;
-    let spec = meta.segmenter(&dir)?;
+    let SegmenterRecord { spec, trained_heads, .. } = meta.segmenter(&dir)?.clone();
     if spec.classes != CLASSES {
         return Err(CheckpointError::Classes { path: dir, classes: spec.classes });
     }
@@ -41,9 +41,9 @@ pub fn load_segmenter(
     let Some(level) = prune else { return Ok((network, meta)) };
     let levels = spec.arch.levels();
     if levels == 1 || !(1..=levels).contains(&level) {
-        return Err(CheckpointError::Prune { path: dir, network: meta.network, level, levels });
+        return Err(CheckpointError::Prune { path: dir, network: meta.network().to_owned(), level, levels });
     }
-    if level < levels && !meta.has_trained_head(level) {
+    if !trained_heads.contains(&level) {
         return Err(CheckpointError::Untrained { path: dir, level });
     }
     Ok((network.pruned(level), meta))

@@ -120,7 +120,7 @@ impl ForwardArgs {
         }
         let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
         let (dir, mut meta) = checkpoint::read_meta(dir)?;
-        let spec = meta.segmenter(&dir)?;
+        let spec = meta.segmenter(&dir)?.spec;
         match self.arch {
             Some(arch) if arch != spec.arch => {
                 Err(format!("{}: a checkpoint of `{}`, but --arch says `{arch}`", dir.display(), spec.arch).into())

@@ -171,9 +171,9 @@ impl<'a> Recipe<'a> {
         let mut steps = vec![self.trained("reward", &format!("{} {seed}", self.segmenter))];
         let first = self.first();
         if first != "reward" {
-            // The same weights, said to be for other images: a step at next to no learning rate.
-            let options = "--set steps=1 --set learning_rate=1e-9 --set warmup=0 --init OUT/reward/last";
-            steps.push(self.trained(first, &format!("{} {options} {}", self.segmenter, self.images())));
+            let images = self.choice.reconstruction;
+            let command = format!("relabel OUT/reward/last --reconstruction {images} --out OUT/{first}/last");
+            steps.push(self.step(first, &command));
         }
         steps.extend([
             self.exported("base", first, ""),

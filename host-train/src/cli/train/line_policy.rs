@@ -47,7 +47,7 @@ impl Training for LinePolicyArgs {
         let mask = self.mask.as_deref().map(|path| LearnedMask::read_for(path, data.width(), 1)).transpose()?;
         let inputs = LinePolicyInputs { reward: &self.reward_model, labels: labels.as_ref(), mask: mask.as_ref() };
         let trained = train_line_policy(&data, inputs, config, run.options(&device))?;
-        match &trained.meta.standing {
+        match trained.meta.standing() {
             Some(standing) if !trained.stopped => {
                 println!("{}: update {}; {}", run.out.display(), trained.meta.step, standing.of_the_run());
                 Ok(trained)

@@ -236,7 +236,7 @@ impl Subject<'_> {
         }
         let (policy, meta) = load_slice_policy(dir, device)?;
         expect_size(dir, [meta.height, meta.width], [model.height(), model.width()], "the file")?;
-        if !model.line_order().eq(meta.line_order.iter().copied()) {
+        if !model.line_order().eq(meta.slice_policy(dir)?.line_order.iter().copied()) {
             return Err(format!(
                 "{}: its policy was trained with lines in another order than the file measures them; export it again",
                 dir.display()

@@ -263,9 +263,9 @@ impl WithAgent for Load<'_> {
 /// run keeps. Where its record says that the fixed order is kept, that is the policy, and standard error says so.
 pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), CheckpointError> {
     let (dir, mut meta) = read_kept(path)?;
-    meta.expect_network(&dir, &PolicyNetwork::ALL.map(PolicyNetwork::name))?;
-    let network: PolicyNetwork = meta.network.parse().expect("one of the expected networks");
-    match &meta.standing {
+    let record = meta.line_policy(&dir, &PolicyNetwork::ALL.map(PolicyNetwork::name))?;
+    let network: PolicyNetwork = record.network.parse().expect("one of the expected networks");
+    match &record.standing {
         Some(standing) if !standing.order.is_whole(meta.width) => {
             let message = format!("`standing.order.lines` is no order of {} lines", meta.width);
             return Err(CheckpointError::Meta { path: dir, message });
@@ -285,7 +285,7 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
         }
         _ => {}
     }
-    let plays = |meta: &Meta| meta.standing.as_ref().map(|standing| standing.plays);
+    let plays = |meta: &Meta| meta.standing().map(|standing| standing.plays);
     let before = plays(&meta);
     let policy = network.with(Load { dir: &dir, meta: &mut meta, device })?;
     // A run may have replaced the checkpoint since its description was read, and given the network up.
@@ -299,7 +299,7 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
 /// [`CheckpointError`] where there is none, or one of another network.
 pub fn load_agent<A: Agent>(path: &Path, device: &Device) -> Result<(A, Meta), CheckpointError> {
     let (dir, mut meta) = checkpoint::read_meta(path)?;
-    meta.expect_network(&dir, &[A::NAME])?;
+    meta.line_policy(&dir, &[A::NAME])?;
     let size = [meta.height, meta.width];
     let agent = checkpoint::load_noted(&dir, A::new(size, device), &mut meta)?;
     Ok((agent.ready(None, size, device), meta))
@@ -309,7 +309,7 @@ pub fn load_agent<A: Agent>(path: &Path, device: &Device) -> Result<(A, Meta), C
 fn read_kept(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
     let (dir, meta) = checkpoint::read_meta(path)?;
     let is_run = dir.parent() == Some(path);
-    if is_run && meta.standing.is_some() { checkpoint::read_meta(&path.join("best")) } else { Ok((dir, meta)) }
+    if is_run && meta.standing().is_some() { checkpoint::read_meta(&path.join("best")) } else { Ok((dir, meta)) }
 }
 
 /// The policy in the checkpoint that `path` names, as [`load_any_policy`] finds it, for a device.
@@ -317,6 +317,8 @@ pub fn load_policy(path: &Path, device: &Device) -> Result<(LinePolicy, Meta), L
     match load_any_policy(path, device)? {
         (Policy::Device(policy), meta) => Ok((LinePolicy::Learned(policy), meta)),
         (Policy::Fixed(order), meta) => Ok((LinePolicy::Fixed(order), meta)),
-        (Policy::Host(_), meta) => Err(LoadPolicyError::HostOnly { path: path.to_owned(), network: meta.network }),
+        (Policy::Host(_), meta) => {
+            Err(LoadPolicyError::HostOnly { path: path.to_owned(), network: meta.network().to_owned() })
+        }
     }
 }

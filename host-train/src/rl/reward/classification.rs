@@ -31,7 +31,7 @@ fn load(request: &RewardRequest<'_>) -> Result<Box<dyn RewardSource>, PolicyErro
     check(config)?;
     let (diagnoser, meta) = load_classifier(checkpoint, device)?;
     fits(&meta, data, checkpoint, &config.measuring.protocol.to_string())?;
-    let labels = labels.only(&meta.labels)?;
+    let labels = labels.only(&diagnoser.labels)?;
     let weights = meta.weights_hash.map(|weights| Input::reward(checkpoint, weights));
     let inputs = weights.into_iter().chain([Input::labels(&labels)]).collect();
     Ok(Box::new(ClassifierCheckpoint { name: checkpoint.display().to_string(), diagnoser, labels, inputs }))

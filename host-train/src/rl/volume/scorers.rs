@@ -15,7 +15,7 @@ use crate::mri::{Acquisition, Protocol};
 use crate::rl::error::PolicyError;
 use crate::rl::reward::segmentation::load_reward_segmenter;
 use crate::train::TrainError;
-use crate::train::checkpoint::{self, HeldOut, Input};
+use crate::train::checkpoint::{self, HeldOut, Input, SegmenterRecord};
 
 /// The segmenter that a policy is trained for, and those that stand in for it on hearts that it has learned from itself: what
 /// another line gains of a heart that a segmenter knows says little about a new one.
@@ -102,11 +102,11 @@ impl FoldSegmenters {
 /// The patients that the segmenter in the checkpoint `path` has not seen, at least one.
 fn fold(path: &Path) -> Result<Vec<String>, PolicyError> {
     let (dir, meta) = checkpoint::read_meta(path).map_err(TrainError::from)?;
-    meta.segmenter(&dir).map_err(TrainError::from)?;
-    if meta.left_out.is_empty() {
+    let SegmenterRecord { left_out, .. } = meta.segmenter(&dir).map_err(TrainError::from)?;
+    if left_out.is_empty() {
         return Err(PolicyError::NoFold(path.to_owned()));
     }
-    Ok(meta.left_out)
+    Ok(left_out.clone())
 }
 
 /// Refuses folds, if there are any, of which not exactly one leaves out each patient of `volumes`.

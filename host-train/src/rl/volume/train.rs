@@ -28,7 +28,7 @@ use crate::rl::volume::scorers::FoldSegmenters;
 use crate::rl::volume::warm::WarmStart;
 use crate::samplers::LearnedMask;
 use crate::samplers::shared::ORACLE_AHEAD;
-use crate::train::checkpoint::{self, Meta};
+use crate::train::checkpoint::{self, Kind, Meta, Scoring, SlicePolicyRecord};
 use crate::train::drive::{Span, Training, drive};
 use crate::train::folder::{self, RunFolder, State};
 use crate::train::schedule::{Clock, cosine};
@@ -39,15 +39,14 @@ use crate::volume::trajectories::{Variation, centre_out, continued, follow};
 use crate::volume::trajectory::Course;
 use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
 
-/// The name of a slice policy in checkpoints.
-pub const NETWORK: &str = "slices";
-
 /// Training volumes that a score in training is of, at most.
 const SCORED: usize = 64;
 
 /// What a training does not change.
 struct Trainer<'a> {
     config: &'a VolumeConfig,
+    /// Where lines do not come centre-out.
+    line_order: Vec<u16>,
     hearts: Vec<VolumeTrajectories>,
     validation: Vec<VolumeTrajectories>,
     out: &'a Path,
@@ -85,12 +84,11 @@ pub fn train_slice_policy(
     let judges = FoldSegmenters::load(data, inputs, (config, &protocol), device)?;
     let mask = inputs.mask;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
-    let mut meta = Meta {
-        line_order: if mask.is_some() { order.clone() } else { Vec::new() },
-        held_out: judges.held_out(),
-        reconstruction: judges.reconstruction,
-        ..Meta::begun(NETWORK.into(), data, config).with(judges.input.clone())
-    };
+    let line_order = if mask.is_some() { order.clone() } else { Vec::new() };
+    let record = SlicePolicyRecord { line_order: line_order.clone(), held_out: judges.held_out() };
+    let scoring = Scoring::weighing(&config.measuring, &config.validate_lines, config.weights());
+    let begun = Meta::begun(Kind::SlicePolicy(record), data, config, scoring).with(judges.input.clone());
+    let mut meta = Meta { reconstruction: judges.reconstruction, ..begun };
     // Before the volumes are followed, which takes long.
     let last = found.as_ref().map(|(dir, _)| dir.clone());
     if let Some((dir, found)) = found {
@@ -100,7 +98,7 @@ pub fn train_slice_policy(
     let hearts = training_hearts(data, &judges, (config, &protocol), course)?;
     let measured = measure(data, Split::Val, &protocol, config.measuring.seed);
     let validation = VolumeTrajectories::of_a_data_set(follow(&judges.own()?, &measured, course)?);
-    Trainer { config, hearts, validation, out, device: device.clone() }.run(meta, last.as_deref())
+    Trainer { config, line_order, hearts, validation, out, device: device.clone() }.run(meta, last.as_deref())
 }
 
 /// Refuses volumes that the core cannot scan.
@@ -160,7 +158,7 @@ impl Trainer<'_> {
         }
         let folder = RunFolder::open(self.out, self.columns(), last, &mut meta)?;
         if last.is_none() {
-            self.report_baselines(&meta.line_order)?;
+            self.report_baselines()?;
             let mut own = self.optimizer();
             let warm = WarmStart { hearts: &self.hearts, config, training: &training, playing: &self.device };
             agent = warm.run(agent, &mut own, &mut self.random(0)).0;
@@ -188,8 +186,8 @@ impl Trainer<'_> {
     }
 
     /// Learns lines by position, and says how the baselines do.
-    fn report_baselines(&self, line_order: &[u16]) -> Result<(), PolicyError> {
-        let plans = Plans::learn(&self.hearts, &self.config.validate_lines, line_order.to_vec());
+    fn report_baselines(&self) -> Result<(), PolicyError> {
+        let plans = Plans::learn(&self.hearts, &self.config.validate_lines, self.line_order.clone());
         plans.write(&self.out.join(Plans::FILE)).map_err(TrainError::from)?;
         if self.validation.is_empty() {
             return Ok(());
@@ -350,7 +348,7 @@ pub fn load_slice_policy(
     device: &Device,
 ) -> Result<(crate::net::SlicePolicy, Meta), checkpoint::CheckpointError> {
     let (dir, mut meta) = checkpoint::read_meta(path)?;
-    meta.expect_network(&dir, &[NETWORK])?;
+    meta.slice_policy(&dir)?;
     let agent: VolumeActorCritic = checkpoint::load_noted(&dir, VolumeActorCritic::new(device), &mut meta)?;
     Ok((agent.policy, meta))
 }

@@ -7,7 +7,7 @@ use kscout_core::kspace::Reconstruction;
 use kscout_core::model::AxisCodes;
 
 use super::input::{Input, refusal};
-use super::{META, WEIGHTS, WeightsHash};
+use super::{FORMAT, META, WEIGHTS, WeightsHash};
 use crate::data::CLASSES;
 use crate::net::SegmenterSpec;
 use crate::shown::shown;
@@ -76,6 +76,30 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What is wrong.
         message: String,
+    },
+    /// A description in a format of a later version.
+    #[error("{path}: a checkpoint of format {found}, and this version reads {} to {FORMAT}; take a newer kscout", 1)]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        found: String,
+    },
+    /// A key of a description that this version does not know.
+    #[error("{path}: `{key}` is no key of a checkpoint's description; the file was changed or is damaged")]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// Where it is.
+        key: String,
+    },
+    /// A key that a description does not have.
+    #[error("{path}: `{key}` is missing; the file was changed or is damaged")]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// Where it belongs.
+        key: String,
     },
     /// The weights are of another kind of network.
     #[error("{path}: this is a checkpoint of `{}`, but `{expected}` is needed here", shown(found))]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::identity::WeightsHash;
 use crate::data::{Dataset, Labels};
@@ -10,15 +10,10 @@ use crate::data::{Dataset, Labels};
 /// The option whose checkpoint a run needs at its beginning alone.
 const INIT: &str = "--init";
 
-/// The option of the network that scans are scored by, and its name in older checkpoints.
-const REWARD_MODEL: &str = "--reward-model";
-const FORMER_REWARD_MODEL: &str = "--reward";
-
 /// Something that a run began with. Its hash counts, wherever it lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// The option that named it, such as `--reward-model`.
-    #[serde(deserialize_with = "option")]
     pub option: String,
     /// Where it lay.
     pub path: String,
@@ -26,13 +21,10 @@ pub struct Input {
     pub crc: u32,
 }
 
-/// An option by the name that it has now.
-fn option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    Ok(if name == FORMER_REWARD_MODEL { REWARD_MODEL.to_owned() } else { name })
-}
-
 impl Input {
+    /// The option of the network that scans are scored by.
+    pub(super) const REWARD_MODEL: &str = "--reward-model";
+
     fn new(option: &str, path: &Path, crc: u32) -> Self {
         Self { option: option.to_owned(), path: path.display().to_string(), crc }
     }
@@ -44,7 +36,7 @@ impl Input {
 
     /// The network that scans are scored by.
     pub fn reward(path: &Path, weights: WeightsHash) -> Self {
-        Self::new(REWARD_MODEL, path, weights.get())
+        Self::new(Self::REWARD_MODEL, path, weights.get())
     }
 
     /// The network that the weights began as.

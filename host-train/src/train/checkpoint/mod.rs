@@ -2,10 +2,14 @@
 //!
 //! A checkpoint is written beside its place and renamed, so that a run killed at any moment leaves a whole one.
 
+mod description;
 mod error;
+mod format1;
 mod identity;
 mod input;
+mod kind;
 mod meta;
+mod scoring;
 mod sound;
 mod standing;
 
@@ -19,11 +23,14 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 
 use crate::io::whole::{replace_folder, set_aside};
+use description::{FORMAT, describe, describes};
 pub use error::CheckpointError;
 use error::io_error;
 pub use identity::WeightsHash;
 pub use input::Input;
-pub use meta::{HeldOut, Meta, Progress};
+pub use kind::{ClassifierRecord, HeldOut, Kind, LinePolicyRecord, SLICE_POLICY, SegmenterRecord, SlicePolicyRecord};
+pub use meta::{Meta, Progress};
+pub use scoring::Scoring;
 pub use standing::{ActingPolicy, Gain, Standing};
 
 const WEIGHTS: &str = "weights.bpk";
@@ -84,22 +91,14 @@ fn save_with<M: Module>(
     })
 }
 
-/// Writes the description of the checkpoint `dir` into the folder `new`.
-fn describe(new: &Path, dir: &Path, meta: &Meta) -> Result<(), CheckpointError> {
-    let text = serde_json::to_string_pretty(meta).expect("a description serialises");
-    fs::write(new.join(META), text).map_err(io_error(&dir.join(META)))
-}
-
 /// Makes `to` the checkpoint `from` without what only a run that goes on needs.
 pub fn copy_for_use(from: &Path, to: &Path) -> Result<(), CheckpointError> {
-    let mut meta = read_meta(from)?.1;
-    meta.files.retain(|name, _| name == WEIGHTS);
     replace_folder(
         to,
         |error| io_error(to)(error),
         |new| {
             fs::copy(from.join(WEIGHTS), new.join(WEIGHTS)).map_err(io_error(&to.join(WEIGHTS)))?;
-            describe(new, to, &meta)
+            description::copy_for_use(from, new, to)
         },
     )
 }
@@ -109,16 +108,6 @@ pub fn read_meta(path: &Path) -> Result<(PathBuf, Meta), CheckpointError> {
     let dir = locate(path)?;
     let meta = describes(&dir)?;
     Ok((dir, meta))
-}
-
-/// What the checkpoint folder `dir` says of itself.
-fn describes(dir: &Path) -> Result<Meta, CheckpointError> {
-    let file = dir.join(META);
-    let text = fs::read_to_string(&file).map_err(io_error(&file))?;
-    let refused = |error: serde_json::Error| CheckpointError::Meta { path: file.clone(), message: error.to_string() };
-    let description = serde_json::from_str(&text).map_err(refused)?;
-    sound::check_description(&file, &description)?;
-    serde_json::from_value(description).map_err(refused)
 }
 
 /// Whether the folder `dir` is itself a checkpoint.
@@ -229,7 +218,8 @@ mod tests {
     use crate::net::SlicePolicy;
 
     fn meta(step: usize) -> Meta {
-        Meta { step, ..Meta::imported("slices".into(), [32, 32], "phantom".into()) }
+        let record = SlicePolicyRecord { line_order: Vec::new(), held_out: Vec::new() };
+        Meta { step, ..Meta::imported(Kind::SlicePolicy(record), [32, 32], "phantom".into()) }
     }
 
     #[test]

@@ -41,10 +41,12 @@ const NUMBERS: [(&str, u64, u64); 19] = [
 ];
 
 /// The times, scores and differences of scores.
-const SCORES: [&str; 15] = [
+const SCORES: [&str; 17] = [
     "seconds",
     "score",
     "best",
+    "scoring.objective.lambda1",
+    "scoring.objective.lambda2",
     "progress.plateau.patience.best",
     "progress.stopping.best",
     "standing.order_score",
@@ -144,62 +146,10 @@ mod tests {
     use burn::module::RunningState;
     use burn::nn::{BatchNorm, BatchNormConfig};
     use burn::tensor::Device;
-    use kscout_core::kspace::Reconstruction;
     use serde_json::json;
 
-    use super::super::{Gain, HeldOut, Input, Meta, Progress, Standing, WeightsHash};
+    use super::super::description::tests::descriptions;
     use super::*;
-    use crate::net::{Arch, FixedOrder, SegmenterSpec};
-    use crate::train::means::Means;
-    use crate::train::patience::Patience;
-    use crate::train::schedule::Plateau;
-
-    /// A description in which nothing is missing.
-    fn description() -> Value {
-        let gain = || Some(Gain { update: 2, measure: "Dice".into(), mean: 0.1, low: 0.05, high: 0.15, patients: 9 });
-        let patience = Patience { best: Some(0.5), waited: 1 };
-        let mut since = Means::default();
-        since.add([0.25]);
-        // Every field by name: one that is new has to be thought of here.
-        let meta = Meta {
-            network: "unet".into(),
-            segmenter: Some(SegmenterSpec { arch: Arch::Unet, width: 8, classes: 4, channels: 1 }),
-            labels: vec!["a".into()],
-            line_order: vec![0, 31],
-            begun_with: vec![Input { option: "--data".into(), path: "data".into(), crc: u32::MAX }],
-            standing: Some(Standing {
-                order_score: Some(0.7),
-                gain: gain(),
-                kept: gain(),
-                most: gain(),
-                ..Standing::begun(FixedOrder::centre_out(32))
-            }),
-            left_out: vec!["patient001".into()],
-            held_out: vec![HeldOut { left_out: vec!["patient001".into()], crc: u32::MAX }],
-            reconstruction: Reconstruction::default(),
-            axis_codes: None,
-            weights_hash: Some(WeightsHash::of_order(&[1])),
-            height: 64,
-            width: 32,
-            step: 3,
-            seconds: 2.0,
-            score: Some(0.5),
-            best: Some(0.5),
-            best_step: Some(2),
-            row: "3,0.5".into(),
-            since,
-            files: [("weights.bpk".to_owned(), u32::MAX)].into(),
-            progress: Progress {
-                plateau: Plateau { patience, falls: 1 },
-                stopping: patience,
-                averaged: 1,
-                overflows: 1,
-            },
-            data: "phantom".into(),
-            config: json!({ "steps": 3 }),
-        };
-        serde_json::to_value(meta).unwrap()
-    }
 
     /// The keys of all numbers in `value`, those of a list by the list's.
     fn keys_of_numbers(key: &str, value: &Value, into: &mut Vec<String>) {
@@ -218,18 +168,33 @@ mod tests {
 
     #[track_caller]
     fn refuses(key: &str, value: Value) {
-        let mut description = description();
-        *description.pointer_mut(&format!("/{}", key.replace('.', "/"))).unwrap() = value.clone();
-        let error = check_description(Path::new("checkpoint.json"), &description).unwrap_err().to_string();
-        assert!(error.contains(&format!("`{key}`")) && error.contains("checkpoint.json"), "{value}: {error}");
+        let pointer = format!("/{}", key.replace('.', "/"));
+        let with_key = descriptions().into_iter().filter(|description| description.pointer(&pointer).is_some());
+        assert!(with_key.clone().count() > 0, "no description has `{key}`");
+        for mut description in with_key {
+            *description.pointer_mut(&pointer).unwrap() = value.clone();
+            let error = check_description(Path::new("checkpoint.json"), &description).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")) && error.contains("checkpoint.json"), "{value}: {error}");
+        }
     }
 
     #[test]
     fn every_number_of_a_description_has_a_range_or_a_reason_to_have_none() {
-        // Lists of lines with checks of their own, checksums, and the configuration, which has other rules.
-        let others = ["line_order", "standing.order.lines", "held_out.crc", "begun_with.crc", "files.", "config."];
+        // Lists with checks of their own, checksums, seeds, and the configuration, which has other rules.
+        let others = [
+            "format",
+            "trained_heads",
+            "line_order",
+            "standing.order.lines",
+            "held_out.crc",
+            "begun_with.crc",
+            "scoring.seed",
+            "scoring.validate_lines",
+            "files.",
+            "config.",
+        ];
         let mut found = Vec::new();
-        keys_of_numbers("", &description(), &mut found);
+        descriptions().iter().for_each(|description| keys_of_numbers("", description, &mut found));
         for key in &found {
             let known = NUMBERS.iter().any(|(known, ..)| known == key) || SCORES.contains(&key.as_str());
             assert!(known || others.iter().any(|other| key.starts_with(other)), "`{key}` may be any number");
@@ -242,7 +207,7 @@ mod tests {
     #[test]
     fn numbers_beyond_their_ranges_are_refused_by_key() {
         let file = Path::new("checkpoint.json");
-        check_description(file, &description()).unwrap();
+        descriptions().iter().for_each(|description| check_description(file, description).unwrap());
         check_description(file, &json!({ "segmenter": null, "height": 64, "width": 32 })).unwrap();
         for (key, least, _) in NUMBERS {
             let wild = [

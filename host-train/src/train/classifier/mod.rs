@@ -22,7 +22,7 @@ pub use config::ClassifierConfig;
 use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::ahead::Ahead;
-use super::checkpoint::{self, CheckpointError, Input, Meta};
+use super::checkpoint::{self, CheckpointError, ClassifierRecord, Input, Kind, Meta, Scoring};
 use super::drive::{Span, Training, drive};
 use super::error::TrainError;
 use super::folder::{self, RunFolder, State};
@@ -35,7 +35,6 @@ use crate::mri::Protocol;
 use crate::mri::random::mix;
 use crate::net::asmr::{KspaceClassifier, complex_planes};
 use crate::net::drawn;
-use crate::net::resnet::Depth;
 use crate::ops;
 
 /// Why a classifier could not be trained.
@@ -55,18 +54,16 @@ pub enum ClassifierError {
 /// The classifier in the checkpoint that `path` names.
 pub fn load_classifier(path: &Path, device: &Device) -> Result<(Diagnoser, Meta), CheckpointError> {
     let (dir, mut meta) = checkpoint::read_meta(path)?;
-    let names = Depth::ALL.map(|depth| depth.to_string());
-    meta.expect_network(&dir, &names.each_ref().map(String::as_str))?;
-    let depth = meta.network.parse().expect("one of the expected networks");
-    let network = KspaceClassifier::new(depth, meta.labels.len(), 0.0, device);
+    let ClassifierRecord { network: depth, labels } = meta.classifier(&dir)?.clone();
+    let network = KspaceClassifier::new(depth, labels.len(), 0.0, device);
     let network = checkpoint::load_noted(&dir, network, &mut meta)?;
     let size = [meta.height, meta.width];
-    Ok((Diagnoser { network, labels: meta.labels.clone(), size, device: device.clone() }, meta))
+    Ok((Diagnoser { network, labels, size, device: device.clone() }, meta))
 }
 
 /// Whether the checkpoint that `path` names is a classifier.
 pub fn is_classifier(path: &Path) -> Result<bool, CheckpointError> {
-    Ok(checkpoint::read_meta(path)?.1.network.parse::<Depth>().is_ok())
+    Ok(matches!(checkpoint::read_meta(path)?.1.kind, Kind::Classifier(_)))
 }
 
 /// Trains a classifier of `labels` on `data` and leaves the checkpoints `last` and `best` and `log.csv` in the run's folder.
@@ -164,6 +161,7 @@ fn columns(config: &ClassifierConfig, labels: &Labels, validated: bool) -> Strin
 /// A training under way.
 struct Run<'a> {
     config: &'a ClassifierConfig,
+    labels: Vec<String>,
     device: Device,
     network: KspaceClassifier,
     optimizer: ModuleOptimizer,
@@ -183,14 +181,15 @@ impl<'a> Run<'a> {
         let new = |device: &Device| KspaceClassifier::new(config.network, names.len(), config.dropout, device);
         let mut network = drawn(config.measuring.seed, &training, new);
         let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        let begun = Meta::begun(config.network.to_string(), data, config).with([Input::labels(labels)]);
-        let mut meta = Meta { labels: names, ..begun };
+        let kind = Kind::Classifier(ClassifierRecord { network: config.network, labels: names.clone() });
+        let scoring = Scoring::new(&config.measuring, &config.validate_lines);
+        let mut meta = Meta::begun(kind, data, config, scoring).with([Input::labels(labels)]);
         if let Some((dir, found)) = found {
             meta = found.resume(&dir, meta)?;
             network = checkpoint::load_weights(&dir, network)?;
             optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
         }
-        Ok(Self { config, device: training, network, optimizer, meta })
+        Ok(Self { config, labels: names, device: training, network, optimizer, meta })
     }
 
     fn step(&mut self, samples: &[KspaceSample], rate: f64) -> Result<f64, TrainError> {
@@ -220,7 +219,7 @@ impl<'a> Run<'a> {
         if !validation.is_empty() {
             let diagnoser = Diagnoser {
                 network,
-                labels: self.meta.labels.clone(),
+                labels: self.labels.clone(),
                 size: [self.meta.height, self.meta.width],
                 device: self.device.clone().inner(),
             };
