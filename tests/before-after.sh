@@ -161,8 +161,9 @@ compare() { # SLICE VOLUME LIMIT
     train asmr line-policy "${ppo[@]}" --set network=asmr --set updates=1 --set episodes=2 --set max_budget=6 --set validate_every=1
     train asmr-classifier line-policy --data "$data" --reward resnet18/last --labels labels.csv --set network=scout --set updates=2 \
         --set episodes=4 --set min_budget=3 --set max_budget=6 --set validate_every=2 --set "validate_lines=[4]"
-    train slices slice-policy "${ppo[@]}" --mask mask.json --set copies=1 --set warm_steps=20 --set warm_batch=64 --set updates=3 \
-        --set episodes=8 --set max_budget=6 --set validate_every=3
+    local slices=("${ppo[@]}" --mask mask.json --set copies=1 --set warm_steps=20 --set warm_batch=64 --set episodes=8
+        --set max_budget=6 --set validate_every=3)
+    train slices slice-policy "${slices[@]}" --set updates=3
     row "slice-policy slices: by position" slices file slices/positions.json
 
     exported lines unext-s --policy scout/best
@@ -193,6 +194,11 @@ compare() { # SLICE VOLUME LIMIT
     done
     both resumed train segmenter --out resumed --resume "${short[@]}" --set network_width=8 --set steps=25
     row "a run of OLD, resumed: weights" resumed weights resumed
+    for side in old new; do
+        cp -r "$work/old/slices" "$work/$side/more-slices"
+    done
+    both more-slices train slice-policy --out more-slices --resume "${slices[@]}" --set updates=5
+    row "a slice policy of OLD, resumed: weights" more-slices weights more-slices
 }
 
 printf '%-8s %-38s %-16s %-16s %s\n' data what old new ""

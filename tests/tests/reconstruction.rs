@@ -90,3 +90,35 @@ fn networks_of_two_reconstructions_are_not_put_together() {
     ]);
     assert!(!PathBuf::from(job.path("asmr")).exists());
 }
+
+fn described(job: &Job, checkpoint: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(job.path(checkpoint) + "/checkpoint.json").unwrap()).unwrap()
+}
+
+#[test]
+fn a_segmenter_is_relabelled_for_other_images_and_keeps_its_weights() {
+    let job = job();
+    let [data, zero, half, copy, blob] =
+        ["data", "zero", "half", "copy/last", "heart.kscout"].map(|name| job.path(name));
+    let relabel = |from: &str, out: &str| {
+        job.run(&["relabel", from, "--reconstruction", "half-homodyne", "--out", out])
+    };
+    let said = relabel(&zero, &copy).succeeded();
+    assert!(said.contains("unext-s") && said.contains("for half-homodyne images"), "{said}");
+    let [old, new] = ["zero/last", "copy/last"].map(|name| described(&job, name));
+    assert_eq!(old["weights_hash"], new["weights_hash"]);
+    assert_eq!((&new["reconstruction"], &new["step"]), (&"half-homodyne".into(), &1.into()));
+    assert!(old["score"].is_number() && new["score"].is_null() && new["scoring"].is_null(), "{new}");
+    relabel(&zero, &copy).succeeded();
+
+    // It is what is exported, tuned and chosen for from here on.
+    job.run(&["export", "--segmenter", &job.path("copy"), "--data", &data, "--out", &blob]).succeeded();
+    train_segmenter(&job, "tuned", "half-homodyne", &["--init", &copy]).succeeded();
+    train_policy(&job, "policy", "copy", &[]).succeeded();
+
+    // Nothing else is written over, and nothing but a segmenter is copied.
+    relabel(&zero, &half).refused(&["half", "there already"]);
+    relabel(&copy, &copy).refused(&["copy/last", "there already"]);
+    relabel(&job.path("policy"), &job.path("other")).refused(&["`scout`", "unext-s"]);
+    assert!(!PathBuf::from(job.path("other")).exists());
+}
