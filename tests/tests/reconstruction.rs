@@ -100,9 +100,8 @@ fn a_segmenter_is_relabelled_for_other_images_and_keeps_its_weights() {
     let job = job();
     let [data, zero, half, copy, blob] =
         ["data", "zero", "half", "copy/last", "heart.kscout"].map(|name| job.path(name));
-    let relabel = |from: &str, out: &str| {
-        job.run(&["relabel", from, "--reconstruction", "half-homodyne", "--out", out])
-    };
+    let relabel =
+        |from: &str, out: &str| job.run(&["relabel", from, "--reconstruction", "half-homodyne", "--out", out]);
     let said = relabel(&zero, &copy).succeeded();
     assert!(said.contains("unext-s") && said.contains("for half-homodyne images"), "{said}");
     let [old, new] = ["zero/last", "copy/last"].map(|name| described(&job, name));

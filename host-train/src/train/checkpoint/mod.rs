@@ -247,10 +247,12 @@ mod tests {
         };
         fs::copy(other.join(WEIGHTS), dir.join(WEIGHTS)).unwrap();
         assert!(load().contains("is damaged"), "{}", load());
-        // As an older version wrote it, without the files' checksums.
+        // As format 1 had it, without the files' checksums.
         let description = fs::read_to_string(dir.join(META)).unwrap();
         let mut description: serde_json::Value = serde_json::from_str(&description).unwrap();
-        description.as_object_mut().unwrap().remove("files");
+        let fields = description.as_object_mut().unwrap();
+        ["format", "kind", "files"].into_iter().for_each(|key| drop(fields.remove(key).unwrap()));
+        fields.insert("network".into(), SLICE_POLICY.into());
         fs::write(dir.join(META), description.to_string()).unwrap();
         assert!(load().contains("is from another checkpoint"), "{}", load());
     }

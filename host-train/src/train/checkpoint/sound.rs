@@ -81,12 +81,11 @@ pub(super) fn check_description(file: &Path, description: &Value) -> Result<(), 
     {
         return refuse("labels", format!("{} names", labels.len()), format!("at most {MOST_LABELS}"));
     }
-    let lines = description.get("width").and_then(Value::as_u64).unwrap_or(0);
     let order = description.get("line_order").and_then(Value::as_array);
-    for line in order.into_iter().flatten() {
-        if line.as_u64().is_none_or(|line| line >= lines) {
-            return refuse("line_order", line.to_string(), format!("lines from 0 to {}", lines.saturating_sub(1)));
-        }
+    if let (Some(order), Some(lines)) = (order, description.get("width").and_then(Value::as_u64))
+        && let Some(line) = order.iter().find(|line| line.as_u64().is_none_or(|line| line >= lines))
+    {
+        return refuse("line_order", line.to_string(), format!("lines from 0 to {}", lines.saturating_sub(1)));
     }
     for key in SCORES {
         // What is no number at all is said by who reads the description.
