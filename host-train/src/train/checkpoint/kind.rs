@@ -15,6 +15,10 @@ pub const SLICE_POLICY: &str = "slices";
 /// What a checkpoint is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a checkpoint, and boxes would be in the way of who reads it"
+)]
 pub enum Kind {
     /// A network that gives each pixel a class.
     Segmenter(SegmenterRecord),
