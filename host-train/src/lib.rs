@@ -6,12 +6,12 @@
 //! |---|---|
 //! | make a data set of your own files, or of none | [`data::formats`], [`data::phantom`] |
 //! | read one | [`Dataset`], its slices and volumes by [`Split`] |
-//! | measure its slices as a scanner would | [`mri::acquire`], [`data::measured`] |
+//! | measure its slices as a scanner would | [`mri::acquire`](fn@mri::acquire), [`data::measured`] |
 //! | train what sees the heart | [`train_segmenter`], [`load_segmenter`]; weights from PyTorch: [`net::import`](mod@net::import) |
 //! | train what chooses lines | [`train_line_policy`]; with an [`Agent`] or a [`RewardModel`] of your own [`train_agent`] |
 //! | train what shares a budget among slices | [`train_slice_policy`] |
 //! | scan data sets and score the scans | [`eval::run`], [`samplers`] for what to compare with, [`metrics`], [`figures`] |
-//! | make files for devices | [`export::pack`], [`export::verify`] |
+//! | make files for devices | [`export::pack`](fn@export::pack), [`export::verify`] |
 //! | run such files here | [`runtime`], with [`kscout_core::scan::Scan`] |
 //!
 //! Three examples go the whole way on small synthetic hearts, in seconds: `train_segmenter` on a folder of your own, `own_reward`

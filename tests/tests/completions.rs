@@ -77,6 +77,10 @@ fn every_command_has_a_manual_page() {
         let page =
             fs::read_to_string(out.join(path.join("-") + ".1")).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         assert!(page.contains(&format!(".TH {}", path.join("-"))), "{path:?}: {page}");
+        for name in page.lines().filter_map(|line| line.strip_suffix("(1)")) {
+            let listed = out.join(name.replace('\\', "") + ".1");
+            assert!(listed.is_file(), "{path:?} lists {name}, which has no page");
+        }
         for option in command.get_arguments().filter(|option| !option.is_hide_set()).filter_map(|it| it.get_long()) {
             assert!(page.contains(&option.replace('-', "\\-")), "{path:?}: --{option}");
         }

@@ -332,7 +332,7 @@ fn configurations_for_128_columns_train_on_32_and_say_once_what_they_do() {
         let said = ran.stderr.clone();
         ran.succeeded();
         assert_eq!(said.matches("`validate_lines`").count(), 1, "{config}: {said}");
-        assert!(said.contains(&format!("there is no such file; taking the built-in configuration {config}")), "{said}");
+        assert!(said.contains(&format!("--config {config}: the built-in configuration {config}; ")), "{said}");
         let header = header(out);
         let scored: Vec<&str> = header.iter().map(String::as_str).filter(|name| name.ends_with(columns[0])).collect();
         assert_eq!(scored, columns[1..], "{config}");

@@ -118,6 +118,23 @@ fn old_keys_and_configurations_are_refused_with_the_new_name() {
 }
 
 #[test]
+fn what_was_chosen_by_a_key_is_refused_by_the_old_name_of_another_training() {
+    let job = job();
+    let segmenter = job.path("segmenter");
+    for (old, config, key, new) in [
+        ("policy", "demo-slices.toml", "`copies`", "`kscout train slice-policy`"),
+        ("reward", "classifier.toml", "`dropout`", "`kscout train classifier`"),
+    ] {
+        let scored = ["--reward-model", &segmenter];
+        let options = [&["--config", config][..], if old == "policy" { &scored } else { &[] }].concat();
+        let ran = job.train(old, "out", &[], &options);
+        assert!(!ran.stderr.contains("note: `kscout train"), "nothing has begun under another name: {}", ran.stderr);
+        ran.refused(&[config, "line ", key, &format!("is a key of {new}: use that")]);
+        assert!(!fs::exists(job.path("out")).unwrap());
+    }
+}
+
+#[test]
 fn the_old_options_are_those_of_today_by_another_name() {
     for (command, old, new) in [
         ("export --data d --out o", "--reward r --policy p", "--segmenter r --line-policy p"),

@@ -94,12 +94,12 @@ impl Baseline {
     fn name(self) -> &'static str {
         match self {
             Self::Pattern(pattern) => pattern.name(),
-            Self::LearnedMask => "learned-mask",
-            Self::NearestNeighbour => "nearest-neighbour",
-            Self::OneStepOracle => "one-step-oracle",
+            Self::LearnedMask => LearnedMask::NAME,
+            Self::NearestNeighbour => Neighbours::NAME,
+            Self::OneStepOracle => Oracle::NAME,
             Self::MaskOracle => "mask-oracle",
-            Self::ByPosition => "by-position",
-            Self::AllocationOracle => "allocation-oracle",
+            Self::ByPosition => PositionOrder::NAME,
+            Self::AllocationOracle => AllocationOracle::NAME,
         }
     }
 
@@ -108,7 +108,9 @@ impl Baseline {
     }
 }
 
-/// The name of all patterns in a list.
+/// The name of all baselines in a list.
+const ALL: &str = "all";
+/// That of all patterns.
 const PATTERNS: &str = "patterns";
 
 impl Default for BaselineList {
@@ -129,14 +131,14 @@ impl FromStr for BaselineList {
         let mut list = Vec::new();
         for name in text.split(',').map(str::trim) {
             let named = |baseline: &Baseline| match name {
-                "all" => true,
-                "patterns" => matches!(baseline, Baseline::Pattern(_)),
+                ALL => true,
+                PATTERNS => matches!(baseline, Baseline::Pattern(_)),
                 _ => baseline.name() == name,
             };
             let mut found = Baseline::all().filter(named).peekable();
             if found.peek().is_none() {
                 let names: Vec<&str> = Baseline::all().map(Baseline::name).collect();
-                return Err(format!("`{name}` is none of patterns, all, {}", names.join(", ")));
+                return Err(format!("`{name}` is none of {PATTERNS}, {ALL}, {}", names.join(", ")));
             }
             let new: Vec<Baseline> = found.filter(|baseline| !list.contains(baseline)).collect();
             list.extend(new);

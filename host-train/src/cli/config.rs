@@ -96,14 +96,16 @@ pub fn given(config: Option<&Path>, set: &[String]) -> Result<Given, ConfigError
     Ok(given)
 }
 
-/// Says on standard error that a built-in configuration is taken where a file could have been meant.
+/// Says on standard error that a built-in configuration is taken where a file could have been meant: not of a mere name, such as
+/// `segmenter`.
 pub fn note_built_in(config: Option<&Path>) {
     let Some(path) = config else { return };
     let name = path.to_str().unwrap_or_default();
     if let Ok(Source::BuiltIn { file, .. }) = Source::of(path)
         && !name.starts_with(BUILT_IN)
+        && name != plain(name)
     {
-        eprintln!("note: --config {name}: there is no such file; taking the built-in configuration {file}");
+        eprintln!("note: --config {name}: the built-in configuration {file}; a file of this name would go first");
     }
 }
 

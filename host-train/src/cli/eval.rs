@@ -35,7 +35,7 @@ use crate::metrics::dice::Occurring;
 
 use crate::net::FixedOrder;
 use crate::rl::agent::{Policy, PolicyNetwork, load_any_policy};
-use crate::samplers::{Fixed, LineOrder, SlicePolicyOrder};
+use crate::samplers::{Fixed, LineOrder, MethodName, SlicePolicyOrder};
 use crate::train::Meta;
 use crate::train::checkpoint::read_meta;
 use crate::train::classifier::{is_classifier, load_classifier};
@@ -181,7 +181,7 @@ impl EvalArgs {
             _ => None,
         };
         let order = match &policy {
-            Some(Policy::Fixed(order)) => Some(Fixed { name: "policy", lines: order.lines.clone() }),
+            Some(Policy::Fixed(order)) => Some(Fixed { name: MethodName::POLICY, lines: order.lines.clone() }),
             _ => None,
         };
         let kept = said(match &policy {
@@ -397,7 +397,7 @@ impl EvalArgs {
         println!("Mean 3-D Dice of {}, lines a slice ({}):", results.evaluated(), title);
         print!("{}", summary(&results, &self.budgets).to_text());
         if self.least_gain > 0.0 {
-            let early = results.entries.iter().filter(|entry| entry.method == "policy");
+            let early = results.entries.iter().filter(|entry| entry.method == MethodName::Policy);
             let measured: Vec<String> = early.map(|entry| format!("{:.2} of {}", entry.lines, entry.budget)).collect();
             println!("Lines that the policy measured, a slice: {}", measured.join(", "));
         }

@@ -25,7 +25,8 @@ impl ManArgs {
         let Self { folder } = self;
         let _locks = Locks::of([folder.as_path()])?;
         let failed = |error: io::Error| format!("{}: {error}", folder.display());
-        let mut program = command_line();
+        // `help`, which clap adds, says what the pages say, and has none.
+        let mut program = without_help(command_line());
         program.build();
         let pages = pages(&program).map_err(failed)?;
         std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -38,14 +39,18 @@ impl ManArgs {
     }
 }
 
+/// The command without the subcommand `help`, and so those under it.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
 /// The pages of `command` and of all commands under it, each with the name of its file.
 fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let man = Man::new(command.clone());
     let mut page = Vec::new();
     man.render(&mut page)?;
     let mut all = vec![(man.get_filename(), page)];
-    // `help`, which clap adds, says what the pages say.
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
+    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         all.extend(pages(inner)?);
     }
     Ok(all)

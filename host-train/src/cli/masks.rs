@@ -20,7 +20,7 @@ use crate::eval::run::{Method, scan_slices};
 use crate::io::lock::Locks;
 use crate::metrics::dice::Occurring;
 use crate::progress;
-use crate::samplers::{LineOrder, SlicePolicyOrder};
+use crate::samplers::{LineOrder, MethodName, SlicePolicyOrder};
 use crate::shard::interleaved;
 use crate::train::RecordedMasks;
 
@@ -141,7 +141,7 @@ impl MasksArgs {
     ) -> Result<Vec<Followed>, Failure> {
         let bar = progress::bar(self.budgets.len() as u64, 0, "budgets");
         let mut followed: Vec<Followed> =
-            volumes.iter().map(|_| Followed { method: method.name().to_owned(), lines: Vec::new() }).collect();
+            volumes.iter().map(|_| Followed { method: method.name(), lines: Vec::new() }).collect();
         for &budget in &self.budgets {
             let scans = scan_slices(model.plan(), volumes, method, budget)?;
             for (volume, scans) in followed.iter_mut().zip(scans) {
@@ -171,7 +171,7 @@ impl MasksArgs {
             .into());
         }
         RecordedMasks::write(&self.out, &rows)?;
-        let method = followed.first().map_or("nothing", |followed| &followed.method);
+        let method = followed.first().map_or("nothing", |followed| followed.method.as_str());
         println!("{}: {} masks of {method}", self.out.display(), rows.len());
         Ok(())
     }
@@ -186,8 +186,7 @@ impl MasksArgs {
 /// What a method measures of a volume.
 #[derive(Serialize, Deserialize)]
 struct Followed {
-    /// The method's name.
-    method: String,
+    method: MethodName,
     /// For each budget, for each slice: its lines, in the order measured.
     lines: Vec<Vec<Vec<u16>>>,
 }

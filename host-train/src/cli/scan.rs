@@ -27,7 +27,7 @@ use crate::metrics::dice::{SliceDice, Structure, slice_dice};
 use crate::metrics::reference::Reference;
 use crate::mri::{KSpace, acquire, seed_for};
 use crate::runtime::{HostScan, reconstructed, scan as host_scan, scan_arena};
-use crate::samplers::LearnedMask;
+use crate::samplers::{LearnedMask, MethodName};
 
 /// `kscout scan`.
 #[derive(Args)]
@@ -86,7 +86,7 @@ impl FromStr for ChosenBy {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "policy" => Ok(Self::Policy),
+            MethodName::POLICY => Ok(Self::Policy),
             _ => text.parse().map(Self::Pattern).map_err(|error| format!("{error}, or policy")),
         }
     }
@@ -162,11 +162,11 @@ impl ScanArgs {
         if let Some(path) = &self.mask {
             let mask = LearnedMask::read_for(path, model.width(), self.budget)?;
             mask.note_conditions(&self.measuring.protocol.to_string(), model.reconstruction().name());
-            return Ok(("learned-mask", Some(mask.lines)));
+            return Ok((LearnedMask::NAME, Some(mask.lines)));
         }
         let default = if model.policy().is_some() { ChosenBy::Policy } else { ChosenBy::Pattern(Pattern::CentreOut) };
         Ok(match self.pattern.unwrap_or(default) {
-            ChosenBy::Policy => ("policy", None),
+            ChosenBy::Policy => (MethodName::POLICY, None),
             ChosenBy::Pattern(pattern) => {
                 (pattern.name(), Some(pattern.lines(model.width(), self.budget, seed)?.to_vec()))
             }

@@ -111,6 +111,14 @@ impl Inputs {
         Ok(self)
     }
 
+    /// With a reward model: a checkpoint, or else one that has no file, which the arguments name.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read.
+    pub fn reward_model(self, path: &Path) -> Result<Self, Failure> {
+        if path.exists() { self.checkpoint(Some(path)) } else { Ok(self) }
+    }
+
     /// With something else, by its name.
     pub fn with(mut self, name: &str, what: String) -> Self {
         self.0.push((name.into(), what));
@@ -203,5 +211,14 @@ mod tests {
             assert_eq!(words(text), expected, "{text}");
         }
         assert_ne!(words("eval --model m --seed 4"), expected);
+    }
+
+    #[test]
+    fn a_reward_model_without_a_file_is_no_input_and_one_that_is_no_checkpoint_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = Inputs::default().reward_model(&folder.path().join("ssim")).unwrap();
+        assert!(inputs.made_by().inputs.is_empty(), "its name stands among the arguments");
+        let refused = Inputs::default().reward_model(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains("no checkpoint here"), "{refused}");
     }
 }

@@ -84,6 +84,12 @@ impl Given {
         self.0.iter().flat_map(|layer| keys_of(&layer.table).into_iter().map(|(key, _)| key)).collect()
     }
 
+    /// Where the key `key` was given last, in words; empty where it was not.
+    pub fn place(&self, key: &str) -> String {
+        let layer = self.0.iter().rev().find(|layer| find(&layer.table, key).is_some());
+        layer.map_or_else(String::new, |layer| layer.place(key))
+    }
+
     /// The configuration `C`: its defaults with what is given on top.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! A new layout is a file beside this one with the [`Format`] that reads it, and its line in [`FORMATS`]. It reads patients into
 //! [`PreparedPatient`](super::import::PreparedPatient)s, and [`write_dataset`](super::import::write_dataset) does the rest; for
-//! NIfTI files [`nifti_import`](super::nifti_import) does that too.
+//! NIfTI files `nifti_import` does that too.
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ fn yes() -> bool {
 /// What `manifest.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`].
+    /// The version of the format, 1.
     pub format_version: u32,
     /// Where the slices come from: `acdc`, `nnunet`, `png` or `phantom`.
     pub source: String,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::data::{Dataset, Slice, Split, Volume};
+use crate::data::{Dataset, Phase, Slice, Split, Volume};
 use crate::mri::{KSpace, Protocol, acquire, seed_for};
 
 /// A slice and what the scanner would measure of it.
@@ -30,8 +30,8 @@ pub struct MeasuredVolume<'a> {
     pub name: String,
     /// The patient.
     pub patient: &'a str,
-    /// The phase of the cycle: `ED` or `ES`.
-    pub phase: String,
+    /// The phase of the cycle.
+    pub phase: Phase,
     /// The seed that phase and noise of its slices come from.
     pub seed: u64,
     /// Distance of neighbouring voxels along z, y and x in mm.
@@ -46,7 +46,7 @@ impl<'a> MeasuredVolume<'a> {
         Self {
             name: volume.name(),
             patient: volume.patient,
-            phase: volume.phase.to_string(),
+            phase: volume.phase,
             seed,
             spacing_mm: [2, 1, 0].map(|axis| f64::from(volume.spacing_mm[axis])),
             slices: volume.slices.par_iter().map(|slice| Measured::new(slice, protocol, seed)).collect(),

@@ -11,39 +11,39 @@
 //! Data with diagnoses instead of masks have no `labels`; the manifest says so.
 //!
 //! Slices of a patient count from 0: end-diastole in the order of the slices' axis, then end-systole. [`import`] makes such a
-//! folder from files in one of the layouts of [`formats`], [`phantom`] makes one out of nothing, [`Dataset::open`] loads one, [`info`] describes one and lists what is wrong with it.
+//! folder from files in one of the layouts of [`formats`], [`phantom`] makes one out of nothing, [`Dataset::open`] loads one, `info` describes one and lists what is wrong with it.
 
 mod error;
 mod folder;
 
 pub mod acdc;
-pub mod affine;
-pub mod alignment;
+pub(crate) mod affine;
+pub(crate) mod alignment;
 pub mod axes;
-pub mod dataset;
+pub(crate) mod dataset;
 pub mod formats;
 mod grid;
 pub mod import;
-pub mod in_turn;
-pub mod info;
-pub mod info_cfg;
-pub mod intensity;
+pub(crate) mod in_turn;
+pub(crate) mod info;
+pub(crate) mod info_cfg;
+pub(crate) mod intensity;
 pub mod labels;
-pub mod losses;
-pub mod manifest;
+pub(crate) mod losses;
+pub(crate) mod manifest;
 pub mod measured;
-pub mod names;
+pub(crate) mod names;
 pub(crate) mod nifti_import;
 pub mod nifti_volume;
-pub mod nnunet;
-pub mod notes;
-pub mod orientation;
+pub(crate) mod nnunet;
+pub(crate) mod notes;
+pub(crate) mod orientation;
 pub mod phantom;
-pub mod png_file;
+pub(crate) mod png_file;
 pub mod png_tree;
-pub mod resample;
+pub(crate) mod resample;
 pub mod restore;
-pub mod split;
+pub(crate) mod split;
 
 pub use axes::{Axes, Reorder};
 pub use dataset::{Dataset, Slice, SliceId, Volume};

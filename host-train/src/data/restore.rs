@@ -1,4 +1,4 @@
-//! Back from a network's grid to a plane's own: the inverse of [`resample`](super::resample).
+//! Back from a network's grid to a plane's own: the inverse of `resample`.
 //!
 //! Each pixel of the plane takes the value at its centre, interpolated bilinearly between the centres of the network's
 //! pixels; past the outermost of those that show the plane the edge's value holds. Where the crop cut the plane off, the
@@ -26,7 +26,7 @@ pub struct Restorer(Grid);
 
 impl Restorer {
     /// For planes of `dim` (x, y) pixels, `spacing_mm` (x, y) apart, and squares of `size` pixels `network_mm` apart, or at
-    /// the planes' own spacing: the arguments of the [`Resampler`](super::resample::Resampler) that it is the inverse of.
+    /// the planes' own spacing: the arguments of the `Resampler` that it is the inverse of.
     pub fn new(dim: [usize; 2], spacing_mm: [f32; 2], network_mm: Option<f32>, size: usize) -> Self {
         let axis = |i: usize| axis(dim[i], spacing_mm[i], network_mm.unwrap_or(spacing_mm[i]), size);
         Self(Grid { source_width: size, x: axis(0), y: axis(1) })

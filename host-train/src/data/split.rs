@@ -108,13 +108,11 @@ impl FromStr for SplitRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(SplitRule::Auto),
-            "train" => Ok(SplitRule::All(Split::Train)),
-            "val" => Ok(SplitRule::All(Split::Val)),
-            "test" => Ok(SplitRule::All(Split::Test)),
-            _ => Err(format!("`{text}` is none of auto, train, val, test")),
+        if text == "auto" {
+            return Ok(Self::Auto);
         }
+        let split = text.parse().ok().filter(|split| *split != Split::Dropped);
+        split.map(Self::All).ok_or_else(|| format!("`{text}` is none of auto, train, val, test"))
     }
 }
 

@@ -11,6 +11,7 @@ use super::table::{Align, Table};
 use crate::data::Labels;
 use crate::inference::diagnose::{Diagnoser, DiagnosisScore};
 use crate::progress;
+use crate::samplers::MethodName;
 
 /// What to evaluate.
 pub struct DiagnosisTask<'a> {
@@ -35,7 +36,7 @@ pub struct DiagnosisTask<'a> {
 pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table, ReportError> {
     let bar = progress::bar((task.methods.len() * task.budgets.len()) as u64, 0, "scans");
     let width = task.volumes.first().map_or(0, |volume| volume.slices[0].slice.width);
-    let mut rows = vec![("full", width, score(task, Method::Pattern(Pattern::CentreOut), width)?)];
+    let mut rows = vec![(MethodName::Full, width, score(task, Method::Pattern(Pattern::CentreOut), width)?)];
     for &method in task.methods {
         for &budget in task.budgets {
             rows.push((method.name(), budget, score(task, method, budget)?));
@@ -54,7 +55,7 @@ pub fn evaluate_diagnoses(task: &DiagnosisTask<'_>, out: &Path) -> Result<Table,
         let by_label = score.auc.iter().map(|&auc| number(auc));
         table.push([method.to_string(), lines.to_string(), auc, log_p].into_iter().chain(by_label));
         let mut row: Vec<(String, Cell)> = vec![
-            ("method".into(), (*method).into()),
+            ("method".into(), method.as_str().into()),
             ("lines_per_slice".into(), (*lines).into()),
             ("mean_auc".into(), score.mean_auc().into()),
             ("log_probability".into(), score.log_probability.into()),

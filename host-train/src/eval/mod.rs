@@ -1,10 +1,10 @@
 //! Evaluation: scans of whole data sets, scored, as tables, statistics and pictures in one folder.
 
-pub mod csv;
-pub mod diagnosis;
-pub mod earlier;
-pub mod outcome;
-pub mod report;
+pub(crate) mod csv;
+pub(crate) mod diagnosis;
+pub(crate) mod earlier;
+pub(crate) mod outcome;
+pub(crate) mod report;
 pub mod run;
-pub mod stops;
-pub mod table;
+pub(crate) mod stops;
+pub(crate) mod table;

@@ -9,6 +9,7 @@ use crate::eval::run::{MeasuredVolume, Method, RunError, Scanned, scan_volumes, 
 use crate::inference::segment::Segment;
 use crate::metrics::scores::VolumeScores;
 use crate::progress;
+use crate::samplers::MethodName;
 use crate::shard::interleaved;
 
 /// Volumes whose images are in memory at a time.
@@ -17,8 +18,8 @@ const AT_ONCE: usize = 40;
 /// One method at one budget, with everything.
 #[derive(Serialize, Deserialize)]
 pub struct Outcome {
-    /// The method's name in tables; `full` for full sampling.
-    pub method: String,
+    /// Who chose the lines.
+    pub method: MethodName,
     /// Lines a slice.
     pub budget: usize,
     /// The scans of each volume; with images and classes where a picture is drawn of the volume.
@@ -52,7 +53,7 @@ impl Scanning<'_> {
     /// [`RunError`] where scans cannot be run or scored.
     pub fn outcomes(&self) -> Result<Vec<Outcome>, RunError> {
         let bar = progress::bar((self.methods.len() * self.budgets.len()) as u64, 0, "scans");
-        let mut outcomes = vec![self.outcome(Method::Pattern(Pattern::CentreOut), self.width, "full")?];
+        let mut outcomes = vec![self.outcome(Method::Pattern(Pattern::CentreOut), self.width, MethodName::Full)?];
         for &method in self.methods {
             for &budget in self.budgets {
                 outcomes.push(self.outcome(method, budget, method.name())?);
@@ -63,8 +64,8 @@ impl Scanning<'_> {
         Ok(outcomes)
     }
 
-    fn outcome(&self, method: Method<'_>, budget: usize, name: &str) -> Result<Outcome, RunError> {
-        let mut outcome = Outcome { method: name.to_owned(), budget, scans: Vec::new(), scores: Vec::new() };
+    fn outcome(&self, method: Method<'_>, budget: usize, name: MethodName) -> Result<Outcome, RunError> {
+        let mut outcome = Outcome { method: name, budget, scans: Vec::new(), scores: Vec::new() };
         for volumes in self.volumes.chunks(AT_ONCE) {
             let mut scans = scan_volumes(self.plan, self.segmenter, volumes, method, budget)?;
             outcome.scores.extend(score(volumes, &scans)?);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use kscout_core::kspace::Reconstruction;
 use serde::Serialize;
 
+use crate::data::Phase;
 use crate::eval::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use crate::eval::outcome::Outcome;
 use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice};
@@ -22,9 +23,10 @@ use crate::metrics::stats::{
     Bootstrap, Estimate, PairedDifference, Sample, StatsError, bootstrap_mean, few_patients, paired_difference,
 };
 use crate::mri::observation::levels_to_real;
+use crate::samplers::MethodName;
 
-/// Structures in the order of [`VolumeScores`].
-const STRUCTURES: [&str; 3] = ["rv", "myo", "lv"];
+/// Columns' names of the structures, in the order of [`VolumeScores`].
+const COLUMNS: [&str; 3] = ["rv", "myo", "lv"];
 
 /// Why an evaluation could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +80,7 @@ pub struct Task<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// The method.
-    pub method: String,
+    pub method: MethodName,
     /// Lines a slice.
     pub budget: usize,
     /// Lines that were measured, a slice: fewer than the budget where scans may end early.
@@ -200,8 +202,8 @@ fn entry(task: &Task<'_>, outcome: &Outcome, all: &[Outcome], occurring: Occurri
     let slices: Vec<&Scanned> = outcome.scans.iter().flatten().collect();
     let mean = |f: &dyn Fn(&Scanned) -> f64| slices.iter().map(|scan| f(scan)).sum::<f64>() / slices.len() as f64;
     let bootstrap = Bootstrap::default();
-    let policy = all.iter().find(|other| other.method == "policy" && other.budget == outcome.budget);
-    let policy = policy.filter(|_| outcome.method != "policy");
+    let policy = all.iter().find(|other| other.method == MethodName::Policy && other.budget == outcome.budget);
+    let policy = policy.filter(|_| outcome.method != MethodName::Policy);
     let samples = |outcome| samples(task, outcome, occurring);
     let difference = policy.map(|policy| paired_difference(&samples(policy), &samples(outcome), &bootstrap));
     let dice = mean_dice(&outcome.scores);
@@ -229,10 +231,10 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
                 ("lines_measured".into(), scans.iter().map(|scan| scan.lines.len()).sum::<usize>().into()),
                 ("reconstruction".into(), task.reconstruction.name().into()),
                 ("patient".into(), volume.patient.into()),
-                ("phase".into(), volume.phase.as_str().into()),
+                ("phase".into(), volume.phase.to_string().into()),
                 ("seed".into(), volume.seed.into()),
             ];
-            for (name, s) in STRUCTURES.iter().zip(&scores.0) {
+            for (name, s) in COLUMNS.iter().zip(&scores.0) {
                 let measures = [("dice", s.dice), ("hd95_mm", s.hd95_mm), ("assd_mm", s.assd_mm)];
                 row.extend(measures.map(|(measure, value)| (format!("{measure}_{name}"), value.into())));
                 row.push((format!("volume_pred_ml_{name}"), s.volume_pred_ml.into()));
@@ -259,15 +261,15 @@ fn write_rows(task: &Task<'_>, outcomes: &[Outcome], out: &Path) -> Result<(), R
 fn write_ejection<'a>(task: &Task<'a>, outcomes: &[Outcome], out: &Path) -> Result<(), ReportError> {
     let mut csv = Csv::new();
     for outcome in outcomes {
-        let of_phase = |phase: &'static str| {
+        let of_phase = |phase: Phase| {
             let volumes = task.volumes.iter().zip(&outcome.scores).filter(move |(volume, _)| volume.phase == phase);
             let lv = |(volume, scores): (&MeasuredVolume<'a>, &VolumeScores)| {
                 ((volume.patient, volume.seed), *scores.of(Structure::Lv))
             };
             volumes.map(lv).collect::<BTreeMap<_, _>>()
         };
-        let systolic = of_phase("ES");
-        for ((patient, seed), diastole) in of_phase("ED") {
+        let systolic = of_phase(Phase::Es);
+        for ((patient, seed), diastole) in of_phase(Phase::Ed) {
             let Some(systole) = systolic.get(&(patient, seed)) else { continue };
             let fraction =
                 |pick: fn(&StructureScores) -> f64| ejection_fraction_percent(pick(&diastole), pick(systole));
@@ -299,7 +301,7 @@ pub fn summary(results: &Results, budgets: &[usize]) -> Table {
             let entry = entries.iter().find(|entry| entry.budget == *budget);
             entry.map_or(String::new(), |entry| format!("{:.3}", entry.mean_dice.mean))
         };
-        let cells: Vec<String> = if method == "full" {
+        let cells: Vec<String> = if *method == MethodName::Full {
             vec![format!("{:.3}", entries[0].mean_dice.mean); budgets.len()]
         } else {
             budgets.iter().map(cell).collect()
@@ -309,11 +311,11 @@ pub fn summary(results: &Results, budgets: &[usize]) -> Table {
     table
 }
 
-fn by_method(results: &Results) -> Vec<(&str, Vec<&Entry>)> {
+fn by_method(results: &Results) -> Vec<(&MethodName, Vec<&Entry>)> {
     let mut order = Vec::new();
-    let mut groups: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    let mut groups: BTreeMap<&MethodName, Vec<&Entry>> = BTreeMap::new();
     for entry in &results.entries {
-        let method = entry.method.as_str();
+        let method = &entry.method;
         if !groups.contains_key(method) {
             order.push(method);
         }
@@ -339,7 +341,7 @@ fn page(results: &Results, budgets: &[usize]) -> String {
         let [rv, myo, lv] = [0, 1, 2].map(|place| entry.dice_cell(place, results.volumes * results.draws));
         let difference = entry.policy_minus_this.as_ref().map_or(String::new(), |d| format!("{:+.3}", d.difference));
         table.push([
-            entry.method.clone(),
+            entry.method.to_string(),
             entry.lines_of_budget(),
             rv,
             myo,
@@ -358,9 +360,9 @@ fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), Repor
     let groups = by_method(results);
     let series: Vec<Series> = groups
         .iter()
-        .filter(|(method, _)| *method != "full")
+        .filter(|(method, _)| **method != MethodName::Full)
         .map(|(method, entries)| {
-            Series::new(method, entries.iter().map(|entry| (entry.budget as f64, entry.mean_dice)).collect())
+            Series::new(method.as_str(), entries.iter().map(|entry| (entry.budget as f64, entry.mean_dice)).collect())
         })
         .collect();
     let full = results.entries.first().map(|entry| entry.mean_dice);
@@ -368,7 +370,7 @@ fn draw_plot(results: &Results, task: &Task<'_>, out: &Path) -> Result<(), Repor
 }
 
 fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
-    for outcome in outcomes.iter().filter(|outcome| outcome.method == "policy") {
+    for outcome in outcomes.iter().filter(|outcome| outcome.method == MethodName::Policy) {
         let orders: Vec<Vec<u16>> = outcome.scans.iter().flatten().map(|scan| scan.lines.clone()).collect();
         let title = format!("policy, {} lines a slice (of a volume on average)", outcome.budget);
         let name = format!("lines_policy_{}.png", outcome.budget);
@@ -380,7 +382,7 @@ fn draw_lines(outcomes: &[Outcome], task: &Task<'_>, out: &Path) -> Result<(), R
 /// The middle slices of evenly chosen volumes, all methods at the smallest budget.
 fn draw_panels(outcomes: &[Outcome], occurring: Occurring, task: &Task<'_>, out: &Path) -> Result<(), ReportError> {
     let budget = task.budgets.iter().min().copied().unwrap_or_default();
-    let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == "full").collect();
+    let shown: Vec<&Outcome> = outcomes.iter().filter(|o| o.budget == budget || o.method == MethodName::Full).collect();
     let volumes = task.first_draw();
     for volume in pictured(task.panels, volumes.len()) {
         let middle = volumes[volume].slices.len() / 2;

@@ -15,7 +15,7 @@ use crate::metrics::scores::{VolumeScores, score_volume};
 use crate::mri::KSpace;
 use crate::net::FloatGraph;
 use crate::runtime::{HostReconstructor, reconstructed, scan as host_scan, scan_arena};
-use crate::samplers::{LineOrder, OrderError};
+use crate::samplers::{LineOrder, MethodName, OrderError};
 
 pub use crate::data::measured::{Measured, MeasuredVolume, measure};
 pub use crate::inference::rollout::Scanned;
@@ -37,11 +37,11 @@ pub enum Method<'a> {
 
 impl Method<'_> {
     /// The name in tables.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> MethodName {
         match self {
-            Self::Policy(_) | Self::FloatPolicy(_) | Self::Chooser(_) => "policy",
-            Self::Order(order) => order.name(),
-            Self::Pattern(pattern) => pattern.name(),
+            Self::Policy(_) | Self::FloatPolicy(_) | Self::Chooser(_) => MethodName::Policy,
+            Self::Order(order) => order.name().into(),
+            Self::Pattern(pattern) => pattern.name().into(),
         }
     }
 }

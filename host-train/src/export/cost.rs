@@ -51,7 +51,7 @@ pub struct Layer {
 /// The costs of the segmenter `spec`, pruned to head `prune` of a U-Net++, for images of `height` by `width`.
 ///
 /// # Errors
-/// [`QuantiseError`] if the network has no int8 form at this size.
+/// `QuantiseError` if the network has no int8 form at this size.
 pub fn cost(spec: &SegmenterSpec, prune: Option<usize>, height: usize, width: usize) -> Result<Cost, QuantiseError> {
     let device = Device::flex();
     let network = |spec: &SegmenterSpec| match prune {

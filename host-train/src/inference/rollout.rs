@@ -119,7 +119,7 @@ pub trait Chooser: Sync + fmt::Debug {
 /// The `budget` lines that `chooser` measures of each slice, in order.
 ///
 /// # Errors
-/// Those of [`PartialScan`] and of [`Chooser::choose`].
+/// Those of `PartialScan` and of [`Chooser::choose`].
 pub fn chosen_lines(
     plan: Plan,
     slices: &[&KSpace],

@@ -92,9 +92,8 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// The structures that no truth of these volumes has.
-    fn of(volumes: &[ScoredVolume]) -> Vec<Self> {
-        let occurring = Occurring::of(volumes.iter().map(|volume| volume.scores.truth_has()));
+    /// All but the structures that occur in some truth of these volumes.
+    fn of(volumes: &[ScoredVolume], occurring: Occurring) -> Vec<Self> {
         let absent = |structure: Structure| {
             let predicted = |volume: &&ScoredVolume| volume.scores.of(structure).volume_pred_ml > 0.0;
             let predicted_in = || volumes.iter().filter(predicted).count();
@@ -161,13 +160,13 @@ impl Cohort {
         if has(Phase::Ed) && has(Phase::Es) {
             groups.extend([("ED", Some(Phase::Ed)), ("ES", Some(Phase::Es))]);
         }
-        let absent = Absent::of(volumes);
+        let occurring = Occurring::of(volumes.iter().map(|volume| volume.scores.truth_has()));
+        let absent = Absent::of(volumes, occurring);
         let mut means = Vec::new();
         for (name, phase) in groups {
             let inside: Vec<&ScoredVolume> =
                 volumes.iter().filter(|volume| phase.is_none_or(|phase| phase == volume.phase)).collect();
-            let occurs = |structure: &Structure| absent.iter().all(|absent| absent.structure != structure.name());
-            for structure in Structure::ALL.into_iter().filter(occurs) {
+            for structure in Structure::ALL.into_iter().filter(|&structure| occurring.has(structure)) {
                 means.push(Means::of(name, structure, &inside)?);
             }
         }

@@ -1,7 +1,7 @@
 //! Which prediction belongs to which ground truth, by the names of their files.
 //!
 //! The NIfTI files of two folders, those in folders below too, less images that lie beside their labels: see `labels_of`.
-//! Files pair by what is left of their names without the words that say what they are ([`owner`]): `NAME_gt`, `NAME_seg`,
+//! Files pair by what is left of their names without the words that say what they are (`owner`): `NAME_gt`, `NAME_seg`,
 //! nnU-Net's `NAME_0000`, BIDS's `sub-01_dseg`. Several rules are tried, strict ones first (`Rule`), each on the files that
 //! those before have left: the same name in the same folder; the same name in any; the folder's name, where files are called
 //! alike in folders of patients; patient and phase, so that `patient001_ED` pairs with `patient001_frame01_gt`. Where a rule

@@ -1,6 +1,6 @@
 //! All metrics of a segmented volume together, and the ejection fraction of a patient.
 //!
-//! What a metric is where a structure is lacking: see [`metrics`](super::metrics).
+//! What a metric is where a structure is lacking: see [`metrics`](crate::metrics).
 
 use std::collections::BTreeMap;
 

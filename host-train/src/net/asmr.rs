@@ -26,7 +26,7 @@ use super::scout::{blind_layer, centre_slope};
 const KERNEL: usize = 5;
 
 /// Width of the trunk.
-const FEATURES: usize = 60;
+const HEAD_FEATURES: usize = 60;
 
 /// Width of the one-hot vector of the remaining lines, which counts from 0.
 const REMAINING: usize = 60;
@@ -149,11 +149,11 @@ impl Network {
             // The one batch that settles the norms counts in full.
             backbone: ResNet::new(Depth::Resnet18, 1.0, device),
             trunk: Trunk {
-                linear: orthogonal(Depth::Resnet18.features(), FEATURES, device),
-                norm: LayerNormConfig::new(FEATURES).init(device),
+                linear: orthogonal(Depth::Resnet18.features(), HEAD_FEATURES, device),
+                norm: LayerNormConfig::new(HEAD_FEATURES).init(device),
             },
             out_layer: Head {
-                hidden: orthogonal(FEATURES + REMAINING, HIDDEN, device),
+                hidden: orthogonal(HEAD_FEATURES + REMAINING, HIDDEN, device),
                 last: orthogonal(HIDDEN, outputs, device),
             },
         }

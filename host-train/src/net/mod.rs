@@ -1,23 +1,23 @@
 //! The networks, in burn, and as plain graphs for the exporter.
 //!
-//! [`segmenters`]: the segmenters by name, a file a network, and one type for them all. [`scout`]: the policy.
-//! [`fixed_order`]: lines in a fixed order as a policy;
-//! [`line_policy`]: that or `scout`. [`slice_policy`]: the policy that shares a budget among slices.
-//! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. [`graph`]: a network as a list of operators.
+//! `segmenters`: the segmenters by name, a file a network, and one type for them all. `scout`: the policy.
+//! `fixed_order`: lines in a fixed order as a policy;
+//! `line_policy`: that or `scout`. `slice_policy`: the policy that shares a budget among slices.
+//! [`asmr`]: ASMR's policy and classifier of k-space, on a [`resnet`]. `graph`: a network as a list of operators.
 //! [`import`](mod@import): weights from PyTorch.
 
 pub mod asmr;
 mod drawn;
-pub mod fixed_order;
-pub mod graph;
+pub(crate) mod fixed_order;
+pub(crate) mod graph;
 pub mod import;
 mod layers;
-pub mod line_policy;
+pub(crate) mod line_policy;
 mod lower;
 pub mod resnet;
-pub mod scout;
-pub mod segmenters;
-pub mod slice_policy;
+pub(crate) mod scout;
+pub(crate) mod segmenters;
+pub(crate) mod slice_policy;
 
 pub use drawn::drawn;
 pub use fixed_order::FixedOrder;

@@ -1,16 +1,16 @@
 //! Operators of the networks for training and evaluating on the CPU, where burn's own are slow.
 //!
-//! Each is a function of tensors like burn's, held to burn's by tests, with a backward pass of its own. It runs by [`kernels`] and
+//! Each is a function of tensors like burn's, held to burn's by tests, with a backward pass of its own. It runs by `kernels` and
 //! by loops over planes on the CPU device in f32; on other devices and in other types the function calls burn's. All cores work;
 //! what is summed is cut into parts by the shapes alone, so that any number of threads gives the same bytes.
 //!
 //! | function | operator |
 //! |---|---|
 //! | [`conv2d`], [`conv3x3`], [`linear`], [`up_conv`] | convolutions, a layer over the channels of each pixel, doubling |
-//! | [`batch_norm`], [`channel_norm`] | batch norm with its ReLU, layer norm over channels |
+//! | `batch_norm`, `channel_norm` | batch norm with its ReLU, layer norm over channels |
 //! | [`pool2`], [`upsample2`] | halving and doubling |
-//! | [`relu`], [`gelu`], [`shift`] | activations, the shift of UNeXt's channel groups |
-//! | [`cross_entropy_dice`] | the usual loss |
+//! | [`relu`], [`gelu`], `shift` | activations, the shift of UNeXt's channel groups |
+//! | `cross_entropy_dice` | the usual loss |
 //! | [`sum`], [`mean`] | over all values, in the same order every time on a GPU too |
 
 mod activation;
@@ -18,7 +18,7 @@ mod batch_norm;
 mod channel_norm;
 mod convolution;
 mod cross_entropy_dice;
-pub mod kernels;
+pub(crate) mod kernels;
 mod operator;
 mod pool;
 mod precision;

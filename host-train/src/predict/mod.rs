@@ -1,20 +1,20 @@
 //! Segmenting files: slices go the way of training, and their classes come back on the file's own grid.
 //!
-//! slice -> the network's spacing and crop ([`Resampler`]) -> 16-bit intensities of the volume, as a data set stores them ->
-//! k-space of the protocol -> the measured lines' quantised image -> logits -> the slice's own grid ([`Restorer`]). At another
+//! slice -> the network's spacing and crop (`Resampler`) -> 16-bit intensities of the volume, as a data set stores them ->
+//! k-space of the protocol -> the measured lines' quantised image -> logits -> the slice's own grid (`Restorer`). At another
 //! spacing than the slices' own the logits are interpolated, not the classes.
 //!
 //! At the slices' own spacing, under the protocol `igs` and with no pattern that draws its lines, the classes are those that
 //! `kscout eval` scores, pixel for pixel. Phase, noise and random lines are seeded by a slice's place, which is a file and
 //! its plane here and a patient and a number in a data set: they differ, and some classes with them.
 //!
-//! [`folders`]: which files a folder's images are. [`input`]: reading a file; [`orientation`]: which way it is sliced.
-//! [`output`]: writing the classes.
+//! `folders`: which files a folder's images are. [`input`]: reading a file; [`orientation`]: which way it is sliced.
+//! `output`: writing the classes.
 
-pub mod folders;
+pub(crate) mod folders;
 pub mod input;
 pub mod orientation;
-pub mod output;
+pub(crate) mod output;
 
 use std::fmt;
 use std::str::FromStr;

@@ -7,7 +7,7 @@
 //! Slices stay what they are: where one axis is evidently that of the slices, because its voxels are longer by half or more
 //! or it has far fewer of them, it becomes the third one, whatever the patient's direction; if that differs from the
 //! training data's, as in a short axis beside axial slices, x and y are taken as they are stored. So they are where the axes
-//! run between the patient's directions, as in the making of data sets ([`orientation`](crate::data::orientation)).
+//! run between the patient's directions, as in the making of data sets (`orientation`).
 
 use crate::data::nifti_volume::NiftiVolume;
 use crate::data::notes::Remark;

@@ -41,7 +41,7 @@ pub enum LearnError {
 pub struct Learning<'a> {
     /// The data set.
     pub data: &'a Dataset,
-    /// FoldSegmenters every try.
+    /// Scores every try.
     pub scorer: &'a Scorer<'a>,
     /// How slices are measured.
     pub protocol: Protocol,
@@ -89,7 +89,7 @@ impl Learning<'_> {
     /// Learns the mask and writes it to `out` after every line and every round of moves, so that a run that was stopped goes on
     /// with `resume`; a signal ends it after the line or round before. `each` is told what changed, and the mask after it.
     ///
-    /// The score is the mean over whole training volumes, which is what evaluation reports: see [`judge`](super::scorer).
+    /// The score is the mean over whole training volumes, which is what evaluation reports: see [`Scorer`].
     ///
     /// # Errors
     /// [`LearnError`]; `out` holds what was learned before.

@@ -139,6 +139,9 @@ impl Provenance {
 }
 
 impl LearnedMask {
+    /// What lines of such a file are called in tables and lists.
+    pub const NAME: &'static str = "learned-mask";
+
     /// A mask without lines yet.
     pub fn new(width: usize, provenance: Provenance) -> Self {
         Self { format: FORMAT.into(), width, lines: Vec::new(), scores: Vec::new(), provenance }
@@ -147,7 +150,7 @@ impl LearnedMask {
     /// Reads a file, and checks it.
     ///
     /// # Errors
-    /// [`MaskFileError`] says which file, and what is wrong with it.
+    /// `MaskFileError` says which file, and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self, MaskFileError> {
         let bytes = fs::read(path).map_err(|source| MaskFileError::Read { path: path.to_owned(), source })?;
         let mask = serde_json::from_slice(&bytes).map_err(|error| error.to_string());
@@ -158,7 +161,7 @@ impl LearnedMask {
     /// [`read`](Self::read), for measuring `budget` of `width` lines.
     ///
     /// # Errors
-    /// [`MaskFileError`], also where the mask has fewer lines, or is for another width.
+    /// `MaskFileError`, also where the mask has fewer lines, or is for another width.
     pub fn read_for(path: &Path, width: usize, budget: usize) -> Result<Self, MaskFileError> {
         let mask = Self::read(path)?;
         if mask.width != width {
@@ -173,7 +176,7 @@ impl LearnedMask {
     /// Writes the file in one step.
     ///
     /// # Errors
-    /// [`MaskFileError::Write`]; a file that was there is as it was.
+    /// `MaskFileError::Write`; a file that was there is as it was.
     pub fn write(&self, path: &Path) -> Result<(), MaskFileError> {
         let mut text = serde_json::to_string_pretty(self).expect("a mask serialises");
         text.push('\n');

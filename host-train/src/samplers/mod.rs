@@ -2,23 +2,25 @@
 //!
 //! * [`LineOrder`]: lines of every slice of a volume. The core's patterns are such orders; so is one list of lines for all
 //!   ([`Fixed`]), and what was worked out ahead ([`Planned`]).
-//! * [`judge`](mod@scorer): what a segmentation with some lines is worth. [`tries`](mod@tries): with each line more.
-//! * [`forward`](mod@forward): one mask for many slices, by greedy forward selection; [`reorder`](mod@reorder): its lines in a
-//!   better order. [`learn`](mod@learn) runs both on training volumes, [`mask_file`] keeps the result.
-//! * [`shared`]: lines of volumes whose slices share a budget.
-//! * [`neighbour`]: the mask of the most alike training slice. [`oracle`]: the best next line, the truth known.
+//! * [`Scorer`]: what a segmentation with some lines is worth. `tries`: with each line more.
+//! * `forward`: one mask for many slices, by greedy forward selection; `reorder`: its lines in a better order. `learn` runs both on
+//!   training volumes; a [`LearnedMask`] is the result.
+//! * [`SlicePolicyOrder`], [`PositionOrder`], [`AllocationOracle`]: lines of volumes whose slices share a budget.
+//! * [`Neighbours`]: the mask of the most alike training slice. [`Oracle`]: the best next line, the truth known.
+//! * [`MethodName`]: how tables name whoever chose.
 
-pub mod forward;
-pub mod learn;
-pub mod mask_file;
-pub mod neighbour;
-pub mod oracle;
-pub mod reorder;
-pub mod scorer;
-pub mod shared;
+pub(crate) mod forward;
+pub(crate) mod learn;
+pub(crate) mod mask_file;
+mod method_name;
+pub(crate) mod neighbour;
+pub(crate) mod oracle;
+pub(crate) mod reorder;
+pub(crate) mod scorer;
+pub(crate) mod shared;
 #[cfg(test)]
 mod threshold;
-pub mod tries;
+pub(crate) mod tries;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +34,8 @@ use crate::data::SliceId;
 use crate::data::measured::{Measured, MeasuredVolume};
 use crate::shard::PartError;
 
-pub use mask_file::LearnedMask;
+pub use mask_file::{LearnedMask, MaskFileError};
+pub use method_name::MethodName;
 pub use neighbour::{Neighbours, Search};
 pub use oracle::Oracle;
 pub use scorer::{Score, Scorer};
@@ -81,7 +84,7 @@ pub enum OrderError {
 /// It may look at all that was measured, and, where it says so, at the truth. Whole volumes are given, because what is best for
 /// a volume is not what is best for each of its slices.
 pub trait LineOrder: Sync {
-    /// The name in tables.
+    /// The name in tables; [`MethodName::POLICY`] of what asks a policy.
     fn name(&self) -> &'static str;
 
     /// `budget` distinct lines for each slice of the volume, or for each on average where slices share a budget, in the order in

@@ -43,6 +43,9 @@ pub struct Search {
 }
 
 impl Neighbours {
+    /// The name in tables and lists.
+    pub const NAME: &'static str = "nearest-neighbour";
+
     /// Finds the best masks of training slices, of one size and at least one; `bar` advances with each slice.
     ///
     /// # Errors
@@ -80,7 +83,7 @@ impl Neighbours {
 
 impl LineOrder for Neighbours {
     fn name(&self) -> &'static str {
-        "nearest-neighbour"
+        Self::NAME
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {

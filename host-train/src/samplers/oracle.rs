@@ -27,7 +27,7 @@ pub struct Oracle<'a> {
 
 impl LineOrder for Oracle<'_> {
     fn name(&self) -> &'static str {
-        "one-step-oracle"
+        Self::NAME
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
@@ -52,6 +52,9 @@ impl LineOrder for Oracle<'_> {
 }
 
 impl Oracle<'_> {
+    /// The name in tables and lists.
+    pub const NAME: &'static str = "one-step-oracle";
+
     /// A line for each slice, by its place among those tried, and the volume's tally with them; `sofar` is that without them.
     fn choose(&self, tallies: &[Vec<Option<Tally>>], sofar: Tally) -> (Vec<usize>, Tally) {
         let score = self.scorer.score();

@@ -16,15 +16,13 @@ use std::str::FromStr;
 
 use kscout_core::kspace::Reconstruction;
 use kscout_core::model::Model;
+use kscout_core::volume::STRUCTURES;
 use serde::{Deserialize, Serialize};
 
 use crate::data::CLASSES;
 use crate::inference::segment::CoreSegmenter;
 use crate::metrics::dice::{Occurring, overlaps};
 use crate::runtime::{HeapArena, fastest};
-
-/// Structures: the classes but background.
-const STRUCTURES: usize = CLASSES - 1;
 
 /// What is made as large as can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use kscout_core::volume::{Place, VolumeError, VolumeScan, volume_arena_bytes_wit
 use crate::data::measured::MeasuredVolume;
 use crate::metrics::dice::Occurring;
 use crate::runtime::{HeapArena, fastest};
-use crate::samplers::{LineOrder, OrderError};
+use crate::samplers::{LineOrder, MethodName, OrderError};
 use crate::volume::Allocate;
 use crate::volume::allocate::Oracle;
 use crate::volume::position::Plans;
@@ -26,7 +26,7 @@ pub struct SlicePolicyOrder<'m> {
 
 impl LineOrder for SlicePolicyOrder<'_> {
     fn name(&self) -> &'static str {
-        "policy"
+        MethodName::POLICY
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
@@ -55,9 +55,14 @@ pub struct PositionOrder {
     pub plans: Plans,
 }
 
+impl PositionOrder {
+    /// The name in tables and lists.
+    pub const NAME: &'static str = "by-position";
+}
+
 impl LineOrder for PositionOrder {
     fn name(&self) -> &'static str {
-        "by-position"
+        Self::NAME
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {
@@ -76,9 +81,14 @@ pub struct AllocationOracle<'m> {
     pub occurring: Occurring,
 }
 
+impl AllocationOracle<'_> {
+    /// The name in tables and lists.
+    pub const NAME: &'static str = "allocation-oracle";
+}
+
 impl LineOrder for AllocationOracle<'_> {
     fn name(&self) -> &'static str {
-        "allocation-oracle"
+        Self::NAME
     }
 
     fn orders(&self, volume: &MeasuredVolume<'_>, budget: usize) -> Result<Vec<Vec<u16>>, OrderError> {

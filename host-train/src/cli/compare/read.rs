@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::cli::Failure;
 use crate::metrics::dice::{Occurring, SliceDice};
 use crate::metrics::stats::{Bootstrap, Estimate, Sample, StatsError, bootstrap_mean, mean};
+use crate::samplers::MethodName;
 
 /// What `kscout eval` writes of every volume.
 const RESULTS: &str = "results.csv";
@@ -18,7 +19,7 @@ const RESULTS: &str = "results.csv";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluated {
     dirs: Vec<PathBuf>,
-    method: String,
+    method: MethodName,
 }
 
 impl FromStr for Evaluated {
@@ -44,10 +45,10 @@ impl FromStr for Evaluated {
 }
 
 /// The methods of the evaluation in `dir`, in its order; `None` where there is none that can be read.
-fn methods_in(dir: &Path) -> Option<Vec<String>> {
+fn methods_in(dir: &Path) -> Option<Vec<MethodName>> {
     #[derive(Deserialize)]
     struct Named {
-        method: String,
+        method: MethodName,
     }
     let rows = csv::Reader::from_path(dir.join(RESULTS)).ok()?.into_deserialize::<Named>();
     let (mut methods, mut known) = (Vec::new(), BTreeSet::new());
@@ -64,18 +65,21 @@ fn methods_in(dir: &Path) -> Option<Vec<String>> {
 fn help_with(dir: &Path) -> Option<String> {
     let methods = methods_in(dir)?;
     let dir = dir.display();
-    let with = |first: &str, second: &str| format!(", such as kscout compare {dir}:{first} --with {dir}:{second}");
+    let with = |first: &MethodName, second: &MethodName| {
+        format!(", such as kscout compare {dir}:{first} --with {dir}:{second}")
+    };
     let command = match &methods[..] {
-        [first, .., last] => with(if methods.iter().any(|method| method == "policy") { "policy" } else { first }, last),
+        [first, .., last] => with(methods.iter().find(|method| **method == MethodName::Policy).unwrap_or(first), last),
         _ => String::new(),
     };
-    Some(format!("{dir} has the methods {}{command}", methods.join(", ")))
+    let names: Vec<&str> = methods.iter().map(MethodName::as_str).collect();
+    Some(format!("{dir} has the methods {}{command}", names.join(", ")))
 }
 
 /// What is read of a row.
 #[derive(Deserialize, PartialEq)]
 struct Row {
-    method: String,
+    method: MethodName,
     lines_per_slice: usize,
     /// Evaluations of before lack it.
     slices: Option<usize>,

@@ -11,7 +11,10 @@ use super::run::{RunArgs, Training};
 use super::segmenter::SegmenterArgs;
 use super::slice_policy::SlicePolicyArgs;
 use crate::cli::Failure;
-use crate::config::Config;
+use crate::config::{Config, Given, knows};
+use crate::rl::PolicyConfig;
+use crate::rl::volume::VolumeConfig;
+use crate::train::{ClassifierConfig, SegmenterConfig};
 
 /// `kscout train reward`.
 #[derive(Args)]
@@ -56,6 +59,7 @@ impl RewardArgs {
                 .ok_or("a classifier needs --labels FILE.csv; `kscout data labels` makes one of ACDC's groups")?;
             return renamed("kscout train reward", &ClassifierArgs { run, labels });
         }
+        expect_keys_of::<SegmenterConfig, ClassifierConfig>("kscout train reward", &run.given()?)?;
         renamed("kscout train reward", &SegmenterArgs { run, init, masks })
     }
 }
@@ -71,8 +75,17 @@ impl PolicyArgs {
             }
             return renamed("kscout train policy", &SlicePolicyArgs { run, reward_model, held_out, mask });
         }
+        expect_keys_of::<PolicyConfig, VolumeConfig>("kscout train policy", &run.given()?)?;
         renamed("kscout train policy", &LinePolicyArgs { run, reward_model, labels, mask })
     }
+}
+
+/// Refuses keys that the training `C` does not have and the `other` one does: a configuration that was made for that one.
+fn expect_keys_of<C: Config, Other: Config>(old: &str, given: &Given) -> Result<(), Failure> {
+    let others = |key: &String| knows::<Other>(key) && !knows::<C>(key);
+    let Some(key) = given.keys().into_iter().find(others) else { return Ok(()) };
+    let (place, new, other) = (given.place(&key), C::COMMAND, Other::COMMAND);
+    Err(format!("{place}: `{key}` is a key of `{other}`: use that; `{old}` is called `{new}` now").into())
 }
 
 /// Says the new name of the command `old`, and starts.

@@ -37,7 +37,7 @@ impl Training for LinePolicyArgs {
     }
 
     fn inputs(&self, inputs: Inputs) -> Result<Inputs, Failure> {
-        inputs.checkpoint(Some(&self.reward_model))?.file(self.labels.as_deref())?.file(self.mask.as_deref())
+        inputs.reward_model(&self.reward_model)?.file(self.labels.as_deref())?.file(self.mask.as_deref())
     }
 
     fn train(&self, run: &RunArgs, config: &PolicyConfig) -> Result<Trained, Failure> {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::graph::{FloatGraph, TensorIndex};
 use super::scout::image_input;
-pub use network::{Architecture, Description, Dimensions, PublishedWeights, SegmentationNetwork, Shapes};
+pub use network::{Description, Dimensions, SegmentationNetwork};
 use registry::segmenters;
 
 segmenters! {

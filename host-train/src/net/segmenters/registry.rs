@@ -36,7 +36,7 @@ macro_rules! segmenters {
         #[derive(Module, Debug)]
         pub enum Segmenter {
             $(
-                #[doc = concat!("A network of [`", stringify!($module), "`].")]
+                #[doc = concat!("A network of `", stringify!($module), "`.")]
                 $network($module::$network),
             )+
         }
