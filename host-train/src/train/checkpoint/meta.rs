@@ -71,6 +71,8 @@ pub struct Meta {
 
 /// What a run's schedule, early stopping and averaging have to remember.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+// Format 1 may leave some out; of format 2 they are counted.
+#[serde(default)]
 pub struct Progress {
     /// The schedule `plateau`.
     pub plateau: Plateau,
