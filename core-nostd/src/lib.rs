@@ -1,9 +1,11 @@
 //! Adaptive k-space sampling and int8 cardiac segmentation, for the machine beside the scanner.
 //!
-//! `no_std`, no allocation: memory comes from the caller and weights stay where they are. From the bottom up,
-//! as `tests/tests/rooms` shows:
+//! `no_std`, no allocation: memory comes from the caller and weights stay where they are. From the bottom up, none using one that
+//! is listed after it:
 //!
+//! * [`arena`]: the caller's memory, cut into aligned parts.
 //! * [`contract`]: the numbers that networks, blobs and scans agree on.
+//! * [`fnv`], [`rng`]: the hash of digests, and the generator that random patterns and tests draw from.
 //! * [`quant`]: fixed-point scales, as TFLite and CMSIS-NN define them.
 //! * [`kernels`]: int8 operators, each in a naive and a fast form that agree to the bit.
 //! * [`kspace`]: line masks, sampling patterns, the Fourier transform, and the image that lines add up to.

@@ -7,9 +7,9 @@
 //! | make a data set of your own files, or of none | [`data::formats`], [`data::phantom`] |
 //! | read one | [`Dataset`], its slices and volumes by [`Split`] |
 //! | measure its slices as a scanner would | [`mri::acquire`](fn@mri::acquire), [`data::measured`] |
-//! | train what sees the heart | [`train_segmenter`], [`load_segmenter`]; weights from PyTorch: [`net::import`](mod@net::import) |
-//! | train what chooses lines | [`train_line_policy`]; with an [`Agent`] or a [`RewardModel`] of your own [`train_agent`] |
-//! | train what shares a budget among slices | [`train_slice_policy`] |
+//! | train a segmenter | [`train_segmenter`], [`load_segmenter`]; weights from PyTorch: [`net::import`](mod@net::import) |
+//! | train a line policy | [`train_line_policy`]; with an [`Agent`] or a [`RewardModel`] of your own [`train_agent`] |
+//! | train a slice policy | [`train_slice_policy`] |
 //! | scan data sets and score the scans | [`eval::run`], [`samplers`] for what to compare with, [`metrics`], [`figures`] |
 //! | make files for devices | [`export::pack`](fn@export::pack), [`export::verify`] |
 //! | run such files here | [`runtime`], with [`kscout_core::scan::Scan`] |
@@ -41,7 +41,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! The modules in the root are rooms, in an order in which none names one above it: `CONTRIBUTING.md` lists them and shows how a
+//! The modules in the root have an order, in which none uses one that is listed after it: `CONTRIBUTING.md` shows it, and how a
 //! network, a reward, a policy, a reader, a pattern or a reconstruction is added. The feature `train`, on by default, brings burn
 //! and all that needs it. Without it there are [`data`], [`mri`], [`config`], [`runtime`], [`metrics`], [`figures`], [`augment`],
 //! [`objective`] and [`volume`], also for WebAssembly.

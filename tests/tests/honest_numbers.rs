@@ -88,7 +88,7 @@ fn verify_passes_an_honest_file_and_fails_one_of_other_weights_or_broken_numbers
     assert_eq!(hash_in(&job, "broken.kscout"), hash_in(&job, "one.kscout"));
     let broken = verify(&job, "broken.kscout", "one", &[]);
     assert!(broken.stdout.contains("FAILED"), "measured values and bars are printed first: {}", broken.stdout);
-    broken.refused(&["int8 does not do what the networks do in real numbers", "Dice, difference", "(at most 0.02)"]);
+    broken.refused(&["int8 does not do what the networks do in f32", "Dice, difference", "(at most 0.02)"]);
     verify(&job, "broken.kscout", "one", &["--tolerance", "1", "--pixels", "0"]).succeeded();
 
     for number in ["nan", "-nan", "inf", "-inf", "-0.1", "1.5", "1e308", "x"] {

@@ -55,7 +55,7 @@ fn every_command(job: &Job, check: impl Fn(&str, Ran)) {
     let [model, data, out, blob] = ["model", "data", "out", "out.kscout"].map(|name| job.path(name));
     let (images, picture) = (images(job), picture(job));
     for arguments in [
-        vec!["net", "forward", "--model", &model, "--input", &images, "--output", &out],
+        vec!["net", "forward", "--segmenter", &model, "--input", &images, "--output", &out],
         vec!["predict", "--model", &model, "--out", &out, &picture],
         vec!["eval", "--reward-model", &model, "--data", &data, "--out", &out, "--budgets", "6"],
         vec!["export", "--segmenter", &model, "--data", &data, "--out", &blob],

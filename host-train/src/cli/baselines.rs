@@ -36,10 +36,11 @@ const ORACLE_CENTRE: usize = 2;
 pub struct BaselineArgs {
     /// What to compare with, separated by commas: `patterns` (centre-out, equispaced, variable-density, partial-fourier,
     /// random-low-bias, random, or one of them by its name), `learned-mask` (of --mask), `nearest-neighbour` (the best mask of
-    /// the training slice with the most similar centre lines), and two oracles, which know the truth: `one-step-oracle` (the
-    /// best next line for each slice), `mask-oracle` (the mask learned on the evaluated volumes themselves). The last three
-    /// take minutes. Two share a budget among the slices of a volume, the number of lines being that of a slice on average:
-    /// `by-position` (of --positions), and `allocation-oracle`, which knows the truth. Or `all`
+    /// the training slice with the most similar centre lines), and two oracles of lines, which know the truth:
+    /// `one-step-oracle` (the best next line for each slice), `mask-oracle` (the mask learned on the evaluated volumes
+    /// themselves). Neighbour and oracles of lines take minutes. Two share a budget among the slices of a volume, the number of
+    /// lines being that of a slice on average: `by-position` (of --positions), and `allocation-oracle`, which knows the truth
+    /// too. Or `all`
     #[arg(long, value_name = "LIST", default_value = PATTERNS)]
     pub baselines: BaselineList,
     /// The mask of `learned-mask`, from `kscout train mask`

@@ -27,15 +27,15 @@ use crate::train::segmenter::load_segmenter;
 /// `kscout predict`.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  kscout predict --model runs/segmenter --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n  kscout predict --model runs/segmenter --out out Dataset027_ACDC/imagesTs\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth.\n\nOf a folder all images are segmented, also in folders below; files of labels by their names (NAME_gt, NAME_seg, labelsTr,\nderivatives, ...) and ACDC's NAME_4d are left out, and nnU-Net's NAME_0000 becomes NAME_seg.\n\nVolumes that are stored with other axes than the network's training data (left-right, front-back, slices first) are\nsegmented in that order and written back in their own."
+    after_help = "Example:\n  kscout predict --segmenter runs/segmenter --out out heart.nii.gz\n  kscout predict --blob heart.kscout --undersample centre-out:16 --overlay --out fast heart.nii.gz\n  kscout predict --segmenter runs/segmenter --out out Dataset027_ACDC/imagesTs\n\nheart.nii.gz becomes out/heart_seg.nii.gz with the same dimensions, spacing and place in space; slice.png becomes\nout/slice_seg.png, whose values are the classes: 0 background, 1 RV, 2 MYO, 3 LV. The network sees a crop around the\nmiddle; outside it there is background. `kscout metrics` compares with a ground truth.\n\nOf a folder all images are segmented, also in folders below; files of labels by their names (NAME_gt, NAME_seg, labelsTr,\nderivatives, ...) and ACDC's NAME_4d are left out, and nnU-Net's NAME_0000 becomes NAME_seg.\n\nVolumes that are stored with other axes than the network's training data (left-right, front-back, slices first) are\nsegmented in that order and written back in their own."
 )]
 pub struct PredictArgs {
     /// NIfTI volumes (.nii, .nii.gz), grey PNG pictures, and folders of them
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<PathBuf>,
     /// Checkpoint of a segmenter: the folder that `kscout train segmenter` wrote, or its `best` or `last`
-    #[arg(long, value_name = "DIR", required_unless_present = "blob", conflicts_with = "blob")]
-    model: Option<PathBuf>,
+    #[arg(long, alias = "model", value_name = "DIR", required_unless_present = "blob", conflicts_with = "blob")]
+    segmenter: Option<PathBuf>,
     /// Exported file: segments in int8, as a device does
     #[arg(long, value_name = "FILE.kscout")]
     blob: Option<PathBuf>,
@@ -68,9 +68,9 @@ pub struct PredictArgs {
     #[command(flatten)]
     limit: FileLimit,
     /// Keep only what the K-th head of a U-Net++ needs, 1 to 4; a blob is pruned when it is exported
-    #[arg(long, value_name = "K", requires = "model", conflicts_with = "blob", value_parser = number::head())]
+    #[arg(long, value_name = "K", requires = "segmenter", conflicts_with = "blob", value_parser = number::head())]
     prune: Option<usize>,
-    /// Where --model computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// Where --segmenter computes: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
     /// `kscout devices` lists them
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
@@ -93,7 +93,7 @@ impl PredictArgs {
         self.threads.set()?;
         let tasks = self.check()?;
         let _locks = Locks::of([self.out.as_path()])?;
-        match (&self.blob, &self.model) {
+        match (&self.blob, &self.segmenter) {
             (Some(path), _) => {
                 let file = self.cost.read(path)?;
                 println!("{}: {}", path.display(), cost(&file)?);
@@ -120,7 +120,7 @@ impl PredictArgs {
                 let (side, axes) = (meta.width, meta.axis_codes.map(Axes::from));
                 self.segment(tasks, &network, MadeFor { side, axes, reconstruction: meta.reconstruction })
             }
-            (None, None) => Err("give --model or --blob".into()),
+            (None, None) => Err("give --segmenter or --blob".into()),
         }
     }
 

@@ -113,7 +113,7 @@ impl Sandbox {
 
     /// Runs `kscout predict` with the checkpoint into `out`.
     fn predict(&self, inputs: &[&str], options: &[&str]) -> Ran {
-        self.predict_with(&["--model", &self.job.path("model")], inputs, options)
+        self.predict_with(&["--segmenter", &self.job.path("model")], inputs, options)
     }
 
     fn predict_with(&self, network: &[&str], inputs: &[&str], options: &[&str]) -> Ran {

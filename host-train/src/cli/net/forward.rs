@@ -25,19 +25,19 @@ use crate::train::checkpoint;
 )]
 pub struct ForwardArgs {
     /// The network; a checkpoint knows its own
-    #[arg(long, value_name = "NAME", value_parser = super::segmenter(), required_unless_present_any = ["model", "blob"])]
+    #[arg(long, value_name = "NAME", value_parser = super::segmenter(), required_unless_present_any = ["segmenter", "blob"])]
     arch: Option<Arch>,
     /// Weights: .pth, .pt or .ckpt as torch.save writes them, or .safetensors
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["model", "blob"], conflicts_with = "model")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["segmenter", "blob"], conflicts_with = "segmenter")]
     weights: Option<PathBuf>,
     /// Of several networks in the weights' file, the one behind this key, such as model_ema
     #[arg(long, value_name = "NAME", requires = "weights")]
     key: Option<String>,
     /// A checkpoint, from `kscout import` or `kscout train segmenter`, instead of weights
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[arg(long, alias = "model", value_name = "DIR")]
+    segmenter: Option<PathBuf>,
     /// The int8 segmenter of a file that `kscout export` wrote: images are rounded to its input's steps, logits are its output's
-    #[arg(long, value_name = "FILE.kscout", conflicts_with_all = ["arch", "weights", "model", "device"])]
+    #[arg(long, value_name = "FILE.kscout", conflicts_with_all = ["arch", "weights", "segmenter", "device"])]
     blob: Option<PathBuf>,
     #[command(flatten)]
     cost: CostArgs,
@@ -118,7 +118,7 @@ impl ForwardArgs {
             let wanted = wanted_segmenter(arch).under(self.key.as_deref());
             return Ok(import_segmenter(arch, &StateDict::read_wanted(weights, wanted)?, device)?);
         }
-        let dir = self.model.as_deref().ok_or("--weights or --model is needed")?;
+        let dir = self.segmenter.as_deref().ok_or("--weights or --segmenter is needed")?;
         let (dir, mut meta) = checkpoint::read_meta(dir)?;
         let spec = meta.segmenter(&dir)?.spec;
         match self.arch {

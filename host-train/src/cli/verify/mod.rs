@@ -1,6 +1,6 @@
 //! `kscout verify`.
 
-mod bars;
+mod limits;
 
 use std::path::{Path, PathBuf};
 
@@ -31,12 +31,12 @@ use crate::train::checkpoint::WeightsHash;
 use crate::train::segmenter::load_segmenter;
 use crate::volume::trajectories::follow;
 use crate::volume::trajectory::Course;
-use bars::{Bars, Check, checks, verdict};
+use limits::{Check, Limits, checks, verdict};
 
 /// `kscout verify`.
 #[derive(Args)]
 #[command(
-    after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The networks in f32 (float) get the\nsame images. Fails (exit code 1) where the checkpoint is not the one that the file was made from (the hash of its weights\nis in the file), where int8 and float differ by more than --tolerance, --pixels or --choices allow at any number of\nlines, and where the plain and the fast int8 kernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --segmenter runs/segmenter/best --line-policy runs/policy/best --data data/acdc128 --limit 50"
+    after_help = "Scans are the file's own: its policy's lines, or centre-out without one. The networks in f32 get the\nsame images. Fails (exit code 1) where the checkpoint is not the one that the file was made from (the hash of its weights\nis in the file), where int8 and f32 differ by more than --tolerance, --pixels or --choices allow at any number of\nlines, and where the plain and the fast int8 kernels differ in a single bit.\n\nExample:\n  kscout verify heart.kscout --segmenter runs/segmenter/best --line-policy runs/policy/best --data data/acdc128 --limit 50"
 )]
 pub struct VerifyArgs {
     /// A file that `kscout export` wrote
@@ -80,7 +80,7 @@ pub struct VerifyArgs {
     choices: f64,
     #[command(flatten)]
     cost: CostArgs,
-    /// Where the real-valued networks run: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
+    /// Where the networks in f32 run: auto (the first GPU of this build that works, else the CPU), cpu, cuda, cuda:1, vulkan and so on;
     /// `kscout devices` lists them
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
@@ -127,8 +127,8 @@ impl VerifyArgs {
         let volumes = limited(&data, &options);
         let compare = |(policy, _)| compare_slices(&policy, &model, &volumes, &options, &device);
         let slices = slices.map(compare).transpose()?.unwrap_or_default();
-        let bars = Bars { dice: self.tolerance, pixels: self.pixels, choices: self.choices };
-        let checks = checks(&report, &slices, &bars);
+        let limits = Limits { dice: self.tolerance, pixels: self.pixels, choices: self.choices };
+        let checks = checks(&report, &slices, &limits);
         if self.json {
             println!(
                 "{}",
@@ -144,7 +144,7 @@ impl VerifyArgs {
             if !slices.is_empty() {
                 print!("\n{}", slices_text(&slices, volumes.len()));
             }
-            print!("\n{}", bars::table(&checks).to_text());
+            print!("\n{}", limits::table(&checks).to_text());
         }
         let graphs = [
             OfPolicy { name: "line policy", in_file: model.policy().is_some(), is_given: self.line_policy.is_some() },
@@ -265,7 +265,7 @@ fn compare_slices(
 }
 
 fn slices_text(slices: &[Agreement], volumes: usize) -> String {
-    let titles = ["lines on average", "slices chosen", "the same", "float Dice", "int8 Dice"];
+    let titles = ["lines on average", "slices chosen", "the same", "f32 Dice", "int8 Dice"];
     let mut table = Table::new(titles.map(|title| (title, Align::Right)));
     for found in slices {
         table.push([
@@ -278,7 +278,7 @@ fn slices_text(slices: &[Agreement], volumes: usize) -> String {
     }
     let volumes = if volumes == 1 { "1 whole volume".to_owned() } else { format!("{volumes} whole volumes") };
     format!(
-        "The slice policy, over {volumes}: how often float would have chosen the same slice for the next line, and the\n\
+        "The slice policy, over {volumes}: how often f32 would have chosen the same slice for the next line, and the\n\
          Dice where each goes its own way (int8 segmentations both).\n{}",
         table.to_text()
     )
@@ -287,7 +287,7 @@ fn slices_text(slices: &[Agreement], volumes: usize) -> String {
 fn text(report: &VerifyReport, lines: &str) -> String {
     let chosen = report.budgets.iter().any(|budget| budget.decisions > 0);
     let mut text = format!(
-        "{} slices, each scanned with lines by {lines}. float: the checkpoint's networks, in real numbers of 32 bits; int8: the\n\
+        "{} slices, each scanned with lines by {lines}. f32: the checkpoint's networks; int8: the\n\
          file's, in integers of 8 bits, as a device runs them. Both look at the same images.\n\n{}\n\
          Dice: mean 3-D Dice of RV, MYO and LV. same class: pixels that both give the same class. logits: the segmenter's\n\
          ratings of the classes, of which the largest wins; how far the two are apart, on average and at most.\n",
@@ -295,7 +295,7 @@ fn text(report: &VerifyReport, lines: &str) -> String {
         table(&report.budgets).to_text()
     );
     if chosen {
-        text += "same line: lines that float would have chosen too. rated lower: how much lower, at most, float rates a line that it\n\
+        text += "same line: lines that f32 would have chosen too. rated lower: how much lower, at most, f32 rates a line that it\n\
                  would not have chosen than its own, in the policy's ratings of lines.\n";
     }
     let there = |budget: &BudgetReport| budget.dice_float.map(|dice| dice.is_some());
@@ -319,17 +319,8 @@ fn text(report: &VerifyReport, lines: &str) -> String {
 }
 
 fn table(budgets: &[BudgetReport]) -> Table {
-    let titles = [
-        "lines",
-        "float Dice",
-        "int8 Dice",
-        "difference",
-        "same class",
-        "logits",
-        "at most",
-        "same line",
-        "rated lower",
-    ];
+    let titles =
+        ["lines", "f32 Dice", "int8 Dice", "difference", "same class", "logits", "at most", "same line", "rated lower"];
     let mut table = Table::new(titles.map(|title| (title, Align::Right)));
     for budget in budgets {
         table.push([
@@ -402,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_numbers_from_0_to_1_and_nothing_else_is() {
+    fn limits_are_numbers_from_0_to_1_and_nothing_else_is() {
         assert_eq!(["0", "0.25", "1", "1e-3"].map(from_0_to_1), [Ok(0.0), Ok(0.25), Ok(1.0), Ok(0.001)]);
         for text in ["nan", "-nan", "inf", "-inf", "infinity", "-0.1", "1.01", "1e308", "", "a", "0,5"] {
             assert!(from_0_to_1(text).is_err(), "{text}");

@@ -1,6 +1,6 @@
-//! The rooms of both crates, which are their modules in the root: none names a higher one, so that no two name each other.
+//! The modules in the root of both crates: none names a higher one, so that no two name each other.
 //!
-//! Their order stands in the tables of `CONTRIBUTING.md`. Tests (`#[cfg(test)]`) may name any room.
+//! Their order stands in the tables of `CONTRIBUTING.md`. Tests (`#[cfg(test)]`) may name any module.
 
 mod circles;
 mod imports;
@@ -16,7 +16,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The rooms of a crate as `CONTRIBUTING.md` lists them, from the bottom up: the words in code of the first column of the table
+/// The modules in the root of a crate as `CONTRIBUTING.md` lists them, from the bottom up: the words in code of the first column of the table
 /// below the heading that names the crate's folder.
 fn order(folder: &str) -> Vec<String> {
     let text = fs::read_to_string(repository().join("CONTRIBUTING.md")).expect("CONTRIBUTING.md");
@@ -26,12 +26,12 @@ fn order(folder: &str) -> Vec<String> {
     cells.flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Which rooms name which, with one import as an example.
-fn rooms(sources: &Sources) -> Named {
-    let is_room = |name: &String| sources.modules.contains(&vec![name.clone()]);
+/// Which modules in the root name which, with one import as an example.
+fn in_root(sources: &Sources) -> Named {
+    let is_in_root = |name: &String| sources.modules.contains(&vec![name.clone()]);
     let mut named = Named::new();
     for import in sources.imports() {
-        if let (Some(from), Some(to)) = (import.from.first(), import.to.first().filter(|name| is_room(name)))
+        if let (Some(from), Some(to)) = (import.from.first(), import.to.first().filter(|name| is_in_root(name)))
             && from != to
         {
             let said = format!("{} names {}", import.from.join("::"), import.to.join("::"));
@@ -41,25 +41,25 @@ fn rooms(sources: &Sources) -> Named {
     named
 }
 
-/// What is wrong with the rooms of a crate: names of rooms without a place in the order, circles, and names from below.
+/// What is wrong with the modules in the root of a crate: names without a place in the order, circles, and names from below.
 fn complaints(sources: &Sources, order: &[String]) -> Vec<String> {
     let mut complaints = Vec::new();
     let found: BTreeSet<&String> = sources.modules.iter().filter(|path| path.len() == 1).map(|path| &path[0]).collect();
     let listed: BTreeSet<&String> = order.iter().collect();
     complaints
-        .extend(found.difference(&listed).map(|room| format!("`{room}` has no place in CONTRIBUTING.md's table")));
+        .extend(found.difference(&listed).map(|name| format!("`{name}` has no place in CONTRIBUTING.md's table")));
     complaints
-        .extend(listed.difference(&found).map(|room| format!("`{room}` of CONTRIBUTING.md's table is no module")));
+        .extend(listed.difference(&found).map(|name| format!("`{name}` of CONTRIBUTING.md's table is no module")));
     if listed.len() < order.len() {
-        complaints.push("CONTRIBUTING.md's table lists a room twice".to_owned());
+        complaints.push("CONTRIBUTING.md's table lists a module twice".to_owned());
     }
     let say = |import: &&Import| {
         format!("{} names {}, which cannot be followed", import.from.join("::"), import.to.join("::"))
     };
     complaints.extend(sources.unknown().iter().map(say));
-    let named = rooms(sources);
+    let named = in_root(sources);
     complaints.extend(circles(&named).iter().map(|circle| format!("a circle: {}", circle.join("; "))));
-    let place: BTreeMap<&String, usize> = order.iter().enumerate().map(|(place, room)| (room, place)).collect();
+    let place: BTreeMap<&String, usize> = order.iter().enumerate().map(|(place, name)| (name, place)).collect();
     for (from, others) in &named {
         for (to, said) in others.iter().filter(|(to, _)| place.get(*to) > place.get(from)) {
             complaints.push(format!("`{from}` is below `{to}`, but {said}"));
@@ -69,20 +69,20 @@ fn complaints(sources: &Sources, order: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn no_room_of_the_host_names_a_higher_one() {
+fn no_module_of_the_host_names_a_higher_one() {
     let sources = Sources::of_crate(&repository().join("host-train/src/lib.rs"));
     let complaints = complaints(&sources, &order("host-train"));
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
 #[test]
-fn no_room_of_the_core_names_a_higher_one() {
+fn no_module_of_the_core_names_a_higher_one() {
     let sources = Sources::of_crate(&repository().join("core-nostd/src/lib.rs"));
     let complaints = complaints(&sources, &order("core-nostd"));
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
-/// What a module `low::inner` of this text is found to name, with `high` and `higher` as other rooms.
+/// What a module `low::inner` of this text is found to name, with `high` and `higher` as other modules.
 fn named_by(text: &str) -> Vec<String> {
     let sources = Sources::of_text(&["low", "inner"], text);
     sources.imports().iter().map(|import| import.to.join("::")).collect()
@@ -151,11 +151,11 @@ fn whole(text: &str) -> Sources {
 }
 
 fn complaints_of(text: &str, order: &[&str]) -> Vec<String> {
-    complaints(&whole(text), &order.iter().map(|&room| room.to_owned()).collect::<Vec<_>>())
+    complaints(&whole(text), &order.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
 }
 
 #[test]
-fn a_room_may_name_lower_ones_alone() {
+fn a_module_may_name_lower_ones_alone() {
     let text = "mod low { pub fn f() {} } mod high { use crate::low::f; fn g() { super::low::f() } }";
     assert_eq!(complaints_of(text, &["low", "high"]), [""; 0]);
     assert_eq!(complaints_of(text, &["high", "low"]), ["`high` is below `low`, but high names low::f"]);
@@ -180,14 +180,14 @@ fn a_circle_is_found_through_super_through_others_and_through_the_root() {
 }
 
 #[test]
-fn the_table_has_every_room_once_and_no_path_is_left_unfollowed() {
+fn the_table_has_every_module_once_and_no_path_is_left_unfollowed() {
     let text = "mod a {} mod b { use crate::*; } fn of_root() {}";
     assert_eq!(
         complaints_of(text, &["a", "c", "a"]),
         [
             "`b` has no place in CONTRIBUTING.md's table",
             "`c` of CONTRIBUTING.md's table is no module",
-            "CONTRIBUTING.md's table lists a room twice",
+            "CONTRIBUTING.md's table lists a module twice",
             "b names *, which cannot be followed"
         ]
     );

@@ -6,12 +6,12 @@ use crate::eval::table::{Align, Table};
 use crate::export::verify::VerifyReport;
 use crate::rl::volume::agreement::Agreement;
 
-/// What int8 may change of what the networks do in real numbers.
+/// What int8 may change of what the networks do in f32.
 ///
 /// The largest changes seen of files exported from this project's configurations: Dice .0055, 1.2 % of the pixels, 6 % of the slices
 /// chosen; of lines, none was another by more than a step of int8. A file of wrong scales or weights is far beyond.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bars {
+pub struct Limits {
     /// The most that mean 3-D Dice may differ, up or down, 0 to 1.
     pub dice: f64,
     /// The least share of pixels with the same class, 0 to 1.
@@ -20,7 +20,7 @@ pub struct Bars {
     pub choices: f64,
 }
 
-/// Something measured against its bar.
+/// Something measured against its limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
     /// What was measured, in words.
@@ -30,10 +30,10 @@ pub struct Check {
     /// The number of lines where it was measured.
     pub lines: usize,
     /// What it may be.
-    pub bar: f64,
-    /// Whether the bar is the most that it may be, or the least.
+    pub limit: f64,
+    /// Whether the limit is the most that it may be, or the least.
     pub at_most: bool,
-    /// Whether it is within its bar.
+    /// Whether it is within its limit.
     pub passed: bool,
 }
 
@@ -47,11 +47,11 @@ enum Limit {
 impl Check {
     /// The worst of `values`, each with its number of lines; none of nothing. What is not a number is the worst of all.
     fn worst(what: &'static str, limit: Limit, values: impl Iterator<Item = (usize, f64)>) -> Option<Self> {
-        let (bar, at_most) = match limit {
-            Limit::AtMost(bar) => (bar, true),
-            Limit::AtLeast(bar) => (bar, false),
+        let (limit, at_most) = match limit {
+            Limit::AtMost(limit) => (limit, true),
+            Limit::AtLeast(limit) => (limit, false),
         };
-        let passes = |value: f64| if at_most { value <= bar } else { value >= bar };
+        let passes = |value: f64| if at_most { value <= limit } else { value >= limit };
         let badness = |value: f64| {
             if value.is_nan() {
                 f64::INFINITY
@@ -62,7 +62,7 @@ impl Check {
             }
         };
         let (lines, measured) = values.max_by(|(_, a), (_, b)| badness(*a).total_cmp(&badness(*b)))?;
-        Some(Self { what, measured, lines, bar, at_most, passed: passes(measured) })
+        Some(Self { what, measured, lines, limit, at_most, passed: passes(measured) })
     }
 
     /// A value of this kind in words: Dice has no unit, shares are per cent.
@@ -76,10 +76,10 @@ impl Check {
     }
 
     /// `at most 0.02`, or `at least 97 %`.
-    fn bar(&self) -> String {
+    fn limit(&self) -> String {
         let side = if self.at_most { "at most" } else { "at least" };
-        let bar = if self.at_most { self.bar.to_string() } else { format!("{} %", rounded(100.0 * self.bar)) };
-        format!("{side} {bar}")
+        let limit = if self.at_most { self.limit.to_string() } else { format!("{} %", rounded(100.0 * self.limit)) };
+        format!("{side} {limit}")
     }
 }
 
@@ -88,8 +88,8 @@ fn rounded(percent: f64) -> f64 {
     (percent * 1e6).round() / 1e6
 }
 
-/// Everything that has a bar. `slices`: what a slice policy's choices came to, where they were compared.
-pub fn checks(report: &VerifyReport, slices: &[Agreement], bars: &Bars) -> Vec<Check> {
+/// Everything that has a limit. `slices`: what a slice policy's choices came to, where they were compared.
+pub fn checks(report: &VerifyReport, slices: &[Agreement], limits: &Limits) -> Vec<Check> {
     let budgets = || report.budgets.iter();
     let share = |part: usize, all: usize| part as f64 / all as f64;
     let dice = budgets().map(|budget| (budget.budget, budget.loss().abs()));
@@ -100,25 +100,25 @@ pub fn checks(report: &VerifyReport, slices: &[Agreement], bars: &Bars) -> Vec<C
     let chosen = compared.map(|found| (found.budget, share(found.equal, found.decisions)));
     let reached = slices.iter().map(|found| (found.budget, (found.float_dice - found.int8_dice).abs()));
     [
-        Check::worst("Dice, difference", Limit::AtMost(bars.dice), dice),
-        Check::worst("pixels of the same class", Limit::AtLeast(bars.pixels), pixels),
-        Check::worst("lines chosen alike", Limit::AtLeast(bars.choices), lines),
-        Check::worst("slices chosen alike", Limit::AtLeast(bars.choices), chosen),
-        Check::worst("Dice by the slice policies, difference", Limit::AtMost(bars.dice), reached),
+        Check::worst("Dice, difference", Limit::AtMost(limits.dice), dice),
+        Check::worst("pixels of the same class", Limit::AtLeast(limits.pixels), pixels),
+        Check::worst("lines chosen alike", Limit::AtLeast(limits.choices), lines),
+        Check::worst("slices chosen alike", Limit::AtLeast(limits.choices), chosen),
+        Check::worst("Dice by the slice policies, difference", Limit::AtMost(limits.dice), reached),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// Measured values and bars side by side.
+/// Measured values and limits side by side.
 pub fn table(checks: &[Check]) -> Table {
-    let left = ["int8 against float", "bar", ""].map(|title| (title, Align::Left));
+    let left = ["int8 against f32", "limit", ""].map(|title| (title, Align::Left));
     let mut table = Table::new([left[0], ("worst", Align::Right), ("at lines", Align::Right), left[1], left[2]]);
     for check in checks {
         let result = if check.passed { "passed" } else { "FAILED" };
-        let [measured, bar] = [check.measured(), check.bar()];
-        table.push([check.what.to_owned(), measured, check.lines.to_string(), bar, result.to_owned()]);
+        let [measured, limit] = [check.measured(), check.limit()];
+        table.push([check.what.to_owned(), measured, check.lines.to_string(), limit, result.to_owned()]);
     }
     table
 }
@@ -130,7 +130,7 @@ pub fn verdict(report: &VerifyReport, checks: &[Check], known: bool) -> Result<(
     }
     let failed = |check: &&Check| !check.passed;
     let words =
-        |check: &Check| format!("{} {} at {} lines ({})", check.what, check.measured(), check.lines, check.bar());
+        |check: &Check| format!("{} {} at {} lines ({})", check.what, check.measured(), check.lines, check.limit());
     let failed: Vec<String> = checks.iter().filter(failed).map(words).collect();
     if failed.is_empty() {
         return Ok(());
@@ -140,7 +140,7 @@ pub fn verdict(report: &VerifyReport, checks: &[Check], known: bool) -> Result<(
     } else {
         "give the checkpoints that it was exported from; if these are they, export it again, with more --calibration"
     };
-    Err(format!("int8 does not do what the networks do in real numbers: {}; {help}", failed.join("; ")))
+    Err(format!("int8 does not do what the networks do in f32: {}; {help}", failed.join("; ")))
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::export::verify::{BudgetReport, ScanDigest};
 
-    const BARS: Bars = Bars { dice: 0.02, pixels: 0.97, choices: 0.8 };
+    const BARS: Limits = Limits { dice: 0.02, pixels: 0.97, choices: 0.8 };
 
     fn budget(lines: usize, float: f64, int8: f64) -> BudgetReport {
         let (dice_float, dice_int8) = ([Some(float); 3], [Some(int8), None, Some(int8)]);
