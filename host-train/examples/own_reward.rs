@@ -9,9 +9,11 @@ use std::error::Error;
 use std::path::Path;
 
 use burn::tensor::Device;
+use kscout::data::measured::MeasuredVolume;
 use kscout::data::phantom::{self, PhantomOptions};
-use kscout::eval::run::{MeasuredVolume, RunError, Scanned};
+use kscout::eval::run::RunError;
 use kscout::inference::numbers::NoNumbers;
+use kscout::inference::rollout::Scanned;
 use kscout::metrics::stats::{Sample, mean};
 use kscout::rl::agent::ScoutActorCritic;
 use kscout::rl::ppo::PpoConfig;

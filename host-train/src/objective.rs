@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Refusal;
+use crate::config::Refusal;
 use crate::config::checks::{expect, is_weight};
 
 /// How reconstruction and segmentation count in what a scan is worth.

@@ -4,15 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use kscout::export::blob_writer::{
-    ConvRepr, GraphSpec, HeaderSpec, OperatorRepr, Origin, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes,
-    write_blob,
+    GraphSpec, HeaderSpec, Origin, TensorId, TensorSpec, f32_bytes, i8_bytes, param_bytes, write_blob,
 };
 use kscout::runtime::HeapArena;
 use kscout_core::Complex32;
 use kscout_core::capture::{Repr, blob_crc};
 use kscout_core::kernels::{Axis, Channel, Corners, Kernels, Layout, Shape};
 use kscout_core::kspace::Reconstruction;
-use kscout_core::model::Model;
+use kscout_core::model::{ConvRepr, Model, OperatorRepr};
 use kscout_core::quant::Requant;
 use kscout_core::scan::{Scan, arena_bytes_with};
 

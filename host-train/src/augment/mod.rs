@@ -31,7 +31,7 @@ pub use masks::{MaskConfig, random_mask};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Key;
-pub use crate::config::Refusal;
+pub(crate) use crate::config::Refusal;
 use crate::data::Slice;
 use crate::mri::random::{Stream, fnv1a, mix};
 use crate::mri::{KSpace, Protocol, acquire};

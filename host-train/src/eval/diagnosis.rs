@@ -6,9 +6,10 @@ use kscout_core::kspace::{Pattern, Plan};
 
 use super::csv::{Cell, Csv};
 use super::report::ReportError;
-use super::run::{MeasuredVolume, Method, RunError, scan_slices};
+use super::run::{Method, RunError, scan_slices};
 use super::table::{Align, Table};
 use crate::data::Labels;
+use crate::data::measured::MeasuredVolume;
 use crate::inference::diagnose::{Diagnoser, DiagnosisScore};
 use crate::progress;
 use crate::samplers::MethodName;

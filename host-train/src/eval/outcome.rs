@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use kscout_core::kspace::{Pattern, Plan};
 use serde::{Deserialize, Serialize};
 
-use crate::eval::run::{MeasuredVolume, Method, RunError, Scanned, scan_volumes, score};
+use crate::data::measured::MeasuredVolume;
+use crate::eval::run::{Method, RunError, scan_volumes, score};
+use crate::inference::rollout::Scanned;
 use crate::inference::segment::Segment;
 use crate::metrics::scores::VolumeScores;
 use crate::progress;

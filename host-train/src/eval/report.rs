@@ -8,14 +8,16 @@ use kscout_core::kspace::Reconstruction;
 use serde::Serialize;
 
 use crate::data::Phase;
+use crate::data::measured::MeasuredVolume;
 use crate::eval::csv::{Cell, ColumnsDiffer, Csv, acdc_csv};
 use crate::eval::outcome::Outcome;
-use crate::eval::run::{MeasuredVolume, RunError, Scanned, mean_dice};
+use crate::eval::run::{RunError, mean_dice};
 use crate::eval::table::{Align, Table};
 use crate::figures::canvas::{PictureError, write_png};
 use crate::figures::heatmap::line_heatmap;
 use crate::figures::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::figures::plot::{Series, dice_plot};
+use crate::inference::rollout::Scanned;
 use crate::io::whole::write_atomically;
 use crate::metrics::dice::{Occurring, Structure};
 use crate::metrics::scores::{StructureScores, VolumeScores, ejection_fraction_percent};

@@ -17,8 +17,8 @@ use crate::net::FloatGraph;
 use crate::runtime::{HostReconstructor, reconstructed, scan as host_scan, scan_arena};
 use crate::samplers::{LineOrder, MethodName, OrderError};
 
-pub use crate::data::measured::{Measured, MeasuredVolume, measure};
-pub use crate::inference::rollout::Scanned;
+pub(crate) use crate::data::measured::{Measured, MeasuredVolume, measure};
+pub(crate) use crate::inference::rollout::Scanned;
 
 /// How lines are chosen.
 #[derive(Clone, Copy, Debug)]

@@ -11,8 +11,8 @@ use kscout_core::kspace::Reconstruction;
 use kscout_core::model::blob::{self, GRAPH_BYTES, GraphRepr, HEADER_BYTES, HeaderRepr};
 use kscout_core::model::graph::MAX_TENSOR_BYTES;
 use kscout_core::model::record::{NODE_BYTES, TENSOR_BYTES};
-pub use kscout_core::model::repr::{ConvRepr, OperatorRepr};
 use kscout_core::model::{AxisCodes, BlobError, GraphKind, Model, NodeRepr, Place, Problem, Span, TensorRepr};
+pub(crate) use kscout_core::model::{ConvRepr, OperatorRepr};
 
 use super::plan::{self, Buffer};
 
