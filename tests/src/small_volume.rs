@@ -41,7 +41,7 @@ impl HostVolumeScan {
         let mut arena = HeapArena::new(volume_arena_bytes_with(&model, SLICES, BUDGET, &kernels));
         let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), SLICES, BUDGET, kernels).unwrap();
         let (mut places, mut samples) = (Vec::new(), Vec::new());
-        while let Some(place) = scan.propose_worth(least_gain).unwrap() {
+        while let Some(place) = scan.propose_gaining(least_gain).unwrap() {
             let measured = &volume[place.slice][place.line * SIDE..][..SIDE];
             scan.push_line(place, measured).unwrap();
             places.push(place);

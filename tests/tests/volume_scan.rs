@@ -41,7 +41,7 @@ fn repeated(blob: &[u8], capture: &VolumeCapture<'_>) -> u64 {
     let mut scan = VolumeScan::with_kernels(&model, arena.bytes(), slices, budget, Portable).unwrap();
     let mut samples = vec![Complex32::default(); capture.height()];
     let mut places = capture.places();
-    while let Some(place) = scan.propose_worth(capture.least_gain()).unwrap() {
+    while let Some(place) = scan.propose_gaining(capture.least_gain()).unwrap() {
         assert_eq!(places.next(), Some(place));
         capture.copy_line(place, &mut samples).unwrap();
         scan.push_line(place, &samples).unwrap();

@@ -112,7 +112,7 @@ impl<'a> VolumeCapture<'a> {
     }
 
     /// What another line must promise to gain, or the scan ends: see
-    /// [`VolumeScan::propose_worth`](crate::volume::VolumeScan::propose_worth). 0 where the budget was to be spent.
+    /// [`VolumeScan::propose_gaining`](crate::volume::VolumeScan::propose_gaining). 0 where the budget was to be spent.
     pub fn least_gain(&self) -> f32 {
         f32_at(self.header, field::LEAST_GAIN)
     }

@@ -24,9 +24,9 @@
 //! lines join `S` and the earlier one is first read back out of `Z`: at most 2.5 a line. Each look at the image takes a square
 //! root and two divisions a pixel more.
 
+use super::arrival::Arrival;
 use super::mask::LineSet;
 use super::recon::accumulate_line;
-use super::reconstruction::Arrival;
 use crate::Complex32;
 use crate::kernels::ImageKernels;
 

@@ -11,6 +11,7 @@
 //!
 //! All of it works in the caller's memory, and gives the same bytes on every target.
 
+mod arrival;
 pub mod error;
 pub mod fft;
 pub mod homodyne;

@@ -17,11 +17,12 @@ pub(super) mod tests;
 
 use core::fmt;
 
+use super::arrival::Arrival;
 use super::error::{LineError, ReconError, SetupError};
 use super::fft::{ifft_centred, is_fft_length};
 use super::mask::LineSet;
 use super::recon::{Twiddles, accumulate_line, quantise_magnitude_with};
-use super::reconstruction::{Arrival, Reconstruction};
+use super::reconstruction::Reconstruction;
 use super::samples::check_samples;
 use crate::Complex32;
 use crate::arena::{ArenaError, Carver, carved_bytes};

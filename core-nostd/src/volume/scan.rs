@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use super::error::{SliceError, VolumePushError, VolumeSetupError};
 use super::features::write_features_of;
+use super::place::{MOST_SLICES, Place};
 use super::slice_stats::SliceStats;
 use super::tracker::{SliceTracker, filled};
 use crate::Complex32;
@@ -17,19 +18,6 @@ use crate::kspace::pattern::centre_out;
 use crate::kspace::samples::check_samples;
 use crate::model::{Graph, Model};
 use crate::scan::{NetworkError, Scan, Segmentation, arena_bytes_of, arena_bytes_of_with};
-
-/// The most slices of a volume.
-pub const MOST_SLICES: usize = 32;
-
-/// A line of a slice: where a scan goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Place {
-    /// The slice, from base to apex.
-    pub slice: usize,
-    /// The line.
-    pub line: usize,
-}
 
 /// Bytes of arena that a scan of a volume of `slices` slices and `budget` lines needs on this machine, with its best kernels
 /// ([`Native`]): a slice's scan, and beside it the samples of all lines (8 bytes each) and the classes of all slices (2 bits a
@@ -96,7 +84,7 @@ pub struct VolumeScan<'m, 'a, K = Native> {
     /// What the slice policy expects of another line of each slice: the sum of its outputs.
     logits: Vec<i16, MOST_SLICES>,
     /// Nothing has been measured since the logits were computed.
-    judged: bool,
+    scored: bool,
     visited: Option<usize>,
     measured: usize,
     /// Hash of the decisions and lines so far.
@@ -170,7 +158,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             order,
             tracker,
             logits: filled(slices, 0),
-            judged: false,
+            scored: false,
             visited: None,
             measured: 0,
             course: Fnv1a::NOTHING,
@@ -204,10 +192,10 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
     ///
     /// # Errors
     /// Those of [`propose`](Self::propose).
-    pub fn propose_worth(&mut self, least_gain: f32) -> Result<Option<Place>, NetworkError> {
+    pub fn propose_gaining(&mut self, least_gain: f32) -> Result<Option<Place>, NetworkError> {
         let next = self.propose()?;
-        let judged = self.stats().iter().all(|stats| usize::from(stats.lines) >= FIRST_LINES);
-        Ok(next.filter(|place| !judged || self.expected_gain(place.slice) >= least_gain))
+        let scored = self.stats().iter().all(|stats| usize::from(stats.lines) >= FIRST_LINES);
+        Ok(next.filter(|place| !scored || self.expected_gain(place.slice) >= least_gain))
     }
 
     /// What another line of a slice is expected to gain the volume, as of the last [`propose`](Self::propose): mean Dice, where the
@@ -359,20 +347,20 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             (*of, *number) = (slice as u16, line as u16);
         }
         self.course = self.decided().of([slice, line].into_iter().flat_map(|number| (number as u16).to_le_bytes()));
-        self.judged = false;
+        self.scored = false;
         self.measured += 1;
     }
 
     /// The course so far with the logits of the next decision, if it has been made.
     fn decided(&self) -> Fnv1a {
-        let logits = self.logits.iter().take(if self.judged { MOST_SLICES } else { 0 });
+        let logits = self.logits.iter().take(if self.scored { MOST_SLICES } else { 0 });
         self.course.of(logits.flat_map(|logit| logit.to_le_bytes()))
     }
 
     /// Asks the slice policy about every slice.
     pub(super) fn evaluate(&mut self) -> Result<(), NetworkError> {
         let policy = self.policy.ok_or(NetworkError::NoSlicePolicy)?;
-        self.judged = false;
+        self.scored = false;
         let left = self.remaining();
         let mut features = [0; FEATURES];
         let stats = self.tracker.stats();
@@ -380,7 +368,7 @@ impl<'m, 'a, K: Kernels> VolumeScan<'m, 'a, K> {
             write_features_of(own, stats, slice, left, &mut features);
             *logit = self.scan.run_aside(&policy, &features)?;
         }
-        self.judged = true;
+        self.scored = true;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 use std::vec::Vec;
 
-use super::scan::MOST_SLICES;
+use super::MOST_SLICES;
 use super::*;
 use crate::Complex32;
 use crate::arena::{ArenaError, StaticArena};
@@ -127,7 +127,7 @@ fn digested(scan: &mut VolumeScan<'_, '_>, least_gain: f32) -> Vec<u8> {
     let volume = volume();
     let (mut bytes, mut first) = (Vec::new(), FIRST_LINES * SLICES);
     loop {
-        let next = scan.propose_worth(least_gain).unwrap();
+        let next = scan.propose_gaining(least_gain).unwrap();
         if first == 0 && scan.remaining() > 0 {
             bytes.extend(scan.logits().iter().flat_map(|logit| logit.to_le_bytes()));
         }
@@ -309,7 +309,7 @@ fn a_scan_ends_when_nothing_is_expected_of_another_line() {
         let volume = volume();
         let mut ends = Vec::new();
         for least in [1e30, 1e-9, 0.0] {
-            while let Some(place @ Place { slice, line }) = scan.propose_worth(least).unwrap() {
+            while let Some(place @ Place { slice, line }) = scan.propose_gaining(least).unwrap() {
                 scan.push_line(place, &volume[slice][line]).unwrap();
             }
             ends.push(40 - scan.remaining());

@@ -66,7 +66,7 @@ fn volume(blob: &[u8], scan: &[u8], arena: &mut [u8]) -> Option<u64> {
     let model = Model::new_checked(blob).ok()?;
     let mut samples = [Complex32::default(); MAX_SIDE];
     let mut scan = VolumeScan::new(&model, arena, capture.slices(), capture.budget()).ok()?;
-    while let Some(place) = scan.propose_worth(capture.least_gain()).ok()? {
+    while let Some(place) = scan.propose_gaining(capture.least_gain()).ok()? {
         let samples = samples.get_mut(..capture.height())?;
         capture.copy_line(place, samples).ok()?;
         scan.push_line(place, samples).ok()?;

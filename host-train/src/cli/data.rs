@@ -1,12 +1,12 @@
 //! `kscout data`: makes and describes data sets.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::limit::FileLimit;
+use super::spacing::{Spacing, length, parse_spacing};
 use super::{Failure, number};
 use crate::data::formats::Format;
 use crate::data::import::{ImportOptions, Imported, PIXEL_MM, SLICE_MM};
@@ -128,37 +128,9 @@ fn formats() -> impl TypedValueParser<Value = &'static Format> {
         .try_map(|name| Format::named(&name).ok_or("no layout of this name"))
 }
 
-/// `--spacing`: a length in mm, or the source's own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Spacing {
-    Native,
-    Mm(f32),
-}
-
-impl Spacing {
-    /// The length; `None` for the source's own.
-    pub(super) fn mm(self) -> Option<f32> {
-        match self {
-            Self::Native => None,
-            Self::Mm(mm) => Some(mm),
-        }
-    }
-}
-
-pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
-    match text {
-        "native" => Ok(Spacing::Native),
-        _ => length(text, &PIXEL_MM).map(Spacing::Mm).ok_or_else(|| "expected 0.1 to 20 mm, or `native`".to_string()),
-    }
-}
-
 /// `--slice-distance`.
 fn parse_length(text: &str) -> Result<f32, String> {
     length(text, &SLICE_MM).ok_or_else(|| format!("expected {} to {} mm", SLICE_MM.start(), SLICE_MM.end()))
-}
-
-fn length(text: &str, range: &RangeInclusive<f32>) -> Option<f32> {
-    text.trim().parse().ok().filter(|mm| range.contains(mm))
 }
 
 /// `--source-spacing`: one length for both axes, or two.

@@ -10,8 +10,8 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 
-use super::data::Spacing;
 use super::limit::Gib;
+use super::spacing::Spacing;
 use crate::config::shown;
 use crate::net::segmenters::MOST_LEVELS;
 use crate::predict::Undersampling;

@@ -6,9 +6,9 @@ use clap::Args;
 use kscout_core::kspace::Reconstruction;
 
 use super::cost::{CostArgs, cost};
-use super::data::{Spacing, parse_spacing};
 use super::limit::FileLimit;
 use super::notes::Notes;
+use super::spacing::{Spacing, parse_spacing};
 use super::threads::Threads;
 use super::{Failure, number};
 use crate::data::{Axes, CLASSES, DataError};

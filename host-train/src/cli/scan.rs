@@ -13,6 +13,7 @@ use kscout_core::scan::ScanError;
 use super::cost::{CostArgs, cost};
 use super::export::expect_size;
 use super::measuring::MeasuringArgs;
+use super::scan_output::{print_dice, write_capture};
 use super::scan_volume::VolumeJob;
 use super::{Failure, expect_no_input, number};
 use crate::data::{Dataset, Slice};
@@ -22,8 +23,7 @@ use crate::figures::canvas::write_png;
 use crate::figures::panel::{PanelInput, PanelRow, panel_scale, scan_panel};
 use crate::inference::rollout::rollout;
 use crate::io::lock::Locks;
-use crate::io::whole::write_atomically;
-use crate::metrics::dice::{SliceDice, Structure, slice_dice};
+use crate::metrics::dice::{SliceDice, slice_dice};
 use crate::metrics::reference::Reference;
 use crate::mri::{KSpace, acquire, seed_for};
 use crate::runtime::{HostScan, reconstructed, scan as host_scan, scan_arena};
@@ -213,13 +213,6 @@ impl ScanArgs {
     }
 }
 
-/// Writes the bytes of a capture, and says so.
-pub(super) fn write_capture(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_atomically(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("{}: {} bytes", path.display(), bytes.len());
-    Ok(())
-}
-
 /// A slice's name and phase, if it has one.
 fn called(slice: &Slice) -> String {
     format!("{} {}", slice.id, slice.phase).trim_end().to_string()
@@ -232,20 +225,6 @@ fn print_outcome(slice: &Slice, chooser: &str, outcome: &Outcome, dice: Option<&
     print_dice(dice);
     println!("SSIM    {ssim:.4} ({})", outcome.reconstruction);
     println!("digest  {:016x}", outcome.digest);
-}
-
-/// Prints the Dice of each structure.
-pub(super) fn print_dice(dice: Option<&SliceDice>) {
-    match dice {
-        Some(dice) => {
-            for structure in Structure::ALL {
-                let value =
-                    dice.0[structure.index()].map_or("neither in truth nor found".into(), |d| format!("{d:.4}"));
-                println!("Dice    {:<4} {value}", structure.name());
-            }
-        }
-        None => println!("Dice    not known: the data set has no masks"),
-    }
 }
 
 fn draw(

@@ -9,7 +9,7 @@ use kscout_core::model::Model;
 use kscout_core::volume::{Place, VolumeError, VolumeScan, VolumeSetupError, volume_arena_bytes_with};
 
 use super::Failure;
-use super::scan::{print_dice, write_capture};
+use super::scan_output::{print_dice, write_capture};
 use crate::data::Volume;
 use crate::data::measured::MeasuredVolume;
 use crate::export::BlobFile;
@@ -86,7 +86,7 @@ impl VolumeJob<'_> {
                 }
             })?;
         let (mut places, mut samples, mut classes) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some(place) = scan.propose_worth(self.least_gain).map_err(|error| refused(error.into()))? {
+        while let Some(place) = scan.propose_gaining(self.least_gain).map_err(|error| refused(error.into()))? {
             let measured = self.measured.slices[place.slice].kspace.line(place.line);
             scan.push_line(place, measured).map_err(|error| refused(error.into()))?;
             places.push(place);

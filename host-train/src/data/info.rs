@@ -7,14 +7,12 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::CLASS_NAMES;
 use super::folder::patient_folders;
 use super::losses::{ClassLoss, in_words, missing_classes};
 use super::png_tree::{Grey, has_slices, list_slices};
 use super::{Axes, CLASSES, DataError, Manifest, Phase, SliceRecord, Split};
 use crate::mri::random::fnv1a;
-
-/// Names of the classes, in order.
-pub const CLASS_NAMES: [&str; CLASSES] = ["background", "RV", "myocardium", "LV"];
 
 /// One split's numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CLASS_NAMES;
 use super::CLASSES;
-use super::info::CLASS_NAMES;
 
 /// How many voxels of each class a volume's source has, and how many of them the crop cut off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

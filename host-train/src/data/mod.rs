@@ -63,3 +63,6 @@ pub const CLASSES: usize = 4;
 pub fn largest_class(values: &[f32]) -> u8 {
     (1..values.len()).fold(0, |best, class| if values[class] > values[best] { class } else { best }) as u8
 }
+
+/// Names of the classes, in order.
+pub const CLASS_NAMES: [&str; CLASSES] = ["background", "RV", "myocardium", "LV"];

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::CLASS_NAMES;
 use super::acdc::{acdc_number, dropped};
 use super::folder::{stem, visible};
 use super::formats::Format;
 use super::import::{ImportOptions, Imported, Progress};
-use super::info::CLASS_NAMES;
 use super::nifti_import::{self, Scan, Subject};
 use super::{DataError, Phase};
 use crate::shown::shown;

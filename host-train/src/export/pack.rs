@@ -171,7 +171,6 @@ mod tests {
     use crate::export::blob_writer::write_graphs;
     use crate::mri::random::Stream;
     use crate::net::graph::{FloatConv, FloatOp};
-    use crate::net::scout::image_input;
     use crate::net::{Arch, Segmenter, SegmenterSpec};
     use crate::runtime::HeapArena;
 
@@ -208,7 +207,7 @@ mod tests {
     /// Two convolutions, pooling, interpolation, a skip connection.
     fn segmenter(random: &mut Stream) -> FloatGraph {
         let mut graph = FloatGraph::default();
-        let image = graph.input(image_input(SIDE, SIDE));
+        let image = graph.input(GraphInput::image(SIDE, SIDE));
         let wide = graph.push(conv(random, 3, 1, 8), true, &[image]);
         let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
         let deep = graph.push(conv(random, 3, 8, 8), false, &[down]);
@@ -221,7 +220,7 @@ mod tests {
     /// Down, up in both ways, and all joined to what was on the way down.
     fn decoder(random: &mut Stream) -> FloatGraph {
         let mut graph = FloatGraph::default();
-        let image = graph.input(image_input(SIDE, SIDE));
+        let image = graph.input(GraphInput::image(SIDE, SIDE));
         let wide = graph.push(conv(random, 3, 1, 8), true, &[image]);
         let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
         let deep = graph.push(conv(random, 3, 8, 8), true, &[down]);

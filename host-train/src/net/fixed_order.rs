@@ -13,7 +13,6 @@ use kscout_core::kspace::{MAX_LINES, Pattern};
 use serde::{Deserialize, Serialize};
 
 use super::graph::{FloatConv, FloatGraph, FloatOp, GraphInput};
-use super::scout::image_input;
 
 /// Places that int8 logits tell apart: the lines that come later are level, and are measured by their numbers.
 pub const PLACES: usize = 256;
@@ -90,7 +89,7 @@ impl FixedOrder {
         let width = self.lines.len();
         let entries = width + STATE_EXTRAS;
         let mut graph = FloatGraph::default();
-        graph.input(image_input(height, width));
+        graph.input(GraphInput::image(height, width));
         let state =
             graph.input(GraphInput { shape: Shape { h: 1, w: 1, c: entries }, scale: 1.0 / 127.0, zero_point: 0 });
         let blind = |inputs: usize, bias: Vec<f32>| {

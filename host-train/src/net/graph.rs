@@ -3,6 +3,7 @@
 //! Batch norms are folded into the convolutions before them and linear layers are 1x1 convolutions, so the operators are
 //! the core's, one for one. Tensors are HWC, one image at a time.
 
+use kscout_core::contract::IMAGE_LEVELS_PER_RMS;
 use kscout_core::kernels::{Axis, Corners, Shape};
 
 /// A tensor's number: inputs first, then one a node.
@@ -17,6 +18,13 @@ pub struct GraphInput {
     pub scale: f32,
     /// The value that stands for zero.
     pub zero_point: i32,
+}
+
+impl GraphInput {
+    /// The quantised image of the lines measured so far.
+    pub fn image(height: usize, width: usize) -> Self {
+        Self { shape: Shape { h: height, w: width, c: 1 }, scale: 1.0 / IMAGE_LEVELS_PER_RMS, zero_point: -128 }
+    }
 }
 
 /// A convolution's weights and geometry. Ordinary and transposed: `[out][kh][kw][in]`; depthwise: `[kh][kw][c]`.

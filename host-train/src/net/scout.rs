@@ -9,7 +9,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use kscout_core::contract::{IMAGE_LEVELS_PER_RMS, STATE_EXTRAS};
+use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::kernels::Shape;
 
 use super::fixed_order::FixedOrder;
@@ -109,7 +109,7 @@ impl Scout {
     /// The policy as a graph for images of `height` by `width`.
     pub fn graph(&self, height: usize, width: usize) -> FloatGraph {
         let mut graph = FloatGraph::default();
-        let image = graph.input(image_input(height, width));
+        let image = graph.input(GraphInput::image(height, width));
         let state = graph.input(GraphInput {
             shape: Shape { h: 1, w: 1, c: width + STATE_EXTRAS },
             scale: 1.0 / 127.0,
@@ -144,11 +144,6 @@ pub fn blind_layer(inputs: usize, bias: Tensor<1>, device: &Device) -> Linear {
     let mut layer = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
     layer.bias = Some(Param::from_tensor(bias));
     layer
-}
-
-/// The quantised zero-filled image as a graph's input.
-pub fn image_input(height: usize, width: usize) -> GraphInput {
-    GraphInput { shape: Shape { h: height, w: width, c: 1 }, scale: 1.0 / IMAGE_LEVELS_PER_RMS, zero_point: -128 }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl SlicePolicyOrder<'_> {
         let mut arena = HeapArena::new(volume_arena_bytes_with(self.model, slices, budget, &kernels));
         let mut scan = VolumeScan::with_kernels(self.model, arena.bytes(), slices, budget, kernels)?;
         let mut orders = vec![Vec::new(); slices];
-        while let Some(place) = scan.propose_worth(self.least_gain)? {
+        while let Some(place) = scan.propose_gaining(self.least_gain)? {
             let Place { slice, line } = place;
             scan.push_line(place, volume.slices[slice].kspace.line(line))?;
             orders[slice].push(line as u16);

@@ -8,8 +8,7 @@ use crate::data::Dataset;
 use crate::data::phantom::{self, PhantomOptions};
 use crate::export::{CalibrationSample, HeaderSpec, Origin, pack};
 use crate::net::FloatGraph;
-use crate::net::graph::{FloatConv, FloatOp};
-use crate::net::scout::image_input;
+use crate::net::graph::{FloatConv, FloatOp, GraphInput};
 
 /// A blob whose segmenter says MYO where the image is above its RMS, LV where it is above twice that, RV nowhere.
 pub struct Threshold(Vec<u8>);
@@ -25,7 +24,7 @@ impl Threshold {
             pad: 0,
         };
         let mut graph = FloatGraph::default();
-        let image = graph.input(image_input(side, side));
+        let image = graph.input(GraphInput::image(side, side));
         graph.push(FloatOp::Conv(conv), false, &[image]);
         let every_level = (0..side * side).map(|i| i as u8 as i8).collect();
         let seen = CalibrationSample { levels: every_level, state: Vec::new() };

@@ -104,7 +104,7 @@ fn replay_volume(model: &Model<'_>, capture: &VolumeCapture<'_>, kernels: &dyn K
     let mut arena = Arena::new(volume_arena_bytes_with(model, slices, budget, kernels));
     let mut scan = VolumeScan::with_kernels(model, arena.bytes(), slices, budget, kernels)?;
     let mut samples = vec![Complex32::default(); capture.height()];
-    while let Some(place) = scan.propose_worth(capture.least_gain())? {
+    while let Some(place) = scan.propose_gaining(capture.least_gain())? {
         capture.copy_line(place, &mut samples)?;
         scan.push_line(place, &samples)?;
     }

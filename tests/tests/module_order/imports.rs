@@ -29,6 +29,8 @@ pub struct Sources {
     imports: BTreeSet<Import>,
     /// What `crate::NAME` stands for where it is no module: the root's own items, what it imports, exported macros.
     root: BTreeMap<String, Vec<String>>,
+    /// What a module below the root has imported, and by which name, as it stands there: others reach it by way of this module.
+    imported: BTreeMap<Vec<String>, Vec<String>>,
 }
 
 impl Sources {
@@ -65,12 +67,40 @@ impl Sources {
         reader.visit_file(parsed);
     }
 
-    /// What is named, with the root's own imports put in place: `crate::Model` of a `pub use model::Model` is `model::Model`.
+    /// What is named, with imports put in place: `crate::Model` of a root with `pub use model::Model` is `model::Model`, and so it is
+    /// with what other modules import.
     pub fn imports(&self) -> BTreeSet<Import> {
-        self.imports
-            .iter()
-            .map(|import| Import { from: import.from.clone(), to: self.beyond_root(&import.to) })
-            .collect()
+        let placed = |to: &[String]| self.beyond_modules(self.beyond_root(to));
+        self.imports.iter().map(|import| Import { from: import.from.clone(), to: placed(&import.to) }).collect()
+    }
+
+    fn beyond_modules(&self, mut to: Vec<String>) -> Vec<String> {
+        // No chain of imports is longer; one that goes round would not compile.
+        for _ in 0..8 {
+            let depth = (1..to.len()).rev().find(|&depth| self.modules.contains(&to[..depth]));
+            let Some(depth) = depth.filter(|_| !self.modules.contains(&to)) else { break };
+            let imported = self.imported.get(&to[..=depth]).and_then(|path| self.path_from(&to[..depth], path));
+            let Some(path) = imported else { break };
+            to = [&path[..], &to[depth + 1..]].concat();
+        }
+        to
+    }
+
+    /// Where a path leads that stands in `module`; `None` out of the crate.
+    fn path_from(&self, module: &[String], path: &[String]) -> Option<Vec<String>> {
+        let mut to = match path[0].as_str() {
+            "crate" => Vec::new(),
+            "self" | "super" => module.to_vec(),
+            name => Some(module.to_vec()).filter(|_| self.modules.contains(&[module, &[name.to_owned()]].concat()))?,
+        };
+        for name in path {
+            match name.as_str() {
+                "crate" | "self" => {}
+                "super" => drop(to.pop()),
+                other => to.push(other.to_owned()),
+            }
+        }
+        Some(self.beyond_root(&to))
     }
 
     fn beyond_root(&self, to: &[String]) -> Vec<String> {
@@ -120,6 +150,8 @@ impl Reader<'_> {
         if self.module.is_empty() && path.len() > 1 {
             let from_root = usize::from(["crate", "self"].contains(&path[0].as_str()));
             self.sources.root.insert(name.to_owned(), path[from_root..].to_vec());
+        } else if path.len() > 1 {
+            self.sources.imported.insert([&self.module[..], &[name.to_owned()]].concat(), path.to_vec());
         }
         self.note(path);
     }

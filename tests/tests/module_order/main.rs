@@ -26,19 +26,31 @@ fn order(folder: &str) -> Vec<String> {
     cells.flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// Which modules in the root name which, with one import as an example.
-fn in_root(sources: &Sources) -> Named {
-    let is_in_root = |name: &String| sources.modules.contains(&vec![name.clone()]);
+/// Which modules directly inside `parent` name which others there, with one import as an example. `parent` is empty for the root.
+fn inside(parent: &[String], sources: &Sources, imports: &BTreeSet<Import>) -> Named {
+    let child = |path: &[String]| {
+        let name = path.strip_prefix(parent)?.first()?;
+        sources.modules.contains(&[parent, &[name.clone()]].concat()).then(|| name.clone())
+    };
     let mut named = Named::new();
-    for import in sources.imports() {
-        if let (Some(from), Some(to)) = (import.from.first(), import.to.first().filter(|name| is_in_root(name)))
+    for import in imports {
+        if let (Some(from), Some(to)) = (child(&import.from), child(&import.to))
             && from != to
         {
             let said = format!("{} names {}", import.from.join("::"), import.to.join("::"));
-            named.entry(from.clone()).or_default().entry(to.clone()).or_insert(said);
+            named.entry(from).or_default().entry(to).or_insert(said);
         }
     }
     named
+}
+
+/// The circles among the modules of each module, however deep: two children of one parent, directly or by way of others, name each
+/// other. That a parent names its children and they name it is no circle: they are one thing in several files.
+fn circles_inside(sources: &Sources) -> Vec<String> {
+    let imports = sources.imports();
+    let inside = |parent: &Vec<String>| circles(&inside(parent, sources, &imports));
+    let all = sources.modules.iter().flat_map(inside);
+    all.map(|circle| format!("a circle: {}", circle.join("; "))).collect()
 }
 
 /// What is wrong with the modules in the root of a crate: names without a place in the order, circles, and names from below.
@@ -57,8 +69,8 @@ fn complaints(sources: &Sources, order: &[String]) -> Vec<String> {
         format!("{} names {}, which cannot be followed", import.from.join("::"), import.to.join("::"))
     };
     complaints.extend(sources.unknown().iter().map(say));
-    let named = in_root(sources);
-    complaints.extend(circles(&named).iter().map(|circle| format!("a circle: {}", circle.join("; "))));
+    complaints.extend(circles_inside(sources));
+    let named = inside(&[], sources, &sources.imports());
     let place: BTreeMap<&String, usize> = order.iter().enumerate().map(|(place, name)| (name, place)).collect();
     for (from, others) in &named {
         for (to, said) in others.iter().filter(|(to, _)| place.get(*to) > place.get(from)) {
@@ -177,6 +189,19 @@ fn a_circle_is_found_through_super_through_others_and_through_the_root() {
         "mod a { crate::m!(); } mod b { use crate::a::A; #[macro_export] macro_rules! m { () => {} } } mod c {}";
     assert_eq!(circle(exported), ["a circle: a names b; b names a::A"]);
     assert_eq!(circle("mod a { use crate::b; } mod b { use crate::c; } mod c {}"), [""; 0]);
+}
+
+#[test]
+fn a_circle_inside_a_module_is_found_however_deep() {
+    let circle = |text: &str| circles_inside(&whole(text));
+    let deep = "mod a { mod b { mod x { use super::y::Y; } mod y { type A = super::x::A; } } }";
+    assert_eq!(circle(deep), ["a circle: a::b::x names a::b::y::Y; a::b::y names a::b::x::A"]);
+    let by_the_parent = "mod a { mod x { use super::Y; } mod y { use crate::a::x::X; } use y::Y; }";
+    assert_eq!(circle(by_the_parent), ["a circle: a::x names a::y::Y; a::y names a::x::X"]);
+    let renamed = "mod a { mod x { use super::Z; } mod y { use super::x::X; } pub use self::y::Y as Z; }";
+    assert_eq!(circle(renamed), ["a circle: a::x names a::y::Y; a::y names a::x::X"]);
+    let one_way = "mod a { mod x { use super::Y; use super::own; } mod y {} use y::Y; use x::X; fn own() {} }";
+    assert_eq!(circle(one_way), [""; 0]);
 }
 
 #[test]

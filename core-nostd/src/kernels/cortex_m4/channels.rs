@@ -17,7 +17,7 @@
 use core::arch::naked_asm;
 
 use super::blocks::all_blocks;
-use super::conv::{COLUMNS, Columns, Filters, Scale};
+use super::columns::{COLUMNS, Columns, Filters, Scale};
 use crate::kernels::Conv2d;
 
 /// What [`run`] reads, in the order in which it does.

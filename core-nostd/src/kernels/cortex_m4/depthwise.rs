@@ -23,7 +23,7 @@
 use core::arch::naked_asm;
 use core::ptr::{null, null_mut};
 
-use super::conv::Scale;
+use super::columns::Scale;
 use super::dsp::{high_halves, low_halves, pair, sadd16, sxtab16, sxtab16_odd, sxtb16, sxtb16_odd};
 use crate::kernels::ops::depthwise_scratch_bytes;
 use crate::kernels::{Channel, Conv2d, Int8Kernels, Portable};

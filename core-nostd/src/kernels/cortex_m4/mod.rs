@@ -31,6 +31,7 @@
 
 mod blocks;
 mod channels;
+mod columns;
 mod conv;
 mod depthwise;
 mod dsp;

@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | linear 131->128 | 9.44 | 2.73 |
 
-use super::conv::{BLOCK_WORDS, COLUMNS, Columns, Scale};
+use super::columns::{BLOCK_WORDS, COLUMNS, Columns, Scale};
 use super::dsp::{smlad, sxtb16, sxtb16_odd};
 use crate::kernels::ops::filter_len;
 use crate::kernels::{Channel, Conv2d};

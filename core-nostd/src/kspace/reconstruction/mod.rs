@@ -7,9 +7,9 @@
 use core::fmt;
 use core::str::FromStr;
 
+use super::arrival::Arrival;
 use super::homodyne;
 use super::mask::LineSet;
-use super::recon::Twiddles;
 use crate::Complex32;
 use crate::kernels::ImageKernels;
 use crate::length::{LengthError, expect_length};
@@ -112,19 +112,6 @@ impl Reconstruction {
             Self::Homodyne | Self::HalfHomodyne => homodyne::note(kernels, arrival, second, spare, ramp),
         }
     }
-}
-
-/// A line that is about to be added to an image.
-#[derive(Clone, Copy)]
-pub(super) struct Arrival<'s> {
-    /// The image of the lines before it.
-    pub image: &'s [Complex32],
-    /// Those lines.
-    pub measured: &'s LineSet,
-    pub twiddles: &'s Twiddles<'s>,
-    pub line: usize,
-    /// Its inverse transform along y.
-    pub profile: &'s [Complex32],
 }
 
 impl fmt::Display for Reconstruction {

@@ -34,7 +34,7 @@ pub fn scan_as_host(
         let first = (0..slices).any(|slice| scan.lines(slice) < FIRST_LINES);
         let mut unasked = Tally::default();
         let tally = if first || scan.remaining() == 0 { &mut unasked } else { &mut stages.decision };
-        let next = clock.count(tally, || scan.propose_worth(capture.least_gain()))?;
+        let next = clock.count(tally, || scan.propose_gaining(capture.least_gain()))?;
         let Some(place @ Place { slice, line }) = next else { break };
         let mark = if expected.next() == Some(place) { "" } else { "(!)" };
         hprint!(" {}:{}{}", slice, line, mark);

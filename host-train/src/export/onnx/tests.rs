@@ -13,8 +13,7 @@ use crate::export::calibrate::Range;
 use crate::export::quantise::quantise;
 use crate::mri::random::Stream;
 use crate::net::FloatGraph;
-use crate::net::graph::{FloatConv, FloatOp};
-use crate::net::scout::image_input;
+use crate::net::graph::{FloatConv, FloatOp, GraphInput};
 
 const SIDE: usize = 32;
 
@@ -36,7 +35,7 @@ fn conv(random: &mut Stream, kernel: usize, input: usize, out: usize) -> FloatCo
 fn network() -> FloatGraph {
     let random = &mut Stream::new(7);
     let mut graph = FloatGraph::default();
-    let image = graph.input(image_input(SIDE, SIDE));
+    let image = graph.input(GraphInput::image(SIDE, SIDE));
     let wide = graph.push(FloatOp::Conv(conv(random, 3, 1, 6)), true, &[image]);
     let down = graph.push(FloatOp::MaxPool2, false, &[wide]);
     let deep = graph.push(FloatOp::Depthwise(weights(random, 3, 9 * 6, 6)), false, &[down]);

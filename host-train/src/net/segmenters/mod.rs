@@ -19,8 +19,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::graph::{FloatGraph, TensorIndex};
-use super::scout::image_input;
+use super::graph::{FloatGraph, GraphInput, TensorIndex};
 pub use network::{Description, Dimensions, SegmentationNetwork};
 use registry::segmenters;
 
@@ -142,7 +141,7 @@ impl Segmenter {
     /// The network as a graph for images of `height` by `width`.
     pub fn graph(&self, height: usize, width: usize) -> FloatGraph {
         let mut graph = FloatGraph::default();
-        let image = graph.input(image_input(height, width));
+        let image = graph.input(GraphInput::image(height, width));
         self.lower(&mut graph, image);
         graph
     }

@@ -14,10 +14,7 @@ use serde_json::Value;
 use super::error::{CheckpointError, io_error};
 use super::format1::Format1;
 use super::meta::Meta;
-use super::{META, WEIGHTS, sound};
-
-/// The format that is written.
-pub(super) const FORMAT: u64 = 2;
+use super::{FORMAT, META, WEIGHTS, sound};
 
 /// Keys below which a description may say anything.
 const FREE: [&str; 2] = ["config", "files"];

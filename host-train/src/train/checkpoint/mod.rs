@@ -23,7 +23,7 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 
 use crate::io::whole::{replace_folder, set_aside};
-use description::{FORMAT, describe, describes};
+use description::{describe, describes};
 pub use error::CheckpointError;
 use error::io_error;
 pub use identity::WeightsHash;
@@ -38,6 +38,8 @@ const WEIGHTS: &str = "weights.bpk";
 const TRAINING: &str = "training.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const META: &str = "checkpoint.json";
+/// The format of descriptions that is written.
+const FORMAT: u64 = 2;
 /// How often a file is read that does not fit its description, which a run may be replacing with it.
 const READINGS: usize = 3;
 
