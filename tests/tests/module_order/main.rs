@@ -30,7 +30,7 @@ fn order(folder: &str) -> Vec<String> {
 fn inside(parent: &[String], sources: &Sources, imports: &BTreeSet<Import>) -> Named {
     let child = |path: &[String]| {
         let name = path.strip_prefix(parent)?.first()?;
-        sources.modules.contains(&[parent, &[name.clone()]].concat()).then(|| name.clone())
+        sources.modules.contains(&[parent, std::slice::from_ref(name)].concat()).then(|| name.clone())
     };
     let mut named = Named::new();
     for import in imports {
