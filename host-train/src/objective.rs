@@ -1,11 +1,11 @@
-//! What a scan is worth: reconstruction and segmentation, weighed against each other.
+//! The objective of a scan: reconstruction and segmentation, weighed against each other.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Refusal;
 use crate::config::checks::{expect, is_weight};
 
-/// How reconstruction and segmentation count in what a scan is worth.
+/// How reconstruction and segmentation count in the objective of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectiveWeights {
     /// Of SSIM; of a volume, of the mean over its slices.
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scan_is_worth_the_weighed_sum() {
+    fn the_objective_is_the_weighed_sum() {
         assert_eq!(ObjectiveWeights { lambda1: 0.5, lambda2: 2.0 }.of(0.5, 0.75), 1.75);
         assert_eq!(ObjectiveWeights::DICE.of(0.5, 0.75), 0.75);
     }

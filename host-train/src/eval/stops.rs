@@ -13,13 +13,13 @@ struct Stop {
     dice: f64,
 }
 
-/// Bisections of what a line is worth.
+/// Bisections of the price of a line.
 const BISECTIONS: usize = 60;
 /// The least of the prices of a line that are tried where that cannot be found by bisection: as good as nothing.
 const LEAST_PRICE: f64 = 1e-9;
 /// What each of them is a multiple of the one before.
 const PRICE_STEP: f64 = 1.05;
-/// How many there are: up to one that no line is worth.
+/// How many there are: up to one that no line gains.
 const PRICES: std::ops::Range<i32> = 0..425;
 
 /// Mean lines a slice below which no choice of where each volume's scan ends keeps the mean Dice that all lines give. `curves`

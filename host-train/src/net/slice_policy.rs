@@ -1,4 +1,4 @@
-//! The slice policy: which slice of a volume the next line is worth most to.
+//! The slice policy: which slice of a volume gains most by the next line.
 //!
 //! Two layers look at what a slice's segmentation says of it, of its neighbours and of the volume ([`write_features`]); one
 //! number comes out, the logarithm of the gain to expect of another line. All slices share the weights, so a volume may

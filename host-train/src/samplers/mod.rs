@@ -2,7 +2,7 @@
 //!
 //! * [`LineOrder`]: lines of every slice of a volume. The core's patterns are such orders; so is one list of lines for all
 //!   ([`Fixed`]), and what was worked out ahead ([`Planned`]).
-//! * [`Scorer`]: what a segmentation with some lines is worth. `tries`: with each line more.
+//! * [`Scorer`]: the score of a segmentation with some lines. `tries`: with each line more.
 //! * `forward`: one mask for many slices, by greedy forward selection; `reorder`: its lines in a better order. `learn` runs both on
 //!   training volumes; a [`LearnedMask`] is the result.
 //! * [`SlicePolicyOrder`], [`PositionOrder`], [`AllocationOracle`]: lines of volumes whose slices share a budget.

@@ -1,4 +1,4 @@
-//! A budget on its way to the slices of a volume: who has how many lines, and what that is worth.
+//! A budget on its way to the slices of a volume: how many lines each slice has, and the objective with them.
 
 use kscout_core::contract::{FEATURES, FIRST_LINES, MAX_SLICE_LINES};
 use kscout_core::volume::{SliceStats, write_features};
@@ -17,12 +17,12 @@ pub struct AllocationEnv<'a> {
 }
 
 impl<'a> AllocationEnv<'a> {
-    /// A scan of `mean` lines a slice on average, of which each slice has had its first ones. It is worth its Dice.
+    /// A scan of `mean` lines a slice on average, of which each slice has had its first ones. Its objective is Dice.
     pub fn new(heart: &'a VolumeTrajectories, mean: usize) -> Self {
         Self::weighing(heart, mean, ObjectiveWeights::DICE)
     }
 
-    /// A scan that is worth what `weights` say.
+    /// A scan whose objective `weights` say.
     pub fn weighing(heart: &'a VolumeTrajectories, mean: usize, weights: ObjectiveWeights) -> Self {
         let given = FIRST_LINES.min(mean);
         let lines = vec![given; heart.slices.len()];
@@ -60,7 +60,7 @@ impl<'a> AllocationEnv<'a> {
         (0..self.lines.len()).filter(|&slice| self.lines[slice] < self.most(slice))
     }
 
-    /// Measures another line of an open slice; returns what the scan's worth gains.
+    /// Measures another line of an open slice; returns what the objective gains.
     pub fn give(&mut self, slice: usize) -> f64 {
         let before = self.tally.mean_dice();
         let lines = self.lines[slice];
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lines_earn_adds_up_to_what_the_scan_is_worth() {
+    fn what_lines_earn_adds_up_to_the_objective() {
         let heart = heart();
         for weights in [
             ObjectiveWeights::DICE,
@@ -129,14 +129,14 @@ mod tests {
             ObjectiveWeights { lambda1: 0.5, lambda2: 2.0 },
         ] {
             let mut scan = AllocationEnv::weighing(&heart, 6, weights);
-            let worth = |scan: &AllocationEnv<'_>| weights.of(heart.mean_ssim(scan.lines()), scan.tally().mean_dice());
-            let before = worth(&scan);
+            let objective = |scan: &AllocationEnv<'_>| weights.of(heart.mean_ssim(scan.lines()), scan.tally().mean_dice());
+            let before = objective(&scan);
             let mut earned = 0.0;
             for slice in [0, 1, 1, 0, 1, 1, 1, 0] {
                 earned += scan.give(slice);
             }
             assert_eq!((scan.left(), scan.lines()), (0, [5, 7].as_slice()));
-            assert!((worth(&scan) - before - earned).abs() < 1e-12, "{weights:?}: {earned}");
+            assert!((objective(&scan) - before - earned).abs() < 1e-12, "{weights:?}: {earned}");
         }
     }
 

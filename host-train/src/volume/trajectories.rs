@@ -1,4 +1,4 @@
-//! A volume whose slices have been followed line by line, and what a segmentation of it is worth.
+//! A volume whose slices have been followed line by line, and the score of a segmentation of it.
 
 use kscout_core::contract::MAX_SLICE_LINES;
 use kscout_core::kspace::Pattern;
@@ -20,7 +20,7 @@ use crate::runtime::scan_arena;
 pub struct VolumeTrajectories {
     /// One a slice.
     pub slices: Vec<Trajectory>,
-    /// Which structures occur in the data set that it is of. The others are no part of what a scan of it is worth, nor of its score.
+    /// Which structures occur in the data set that it is of. The others are no part of the objective of a scan of it, nor of its score.
     pub occurring: Occurring,
 }
 

@@ -1,4 +1,4 @@
-//! A slice after each of its lines: what the slice policy sees of it, and what segmentation and image are worth.
+//! A slice after each of its lines: what the slice policy sees of it, and the scores of segmentation and image.
 
 use kscout_core::Complex32;
 use kscout_core::model::Model;
