@@ -153,7 +153,7 @@ impl Meta {
         note_changes("", &self.config, &fresh.config);
         let compares = match (&self.scoring, &fresh.scoring) {
             (Some(found), Some(fresh)) => found.compares_with(fresh),
-            _ => false,
+            (found, fresh) => found.is_none() && fresh.is_none(),
         };
         let mut resumed = Self {
             axis_codes: self.axis_codes.or(fresh.axis_codes),
