@@ -129,7 +129,8 @@ mod tests {
             ObjectiveWeights { lambda1: 0.5, lambda2: 2.0 },
         ] {
             let mut scan = AllocationEnv::weighing(&heart, 6, weights);
-            let objective = |scan: &AllocationEnv<'_>| weights.of(heart.mean_ssim(scan.lines()), scan.tally().mean_dice());
+            let objective =
+                |scan: &AllocationEnv<'_>| weights.of(heart.mean_ssim(scan.lines()), scan.tally().mean_dice());
             let before = objective(&scan);
             let mut earned = 0.0;
             for slice in [0, 1, 1, 0, 1, 1, 1, 0] {
