@@ -21,6 +21,7 @@ use kscout::metrics::stats::{Sample, mean};
 use kscout::rl::agent::Greedy;
 use kscout::rl::ppo::PpoConfig;
 use kscout::rl::reward::{Measure, RewardInput, RewardMode, Scored};
+use kscout::train::Pace;
 use kscout::{Agent, Dataset, PolicyConfig, RewardModel, RunOptions, load_agent, train_agent};
 use kscout_core::contract::STATE_EXTRAS;
 
@@ -122,7 +123,7 @@ pub fn run(work: &Path) -> Result<usize, Box<dyn Error>> {
         ppo: PpoConfig { episodes: 8, minibatch: 16, ..default.ppo },
         min_budget: 3,
         max_budget: 6,
-        validate_every: 2,
+        pace: Pace::validating_every(2),
         validate_lines: vec![4, 6],
         ..default
     };

@@ -18,6 +18,7 @@ use kscout::metrics::stats::{Sample, mean};
 use kscout::rl::agent::ScoutActorCritic;
 use kscout::rl::ppo::PpoConfig;
 use kscout::rl::reward::{Measure, RewardInput, RewardMode, Scored};
+use kscout::train::Pace;
 use kscout::{Dataset, PolicyConfig, RewardModel, RunOptions, Trained, train_agent};
 
 /// The signal-to-error ratio of the image within the heart, in units of 10 dB.
@@ -84,7 +85,7 @@ pub fn run(work: &Path) -> Result<Trained, Box<dyn Error>> {
         ppo: PpoConfig { episodes: 8, minibatch: 16, ..default.ppo },
         min_budget: 3,
         max_budget: 6,
-        validate_every: 2,
+        pace: Pace::validating_every(2),
         validate_lines: vec![4, 6],
         ..default
     };

@@ -18,7 +18,7 @@ use kscout::export::segmenter_in_memory;
 use kscout::inference::segment::CoreSegmenter;
 use kscout::mri::{Acquisition, Measuring};
 use kscout::net::Arch;
-use kscout::train::RecordedMasks;
+use kscout::train::{Pace, RecordedMasks};
 use kscout::{Dataset, RunOptions, SegmenterConfig, SegmenterInputs, Split, load_segmenter, train_segmenter};
 use kscout_core::kspace::{Pattern, Plan};
 use kscout_core::model::Model;
@@ -56,7 +56,7 @@ pub fn run(work: &Path, format: &str, folder: &Path) -> Result<f64, Box<dyn Erro
         network_width: 4,
         steps: 60,
         batch: 8,
-        validate_every: 30,
+        pace: Pace::validating_every(30),
         validate_lines: vec![BUDGET],
         ..SegmenterConfig::default()
     };

@@ -79,7 +79,7 @@ fn the_demo_configs_are_accepted() {
         ["demo-segmenter.toml", "demo-tune.toml"].map(|name| config::load(Some(&file(name)), &[]).unwrap());
     for config in [&first, &tuned] {
         config.check_values().unwrap();
-        assert!(config.max_minutes > 0.0, "a slow machine is not kept for hours");
+        assert!(config.pace.max_minutes > 0.0, "a slow machine is not kept for hours");
     }
     assert_eq!(tuned.spec(), first.spec());
     assert!(tuned.masks.recorded > 0.5, "most samples are seen through recorded masks");

@@ -7,11 +7,12 @@ use super::ppo::PpoConfig;
 use crate::augment::AugmentConfig;
 use crate::augment::affine::Scale;
 use crate::config::checks;
-use crate::config::key::{MANY, minutes, real, validate_lines, weight, whole};
+use crate::config::key::{MANY, real, validate_lines, weight, whole};
 use crate::config::{Config, Key, Refusal};
 use crate::mri::Measuring;
 use crate::objective::ObjectiveWeights;
 use crate::train::checkpoint::Scoring;
+use crate::train::pace::Pace;
 
 /// What an episode's steps earn. The first three keys are a segmenter's; a classifier pays the mean scaled log-probability
 /// of the true labels.
@@ -68,14 +69,11 @@ pub struct PolicyConfig {
     pub order_slope: f64,
     /// Draw slices by the inverse frequency of their set of classes (with a classifier: of labels), instead of evenly.
     pub weighted_sampler: bool,
-    /// Updates between validations (and checkpoints).
-    pub validate_every: usize,
+    /// When it validates and ends.
+    #[serde(flatten)]
+    pub pace: Pace,
     /// Budgets at which validation scores.
     pub validate_lines: Vec<usize>,
-    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
-    pub max_minutes: f64,
-    /// End the session at this update, to go on later with `--resume`; 0: at the last one.
-    pub stop_at: usize,
     /// What steps earn.
     pub reward: RewardConfig,
     /// Augmentation of the slices that are scanned.
@@ -95,7 +93,7 @@ impl Config for PolicyConfig {
     const COMMAND: &'static str = "kscout train line-policy";
 
     fn keys() -> Vec<Key> {
-        [KEYS, Measuring::KEYS, PpoConfig::KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
+        [KEYS, Measuring::KEYS, Pace::KEYS, PpoConfig::KEYS, REWARD_KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -113,10 +111,7 @@ const KEYS: &[Key] = &[
     whole("max_budget", 1, 512),
     // With less a first policy would hardly follow its order, with more it would never leave it.
     real("order_slope", 0.01, 10.0),
-    whole("validate_every", 1, MANY),
     validate_lines(0),
-    minutes("max_minutes"),
-    whole("stop_at", 0, MANY),
 ];
 
 /// What the numbers of the section `reward` may be.
@@ -158,10 +153,8 @@ impl Default for PolicyConfig {
             max_budget: 24,
             order_slope: 0.25,
             weighted_sampler: true,
-            validate_every: 50,
+            pace: Pace::validating_every(50),
             validate_lines: vec![8, 12, 16, 24],
-            max_minutes: 0.0,
-            stop_at: 0,
             reward: RewardConfig::default(),
             augment: AugmentConfig { scale: Scale { amount: 0.1, ..Scale::default() }, ..AugmentConfig::default() },
         }

@@ -15,7 +15,7 @@ use crate::rl::reward::{RewardInput, RewardMode, RewardModel, Truth};
 use crate::runtime::reconstructed;
 
 /// What an episode begins as.
-pub struct Start {
+pub struct EpisodeStart {
     /// The slice's classes, row-major.
     pub label: Vec<u8>,
     /// Its labels; empty without a classifier.
@@ -31,15 +31,16 @@ struct Episode {
     scan: PartialScan,
     kspace: KSpace,
     truth: Truth,
-    worth: f64,
+    /// What the scan was worth when it was last scored.
+    objective: f64,
 }
 
 impl Episode {
-    fn begin(plan: Plan, start: Start) -> Result<Self, ScanError> {
+    fn begin(plan: Plan, start: EpisodeStart) -> Result<Self, ScanError> {
         let mut scan = PartialScan::new(plan)?;
         scan.start(start.budget)?;
         let truth = Truth::new(start.label, start.diagnosis, &start.kspace);
-        Ok(Self { scan, kspace: start.kspace, truth, worth: 0.0 })
+        Ok(Self { scan, kspace: start.kspace, truth, objective: 0.0 })
     }
 }
 
@@ -60,16 +61,16 @@ impl<'a> CoreEnv<'a> {
 
     /// What the scans are worth as they stand, in units of the unscaled reward.
     pub fn objective(&self) -> Vec<f64> {
-        self.episodes.iter().map(|episode| episode.worth).collect()
+        self.episodes.iter().map(|episode| episode.objective).collect()
     }
 }
 
 impl BatchEnv for CoreEnv<'_> {
-    type Start = Start;
+    type Start = EpisodeStart;
     type Observation = Observation;
     type Error = RunError;
 
-    fn reset(&mut self, starts: Vec<Start>) -> Result<(), RunError> {
+    fn reset(&mut self, starts: Vec<EpisodeStart>) -> Result<(), RunError> {
         self.episodes.clear();
         let plan = self.plan;
         let episodes = starts.into_par_iter().map(|start| Episode::begin(plan, start));
@@ -94,17 +95,17 @@ impl BatchEnv for CoreEnv<'_> {
     fn step(&mut self, episodes: &[usize], lines: &[usize]) -> Result<Vec<f64>, RunError> {
         let (reward, config) = (self.reward, self.config);
         let pays = |scan: &PartialScan| is_rewarded(scan, reward.mode(), config);
-        // Only these are judged: a paid step, and the last one, for what the scan was worth in the end.
+        // Only these are scored: a paid step, and the last one, for what the scan was worth in the end.
         let measure = |(episode, line): (&mut Episode, Option<usize>)| {
             let Some(line) = line else { return Ok(None) };
             episode.scan.push_line(line, episode.kspace.line(line)).map_err(ScanError::from)?;
-            let is_judged = pays(&episode.scan) || episode.scan.remaining() == 0;
-            Ok(is_judged.then(|| episode.scan.image().to_vec()))
+            let is_scored = pays(&episode.scan) || episode.scan.remaining() == 0;
+            Ok(is_scored.then(|| episode.scan.image().to_vec()))
         };
         let lines = self.asked(episodes, lines);
         let measured = self.episodes.par_iter_mut().zip(lines).map(measure);
         let levels = measured.collect::<Result<Vec<Option<Vec<i8>>>, ScanError>>()?;
-        let judged: Vec<usize> = (0..levels.len()).filter(|&i| levels[i].is_some()).collect();
+        let scored: Vec<usize> = (0..levels.len()).filter(|&i| levels[i].is_some()).collect();
         let input = |(episode, levels): (_, Option<Vec<i8>>)| {
             let episode: &Episode = episode;
             Some(RewardInput {
@@ -114,16 +115,16 @@ impl BatchEnv for CoreEnv<'_> {
             })
         };
         let inputs: Vec<RewardInput<'_>> = self.episodes.par_iter().zip(levels).filter_map(input).collect();
-        let worth = reward.objective(&inputs)?;
+        let objectives = reward.objective(&inputs)?;
         drop(inputs);
         let mut rewards = vec![0.0; self.episodes.len()];
-        for (index, worth) in judged.into_iter().zip(worth) {
+        for (index, objective) in scored.into_iter().zip(objectives) {
             let episode = &mut self.episodes[index];
             let earned = match reward.mode() {
-                RewardMode::Gain => worth - episode.worth,
-                RewardMode::Level => worth,
+                RewardMode::Gain => objective - episode.objective,
+                RewardMode::Level => objective,
             };
-            episode.worth = worth;
+            episode.objective = objective;
             rewards[index] = if pays(&episode.scan) { earned * config.scale } else { 0.0 };
         }
         Ok(episodes.iter().map(|&index| rewards[index]).collect())
@@ -163,7 +164,7 @@ mod tests {
     const BUDGET: usize = 4;
     const SIDE_BY_SIDE: usize = 3;
 
-    /// Worth is the energy of the image, which is the number of lines where every line has the energy 1.
+    /// A scan is worth the energy of its image, which is the number of lines where every line has the energy 1.
     struct Lines(RewardMode);
 
     impl RewardModel for Lines {
@@ -192,8 +193,12 @@ mod tests {
     fn rewards(pays: RewardMode, delay_step: usize, final_only: bool) -> Vec<f64> {
         let samples = vec![Complex32::new((1.0 / SIDE as f32).sqrt(), 0.0); SIDE * SIDE];
         let kspace = KSpace { height: SIDE, width: SIDE, samples };
-        let start =
-            |budget| Start { label: vec![0; SIDE * SIDE], diagnosis: Vec::new(), kspace: kspace.clone(), budget };
+        let start = |budget| EpisodeStart {
+            label: vec![0; SIDE * SIDE],
+            diagnosis: Vec::new(),
+            kspace: kspace.clone(),
+            budget,
+        };
         let config = RewardConfig { delay_step, final_only, scale: 2.0, ..RewardConfig::default() };
         let (plan, reward) = (Plan::new(Reconstruction::ZeroFilled, SIDE, SIDE), Lines(pays));
         let mut environment = CoreEnv::new(plan, false, &reward, &config);
@@ -211,9 +216,9 @@ mod tests {
             rewards.push(rounded[0]);
         }
         assert!(environment.active().is_empty());
-        let worth = environment.objective();
-        assert!((worth[1] - BUDGET as f64).abs() < 1e-4, "what it was worth in the end is known");
-        assert!((worth[0] - 1.0).abs() < 1e-4);
+        let objectives = environment.objective();
+        assert!((objectives[1] - BUDGET as f64).abs() < 1e-4, "what it was worth in the end is known");
+        assert!((objectives[0] - 1.0).abs() < 1e-4);
         rewards
     }
 

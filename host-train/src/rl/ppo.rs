@@ -74,11 +74,20 @@ impl PpoConfig {
     ];
 }
 
+/// What a step was worth, as the rest of its episode tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// More than the critic expected.
+    pub advantage: f32,
+    /// In all, from this step on.
+    pub returns: f32,
+}
+
 /// Advantages and returns of one finished episode, by generalised advantage estimation (Schulman et al., 2016). Nothing
 /// comes after the last step: the scan is over.
-pub fn advantages<S>(steps: &[Step<S>], gamma: f64, lambda: f64) -> Vec<(f32, f32)> {
+pub fn advantages<S>(steps: &[Step<S>], gamma: f64, lambda: f64) -> Vec<Estimate> {
     let mut next = (0.0, 0.0);
-    let mut result: Vec<(f32, f32)> = steps
+    let mut result: Vec<Estimate> = steps
         .iter()
         .rev()
         .map(|step| {
@@ -86,14 +95,14 @@ pub fn advantages<S>(steps: &[Step<S>], gamma: f64, lambda: f64) -> Vec<(f32, f3
             let surprise = step.reward + gamma * next.0 - value;
             let advantage = surprise + gamma * lambda * next.1;
             next = (value, advantage);
-            (advantage as f32, (advantage + value) as f32)
+            Estimate { advantage: advantage as f32, returns: (advantage + value) as f32 }
         })
         .collect();
     result.reverse();
     result
 }
 
-/// What an update did.
+/// What an update did. Where a number of it is none, the networks are lost.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UpdateReport {
     /// Mean entropy of the policy in nats.
@@ -102,13 +111,6 @@ pub struct UpdateReport {
     pub kl: f64,
     /// Mean squared error of the critic.
     pub value_loss: f64,
-}
-
-impl UpdateReport {
-    /// Whether every number is one; otherwise the networks are lost.
-    pub fn is_finite(&self) -> bool {
-        [self.entropy, self.kl, self.value_loss].iter().all(|value| value.is_finite())
-    }
 }
 
 /// What an update learns from, and how.
@@ -123,19 +125,19 @@ pub struct RolloutBatch<'a, S> {
     pub device: &'a Device,
 }
 
-/// Improves `agent` on a lesson. `judge` gives its log-probabilities `[B, choices]` and values `[B]` of observations.
+/// Improves `agent` on a batch. `evaluate` gives its log-probabilities `[B, choices]` and values `[B]` of observations.
 pub fn update<A: Module, S>(
     mut agent: A,
-    judge: impl Fn(&A, &[&S]) -> (Tensor<2>, Tensor<1>),
+    evaluate: impl Fn(&A, &[&S]) -> (Tensor<2>, Tensor<1>),
     optimizer: &mut ModuleOptimizer,
-    lesson: &RolloutBatch<'_, S>,
+    batch: &RolloutBatch<'_, S>,
     rng: &mut impl Rng,
 ) -> (A, UpdateReport) {
-    let &RolloutBatch { episodes, rate, config, device } = lesson;
-    let judged: Vec<(f32, f32)> =
+    let &RolloutBatch { episodes, rate, config, device } = batch;
+    let estimates: Vec<Estimate> =
         episodes.iter().flat_map(|steps| advantages(steps, config.gamma, config.gae_lambda)).collect();
     let steps: Vec<&Step<S>> = episodes.iter().flatten().collect();
-    let normal = normalise(judged.iter().map(|&(advantage, _)| advantage).collect());
+    let normal = normalise(estimates.iter().map(|estimate| estimate.advantage).collect());
     let mut order: Vec<usize> = (0..steps.len()).collect();
     let mut report = UpdateReport::default();
     for _ in 0..config.epochs {
@@ -147,9 +149,10 @@ pub fn update<A: Module, S>(
                 let values: Vec<f32> = part.iter().map(|&i| f(i)).collect();
                 Tensor::<1>::from_data(TensorData::new(values, [part.len()]), device)
             };
-            let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| judged[i].1) };
+            let targets = Targets { advantage: target(&|i| normal[i]), returns: target(&|i| estimates[i].returns) };
             let observations: Vec<&S> = chosen.iter().map(|step| &step.observation).collect();
-            let (loss, report) = loss(judge(&agent, &observations), &chosen, targets, config, device);
+            let (log_p, values) = evaluate(&agent, &observations);
+            let (loss, report) = loss(log_p, values, &chosen, targets, config, device);
             let mut gradients = GradientsParams::from_grads(loss.backward(), &agent);
             gradients::clip_each_norm(&agent, &mut gradients, config.max_gradient);
             agent = optimizer.step(rate, agent, gradients);
@@ -170,7 +173,8 @@ struct Targets {
 }
 
 fn loss<S>(
-    (log_p, values): (Tensor<2>, Tensor<1>),
+    log_p: Tensor<2>,
+    values: Tensor<1>,
     steps: &[&Step<S>],
     targets: Targets,
     config: &PpoConfig,
@@ -215,33 +219,20 @@ mod tests {
     #[test]
     fn without_discount_the_return_is_the_sum_of_rewards() {
         let steps = [step(0.3, 1.0), step(-0.2, 2.0), step(0.9, 4.0)];
-        let judged = advantages(&steps, 1.0, 1.0);
-        let returns: Vec<f32> = judged.iter().map(|&(_, r)| r).collect();
+        let estimates = advantages(&steps, 1.0, 1.0);
+        let returns: Vec<f32> = estimates.iter().map(|estimate| estimate.returns).collect();
         for (got, expected) in returns.iter().zip([7.0, 6.0, 4.0]) {
             assert!((got - expected).abs() < 1e-6, "{returns:?}");
         }
-        assert!((judged[0].0 - 6.7).abs() < 1e-6);
+        assert!((estimates[0].advantage - 6.7).abs() < 1e-6);
     }
 
     #[test]
     fn with_lambda_0_the_advantage_is_one_step_deep() {
         let steps = [step(1.0, 1.0), step(2.0, 0.5)];
-        let judged = advantages(&steps, 0.5, 0.0);
-        assert!((judged[0].0 - (1.0 + 0.5 * 2.0 - 1.0)).abs() < 1e-6);
-        assert!((judged[1].0 - (0.5 - 2.0)).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_report_with_a_number_that_is_none_is_not_finite() {
-        let fine = UpdateReport { entropy: 2.0, kl: 0.01, value_loss: 0.5 };
-        assert!(fine.is_finite());
-        for lost in [
-            UpdateReport { entropy: f64::NAN, ..fine },
-            UpdateReport { kl: f64::INFINITY, ..fine },
-            UpdateReport { value_loss: f64::NAN, ..fine },
-        ] {
-            assert!(!lost.is_finite(), "{lost:?}");
-        }
+        let estimates = advantages(&steps, 0.5, 0.0);
+        assert!((estimates[0].advantage - (1.0 + 0.5 * 2.0 - 1.0)).abs() < 1e-6);
+        assert!((estimates[1].advantage - (0.5 - 2.0)).abs() < 1e-6);
     }
 
     #[test]

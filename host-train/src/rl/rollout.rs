@@ -1,6 +1,5 @@
 //! Playing scans to learn from.
 
-use burn::tensor::Device;
 use kscout_core::contract::STATE_EXTRAS;
 use kscout_core::scan::write_state;
 use rand::{RngExt, SeedableRng};
@@ -9,10 +8,11 @@ use rayon::prelude::*;
 
 use super::agent::Agent;
 use super::batch_env::{BatchEnv, rollout};
-use super::environment::{CoreEnv, Start};
+use super::environment::EpisodeStart;
 use super::error::PolicyError;
 use super::ppo::Episodes;
-use super::trainer::Trainer;
+use super::reward::TrainingSlice;
+use super::trainer::{LinePolicyTask, Trainer};
 use crate::augment::augment;
 use crate::augment::{MaskConfig, random_mask};
 use crate::inference::rollout::Observation;
@@ -21,44 +21,41 @@ use crate::mri::observation::observed_levels;
 use crate::train::TrainError;
 
 /// How many observations a new agent is shown before it plays.
-const FIRST_SIGHTS: usize = 32;
+const FIRST_OBSERVATIONS: usize = 32;
 
-impl Trainer<'_> {
-    /// Plays an update's scans in `environment`; returns their steps and their mean worth.
-    pub fn rollout<A: Agent>(
-        &self,
-        player: &A,
-        update: usize,
-        environment: &mut CoreEnv<'_>,
-        rng: &mut ChaCha8Rng,
-        device: &Device,
-    ) -> Result<(Episodes<Observation>, f64), PolicyError> {
-        let episodes = self.config.ppo.episodes;
+impl<A: Agent + Sync> LinePolicyTask<'_, A> {
+    /// Plays the scans of an update in the environment; returns their steps.
+    pub fn rollout(&mut self, update: usize, rng: &mut ChaCha8Rng) -> Result<Episodes<Observation>, PolicyError> {
+        let Self { trainer, agent, environment, device, .. } = self;
+        let config = trainer.config;
+        let episodes = config.ppo.episodes;
         let drawn: Vec<(usize, usize, u64)> = (0..episodes)
             .map(|_| {
-                let budget = rng.random_range(self.config.min_budget..=self.config.max_budget);
-                (self.sampler.draw(rng), budget, rng.random())
+                let budget = rng.random_range(config.min_budget..=config.max_budget);
+                (trainer.sampler.draw(rng), budget, rng.random())
             })
             .collect();
-        let starts = drawn.into_par_iter().map(|(slice, budget, seed)| self.begin(slice, budget, seed)).collect();
+        let starts = drawn.into_par_iter().map(|(slice, budget, seed)| trainer.start(slice, budget, seed)).collect();
         environment.reset(starts)?;
-        let evaluate = |observations: &[&Observation]| player.evaluate(observations, self.size(), device);
-        let played = rollout(environment, episodes, evaluate, rng)?;
-        let worth = environment.objective();
-        Ok((played.ok_or(TrainError::Diverged { step: update })?, worth.iter().sum::<f64>() / worth.len() as f64))
+        let player = agent.valid();
+        let evaluate = |observations: &[&Observation]| player.evaluate(observations, trainer.size(), device);
+        let episodes = rollout(environment, episodes, evaluate, rng)?;
+        Ok(episodes.ok_or(TrainError::Diverged { step: update })?)
     }
+}
 
+impl Trainer<'_> {
     /// A varied slice in the scanner, with fresh phase and noise.
-    fn begin(&self, pupil: usize, budget: usize, seed: u64) -> Start {
-        let pupil = &self.slices[pupil];
-        let varied = augment(pupil.slice, &self.protocol, &self.config.augment, seed);
-        Start { label: varied.label, diagnosis: pupil.diagnosis.clone(), kspace: varied.kspace, budget }
+    fn start(&self, slice: usize, budget: usize, seed: u64) -> EpisodeStart {
+        let TrainingSlice { slice, diagnosis } = &self.slices[slice];
+        let varied = augment(slice, &self.protocol, &self.config.augment, seed);
+        EpisodeStart { label: varied.label, diagnosis: diagnosis.clone(), kspace: varied.kspace, budget }
     }
 
     /// Scans of evenly chosen training slices, each at some moment: what an agent will see, more or less.
-    pub fn first_sights<A: Agent>(&self) -> Vec<Observation> {
+    pub fn first_observations<A: Agent>(&self) -> Vec<Observation> {
         let observation = |i: usize| {
-            let slice = self.slices[i * self.slices.len() / FIRST_SIGHTS].slice;
+            let slice = self.slices[i * self.slices.len() / FIRST_OBSERVATIONS].slice;
             let mut rng = ChaCha8Rng::seed_from_u64(self.config.measuring.seed ^ (i as u64) << 32);
             let kspace = acquire(&slice.image, slice.height, slice.width, &self.protocol, rng.random());
             let mask = random_mask(slice.width, &MaskConfig::default(), &mut rng);
@@ -68,6 +65,6 @@ impl Trainer<'_> {
             let image = if A::SEES_PHASE { kspace.zero_filled(|line| mask.contains(line)) } else { Vec::new() };
             Observation { levels: observed_levels(&kspace, &mask, self.plan.reconstruction()), state, image, remaining }
         };
-        (0..FIRST_SIGHTS).into_par_iter().map(observation).collect()
+        (0..FIRST_OBSERVATIONS).into_par_iter().map(observation).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use kscout_core::kspace::{Plan, Reconstruction};
 use kscout_core::model::{GraphKind, Model};
 
@@ -17,7 +18,7 @@ use crate::export::{self, CalibrationSample, ExportError};
 use crate::mri::{Acquisition, Protocol};
 use crate::net::{FixedOrder, FloatGraph};
 use crate::samplers::LearnedMask;
-use crate::train::folder::{self, Found};
+use crate::train::start::Opening;
 use crate::train::{RunOptions, TrainError, Trained};
 
 /// Slices that calibrate what is exported.
@@ -67,15 +68,16 @@ pub fn train_line_policy(
     data: &Dataset,
     inputs: LinePolicyInputs<'_>,
     config: &PolicyConfig,
-    run: RunOptions<'_>,
+    options: RunOptions<'_>,
 ) -> Result<Trained, PolicyError> {
     let config = &config.fitted(data.width());
     let network = config.network;
     let protocol = config.check(data, network.name(), network.most_lines())?;
-    let found = folder::find(run.out, run.resume)?;
+    let opening = Opening::find(options)?;
     let LinePolicyInputs { reward: checkpoint, labels, mask } = inputs;
-    let source = reward::load(&RewardRequest { checkpoint, labels, data, config, device: run.device })?;
-    network.with(Task { data, source: source.as_ref(), mask, config, protocol, found, run })
+    let device = options.device;
+    let source = reward::load(&RewardRequest { checkpoint, labels, data, config, device })?;
+    network.with(Training { data, source: source.as_ref(), mask, config, protocol, opening, device })
 }
 
 /// [`train_line_policy`] of a policy `A` of one's own, for a reward of one's own: any [`RewardModel`](reward::RewardModel) is a
@@ -88,37 +90,37 @@ pub fn train_agent<A: Agent + Sync + 'static>(
     source: &dyn RewardSource,
     mask: Option<&LearnedMask>,
     config: &PolicyConfig,
-    run: RunOptions<'_>,
+    options: RunOptions<'_>,
 ) -> Result<Trained, PolicyError> {
     let config = &config.fitted(data.width());
     let protocol = config.check(data, A::NAME, A::MOST_LINES)?;
-    let found = folder::find(run.out, run.resume)?;
-    Task { data, source, mask, config, protocol, found, run }.with::<A>()
+    let opening = Opening::find(options)?;
+    Training { data, source, mask, config, protocol, opening, device: options.device }.with::<A>()
 }
 
 /// A training that is known to fit its data.
-struct Task<'a> {
+struct Training<'a> {
     data: &'a Dataset,
     source: &'a dyn RewardSource,
     mask: Option<&'a LearnedMask>,
     config: &'a PolicyConfig,
     protocol: Protocol,
-    found: Option<Found>,
-    run: RunOptions<'a>,
+    opening: Opening<'a>,
+    device: &'a Device,
 }
 
-impl WithAgent for Task<'_> {
+impl WithAgent for Training<'_> {
     type Output = Result<Trained, PolicyError>;
 
     fn with<A: Agent + Sync + 'static>(self) -> Result<Trained, PolicyError> {
-        let Self { data, source, mask, config, protocol, found, run } = self;
+        let Self { data, source, mask, config, protocol, opening, device } = self;
         let reconstruction = source.reconstruction();
         if A::SEES_PHASE && reconstruction.has_second_image() {
             let (network, reward) = (A::NAME, source.name());
             return Err(PolicyError::Reconstruction { network, reward, reconstruction });
         }
         let slices = source.slices(data)?;
-        let shown: Vec<&Slice> = slices.iter().map(|pupil| pupil.slice).collect();
+        let shown: Vec<&Slice> = slices.iter().map(|training| training.slice).collect();
         mask.inspect(|mask| mask.note_conditions(&config.measuring.protocol.to_string(), reconstruction.name()));
         let acquisition = Acquisition { protocol, reconstruction };
         let observations = export::observe(&shown, CALIBRATION_SLICES, acquisition, config.measuring.seed);
@@ -141,9 +143,8 @@ impl WithAgent for Task<'_> {
             labels: source.labels().to_vec(),
             inputs: source.inputs(),
             order: fixed_order(data.width(), mask),
-            out: run.out,
         };
-        trainer.run::<A>(run.device, found)
+        trainer.run::<A>(device, opening)
     }
 }
 

@@ -1,10 +1,10 @@
 //! A line policy's training: rollout, learn, validate, save.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use indicatif::ProgressBar;
 use kscout_core::kspace::Plan;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,19 +20,20 @@ use crate::rl::agent::Agent;
 use crate::rl::config::PolicyConfig;
 use crate::rl::environment::CoreEnv;
 use crate::rl::error::PolicyError;
-use crate::rl::ppo::{self, RolloutBatch};
+use crate::rl::ppo::{self, RolloutBatch, UpdateReport};
 use crate::rl::reward::{RewardModel, TrainingSlice};
 use crate::rl::sampler::{WeightedSampler, class_set};
-use crate::rl::validate::Validation;
-use crate::train::checkpoint::{self, Input, Kind, LinePolicyRecord, Meta, Standing};
-use crate::train::drive::{Span, Training, drive};
-use crate::train::folder::{Found, RunFolder};
+use crate::rl::validate::{Compared, Comparison, Validation, observe, score};
+use crate::train::Trained;
+use crate::train::checkpoint::{Input, Kind, LinePolicyRecord, Meta, Standing};
+use crate::train::drive::{Session, Span, Task, Validated};
+use crate::train::folder::{Best, State};
 use crate::train::schedule::{Clock, cosine};
-use crate::train::{TrainError, Trained};
+use crate::train::start::Opening;
 
 /// What the sampler balances: the set of classes, or of labels.
-fn set(pupil: &TrainingSlice<'_>) -> String {
-    if pupil.diagnosis.is_empty() { class_set(pupil.slice) } else { format!("{:?}", pupil.diagnosis) }
+fn set(slice: &TrainingSlice<'_>) -> String {
+    if slice.diagnosis.is_empty() { class_set(slice.slice) } else { format!("{:?}", slice.diagnosis) }
 }
 
 /// Draws training slices, evenly or by the sampler's weights.
@@ -42,11 +43,11 @@ pub(super) enum Slices {
 }
 
 impl Slices {
-    pub fn new(pupils: &[TrainingSlice<'_>], config: &PolicyConfig) -> Self {
+    pub fn new(slices: &[TrainingSlice<'_>], config: &PolicyConfig) -> Self {
         if !config.weighted_sampler {
-            return Self::Even(pupils.len());
+            return Self::Even(slices.len());
         }
-        Self::Weighted(WeightedSampler::of_sets(&pupils.iter().map(set).collect::<Vec<_>>()))
+        Self::Weighted(WeightedSampler::of_sets(&slices.iter().map(set).collect::<Vec<_>>()))
     }
 
     pub fn draw(&self, rng: &mut impl Rng) -> usize {
@@ -71,22 +72,29 @@ pub(super) struct Trainer<'a> {
     /// The images that scans make.
     pub plan: Plan,
     pub reward: &'a dyn RewardModel,
-    /// The labels that it judges by; none of a segmenter.
+    /// The labels that it scores by; none of a segmenter.
     pub labels: Vec<String>,
     /// What the run begins with beside its data.
     pub inputs: Vec<Input>,
     /// What the policy begins as, and has to beat.
     pub order: FixedOrder,
-    pub out: &'a Path,
 }
 
-/// Networks, optimizer, and what is known of them.
-pub(super) struct State<A> {
+/// The training of a policy.
+pub(super) struct LinePolicyTask<'a, A> {
+    pub trainer: &'a Trainer<'a>,
     pub agent: A,
     /// The agent that the run began with, whose policy is the fixed order.
     pub begun: A,
     pub optimizer: ModuleOptimizer,
-    pub meta: Meta,
+    pub environment: CoreEnv<'a>,
+    pub validation: Validation<'a>,
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Where it plays.
+    pub device: &'a Device,
+    /// Where it learns, with gradients.
+    pub training: Device,
 }
 
 impl Trainer<'_> {
@@ -95,111 +103,108 @@ impl Trainer<'_> {
         [self.data.height(), self.data.width()]
     }
 
-    /// Trains, from where `found` was left.
-    pub fn run<A: Agent + Sync>(&self, device: &Device, found: Option<Found>) -> Result<Trained, PolicyError> {
-        let config = self.config;
+    /// Trains the run that `opening` has found, or begins it.
+    pub fn run<A: Agent + Sync>(&self, device: &Device, opening: Opening<'_>) -> Result<Trained, PolicyError> {
+        let (config, size) = (self.config, self.size());
+        let run = opening.describe(self.described(A::NAME))?;
+        let out = run.out();
         let training = device.clone().autodiff();
-        let last = found.as_ref().map(|(dir, _)| dir.clone());
-        let mut state: State<A> = self.start(&training, found)?;
+        let slope = self.order.slope(config.order_slope as f32, config.max_budget, &training);
+        let new =
+            drawn(config.measuring.seed, &training, |device| A::new(size, device)).beginning_with(slope, &training);
+        let begun = new.clone().ready(Some(&self.first_observations::<A>()), size, &training);
+        let optimizer = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5).init();
+        let (agent, optimizer) = run.start(None).networks(new, optimizer)?;
+        let agent = if run.from().is_some() { agent.ready(None, size, &training) } else { begun.clone() };
         let environment = CoreEnv::new(self.plan, A::SEES_PHASE, self.reward, &config.reward);
-        let mut validation = measure(self.data, Split::Val, &self.protocol, config.measuring.seed);
-        validation.retain(|volume| self.reward.can_score(volume));
-        let folder = RunFolder::open(self.out, self.columns(!validation.is_empty()), last.as_deref(), &mut state.meta)?;
-        let validation = self.rival(validation)?;
-        if let Some(standing) = state.meta.standing_mut() {
+        let mut volumes = measure(self.data, Split::Val, &self.protocol, config.measuring.seed);
+        volumes.retain(|volume| self.reward.can_score(volume));
+        let span = Span { name: "policy", unit: "update", steps: config.updates, pace: config.pace };
+        let mut session = run.open(span, self.columns(!volumes.is_empty()))?;
+        let validation = self.validation(volumes)?;
+        if let Some(standing) = session.meta.standing_mut() {
             standing.order_score = validation.order_score();
         }
-        let span = Span {
-            name: "policy",
-            steps: config.updates,
-            stop_at: config.stop_at,
-            validate_every: config.validate_every,
-            max_minutes: config.max_minutes,
-        };
-        drive(&mut Session { trainer: self, state, environment, validation, folder, device, training }, span)
+        let task =
+            LinePolicyTask { trainer: self, agent, begun, optimizer, environment, validation, out, device, training };
+        session.drive(task)
     }
 
-    fn start<A: Agent>(&self, device: &Device, found: Option<Found>) -> Result<State<A>, PolicyError> {
-        let slope = self.order.slope(self.config.order_slope as f32, self.config.max_budget, device);
-        let new = drawn(self.config.measuring.seed, device, |device| A::new(self.size(), device))
-            .beginning_with(slope, device);
-        let begun = new.clone().ready(Some(&self.first_sights::<A>()), self.size(), device);
-        let mut optimizer = AdamWConfig::new().with_weight_decay(1e-4).with_epsilon(1e-5).init();
+    /// A run of the policy `network` that has not made an update yet.
+    fn described(&self, network: &str) -> Meta {
         let standing = Some(Standing::begun(self.order.clone()));
-        let record = LinePolicyRecord { network: A::NAME.into(), labels: self.labels.clone(), standing };
-        let scoring = self.config.scoring();
-        let fresh = Meta::begun(Kind::LinePolicy(record), self.data, self.config, scoring).with(self.inputs.clone());
-        let mut meta = Meta { reconstruction: self.plan.reconstruction(), ..fresh };
-        let agent = match found {
-            Some((dir, found)) => {
-                meta = found.resume(&dir, meta)?;
-                optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-                checkpoint::load_weights(&dir, new)?.ready(None, self.size(), device)
-            }
-            None => begun.clone(),
-        };
-        Ok(State { agent, begun, optimizer, meta })
+        let kind =
+            Kind::LinePolicy(LinePolicyRecord { network: network.into(), labels: self.labels.clone(), standing });
+        let begun = Meta::begun(kind, self.data, self.config, self.config.scoring()).with(self.inputs.clone());
+        Meta { reconstruction: self.plan.reconstruction(), ..begun }
     }
 }
 
-/// A session of a training.
-struct Session<'a, A> {
-    trainer: &'a Trainer<'a>,
-    state: State<A>,
-    environment: CoreEnv<'a>,
-    validation: Validation<'a>,
-    folder: RunFolder,
-    /// Where it plays.
-    device: &'a Device,
-    /// Where it learns.
-    training: Device,
-}
-
-impl<A: Agent + Sync> Training for Session<'_, A> {
+impl<A: Agent + Sync> Task<4> for LinePolicyTask<'_, A> {
+    type Network = A;
+    type Findings = Compared;
     type Error = PolicyError;
 
-    fn meta(&self) -> &Meta {
-        &self.state.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.state.meta
-    }
-
-    fn begin(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
-        let Self { trainer, state, validation, folder, device, .. } = self;
-        if state.meta.step == 0 {
-            trainer.report_baselines(validation, bar)?;
-            trainer.save_between(state, folder)?;
+    fn begin(&mut self, session: &mut Session<4, Compared>) -> Result<(), PolicyError> {
+        if session.meta.step == 0 {
+            self.report_baselines(session)?;
+            session.save(self)?;
         }
-        trainer.settle(state, validation, bar, device)
+        self.settle(session)
     }
 
-    fn step(&mut self, clock: &Clock) -> Result<String, PolicyError> {
-        let Self { trainer, state, environment, device, training, .. } = self;
-        let (config, update) = (trainer.config, state.meta.step);
+    fn step(&mut self, meta: &mut Meta, clock: &Clock) -> Result<[f64; 4], PolicyError> {
+        let (config, update) = (self.trainer.config, meta.step);
         let mut rng = ChaCha8Rng::seed_from_u64(config.measuring.seed);
         rng.set_stream(update as u64 + 1);
-        let (episodes, worth) = trainer.rollout(&state.agent.valid(), update, environment, &mut rng, device)?;
+        let episodes = self.rollout(update, &mut rng)?;
+        let objectives = self.environment.objective();
         let rate = cosine(clock.position(update, config.updates), config.updates, 0, config.ppo.learning_rate);
-        let lesson = RolloutBatch { episodes: &episodes, rate, config: &config.ppo, device: training };
-        let judge = |agent: &A, observations: &[&Observation]| agent.evaluate(observations, trainer.size(), training);
-        let (agent, report) = ppo::update(state.agent.clone(), judge, &mut state.optimizer, &lesson, &mut rng);
-        state.agent = agent;
-        state.meta.step += 1;
-        if !report.is_finite() {
-            return Err(TrainError::Diverged { step: state.meta.step }.into());
+        let Self { trainer, optimizer, training, .. } = self;
+        let batch = RolloutBatch { episodes: &episodes, rate, config: &config.ppo, device: training };
+        let evaluate =
+            |agent: &A, observations: &[&Observation]| agent.evaluate(observations, trainer.size(), training);
+        let (agent, UpdateReport { entropy, kl, value_loss }) =
+            ppo::update(self.agent.clone(), evaluate, optimizer, &batch, &mut rng);
+        self.agent = agent;
+        Ok([objectives.iter().sum::<f64>() / objectives.len() as f64, entropy, kl, value_loss])
+    }
+
+    fn brief([objective, entropy, kl, _]: [f64; 4]) -> String {
+        format!("worth {objective:.3} entropy {entropy:.2} kl {kl:.3}")
+    }
+
+    fn validate(&mut self, meta: &mut Meta, reported: [f64; 4]) -> Result<Validated<Compared>, PolicyError> {
+        let [objective, entropy, ..] = reported;
+        let mut said = format!("worth {objective:.3}, entropy {entropy:.2}");
+        let mut comparison = Comparison::default();
+        if !self.validation.is_empty() {
+            comparison = self.compare(self.agent.valid(), meta.step)?;
+            said += &self.trainer.for_people(&comparison.scores);
         }
-        state.meta.since.add([worth, report.entropy, report.kl, report.value_loss]);
-        Ok(format!("worth {worth:.3} entropy {:.2} kl {:.3}", report.entropy, report.kl))
+        let Comparison { scores, gain } = comparison;
+        let is_kept = observe(meta, gain, &self.validation);
+        let found = Compared::new(scores, meta);
+        if let Some(gain) = &found.gain {
+            said += &format!("; gains {gain} over `{}`", self.trainer.order.name);
+        }
+        let best = if is_kept { Best::This } else { Best::Earlier };
+        Ok(Validated { score: score(&found.scores), found, said, best })
     }
 
-    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), PolicyError> {
-        let Self { trainer, state, validation, folder, device, .. } = self;
-        trainer.validate_and_save(state, (validation, folder), bar, device)
+    fn state(&self) -> State<'_, A> {
+        State { network: &self.agent, training: None, optimizer: &self.optimizer }
     }
 
-    fn save(&mut self) -> Result<(), PolicyError> {
-        self.trainer.save_between(&self.state, &self.folder)
+    /// Nothing is known yet of what the network gains by now.
+    fn unvalidated<'m>(&self, meta: &'m Meta) -> Cow<'m, Meta> {
+        let want = format!("update {} has not been compared with it yet", meta.step);
+        let mut meta = meta.clone();
+        meta.change_standing(|standing| standing.with(None, &want));
+        Cow::Owned(meta)
+    }
+
+    fn saved(&mut self, meta: &Meta) -> Result<(), PolicyError> {
+        self.keep_order(meta)
     }
 }

@@ -1,7 +1,5 @@
 //! A policy's score during training beside that of the fixed order that it began as, and its checkpoints.
 
-use burn::tensor::Device;
-use indicatif::ProgressBar;
 use kscout_core::model::{GraphKind, Model};
 
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
@@ -11,11 +9,12 @@ use crate::metrics::stats::{Bootstrap, Sample, StatsError, mean, paired_differen
 use crate::net::FixedOrder;
 use crate::rl::agent::{Agent, Greedy};
 use crate::rl::error::PolicyError;
-use crate::rl::reward::Scored;
-use crate::rl::trainer::{State, Trainer};
+use crate::rl::reward::{Measure, Scored};
+use crate::rl::trainer::{LinePolicyTask, Trainer};
 use crate::samplers::Fixed;
 use crate::train::checkpoint::{ActingPolicy, Gain, Meta};
-use crate::train::folder::{self, RunFolder};
+use crate::train::columns::{Column, Columns, Quantity};
+use crate::train::drive::Session;
 
 /// What a policy is validated on, and what the fixed order scores there, at each of `validate_lines`.
 pub(super) struct Validation<'a> {
@@ -46,7 +45,7 @@ impl Validation<'_> {
 
 impl Trainer<'_> {
     /// What the policy is compared with on `volumes`.
-    pub fn rival<'v>(&self, volumes: Vec<MeasuredVolume<'v>>) -> Result<Validation<'v>, PolicyError> {
+    pub fn validation<'v>(&self, volumes: Vec<MeasuredVolume<'v>>) -> Result<Validation<'v>, PolicyError> {
         let order = if volumes.is_empty() { Vec::new() } else { self.scores_of_order(&self.order, &volumes)? };
         Ok(Validation { volumes, order })
     }
@@ -56,128 +55,39 @@ impl Trainer<'_> {
         self.scores(volumes, Method::Order(&order))
     }
 
-    /// Says how well the fixed order does, and the centre lines alone.
-    pub fn report_baselines(&self, validation: &Validation<'_>, bar: &ProgressBar) -> Result<(), PolicyError> {
-        if validation.is_empty() {
-            return Ok(());
-        }
-        bar.suspend(|| println!("{}{}", self.order.name, self.for_people(&validation.order)));
-        if !self.order.is_centre_out() {
-            let centre_out = FixedOrder::centre_out(self.data.width());
-            let scores = self.scores_of_order(&centre_out, &validation.volumes)?;
-            bar.suspend(|| println!("{}{}", centre_out.name, self.for_people(&scores)));
-            if score(&scores) > validation.order_score() {
-                let note = "note: on the validation patients `centre-out` scores more than --mask; without it, that is what a policy has to beat";
-                bar.suspend(|| eprintln!("{note}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The columns of the log; `validated` where there is something to validate on.
-    pub fn columns(&self, validated: bool) -> String {
+    /// The columns of the log, of which validation fills its own where there is something to validate on.
+    pub fn columns(&self, validates: bool) -> Columns<4, Compared> {
+        let [objective, kl, value_loss] = ["worth", "kl", "value_loss"].map(|name| Quantity { name, digits: 4 });
+        let steps = [objective, Quantity { name: "entropy", digits: 3 }, kl, value_loss];
         let budgets = &self.config.validate_lines;
-        let mut columns = String::from("update,seconds,worth,entropy,kl,value_loss");
-        if validated && !budgets.is_empty() {
-            let of = |budget| self.reward.measures().iter().map(move |measure| format!(",{}_{budget}", measure.column));
-            columns.extend(budgets.iter().flat_map(of));
-            columns += ",order_score,gain,gain_low,gain_high,kept";
+        if !validates || budgets.is_empty() {
+            return Columns { steps, validation: Vec::new() };
         }
-        columns
+        let at = |(i, budget): (usize, &usize)| {
+            let column = |(j, measure): (usize, &Measure)| {
+                let value = move |found: &Compared| *found.scores.get(i)?.measures.get(j)?;
+                Column::number(format!("{}_{budget}", measure.column), 4, value)
+            };
+            self.reward.measures().iter().enumerate().map(column).collect::<Vec<_>>()
+        };
+        let number = |name: &str, value: fn(&Compared) -> Option<f64>| Column::number(name.into(), 4, value);
+        let gain = |name: &str, value: fn(&Gain) -> f64| {
+            Column::number(name.into(), 4, move |found: &Compared| found.gain.as_ref().map(value))
+        };
+        let compared = [
+            number("order_score", |found| found.order_score),
+            gain("gain", |gain| gain.mean),
+            gain("gain_low", |gain| gain.low),
+            gain("gain_high", |gain| gain.high),
+            Column::word("kept", |found: &Compared| found.kept.to_string()),
+        ];
+        Columns { steps, validation: budgets.iter().enumerate().flat_map(at).chain(compared).collect() }
     }
 
     /// The scores at each validation budget.
     fn scores(&self, volumes: &[MeasuredVolume<'_>], method: Method<'_>) -> Result<Vec<Scored>, PolicyError> {
         let at = |&budget: &usize| Ok(self.reward.score(volumes, scan_slices(self.plan, volumes, method, budget)?)?);
         self.config.validate_lines.iter().map(at).collect()
-    }
-
-    /// The scores of a policy: in int8, as it would be deployed, if it can be.
-    fn scores_of<A: Agent + Sync>(
-        &self,
-        agent: A,
-        volumes: &[MeasuredVolume<'_>],
-        device: &Device,
-    ) -> Result<Vec<Scored>, PolicyError> {
-        let Some(policy) = agent.clone().for_device() else {
-            let policy = Greedy { agent, size: self.size(), device: device.clone() };
-            return self.scores(volumes, Method::Chooser(&policy));
-        };
-        let [height, width] = self.size();
-        let policy = export::quantised(GraphKind::Policy, &policy.graph(height, width), &self.observations)?;
-        let blob =
-            write_blob(&export::header(self.data, self.plan.reconstruction()), self.segmenter.as_ref(), Some(&policy))
-                .map_err(ExportError::from)?;
-        let model = Model::new_checked(&blob).map_err(ExportError::from)?;
-        self.scores(volumes, Method::Policy(&model))
-    }
-
-    /// What the policy of `update` scores and, paired by patient, gains over the fixed order; no gain where no patient can be
-    /// compared.
-    pub fn compare<A: Agent + Sync>(
-        &self,
-        agent: A,
-        update: usize,
-        validation: &Validation<'_>,
-        device: &Device,
-    ) -> Result<(Vec<Scored>, Option<Gain>), PolicyError> {
-        let scores = self.scores_of(agent, &validation.volumes, device)?;
-        let gain = self.gain(&scores, validation, update)?;
-        Ok((scores, gain))
-    }
-
-    fn gain(&self, scores: &[Scored], validation: &Validation<'_>, update: usize) -> Result<Option<Gain>, PolicyError> {
-        let samples = |scores: &[Scored]| -> Vec<Sample<String>> {
-            scores.iter().flat_map(|scored| scored.samples.iter().cloned()).collect()
-        };
-        match paired_difference(&samples(scores), &samples(&validation.order), &Bootstrap::default()) {
-            Ok(difference) => Ok(Some(Gain::of(&difference, update, self.reward.compares()))),
-            Err(StatsError::Empty) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Validates the policy and writes the checkpoints.
-    pub fn validate_and_save<A: Agent + Sync>(
-        &self,
-        state: &mut State<A>,
-        (validation, folder): (&Validation<'_>, &RunFolder),
-        bar: &ProgressBar,
-        device: &Device,
-    ) -> Result<(), PolicyError> {
-        let [worth, entropy, kl, value_loss] = state.meta.since.take();
-        let (step, seconds) = (state.meta.step, state.meta.seconds);
-        let mut row = format!("{step},{seconds:.0},{worth:.4},{entropy:.3},{kl:.4},{value_loss:.4}");
-        let mut line = format!("update {step}: worth {worth:.3}, entropy {entropy:.2}");
-        let mut gain = None;
-        if !validation.is_empty() {
-            let (scores, found) = self.compare(state.agent.valid(), step, validation, device)?;
-            line += &self.for_people(&scores);
-            let values = scores.iter().flat_map(|scored| &scored.measures);
-            row.extend(values.map(|value| value.map_or(",".into(), |value| format!(",{value:.4}"))));
-            state.meta.score = score(&scores);
-            gain = found;
-        }
-        let keep = observe(&mut state.meta, gain, validation);
-        row += &compared(&state.meta, validation);
-        if let Some(gain) = state.meta.standing().and_then(|standing| standing.gain.as_ref()) {
-            line += &format!("; gains {gain} over `{}`", self.order.name);
-        }
-        let State { agent, optimizer, meta, .. } = &mut *state;
-        let networks = folder::State { network: &*agent, training: None, optimizer };
-        folder.validated_as(&networks, meta, row, keep)?;
-        self.keep_order(state)?;
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        Ok(())
-    }
-
-    /// Saves between validations: nothing is known yet of what the network gains by now.
-    pub fn save_between<A: Agent>(&self, state: &State<A>, folder: &RunFolder) -> Result<(), PolicyError> {
-        let State { agent, optimizer, meta, .. } = state;
-        let want = format!("update {} has not been compared with it yet", meta.step);
-        let mut meta = meta.clone();
-        meta.change_standing(|standing| standing.with(None, &want));
-        Ok(folder.save(&folder::State { network: agent, training: None, optimizer }, &meta)?)
     }
 
     /// `, Dice at 8 lines 0.8123`, and so on at each validation budget.
@@ -192,8 +102,97 @@ impl Trainer<'_> {
     }
 }
 
+impl<A: Agent + Sync> LinePolicyTask<'_, A> {
+    /// Says how well the fixed order does, and the centre lines alone.
+    pub fn report_baselines(&self, session: &Session<4, Compared>) -> Result<(), PolicyError> {
+        let Self { trainer, validation, .. } = self;
+        if validation.is_empty() {
+            return Ok(());
+        }
+        session.say(&format!("{}{}", trainer.order.name, trainer.for_people(&validation.order)));
+        if trainer.order.is_centre_out() {
+            return Ok(());
+        }
+        let centre_out = FixedOrder::centre_out(trainer.data.width());
+        let scores = trainer.scores_of_order(&centre_out, &validation.volumes)?;
+        session.say(&format!("{}{}", centre_out.name, trainer.for_people(&scores)));
+        if score(&scores) > validation.order_score() {
+            session.note(
+                "note: on the validation patients `centre-out` scores more than --mask; without it, that is what a policy has to beat",
+            );
+        }
+        Ok(())
+    }
+
+    /// The scores of a policy: in int8, as it would be deployed, if it can be.
+    fn scores_of(&self, agent: A) -> Result<Vec<Scored>, PolicyError> {
+        let Self { trainer, validation: Validation { volumes, .. }, device, .. } = self;
+        let Some(policy) = agent.clone().for_device() else {
+            let policy = Greedy { agent, size: trainer.size(), device: (*device).clone() };
+            return trainer.scores(volumes, Method::Chooser(&policy));
+        };
+        let [height, width] = trainer.size();
+        let policy = export::quantised(GraphKind::Policy, &policy.graph(height, width), &trainer.observations)?;
+        let header = export::header(trainer.data, trainer.plan.reconstruction());
+        let blob = write_blob(&header, trainer.segmenter.as_ref(), Some(&policy)).map_err(ExportError::from)?;
+        let model = Model::new_checked(&blob).map_err(ExportError::from)?;
+        trainer.scores(volumes, Method::Policy(&model))
+    }
+
+    /// What the policy of `update` scores and, paired by patient, gains over the fixed order.
+    pub fn compare(&self, agent: A, update: usize) -> Result<Comparison, PolicyError> {
+        let scores = self.scores_of(agent)?;
+        let samples = |scores: &[Scored]| -> Vec<Sample<String>> {
+            scores.iter().flat_map(|scored| scored.samples.iter().cloned()).collect()
+        };
+        match paired_difference(&samples(&scores), &samples(&self.validation.order), &Bootstrap::default()) {
+            Ok(difference) => {
+                let gain = Gain::of(&difference, update, self.trainer.reward.compares());
+                Ok(Comparison { scores, gain: Some(gain) })
+            }
+            Err(StatsError::Empty) => Ok(Comparison { scores, gain: None }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What a policy scores, and what it gains over the fixed order.
+#[derive(Default)]
+pub(super) struct Comparison {
+    /// At each of `validate_lines`.
+    pub scores: Vec<Scored>,
+    /// `None` where no patient can be compared.
+    pub gain: Option<Gain>,
+}
+
+/// What a validation found, for the log.
+pub(super) struct Compared {
+    /// At each of `validate_lines`.
+    pub scores: Vec<Scored>,
+    /// What the fixed order scores.
+    order_score: Option<f64>,
+    /// What the network gains over it.
+    pub gain: Option<Gain>,
+    /// Whom the run keeps.
+    kept: ActingPolicy,
+}
+
+impl Compared {
+    /// Scores, and what the record in `meta` says after them.
+    pub fn new(scores: Vec<Scored>, meta: &Meta) -> Self {
+        let standing = meta.standing();
+        let is_network = standing.is_some_and(|standing| standing.kept.is_some());
+        Self {
+            scores,
+            order_score: standing.and_then(|standing| standing.order_score),
+            gain: standing.and_then(|standing| standing.gain.clone()),
+            kept: if is_network { ActingPolicy::Network } else { ActingPolicy::FixedOrder },
+        }
+    }
+}
+
 /// Takes what validation has found into the record; returns whether the network is now the one to keep.
-fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> bool {
+pub(super) fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> bool {
     let Some(standing) = meta.standing_mut() else { return false };
     let keep = gain.as_ref().is_some_and(|gain| standing.observe(gain));
     meta.change_standing(|standing| standing.with(gain, validation.want()));
@@ -204,17 +203,4 @@ fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> 
 pub(super) fn score(scores: &[Scored]) -> Option<f64> {
     let first = scores.iter().filter_map(|scored| *scored.measures.first()?);
     mean(&first.collect::<Vec<_>>())
-}
-
-/// The log's columns of the comparison: what the fixed order scores, what the network gains, its interval, and what is kept.
-fn compared(meta: &Meta, validation: &Validation<'_>) -> String {
-    let Some(standing) = meta.standing().filter(|_| !validation.is_empty()) else {
-        return String::new();
-    };
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
-    let gain = standing.gain.as_ref();
-    let numbers =
-        [standing.order_score, gain.map(|gain| gain.mean), gain.map(|gain| gain.low), gain.map(|gain| gain.high)];
-    let kept = if standing.kept.is_some() { ActingPolicy::Network } else { ActingPolicy::FixedOrder };
-    numbers.map(|value| format!(",{}", number(value))).concat() + &format!(",{kept}")
 }

@@ -14,7 +14,8 @@ impl<S: Send> Ahead<S> {
     /// apart.
     pub(super) fn step<R: Send>(
         &mut self,
-        (step, steps): (usize, usize),
+        step: usize,
+        steps: usize,
         make: impl Fn(usize) -> S + Sync,
         learn: impl FnOnce(S) -> R + Send,
     ) -> R {
@@ -41,9 +42,9 @@ mod tests {
             made.lock().unwrap().push(step);
             step * 10
         };
-        let learned: Vec<usize> = (3..6).map(|step| ahead.step((step, 6), make, |samples| samples + 1)).collect();
+        let learned: Vec<usize> = (3..6).map(|step| ahead.step(step, 6, make, |samples| samples + 1)).collect();
         assert_eq!(learned, [31, 41, 51]);
         assert_eq!(*made.lock().unwrap(), [3, 4, 5], "none beyond the last");
-        assert_eq!(ahead.step((1, 6), make, |samples| samples), 10, "another step than the one that is there");
+        assert_eq!(ahead.step(1, 6, make, |samples| samples), 10, "another step than the one that is there");
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::AugmentConfig;
 use crate::augment::MaskConfig;
 use crate::config::checks::{self, expect};
-use crate::config::key::{MANY, minutes, rate, real, share, validate_lines, weight, whole};
+use crate::config::key::{MANY, rate, real, share, validate_lines, weight, whole};
 use crate::config::{self, Config, Key, Refusal};
 use crate::data::{CLASSES, Dataset, Split};
 use crate::mri::{Measuring, Protocol};
@@ -16,6 +16,7 @@ use crate::net::{Arch, SegmenterSpec};
 use crate::train::error::TrainError;
 use crate::train::loss::{Loss, LossName};
 use crate::train::optimizer::{OptimizerName, OptimizerSpec};
+use crate::train::pace::Pace;
 use crate::train::precision::Precision;
 use crate::train::schedule::{Schedule, ScheduleName};
 
@@ -95,12 +96,9 @@ pub struct SegmenterConfig {
     pub folds: usize,
     /// The fold, from 1, that the run leaves out; 0: none.
     pub fold: usize,
-    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
-    pub max_minutes: f64,
-    /// End the session at this step, to go on later with `--resume`; 0: at the last one.
-    pub stop_at: usize,
-    /// Steps between validations (and checkpoints).
-    pub validate_every: usize,
+    /// When it validates and ends.
+    #[serde(flatten)]
+    pub pace: Pace,
     /// Numbers of lines, around the centre or with homodyne in partial Fourier order, at which validation scores; the mean over them picks the best checkpoint.
     pub validate_lines: Vec<usize>,
     /// Random masks.
@@ -146,9 +144,7 @@ impl Default for SegmenterConfig {
             loss_scale: 1024.0,
             folds: 0,
             fold: 0,
-            max_minutes: 0.0,
-            stop_at: 0,
-            validate_every: 1000,
+            pace: Pace::validating_every(1000),
             validate_lines: vec![128, 16, 8],
             masks: MaskConfig::default(),
             augment: AugmentConfig::default(),
@@ -160,7 +156,7 @@ impl Config for SegmenterConfig {
     const COMMAND: &'static str = "kscout train segmenter";
 
     fn keys() -> Vec<Key> {
-        [Measuring::KEYS, SHARED_KEYS, KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [Measuring::KEYS, Pace::KEYS, SHARED_KEYS, KEYS, MaskConfig::KEYS, &AugmentConfig::keys()].concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {
@@ -178,9 +174,6 @@ pub(super) const SHARED_KEYS: &[Key] = &[
     rate("learning_rate"),
     real("weight_decay", 0.0, 100.0),
     whole("warmup", 0, MANY),
-    minutes("max_minutes"),
-    whole("stop_at", 0, MANY),
-    whole("validate_every", 1, MANY),
     validate_lines(0),
 ];
 

@@ -14,8 +14,13 @@ use super::error::TrainError;
 use super::log::Log;
 use crate::io::whole::present;
 
-/// A checkpoint to go on from, and what it says.
-pub type Found = (PathBuf, Meta);
+/// A checkpoint to go on from.
+pub struct Found {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What it says.
+    pub meta: Meta,
+}
 
 /// The run in the folder `out`, to go on with; `None` where there is none and one begins.
 ///
@@ -47,7 +52,7 @@ pub fn find(out: &Path, resume: bool) -> Result<Option<Found>, TrainError> {
         problem,
         best: there(&best).then_some(best),
     })?;
-    Ok(Some((dir, meta)))
+    Ok(Some(Found { dir, meta }))
 }
 
 /// The networks of a run, to be saved.
@@ -58,6 +63,17 @@ pub struct State<'a, M> {
     pub training: Option<&'a M>,
     /// The optimizer's state.
     pub optimizer: &'a ModuleOptimizer,
+}
+
+/// Which checkpoint is the best one of a run, after a validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Best {
+    /// This one, if its score is more than any before.
+    ByScore,
+    /// This one, whatever it scores.
+    This,
+    /// One before it.
+    Earlier,
 }
 
 /// The folder of a run under way.
@@ -83,33 +99,26 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.out
-    }
-
     /// Saves after a validation, of which the log is to have `row`.
     ///
     /// # Errors
     /// Something cannot be written.
-    pub fn validated<M: Module>(&self, state: &State<'_, M>, meta: &mut Meta, row: String) -> Result<(), TrainError> {
-        // So many digits that a checkpoint gives them back exactly.
-        meta.score = meta.score.map(|score| (score * 1e9).round() / 1e9);
-        let improved = meta.score > meta.best;
-        self.validated_as(state, meta, row, improved)
-    }
-
-    /// [`validated`](Self::validated), where something else than the score says whether this is the best checkpoint of the run.
-    ///
-    /// # Errors
-    /// Something cannot be written.
-    pub fn validated_as<M: Module>(
+    pub fn validated<M: Module>(
         &self,
         state: &State<'_, M>,
         meta: &mut Meta,
         row: String,
-        improved: bool,
+        best: Best,
     ) -> Result<(), TrainError> {
+        let improved = match best {
+            Best::ByScore => {
+                // So many digits that a checkpoint gives them back exactly.
+                meta.score = meta.score.map(|score| (score * 1e9).round() / 1e9);
+                meta.score > meta.best
+            }
+            Best::This => true,
+            Best::Earlier => false,
+        };
         if improved {
             (meta.best, meta.best_step) = (meta.score, Some(meta.step));
         }

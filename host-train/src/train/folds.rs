@@ -5,8 +5,16 @@ use std::collections::BTreeSet;
 use crate::augment::Refusal;
 use crate::config::checks::expect;
 
-/// Parts `items`, each of a patient, into those that a run learns from and the names of the patients that it leaves out; none
-/// where `folds` and `fold` are 0.
+/// What a run learns from, and what it leaves out.
+#[derive(Debug, PartialEq)]
+pub struct Parted<T> {
+    /// What it learns from.
+    pub kept: Vec<T>,
+    /// The patients that it leaves out, by name.
+    pub left_out: Vec<String>,
+}
+
+/// Leaves the patients of fold `fold` of `folds` out of `items`, each of a patient; none where both are 0.
 ///
 /// Patients are dealt out in the order of their names, one to each of `folds` folds in turn; `fold` counts from 1.
 ///
@@ -15,14 +23,15 @@ use crate::config::checks::expect;
 pub fn part<T>(
     mut items: Vec<T>,
     patient: impl Fn(&T) -> &str,
-    (folds, fold): (usize, usize),
-) -> Result<(Vec<T>, Vec<String>), Refusal> {
-    let left_out = dealt(&items.iter().map(&patient).collect(), (folds, fold))?;
+    folds: usize,
+    fold: usize,
+) -> Result<Parted<T>, Refusal> {
+    let left_out = dealt(&items.iter().map(&patient).collect(), folds, fold)?;
     items.retain(|item| !left_out.iter().any(|name| name == patient(item)));
-    Ok((items, left_out))
+    Ok(Parted { kept: items, left_out })
 }
 
-fn dealt(patients: &BTreeSet<&str>, (folds, fold): (usize, usize)) -> Result<Vec<String>, Refusal> {
+fn dealt(patients: &BTreeSet<&str>, folds: usize, fold: usize) -> Result<Vec<String>, Refusal> {
     if (folds, fold) == (0, 0) {
         return Ok(Vec::new());
     }
@@ -41,26 +50,26 @@ mod tests {
     #[test]
     fn every_patient_is_left_out_of_one_fold() {
         let patients = BTreeSet::from(PATIENTS);
-        assert_eq!(dealt(&patients, (2, 1)).unwrap(), ["p1", "p3", "p5"]);
-        assert_eq!(dealt(&patients, (2, 2)).unwrap(), ["p2", "p4"]);
-        assert_eq!(dealt(&patients, (5, 4)).unwrap(), ["p4"]);
-        assert!(dealt(&patients, (0, 0)).unwrap().is_empty());
+        assert_eq!(dealt(&patients, 2, 1).unwrap(), ["p1", "p3", "p5"]);
+        assert_eq!(dealt(&patients, 2, 2).unwrap(), ["p2", "p4"]);
+        assert_eq!(dealt(&patients, 5, 4).unwrap(), ["p4"]);
+        assert!(dealt(&patients, 0, 0).unwrap().is_empty());
     }
 
     #[test]
     fn what_is_of_other_patients_is_kept() {
         let slices = vec![("p2", 0), ("p1", 0), ("p2", 1), ("p3", 0), ("p1", 1)];
-        let (kept, left_out) = part(slices.clone(), |slice| slice.0, (3, 1)).unwrap();
-        assert_eq!((kept, left_out), (vec![("p2", 0), ("p2", 1), ("p3", 0)], vec!["p1".to_owned()]));
-        let (kept, left_out) = part(slices.clone(), |slice| slice.0, (0, 0)).unwrap();
-        assert_eq!((kept, left_out), (slices, Vec::new()));
+        let parted = part(slices.clone(), |slice| slice.0, 3, 1).unwrap();
+        assert_eq!(parted, Parted { kept: vec![("p2", 0), ("p2", 1), ("p3", 0)], left_out: vec!["p1".to_owned()] });
+        let parted = part(slices.clone(), |slice| slice.0, 0, 0).unwrap();
+        assert_eq!(parted, Parted { kept: slices, left_out: Vec::new() });
     }
 
     #[test]
     fn a_fold_that_is_none_is_refused_by_its_key() {
         let patients = BTreeSet::from(PATIENTS);
         for (folds, fold, key) in [(1, 1, "folds"), (6, 1, "folds"), (0, 1, "folds"), (2, 0, "fold"), (2, 3, "fold")] {
-            assert_eq!(dealt(&patients, (folds, fold)).unwrap_err().0, key, "{fold} of {folds}");
+            assert_eq!(dealt(&patients, folds, fold).unwrap_err().0, key, "{fold} of {folds}");
         }
     }
 }

@@ -45,22 +45,35 @@ impl Sample {
     }
 }
 
-/// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied. `given` are masks
-/// that the slice may be seen through besides random ones.
+/// The masks that a slice may be seen through.
+#[derive(Clone, Copy)]
+pub struct SampleMasks<'a> {
+    /// How random ones are drawn, and what share the recorded ones have.
+    pub random: &'a MaskConfig,
+    /// Recorded ones of the slice.
+    pub recorded: &'a [LineSet],
+}
+
+impl SampleMasks<'_> {
+    fn draw(self, width: usize, rng: &mut ChaCha8Rng) -> LineSet {
+        let random = random_mask(width, self.random, rng);
+        match self.recorded.choose(rng) {
+            Some(mask) if rng.random::<f32>() < self.random.recorded => mask.clone(),
+            _ => random,
+        }
+    }
+}
+
+/// A training sample of `slice`: the same for the same `seed`. Its mask does not depend on how it is varied.
 pub fn training_sample(
     slice: &Slice,
     seed: u64,
     augmentation: &AugmentConfig,
-    (masks, given): (&MaskConfig, &[LineSet]),
+    masks: SampleMasks<'_>,
     acquisition: Acquisition,
 ) -> Sample {
     let varied = augment(slice, &acquisition.protocol, augmentation, seed);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let random = random_mask(slice.width, masks, &mut rng);
-    let mask = match given.choose(&mut rng) {
-        Some(mask) if rng.random::<f32>() < masks.recorded => mask.clone(),
-        _ => random,
-    };
+    let mask = masks.draw(slice.width, &mut ChaCha8Rng::seed_from_u64(seed));
     let levels = observed_levels(&varied.kspace, &mask, acquisition.reconstruction);
     Sample { width: slice.width, image: levels_to_real(&levels).collect(), label: varied.label }
 }
@@ -91,7 +104,7 @@ mod tests {
     }
 
     fn sample(augmentation: &AugmentConfig, seed: u64) -> (Vec<f32>, Vec<u8>) {
-        let masks = (&MaskConfig::default(), [].as_slice());
+        let masks = SampleMasks { random: &MaskConfig::default(), recorded: &[] };
         let acquisition = Acquisition { protocol: Protocol::scanner(), reconstruction: Reconstruction::HalfHomodyne };
         let sample = training_sample(&slice(), seed, augmentation, masks, acquisition);
         (sample.image, sample.label)
@@ -123,18 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_samples_is_seen_through_given_masks() {
-        let given = [pattern_mask(Pattern::Equispaced { centre_fraction: 0.0 }, 64, 4, 0)];
+    fn a_share_of_samples_is_seen_through_recorded_masks() {
+        let recorded = [pattern_mask(Pattern::Equispaced { centre_fraction: 0.0 }, 64, 4, 0)];
         let off = AugmentConfig::default().with_probability(0.0);
-        let image = |share, given: &[LineSet], seed| {
-            let masks = MaskConfig { recorded: share, ..MaskConfig::default() };
+        let image = |share, recorded: &[LineSet], seed| {
+            let masks = SampleMasks { random: &MaskConfig { recorded: share, ..MaskConfig::default() }, recorded };
             let acquisition = Acquisition { protocol: Protocol::igs(), reconstruction: Reconstruction::ZeroFilled };
-            training_sample(&slice(), seed, &off, (&masks, given), acquisition).image
+            training_sample(&slice(), seed, &off, masks, acquisition).image
         };
-        let through = |seed| image(1.0, &given, seed);
+        let through = |seed| image(1.0, &recorded, seed);
         assert_eq!(through(1), through(2), "always the one mask");
-        assert_eq!(image(0.0, &given, 3), image(0.8, &[], 3), "never");
-        let seen = (0..40).filter(|&seed| image(0.5, &given, seed) == through(seed)).count();
+        assert_eq!(image(0.0, &recorded, 3), image(0.8, &[], 3), "never");
+        let seen = (0..40).filter(|&seed| image(0.5, &recorded, seed) == through(seed)).count();
         assert!((10..=30).contains(&seen), "{seen} of 40");
     }
 

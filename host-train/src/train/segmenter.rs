@@ -3,26 +3,29 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use indicatif::ProgressBar;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::data::{CLASSES, Dataset, Slice, Split};
+use crate::metrics::dice::MeanDice;
+use crate::metrics::stats::mean;
 use crate::mri::Acquisition;
 use crate::net::Segmenter;
 use crate::train::ahead::Ahead;
-use crate::train::checkpoint::{self, CheckpointError, Meta, SegmenterRecord};
+use crate::train::checkpoint::{self, CheckpointError, Kind, Meta, Scoring, SegmenterRecord};
+use crate::train::columns::{Column, Columns, Quantity};
 use crate::train::config::SegmenterConfig;
-use crate::train::drive::{Span, Training, drive};
+use crate::train::drive::{Span, Task, Validated};
 use crate::train::error::TrainError;
-use crate::train::folder::{self, RunFolder};
-use crate::train::folds;
+use crate::train::folder::{Best, State};
+use crate::train::folds::{self, Parted};
+use crate::train::learner::{Init, Learner};
 use crate::train::recorded::RecordedMasks;
-use crate::train::run::{Run, columns};
-use crate::train::sample::{Sample, training_sample};
+use crate::train::sample::{Sample, SampleMasks, training_sample};
 use crate::train::schedule::Clock;
+use crate::train::start::Opening;
 use crate::train::validate::Validation;
 use crate::train::{RunOptions, Trained};
 
@@ -67,36 +70,57 @@ pub fn train_segmenter(
     data: &Dataset,
     inputs: SegmenterInputs<'_>,
     config: &SegmenterConfig,
-    run: RunOptions<'_>,
+    options: RunOptions<'_>,
 ) -> Result<Trained, TrainError> {
-    let RunOptions { out, resume, device } = run;
-    let SegmenterInputs { init, masks: given } = inputs;
     data.expect_masks("the training of a segmenter")?;
     let config = &config.fitted(data.width());
     let acquisition = Acquisition { protocol: config.check(data)?, reconstruction: config.reconstruction };
-    config.precision.check(device).map_err(|message| TrainError::Config { key: "precision", message })?;
+    config.precision.check(options.device).map_err(|message| TrainError::Config { key: "precision", message })?;
     let slices = data.slices(Split::Train);
     if slices.is_empty() {
         return Err(TrainError::NoSlices(data.dir().to_owned()));
     }
-    let (slices, left_out) = folds::part(slices, |slice| &slice.id.patient, (config.folds, config.fold))?;
-    let found = folder::find(out, resume)?;
-    let last = found.as_ref().map(|(dir, _)| dir.clone());
-    let mut run = Run::new(data, config, device, (found, init), (given, left_out))?;
+    let Parted { kept: slices, left_out } = folds::part(slices, |slice| &slice.id.patient, config.folds, config.fold)?;
+    let opening = Opening::find(options)?;
+    let device = options.device.clone().autodiff();
+    // Of a run that goes on too, which is to be told what it began as.
+    let init = inputs.init.map(|path| Init::load(path, config.spec(), &left_out, &device)).transpose()?;
+    let mut run = opening.describe(described(data, config, init.as_ref(), inputs.masks, left_out))?;
+    let learner = Learner::new(config, device, &mut run, init)?;
     let validation = Validation::new(data, acquisition, config.measuring.seed);
-    let columns = columns(config, !validation.is_empty());
-    let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
-    let span = Span {
-        name: "training",
-        steps: config.steps,
-        stop_at: config.stop_at,
-        validate_every: config.validate_every,
-        max_minutes: config.max_minutes,
+    let span = Span { name: "training", unit: "step", steps: config.steps, pace: config.pace };
+    let session = run.open(span, columns(config, !validation.is_empty()))?;
+    let source = Source { config, acquisition, slices, recorded: inputs.masks };
+    session.drive(SegmenterTask { learner, source, ahead: Ahead::new(), validation })
+}
+
+/// A run that has not made a step yet, of a segmenter that begins as `init`, if there is one.
+fn described(
+    data: &Dataset,
+    config: &SegmenterConfig,
+    init: Option<&Init>,
+    recorded: &RecordedMasks,
+    left_out: Vec<String>,
+) -> Meta {
+    let spec = init.map_or_else(|| config.spec(), |init| init.spec);
+    let inputs = init.and_then(|init| init.input.clone()).into_iter().chain(recorded.files().iter().cloned());
+    let trained_heads = SegmenterRecord::heads_that_learn(spec, config.deep_supervision, &config.head_weights);
+    let kind = Kind::Segmenter(SegmenterRecord { spec, trained_heads, left_out });
+    let begun = Meta::begun(kind, data, config, Scoring::new(&config.measuring, &config.validate_lines));
+    Meta { reconstruction: config.reconstruction, ..begun.with(inputs) }
+}
+
+/// The columns of the log, of which validation fills those at each of `validate_lines`, where there is something to validate on.
+fn columns(config: &SegmenterConfig, validates: bool) -> Columns<1, Vec<MeanDice>> {
+    let at = |(i, lines): (usize, &usize)| {
+        let column = |(class, name)| {
+            // A structure that no truth has leaves its cell empty.
+            Column::number(format!("dice_{name}_{lines}"), 4, move |found: &Vec<MeanDice>| found.get(i)?.means()[class])
+        };
+        ["rv", "myo", "lv"].into_iter().enumerate().map(column).collect::<Vec<_>>()
     };
-    let source = Source { config, acquisition, slices, given };
-    let mut session = Session { run, source, ahead: Ahead::new(), validation, folder };
-    // From first to last on one thread of those that compute: burn keeps the running statistics of each thread apart.
-    rayon::scope(|_| drive(&mut session, span))
+    let validation = config.validate_lines.iter().enumerate().filter(|_| validates).flat_map(at).collect();
+    Columns { steps: [Quantity { name: "loss", digits: 4 }], validation }
 }
 
 /// What a run learns from.
@@ -104,7 +128,7 @@ struct Source<'a> {
     config: &'a SegmenterConfig,
     acquisition: Acquisition,
     slices: Vec<&'a Slice>,
-    given: &'a RecordedMasks,
+    recorded: &'a RecordedMasks,
 }
 
 impl Source<'_> {
@@ -113,7 +137,7 @@ impl Source<'_> {
         let config = self.config;
         let sample = |(index, seed): (usize, u64)| {
             let slice = self.slices[index];
-            let masks = (&config.masks, self.given.of(&slice.id));
+            let masks = SampleMasks { random: &config.masks, recorded: self.recorded.of(&slice.id) };
             let sample = training_sample(slice, seed, &config.augment, masks, self.acquisition);
             if config.crop > 0 { sample.cropped(config.crop, seed) } else { sample }
         };
@@ -121,47 +145,64 @@ impl Source<'_> {
     }
 }
 
-/// A run and where it stands.
-struct Session<'a> {
-    run: Run<'a>,
+/// The training of a segmenter.
+struct SegmenterTask<'a> {
+    learner: Learner<'a>,
     source: Source<'a>,
     ahead: Ahead<Vec<Sample>>,
     validation: Validation<'a>,
-    folder: RunFolder,
 }
 
-impl Training for Session<'_> {
+impl Task<1> for SegmenterTask<'_> {
+    type Network = Segmenter;
+    type Findings = Vec<MeanDice>;
     type Error = TrainError;
 
-    fn meta(&self) -> &Meta {
-        &self.run.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.run.meta
-    }
-
-    fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
-        let Self { run, source, ahead, .. } = self;
-        let (step, steps) = (run.meta.step, source.config.steps);
+    fn step(&mut self, meta: &mut Meta, clock: &Clock) -> Result<[f64; 1], TrainError> {
+        let Self { learner, source, ahead, .. } = self;
+        let (step, steps) = (meta.step, source.config.steps);
         let position = clock.position(step, steps);
-        let loss = ahead.step((step, steps), |step| source.samples(step), |samples| run.step(samples, position))?;
-        run.meta.since.add([loss]);
-        Ok(format!("loss {loss:.3}"))
+        let learn = |samples| learner.step(samples, position, meta);
+        Ok([ahead.step(step, steps, |step| source.samples(step), learn)?])
     }
 
-    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), TrainError> {
-        self.run.validate_and_save((&self.validation, &self.folder), bar)
+    fn brief([loss]: [f64; 1]) -> String {
+        format!("loss {loss:.3}")
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        self.run.save(&self.folder)
+    fn validate(&mut self, meta: &mut Meta, [loss]: [f64; 1]) -> Result<Validated<Vec<MeanDice>>, TrainError> {
+        let Self { learner, source: Source { config, .. }, validation, .. } = self;
+        let lines = if validation.is_empty() { &[][..] } else { &config.validate_lines };
+        let (network, device) = (learner.valid(), learner.device());
+        let dice = |&lines: &usize| validation.dice(&network, lines, &device);
+        let found: Vec<MeanDice> = lines.iter().map(dice).collect::<Result<_, _>>()?;
+        let mut said = format!("loss {loss:.4}");
+        let scored = lines.iter().zip(&found).filter_map(|(lines, dice)| Some((lines, dice.mean()?)));
+        let scores: Vec<f64> = scored
+            .map(|(lines, mean)| {
+                said += &format!(", Dice at {lines} lines {mean:.4}");
+                mean
+            })
+            .collect();
+        let score = mean(&scores);
+        // Only at the validations that every run has, not at one that a session's end has brought, so that a run in parts is the same run.
+        if let Some(score) = score.filter(|_| meta.step.is_multiple_of(config.pace.validate_every)) {
+            learner.observe(meta, score);
+        }
+        if let Some(rate) = learner.rate_by_score(meta) {
+            said += &format!(", learning rate {rate:.1e}");
+        }
+        Ok(Validated { found, said, score, best: Best::ByScore })
     }
 
-    fn ended(&self) -> Option<String> {
-        let (step, waited) = (self.run.meta.step, self.source.config.stop_patience);
+    fn state(&self) -> State<'_, Segmenter> {
+        self.learner.state()
+    }
+
+    fn ended(&self, meta: &Meta) -> Option<String> {
+        let (step, waited) = (meta.step, self.source.config.stop_patience);
         let words = || format!("ended at step {step}: no better score in {waited} validations (stop_patience)");
-        self.run.is_stopped().then(words)
+        meta.progress.stopping.is_over(waited).then(words)
     }
 }
 

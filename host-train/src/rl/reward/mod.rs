@@ -59,12 +59,12 @@ pub struct RewardInput<'a> {
     pub truth: &'a Truth,
 }
 
-/// What a step earns of a scan's worth.
+/// What a step earns of the objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RewardMode {
-    /// What the worth has grown by since a step was last paid, so that an episode's rewards sum up to what it was worth.
+    /// What the objective has grown by since a step was last paid, so that an episode's rewards sum up to what it was in the end.
     Gain,
-    /// The worth as it stands.
+    /// The objective as it stands.
     Level,
 }
 

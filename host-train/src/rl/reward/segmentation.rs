@@ -104,7 +104,7 @@ pub struct SegmentationReward<'a, S> {
     pub segmenter: S,
     /// The weights.
     pub config: &'a RewardConfig,
-    /// Which structures occur in the training slices. The others are no part of a scan's worth, as they are of no score.
+    /// Which structures occur in the training slices. The others are no part of what a scan is worth, as they are of no score.
     pub occurring: Occurring,
 }
 
@@ -113,7 +113,7 @@ impl<S: Segment + Sync> SegmentationReward<'_, S> {
         self.config.lambda2 > 0.0
     }
 
-    fn worth_of(&self, scan: &RewardInput<'_>, classes: &[u8]) -> f64 {
+    fn objective_of(&self, scan: &RewardInput<'_>, classes: &[u8]) -> f64 {
         let truth = scan.truth;
         let weights = self.config.weights();
         let ssim = || truth.reference.ssim(&scan.image).expect("images of one size");
@@ -133,7 +133,7 @@ impl<S: Segment + Sync> RewardModel for SegmentationReward<'_, S> {
     fn objective(&self, scans: &[RewardInput<'_>]) -> Result<Vec<f64>, NoNumbers> {
         let images: Vec<&[i8]> = scans.iter().map(|scan| scan.levels.as_slice()).collect();
         let classes = self.segmenter.segment(&images)?;
-        Ok(scans.par_iter().zip(&classes).map(|(scan, classes)| self.worth_of(scan, classes)).collect())
+        Ok(scans.par_iter().zip(&classes).map(|(scan, classes)| self.objective_of(scan, classes)).collect())
     }
 
     fn mode(&self) -> RewardMode {

@@ -61,13 +61,14 @@ impl Agreement {
     pub fn of(
         policy: &SlicePolicy,
         int8: &InInt8<'_>,
-        hearts: &[VolumeTrajectories],
+        volumes: &[VolumeTrajectories],
         budget: usize,
         device: &Device,
     ) -> Self {
         let float = Learned { policy, device };
         let (mut decisions, mut equal) = (0, 0);
-        let mut scans: Vec<AllocationEnv<'_>> = hearts.iter().map(|heart| AllocationEnv::new(heart, budget)).collect();
+        let mut scans: Vec<AllocationEnv<'_>> =
+            volumes.iter().map(|volume| AllocationEnv::new(volume, budget)).collect();
         loop {
             scans.retain(|scan| scan.left() > 0);
             if scans.is_empty() {
@@ -81,7 +82,7 @@ impl Agreement {
                 scan.give(slice);
             }
         }
-        let dice = |method: &dyn Allocate| Reached::by(method, hearts, budget).dice;
+        let dice = |method: &dyn Allocate| Reached::by(method, volumes, budget).dice;
         let (float_dice, int8_dice) = (dice(&float), dice(int8));
         Self { budget, decisions, equal, float_dice, int8_dice }
     }

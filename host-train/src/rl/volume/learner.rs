@@ -19,14 +19,14 @@ const NEVER: f32 = -1e9;
 pub struct VolumeActorCritic {
     /// Chooses slices.
     pub policy: SlicePolicy,
-    /// FoldSegmenters volumes.
+    /// Values volumes.
     pub critic: VolumeCritic,
 }
 
 /// What is seen of a volume.
 #[derive(Clone, Debug)]
 pub struct VolumeObservation {
-    /// One features a slice.
+    /// The features of each slice.
     pub features: Vec<[i8; FEATURES]>,
     /// Whether a slice may have another line.
     pub open: Vec<bool>,
@@ -41,7 +41,7 @@ impl VolumeObservation {
     }
 }
 
-/// Views `[N, FEATURES]` in real numbers.
+/// Features `[N, FEATURES]` in real numbers.
 pub fn features<'a>(features: impl Iterator<Item = &'a [i8; FEATURES]>, device: &Device) -> Tensor<2> {
     let values: Vec<f32> = features.flatten().map(|&value| f32::from(value) / 127.0).collect();
     let rows = values.len() / FEATURES;
@@ -110,13 +110,13 @@ impl Allocate for Learned<'_> {
     }
 }
 
-/// What `policy` sees of `hearts` while it shares budgets from few lines to many: what its int8 form is calibrated on.
-pub fn views_of(policy: &SlicePolicy, hearts: &[VolumeTrajectories], device: &Device) -> Vec<[i8; FEATURES]> {
+/// What `policy` sees of `volumes` while it shares budgets from few lines to many: what its int8 form is calibrated on.
+pub fn views_of(policy: &SlicePolicy, volumes: &[VolumeTrajectories], device: &Device) -> Vec<[i8; FEATURES]> {
     let learned = Learned { policy, device };
     let mut seen = Vec::new();
-    for (number, heart) in hearts.iter().enumerate() {
+    for (number, volume) in volumes.iter().enumerate() {
         let mean = CALIBRATION_BUDGETS[number % CALIBRATION_BUDGETS.len()];
-        let mut scan = AllocationEnv::new(heart, mean);
+        let mut scan = AllocationEnv::new(volume, mean);
         while scan.left() > 0 {
             seen.extend(scan.features());
             let slice = learned.next(&[&scan])[0];

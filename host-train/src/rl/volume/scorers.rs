@@ -11,7 +11,7 @@ use super::config::VolumeConfig;
 use super::train::SlicePolicyInputs;
 use crate::data::{Dataset, Split, Volume};
 use crate::export::{self, ExportError};
-use crate::mri::{Acquisition, Protocol};
+use crate::mri::{Acquisition, Measuring};
 use crate::rl::error::PolicyError;
 use crate::rl::reward::segmentation::load_reward_segmenter;
 use crate::train::TrainError;
@@ -37,23 +37,25 @@ struct HeldOutSegmenter {
 
 impl FoldSegmenters {
     /// The segmenter that the policy is for and those held out, one of which leaves out each training patient. Without any, the
-    /// first judges all.
+    /// first follows all.
     ///
     /// # Errors
     /// [`PolicyError`] says what does not fit, and where.
     pub fn load(
         data: &Dataset,
-        SlicePolicyInputs { reward, held_out, .. }: SlicePolicyInputs<'_>,
-        (config, protocol): (&VolumeConfig, &Protocol),
+        inputs: SlicePolicyInputs<'_>,
+        config: &VolumeConfig,
         device: &Device,
     ) -> Result<Self, PolicyError> {
+        let SlicePolicyInputs { reward, held_out, .. } = inputs;
+        let Measuring { protocol, seed } = config.measuring;
         let folds: Vec<Vec<String>> = held_out.iter().map(|path| fold(path)).collect::<Result<_, _>>()?;
         expect_one_each(&folds, &data.volumes(Split::Train))?;
-        let segmenter = |path: &Path| load_reward_segmenter(data, path, &config.measuring.protocol.to_string(), device);
+        let segmenter = |path: &Path| load_reward_segmenter(data, path, &protocol.to_string(), device);
         let (graph, meta) = segmenter(reward)?;
-        let acquisition = Acquisition { protocol: *protocol, reconstruction: meta.reconstruction };
+        let acquisition = Acquisition { protocol, reconstruction: meta.reconstruction };
         let input = meta.weights_hash.map(|weights| Input::reward(reward, weights));
-        let blob = |graph| export::segmenter_in_memory(data, &graph, acquisition, config.measuring.seed);
+        let blob = |graph| export::segmenter_in_memory(data, &graph, acquisition, seed);
         let own = blob(graph)?;
         let held_out = held_out.iter().zip(folds).map(|(path, patients)| {
             let (graph, meta) = segmenter(path)?;
@@ -70,15 +72,18 @@ impl FoldSegmenters {
 
     /// The held-out segmenters, in an order that does not depend on theirs.
     pub fn held_out(&self) -> Vec<HeldOut> {
-        let of = |judge: &HeldOutSegmenter| HeldOut { left_out: judge.patients.clone(), crc: blob_crc(&judge.blob) };
+        let of = |segmenter: &HeldOutSegmenter| HeldOut {
+            left_out: segmenter.patients.clone(),
+            crc: blob_crc(&segmenter.blob),
+        };
         let mut all: Vec<HeldOut> = self.held_out.iter().map(of).collect();
         all.sort();
         all
     }
 
     /// The held-out segmenter that has not seen `patient`.
-    fn stranger_to(&self, patient: &str) -> Option<&HeldOutSegmenter> {
-        self.held_out.iter().find(|judge| judge.patients.iter().any(|name| name == patient))
+    fn held_out_from(&self, patient: &str) -> Option<&HeldOutSegmenter> {
+        self.held_out.iter().find(|segmenter| segmenter.patients.iter().any(|name| name == patient))
     }
 
     /// The segmenter that the policy is for.
@@ -94,7 +99,8 @@ impl FoldSegmenters {
     /// # Errors
     /// None that blobs from [`load`](Self::load) can have.
     pub fn of(&self, volumes: &[Volume<'_>]) -> Result<Vec<Model<'_>>, ExportError> {
-        let blob = |volume: &Volume<'_>| self.stranger_to(volume.patient).map_or(&self.own, |judge| &judge.blob);
+        let blob =
+            |volume: &Volume<'_>| self.held_out_from(volume.patient).map_or(&self.own, |segmenter| &segmenter.blob);
         volumes.iter().map(|volume| Ok(Model::new_checked(blob(volume))?)).collect()
     }
 }
@@ -115,8 +121,8 @@ fn expect_one_each(folds: &[Vec<String>], volumes: &[Volume<'_>]) -> Result<(), 
         return Ok(());
     }
     for volume in volumes {
-        let strangers = folds.iter().flatten().filter(|patient| *patient == volume.patient).count();
-        match strangers {
+        let held_out = folds.iter().flatten().filter(|patient| *patient == volume.patient).count();
+        match held_out {
             0 => return Err(PolicyError::AllHaveSeen(volume.patient.to_owned())),
             1 => {}
             _ => return Err(PolicyError::SeveralHaveNotSeen(volume.patient.to_owned())),

@@ -16,7 +16,7 @@ use rand::{Rng, RngExt};
 
 use super::config::VolumeConfig;
 use super::learner::{Learned, VolumeActorCritic, features};
-use super::train::begin;
+use super::task::begin;
 use crate::net::SlicePolicy;
 use crate::ops;
 use crate::progress;
@@ -46,7 +46,7 @@ struct Example {
 /// What a warm start learns from, and where.
 pub struct WarmStart<'a> {
     /// The training volumes, followed line by line.
-    pub hearts: &'a [VolumeTrajectories],
+    pub volumes: &'a [VolumeTrajectories],
     /// Steps, batch, learning rate.
     pub config: &'a VolumeConfig,
     /// Where it learns, with gradients.
@@ -99,7 +99,7 @@ impl WarmStart<'_> {
     /// Scans some volumes by `policy`, a share `random` of the choices at random, and keeps some of what is met on the way.
     fn gather(&self, policy: &SlicePolicy, random: f64, rng: &mut impl Rng) -> Vec<Example> {
         let learned = Learned { policy, device: self.playing };
-        let mut scans: Vec<AllocationEnv<'_>> = (0..SCANS).map(|_| begin(self.hearts, self.config, rng)).collect();
+        let mut scans: Vec<AllocationEnv<'_>> = (0..SCANS).map(|_| begin(self.volumes, self.config, rng)).collect();
         let mut examples = Vec::new();
         loop {
             scans.retain(|scan| scan.left() > 0);

@@ -10,6 +10,7 @@ use crate::config::{self, Config, Key, Refusal};
 use crate::mri::{Measuring, Protocol};
 use crate::net::resnet::Depth;
 use crate::train::config::SHARED_KEYS;
+use crate::train::pace::Pace;
 
 /// The configuration of a classifier's training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,12 +34,9 @@ pub struct ClassifierConfig {
     pub weight_decay: f64,
     /// The share of features that training leaves out at random.
     pub dropout: f64,
-    /// End the run after this many minutes over all its sessions, with the schedule squeezed to fit; 0: no limit.
-    pub max_minutes: f64,
-    /// End the session at this step, to go on later with `--resume`; 0: at the last one.
-    pub stop_at: usize,
-    /// Steps between validations (and checkpoints).
-    pub validate_every: usize,
+    /// When it validates and ends.
+    #[serde(flatten)]
+    pub pace: Pace,
     /// Numbers of centre lines at which validation scores; the mean AUC over them picks the best checkpoint.
     pub validate_lines: Vec<usize>,
     /// Random masks.
@@ -59,9 +57,7 @@ impl Default for ClassifierConfig {
             warmup: 100,
             weight_decay: 0.1,
             dropout: 0.1,
-            max_minutes: 0.0,
-            stop_at: 0,
-            validate_every: 500,
+            pace: Pace::validating_every(500),
             validate_lines: vec![128, 16, 8],
             masks: MaskConfig::default(),
             augment: AugmentConfig::default(),
@@ -73,7 +69,15 @@ impl Config for ClassifierConfig {
     const COMMAND: &'static str = "kscout train classifier";
 
     fn keys() -> Vec<Key> {
-        [Measuring::KEYS, SHARED_KEYS, &[share("dropout").below()], MaskConfig::KEYS, &AugmentConfig::keys()].concat()
+        [
+            Measuring::KEYS,
+            Pace::KEYS,
+            SHARED_KEYS,
+            &[share("dropout").below()],
+            MaskConfig::KEYS,
+            &AugmentConfig::keys(),
+        ]
+        .concat()
     }
 
     fn check_together(&self) -> Result<(), Refusal> {

@@ -7,13 +7,12 @@ mod config;
 mod sample;
 mod validate;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
-use indicatif::ProgressBar;
 use kscout_core::Complex32;
 use rayon::prelude::*;
 
@@ -23,13 +22,15 @@ use self::sample::{KspaceSample, LabelledSlices};
 use self::validate::Validation;
 use super::ahead::Ahead;
 use super::checkpoint::{self, CheckpointError, ClassifierRecord, Input, Kind, Meta, Scoring};
-use super::drive::{Span, Training, drive};
+use super::columns::{Column, Columns, Quantity};
+use super::drive::{Span, Task, Validated};
 use super::error::TrainError;
-use super::folder::{self, RunFolder, State};
+use super::folder::{Best, State};
 use super::schedule::{Clock, cosine};
+use super::start::Opening;
 use super::{RunOptions, Trained};
 use crate::data::{Dataset, Labels, LabelsError, Split};
-use crate::inference::diagnose::Diagnoser;
+use crate::inference::diagnose::{Diagnoser, DiagnosisScore};
 use crate::metrics::stats::mean;
 use crate::mri::Protocol;
 use crate::mri::random::mix;
@@ -74,9 +75,8 @@ pub fn train_classifier(
     data: &Dataset,
     labels: &Labels,
     config: &ClassifierConfig,
-    run: RunOptions<'_>,
+    options: RunOptions<'_>,
 ) -> Result<Trained, ClassifierError> {
-    let RunOptions { out, resume, device } = run;
     let config = &config.fitted(data.width());
     let protocol = config.check().map_err(TrainError::from)?;
     let labels = labels.only(&config.labels)?;
@@ -86,168 +86,119 @@ pub fn train_classifier(
     }
     labels.expect_some(data, Split::Train)?;
     let slices = LabelledSlices::new(&slices, &labels);
-    let found = folder::find(out, resume)?;
-    let last = found.as_ref().map(|(dir, _)| dir.clone());
-    let mut run = Run::new(data, &labels, config, device, found)?;
+    let opening = Opening::find(options)?;
+    let kind = Kind::Classifier(ClassifierRecord { network: config.network, labels: labels.names().to_vec() });
+    let scoring = Scoring::new(&config.measuring, &config.validate_lines);
+    let run = opening.describe(Meta::begun(kind, data, config, scoring).with([Input::labels(&labels)]))?;
+    let device = options.device.clone().autodiff();
+    let count = labels.names().len();
+    let random = |device: &Device| KspaceClassifier::new(config.network, count, config.dropout, device);
+    let random = drawn(config.measuring.seed, &device, random);
+    let optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
+    let (network, optimizer) = run.start(None).networks(random, optimizer)?;
     let validation = Validation::new(data, &labels, &protocol, config.measuring.seed);
-    let columns = columns(config, &labels, !validation.is_empty());
-    let folder = RunFolder::open(out, columns, last.as_deref(), &mut run.meta)?;
-    let span = Span {
-        name: "training",
-        steps: config.steps,
-        stop_at: config.stop_at,
-        validate_every: config.validate_every,
-        max_minutes: config.max_minutes,
-    };
-    let mut session = Session { run, slices, protocol, ahead: Ahead::new(), validation, folder };
-    // From first to last on one thread of those that compute: burn keeps the running statistics of each thread apart.
-    Ok(rayon::scope(|_| drive(&mut session, span))?)
+    let span = Span { name: "training", unit: "step", steps: config.steps, pace: config.pace };
+    let session = run.open(span, columns(config, &labels, !validation.is_empty()))?;
+    let ahead = Ahead::new();
+    let labels = labels.names();
+    Ok(session.drive(ClassifierTask {
+        config,
+        device,
+        network,
+        optimizer,
+        slices,
+        protocol,
+        ahead,
+        validation,
+        labels,
+    })?)
 }
 
-/// A run and what it learns from.
-struct Session<'a> {
-    run: Run<'a>,
+/// The columns of the log, of which validation fills those at each of `validate_lines`, where there is something to validate on.
+fn columns(config: &ClassifierConfig, labels: &Labels, validates: bool) -> Columns<1, Vec<DiagnosisScore>> {
+    let at = |(i, lines): (usize, &usize)| {
+        let auc = |(label, name): (usize, &String)| {
+            let auc = move |found: &Vec<DiagnosisScore>| *found.get(i)?.auc.get(label)?;
+            Column::number(format!("auc_{name}_{lines}"), 4, auc)
+        };
+        let log_p = move |found: &Vec<DiagnosisScore>| found.get(i)?.log_probability;
+        let columns = labels.names().iter().enumerate().map(auc);
+        columns.chain([Column::number(format!("log_p_{lines}"), 4, log_p)]).collect::<Vec<_>>()
+    };
+    let validation = config.validate_lines.iter().enumerate().filter(|_| validates).flat_map(at).collect();
+    Columns { steps: [Quantity { name: "loss", digits: 4 }], validation }
+}
+
+/// The training of a classifier.
+struct ClassifierTask<'a> {
+    config: &'a ClassifierConfig,
+    /// Where it learns, with gradients.
+    device: Device,
+    network: KspaceClassifier,
+    optimizer: ModuleOptimizer,
     slices: LabelledSlices<'a>,
     protocol: Protocol,
     ahead: Ahead<Vec<KspaceSample>>,
     validation: Validation<'a>,
-    folder: RunFolder,
+    /// The names of the labels.
+    labels: &'a [String],
 }
 
-impl Training for Session<'_> {
+impl Task<1> for ClassifierTask<'_> {
+    type Network = KspaceClassifier;
+    type Findings = Vec<DiagnosisScore>;
     type Error = TrainError;
 
-    fn meta(&self) -> &Meta {
-        &self.run.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut Meta {
-        &mut self.run.meta
-    }
-
-    fn step(&mut self, clock: &Clock) -> Result<String, TrainError> {
-        let Self { run, slices, protocol, ahead, .. } = self;
-        let (step, config) = (run.meta.step, run.config);
-        let rate = cosine(clock.position(step, config.steps), config.steps, config.warmup, config.learning_rate);
+    fn step(&mut self, meta: &mut Meta, clock: &Clock) -> Result<[f64; 1], TrainError> {
+        let Self { config, device, network, optimizer, slices, protocol, ahead, .. } = self;
+        let (step, steps) = (meta.step, config.steps);
+        let rate = cosine(clock.position(step, steps), steps, config.warmup, config.learning_rate);
         let samples = |step: usize| -> Vec<KspaceSample> {
             let first = (step * config.batch) as u64;
             let numbers = (first..first + config.batch as u64).into_par_iter();
             numbers.map(|number| slices.sample(number, config, protocol)).collect()
         };
-        let loss = ahead.step((step, config.steps), samples, |samples| run.step(&samples, rate))?;
-        run.meta.since.add([loss]);
-        Ok(format!("loss {loss:.3}"))
+        let learn = |samples: Vec<KspaceSample>| {
+            // Dropout follows the step, not the session, so that a run that was stopped goes on as if it had not.
+            device.seed(mix(config.measuring.seed) ^ step as u64);
+            let images: Vec<&[Complex32]> = samples.iter().map(|sample| sample.image.as_slice()).collect();
+            let logits = network.forward(complex_planes(&images, [meta.height, meta.width], device));
+            let loss = cross_entropy(logits, &samples, device);
+            let gradients = GradientsParams::from_grads(loss.backward(), &*network);
+            *network = optimizer.step(rate, network.clone(), gradients);
+            f64::from(loss.into_scalar::<f32>())
+        };
+        Ok([ahead.step(step, steps, samples, learn)])
     }
 
-    fn validate_and_save(&mut self, bar: &ProgressBar) -> Result<(), TrainError> {
-        self.run.validate_and_save((&self.validation, &self.folder), bar)
+    fn brief([loss]: [f64; 1]) -> String {
+        format!("loss {loss:.3}")
     }
 
-    fn save(&mut self) -> Result<(), TrainError> {
-        self.run.save(&self.folder)
-    }
-}
-
-/// The columns of the log; `validated` where there are validation slices.
-fn columns(config: &ClassifierConfig, labels: &Labels, validated: bool) -> String {
-    let scored = config.validate_lines.iter().filter(|_| validated);
-    let of = |lines: &usize| {
-        let auc: String = labels.names().iter().map(|name| format!(",auc_{name}_{lines}")).collect();
-        format!("{auc},log_p_{lines}")
-    };
-    String::from("step,seconds,loss") + &scored.map(of).collect::<String>()
-}
-
-/// A training under way.
-struct Run<'a> {
-    config: &'a ClassifierConfig,
-    labels: Vec<String>,
-    device: Device,
-    network: KspaceClassifier,
-    optimizer: ModuleOptimizer,
-    meta: Meta,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        data: &Dataset,
-        labels: &Labels,
-        config: &'a ClassifierConfig,
-        device: &Device,
-        found: Option<(PathBuf, Meta)>,
-    ) -> Result<Self, ClassifierError> {
-        let training = device.clone().autodiff();
-        let names = labels.names().to_vec();
-        let new = |device: &Device| KspaceClassifier::new(config.network, names.len(), config.dropout, device);
-        let mut network = drawn(config.measuring.seed, &training, new);
-        let mut optimizer = AdamWConfig::new().with_weight_decay(config.weight_decay as f32).with_epsilon(1e-8).init();
-        let kind = Kind::Classifier(ClassifierRecord { network: config.network, labels: names.clone() });
-        let scoring = Scoring::new(&config.measuring, &config.validate_lines);
-        let mut meta = Meta::begun(kind, data, config, scoring).with([Input::labels(labels)]);
-        if let Some((dir, found)) = found {
-            meta = found.resume(&dir, meta)?;
-            network = checkpoint::load_weights(&dir, network)?;
-            optimizer = checkpoint::load_optimizer(&dir, optimizer)?;
-        }
-        Ok(Self { config, labels: names, device: training, network, optimizer, meta })
+    fn validate(&mut self, meta: &mut Meta, [loss]: [f64; 1]) -> Result<Validated<Vec<DiagnosisScore>>, TrainError> {
+        let diagnoser = Diagnoser {
+            network: self.network.valid(),
+            labels: self.labels.to_vec(),
+            size: [meta.height, meta.width],
+            device: self.device.clone().inner(),
+        };
+        let lines = if self.validation.is_empty() { &[][..] } else { &self.config.validate_lines };
+        let score = |&lines: &usize| self.validation.score(&diagnoser, lines);
+        let found: Vec<DiagnosisScore> = lines.iter().map(score).collect::<Result<_, _>>()?;
+        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
+        let one = |(lines, score): (&usize, &DiagnosisScore)| {
+            let (auc, log_p) = (number(score.mean_auc()), number(score.log_probability));
+            format!(", AUC at {lines} lines {auc} (log p {log_p})")
+        };
+        let said = format!("loss {loss:.4}") + &lines.iter().zip(&found).map(one).collect::<String>();
+        let score = mean(&found.iter().filter_map(DiagnosisScore::mean_auc).collect::<Vec<_>>());
+        Ok(Validated { found, said, score, best: Best::ByScore })
     }
 
-    fn step(&mut self, samples: &[KspaceSample], rate: f64) -> Result<f64, TrainError> {
-        // Dropout follows the step, not the session, so that a run that was stopped goes on as if it had not.
-        self.device.seed(mix(self.config.measuring.seed) ^ self.meta.step as u64);
-        let images: Vec<&[Complex32]> = samples.iter().map(|sample| sample.image.as_slice()).collect();
-        let logits = self.network.forward(complex_planes(&images, [self.meta.height, self.meta.width], &self.device));
-        let loss = cross_entropy(logits, samples, &self.device);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
-        self.meta.step += 1;
-        let loss = f64::from(loss.into_scalar::<f32>());
-        if loss.is_finite() { Ok(loss) } else { Err(TrainError::Diverged { step: self.meta.step }) }
-    }
-
-    fn validate_and_save(
-        &mut self,
-        (validation, folder): (&Validation<'_>, &RunFolder),
-        bar: &ProgressBar,
-    ) -> Result<(), TrainError> {
-        let [loss] = self.meta.since.take();
-        let (step, seconds) = (self.meta.step, self.meta.seconds);
-        // Also brings the running statistics of the last step in, before anything is saved.
-        let network = self.network.valid();
-        let mut row = format!("{step},{seconds:.0},{loss:.4}");
-        let mut line = format!("step {step}: loss {loss:.4}");
-        if !validation.is_empty() {
-            let diagnoser = Diagnoser {
-                network,
-                labels: self.labels.clone(),
-                size: [self.meta.height, self.meta.width],
-                device: self.device.clone().inner(),
-            };
-            let mut scores = Vec::new();
-            for &lines in &self.config.validate_lines {
-                let score = validation.score(&diagnoser, lines)?;
-                for value in score.auc.iter().copied().chain([score.log_probability]) {
-                    row += &value.map_or(",".into(), |value| format!(",{value:.4}"));
-                }
-                let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.3}"));
-                let (auc, log_p) = (score.mean_auc(), score.log_probability);
-                line += &format!(", AUC at {lines} lines {} (log p {})", number(auc), number(log_p));
-                scores.extend(auc);
-            }
-            self.meta.score = mean(&scores);
-        }
-        let Self { network, optimizer, meta, .. } = self;
-        folder.validated(&State { network: &*network, training: None, optimizer }, meta, row)?;
-        bar.suspend(|| println!("{line} ({seconds:.0} s)"));
-        Ok(())
-    }
-
-    /// Saves between validations.
-    fn save(&self, folder: &RunFolder) -> Result<(), TrainError> {
+    fn state(&self) -> State<'_, KspaceClassifier> {
         // Brings the running statistics of the last step in.
         let _ = self.network.valid();
-        let Self { network, optimizer, meta, .. } = self;
-        folder.save(&State { network, training: None, optimizer }, meta)
+        State { network: &self.network, training: None, optimizer: &self.optimizer }
     }
 }
 
