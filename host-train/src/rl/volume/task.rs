@@ -58,12 +58,13 @@ struct SlicePolicyTask<'a> {
     training: Device,
 }
 
+/// The sets of volumes that validations score, as columns of the log begin: training volumes and validation volumes.
+const SETS: [&str; 2] = ["train_", ""];
+
 /// What validations find.
 pub(super) struct Found {
-    /// What some of the training volumes reach at each of `validate_lines`.
-    training: Vec<Reached>,
-    /// The same of the validation volumes.
-    validation: Vec<Reached>,
+    /// What each of the [`SETS`] reaches at each of `validate_lines`; nothing where a set is empty.
+    reached: [Vec<Reached>; 2],
 }
 
 /// A scan of any of `volumes`, of which there is at least one, with a budget that the configuration allows.
@@ -130,20 +131,18 @@ impl Trainer<'_> {
     /// The columns of the log. Those of validation volumes are there without any too.
     fn columns(&self) -> Columns<4, Found> {
         let steps = ["gain", "entropy", "kl", "value_loss"].map(|name| Quantity { name, digits: 4 });
-        let column = |name: &str, budget: usize, i: usize, of: fn(&Found) -> &[Reached], value: fn(&Reached) -> f64| {
-            Column::number(format!("{name}_{budget}"), 4, move |found: &Found| of(found).get(i).map(value))
-        };
-        let at_each = |name: &str, of: fn(&Found) -> &[Reached], value: fn(&Reached) -> f64| -> Vec<Column<Found>> {
-            let budgets = self.config.validate_lines.iter().enumerate();
-            budgets.map(|(i, &budget)| column(name, budget, i, of, value)).collect()
-        };
         let mut validation = Vec::new();
-        let sets: [(&str, fn(&Found) -> &[Reached]); 2] =
-            [("train_", |found| &found.training), ("", |found| &found.validation)];
-        for (set, of) in sets {
-            validation.extend(at_each(&format!("{set}dice"), of, |reached| reached.dice));
+        for (set, prefix) in SETS.into_iter().enumerate() {
+            let at_each = |measure: &str, value: fn(&Reached) -> f64| {
+                let at = |(i, budget): (usize, &usize)| {
+                    let name = format!("{prefix}{measure}_{budget}");
+                    Column::number(name, 4, move |found: &Found| found.reached[set].get(i).map(value))
+                };
+                self.config.validate_lines.iter().enumerate().map(at).collect::<Vec<_>>()
+            };
+            validation.extend(at_each("dice", |reached| reached.dice));
             if self.with_ssim() {
-                validation.extend(at_each(&format!("{set}ssim"), of, |reached| reached.ssim));
+                validation.extend(at_each("ssim", |reached| reached.ssim));
             }
         }
         Columns { steps, validation }
@@ -219,7 +218,7 @@ impl Task<4> for SlicePolicyTask<'_> {
         // Before the first update nothing was played.
         let gained = if meta.step == 0 { "as it begins".to_owned() } else { format!("mean gain of a scan {gain:.4}") };
         let said = gained + &trainer.for_people(&validation);
-        Ok(Validated { found: Found { training, validation }, said, score, best: Best::ByScore })
+        Ok(Validated { found: Found { reached: [training, validation] }, said, score, best: Best::ByScore })
     }
 
     fn state(&self) -> State<'_, VolumeActorCritic> {
