@@ -243,9 +243,10 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::mri::Measuring;
     use crate::net::SlicePolicy;
     use crate::train::RunOptions;
-    use crate::train::checkpoint::{self, Kind, SlicePolicyRecord};
+    use crate::train::checkpoint::{self, Kind, Scoring, SlicePolicyRecord};
     use crate::train::columns::{Column, Quantity};
     use crate::train::start::Opening;
 
@@ -313,7 +314,9 @@ mod tests {
     /// A run that has made `step` steps in `seconds`.
     fn begun(step: usize, seconds: f64) -> Meta {
         let record = SlicePolicyRecord { line_order: Vec::new(), held_out: Vec::new() };
-        Meta { step, seconds, ..Meta::imported(Kind::SlicePolicy(record), [8, 8], "phantom".into()) }
+        let scoring = Some(Scoring::new(&Measuring::default(), &[8]));
+        let run = Meta::imported(Kind::SlicePolicy(record), [8, 8], "phantom".into());
+        Meta { step, seconds, scoring, ..run }
     }
 
     /// A session of the run in `out`, which goes on where there is one and else begins as `fresh`.
