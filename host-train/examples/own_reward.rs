@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release --example own_reward
 //!
-//! takes seconds on small synthetic hearts. A policy that is worth something takes `PolicyConfig::default()` and more hearts.
+//! takes seconds on small synthetic hearts. A policy for use takes `PolicyConfig::default()` and more hearts.
 
 use std::error::Error;
 use std::path::Path;
@@ -54,7 +54,7 @@ impl RewardModel for HeartImage {
 fn quality(scan: &RewardInput<'_>) -> f64 {
     let (image, label) = (scan.truth.reference.image(), &scan.truth.label);
     let mut pixels = scan.image.iter().zip(image).zip(label).filter(|(_, class)| **class > 0).peekable();
-    // Slices beyond the heart are worth the same with every line.
+    // Slices beyond the heart have the same score with every line.
     if pixels.peek().is_none() {
         return 0.0;
     }

@@ -3,7 +3,7 @@
 //!     cargo run --release --example train_segmenter -- nnunet path/to/Dataset027_ACDC
 //!
 //! reads any layout that `kscout data import` reads. Without arguments the folder is one of synthetic hearts, as PNG files, and
-//! everything is so small that it takes seconds; a segmenter that is worth something takes `SegmenterConfig::default()`.
+//! everything is so small that it takes seconds; a segmenter for use takes `SegmenterConfig::default()`.
 
 use std::error::Error;
 use std::path::Path;

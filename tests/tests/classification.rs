@@ -143,7 +143,7 @@ fn a_policy_learns_from_a_classifier() {
         train_policy(&job, network, &reward, &set).succeeded();
         let (header, last) = log(&job.path(network));
         let compared = "order_score,gain,gain_low,gain_high,kept";
-        assert_eq!(header, format!("update,seconds,worth,entropy,kl,value_loss,auc_3,log_p_3,{compared}"));
+        assert_eq!(header, format!("update,seconds,objective,entropy,kl,value_loss,auc_3,log_p_3,{compared}"));
         let log_p: f64 = last[7].parse().unwrap();
         assert!(log_p < 0.0, "{log_p} is a log-probability");
         assert_eq!(checkpoint(&job.path(&format!("{network}/last")))["network"], network);
@@ -237,7 +237,7 @@ fn without_labels_of_the_validation_patients_there_is_no_score() {
 
     let reward = ["--reward-model", &job.path("unscored"), "--labels", &labels];
     train_policy(&job, "policy", &reward, &["reward.delay_step=2"]).succeeded();
-    assert_eq!(log(&job.path("policy")).0, "update,seconds,worth,entropy,kl,value_loss");
+    assert_eq!(log(&job.path("policy")).0, "update,seconds,objective,entropy,kl,value_loss");
     assert!(checkpoint(&job.path("policy/last"))["score"].is_null());
     let what = ["eval", "--data", &data, "--out", &eval, "--budgets", "3"];
     run(EXE, [&what[..], &reward].concat()).refused(&["training.csv", "val patients", &data]);

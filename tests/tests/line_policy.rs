@@ -91,7 +91,7 @@ fn what_gains_nothing_leaves_the_fixed_order_and_says_so_wherever_the_policy_is_
     }
     for checkpoint in ["policy/best", "policy/last"] {
         let standing = &record(&job, checkpoint)["standing"];
-        assert_eq!(standing["plays"], "fixed-order", "{checkpoint}");
+        assert_eq!(standing["acting"], "fixed-order", "{checkpoint}");
         assert!(kept.ends_with(standing["reason"].as_str().unwrap()), "{standing}");
     }
 
@@ -172,7 +172,7 @@ fn what_surely_gains_takes_the_place_of_a_bad_order() {
     assert_eq!(columns[5..7], ["ssim_4", "dice_4"]);
     let last = rows.last().unwrap();
     assert!(last.last().unwrap() == "network" && last[9].parse::<f64>().unwrap() > 0.0, "{last:?}");
-    assert_eq!(record(&job, "policy/best")["standing"]["plays"], "network");
+    assert_eq!(record(&job, "policy/best")["standing"]["acting"], "network");
 
     // What was kept under another seed is compared anew, and stays where it gains under this one too.
     let weights = || fs::read(job.path("policy/best/weights.bpk")).unwrap();
@@ -182,7 +182,7 @@ fn what_surely_gains_takes_the_place_of_a_bad_order() {
     let said = resumed.succeeded();
     assert!(said.contains(", kept so far, SSIM at 4 lines ") && said.contains("the learned policy is kept"), "{said}");
     let after = record(&job, "policy/best");
-    assert_eq!((&after["standing"]["plays"], after["step"].clone()), (&json!("network"), before["step"].clone()));
+    assert_eq!((&after["standing"]["acting"], after["step"].clone()), (&json!("network"), before["step"].clone()));
     assert_ne!(after["standing"]["gain"], before["standing"]["gain"], "of the new validation");
     assert_eq!(after["weights_hash"], before["weights_hash"]);
     assert_eq!(weights().len(), kept.len());
@@ -202,7 +202,7 @@ fn fewer_patients_than_8_give_no_sure_interval() {
     assert!(said.contains("(1 patient), and fewer than 8 give no sure interval"), "{said}");
     let best = record(&job, "policy/best");
     assert_eq!(
-        (&best["standing"]["plays"], &best["standing"]["order"]["name"]),
+        (&best["standing"]["acting"], &best["standing"]["order"]["name"]),
         (&json!("fixed-order"), &json!("centre-out"))
     );
     assert_eq!(best["score"], best["standing"]["order_score"]);

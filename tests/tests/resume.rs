@@ -146,7 +146,7 @@ fn a_classifiers_run_goes_on_with_the_labels_that_it_had() {
 }
 
 #[test]
-fn a_policys_run_goes_on_with_the_judge_data_and_order_that_it_had() {
+fn a_policys_run_goes_on_with_the_reward_model_data_and_order_that_it_had() {
     let job = phantoms(5);
     other_data(&job);
     train(&job, "segmenter", "other-reward", &["steps=1", "batch=2", "validate_lines=[8]", "seed=2"], &[]).succeeded();
@@ -175,10 +175,10 @@ fn a_policys_run_goes_on_with_the_judge_data_and_order_that_it_had() {
         fs::rename(&data, &other).unwrap();
         fs::rename(job.path("aside"), &data).unwrap();
         let hash = record(&job, "reward/last")["weights_hash"].as_str().unwrap().to_owned();
-        let judge = record(&job, &format!("{out}/last"))["begun_with"][1].clone();
-        let crc = judge["crc"].as_u64().unwrap();
+        let reward = record(&job, &format!("{out}/last"))["begun_with"][1].clone();
+        let crc = reward["crc"].as_u64().unwrap();
         assert_eq!(
-            (judge["option"].as_str(), format!("{crc:08x}")),
+            (reward["option"].as_str(), format!("{crc:08x}")),
             (Some("--reward-model"), hash),
             "as in the exported file"
         );
@@ -201,7 +201,7 @@ fn run_that_keeps_a_network(job: &Job) -> Value {
     change(job, "policy/best", |best| {
         best["files"].as_object_mut().unwrap().remove("optimizer.bpk");
         best["step"] = json!(1);
-        best["standing"]["plays"] = json!("network");
+        best["standing"]["acting"] = json!("network");
         best["standing"]["gain"] = kept.clone();
     });
     kept
@@ -227,7 +227,7 @@ fn a_kept_network_is_given_up_by_a_validation_alone() {
     assert!(said.contains("update 1, kept so far, Dice at 3 lines ") && said.contains(given_up), "{said}");
     assert!(said.trim_end().ends_with(given_up), "{said}");
     let best = record(&job, "policy/best");
-    assert_eq!((&best["standing"]["plays"], &best["standing"]["kept"]), (&json!("fixed-order"), &Value::Null));
+    assert_eq!((&best["standing"]["acting"], &best["standing"]["kept"]), (&json!("fixed-order"), &Value::Null));
 
     // Where there is nothing to compare by, it stays.
     run_that_is_gone(&job);
@@ -258,7 +258,7 @@ fn what_lies_in_the_place_of_the_best_is_not_overwritten_before_a_validation() {
     resume_policy(&job, &[]).succeeded();
     assert_eq!(written(&job, "policy"), before);
     resume_policy(&job, &["updates=3"]).succeeded();
-    assert_eq!(record(&job, "policy/best")["standing"]["plays"], "fixed-order", "a validation has come");
+    assert_eq!(record(&job, "policy/best")["standing"]["acting"], "fixed-order", "a validation has come");
 
     run_that_is_gone(&job);
     run_that_keeps_a_network(&job);
@@ -267,7 +267,7 @@ fn what_lies_in_the_place_of_the_best_is_not_overwritten_before_a_validation() {
     assert!(ran.stderr.contains("not the best checkpoint of this run"), "{}", ran.stderr);
     let said = ran.succeeded();
     assert!(said.contains("centre-out` is kept: the checkpoint of the network that was kept is not there"), "{said}");
-    assert_eq!(record(&job, "policy/best")["standing"]["plays"], "fixed-order");
+    assert_eq!(record(&job, "policy/best")["standing"]["acting"], "fixed-order");
 }
 
 /// Words of a training that validates after every step, with its results in the folder `out`.

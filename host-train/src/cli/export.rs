@@ -225,7 +225,7 @@ fn provenance(reward: &Meta, prune: Option<usize>, policy: Option<&Meta>, slices
         let score = meta.score.filter(|_| prune.is_none());
         let score = score.map_or(String::new(), |score| format!(", validation Dice {score:.4}"));
         // Of a policy what the run keeps, which is not always the network.
-        if let Some(standing) = meta.standing().filter(|standing| standing.plays == ActingPolicy::FixedOrder) {
+        if let Some(standing) = meta.standing().filter(|standing| standing.acting == ActingPolicy::FixedOrder) {
             return standing.to_string();
         }
         match meta.step {

@@ -220,7 +220,7 @@ pub fn verify(
     for (number, volume) in volumes.iter().enumerate() {
         let kspaces: Vec<KSpace> = volume.par_iter().map(|slice| measure(slice, options)).collect();
         for (sums, &budget) in sums.iter_mut().zip(&options.budgets) {
-            let mut scans = play_all(model, volume, &kspaces, budget, model.policy().is_some())?;
+            let mut scans = scan_all(model, volume, &kspaces, budget, model.policy().is_some())?;
             digest.get_or_insert_with(|| ScanDigest {
                 slice: volume[0].id.to_string(),
                 budget,
@@ -316,7 +316,7 @@ struct Step {
 }
 
 /// Scans every slice, with the blob's policy or else centre-out. `keep_steps`: with what the policy saw.
-fn play_all(
+fn scan_all(
     model: &Model<'_>,
     slices: &[&Slice],
     kspaces: &[KSpace],
@@ -326,13 +326,13 @@ fn play_all(
     let centre_out = Pattern::CentreOut.lines(model.width(), budget, 0).expect("a budget that was checked");
     let order = model.policy().is_none().then_some(&*centre_out);
     let one = |arena: &mut HeapArena, (slice, kspace): (&&Slice, &KSpace)| {
-        play_one(model, arena, kspace, budget, order, keep_steps)
+        scan_one(model, arena, kspace, budget, order, keep_steps)
             .map_err(|source| VerifyError::Scan { slice: slice.id.to_string(), source })
     };
     slices.par_iter().zip(kspaces).map_init(|| scan_arena(model), one).collect()
 }
 
-fn play_one(
+fn scan_one(
     model: &Model<'_>,
     arena: &mut HeapArena,
     kspace: &KSpace,

@@ -1,4 +1,4 @@
-//! ASMR's networks: the masked actor-critic that chooses lines, and the classifier of k-space that judges them.
+//! ASMR's networks: the masked actor-critic that chooses lines, and the classifier of k-space that scores them.
 //!
 //! Source: Yen et al., "Adaptive Sampling of k-Space in Magnetic Resonance for Rapid Pathology Prediction", ICML 2024
 //! (arXiv 2406.04318). Parameter names follow the published checkpoints; [`pytorch_name`] gives those of a part.
@@ -184,7 +184,7 @@ pub struct Actor {
     pub logits_net: Network,
 }
 
-/// Chooses lines, and judges states.
+/// Chooses lines, and values states.
 #[derive(Module, Debug)]
 pub struct AsmrActorCritic {
     /// The policy.
@@ -222,7 +222,7 @@ impl AsmrActorCritic {
 
     /// The networks with their batch norms' statistics fixed as they are, while all weights go on learning.
     ///
-    /// PPO compares the policy with the one that played. Norms that took their statistics from each batch would make the
+    /// PPO compares the policy with the one of the rollout. Norms that took their statistics from each batch would make the
     /// two differ before a single step, by the company that an observation happens to be in.
     pub fn with_fixed_norms(self) -> Self {
         struct Fix;

@@ -1,4 +1,4 @@
-//! Many episodes side by side, as a policy plays them: all that still run are asked about at once.
+//! Many episodes side by side, as a policy acts in them: all that still run are asked about at once.
 
 use burn::tensor::Tensor;
 use rand::Rng;
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_network_without_numbers_ends_the_play() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let played = rollout(&mut Countdown(vec![1]), 1, |seen| evaluate(seen, f32::NAN), &mut rng).unwrap();
-        assert!(played.is_none());
+        let episodes = rollout(&mut Countdown(vec![1]), 1, |seen| evaluate(seen, f32::NAN), &mut rng).unwrap();
+        assert!(episodes.is_none());
     }
 }

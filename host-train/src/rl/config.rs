@@ -35,7 +35,7 @@ pub struct RewardConfig {
 }
 
 impl RewardConfig {
-    /// What a scan is worth to a segmenter.
+    /// The objective of a scan where a segmenter scores it.
     pub fn weights(&self) -> ObjectiveWeights {
         ObjectiveWeights { lambda1: self.lambda1, lambda2: self.lambda2 }
     }
@@ -55,9 +55,9 @@ pub struct PolicyConfig {
     /// How slices are measured.
     #[serde(flatten)]
     pub measuring: Measuring,
-    /// Updates: each plays `episodes` scans, then improves policy and critic on them.
+    /// Updates: each makes `episodes` scans, then improves policy and critic on them.
     pub updates: usize,
-    /// What an update plays, and how it learns from it.
+    /// How many scans an update has, and how it learns from them.
     #[serde(flatten)]
     pub ppo: PpoConfig,
     /// Fewest lines of a scan.

@@ -31,7 +31,7 @@ struct Episode {
     scan: PartialScan,
     kspace: KSpace,
     truth: Truth,
-    /// What the scan was worth when it was last scored.
+    /// The objective when the scan was last scored.
     objective: f64,
 }
 
@@ -59,7 +59,7 @@ impl<'a> CoreEnv<'a> {
         Self { plan, episodes: Vec::new(), sees_phase, reward, config }
     }
 
-    /// What the scans are worth as they stand, in units of the unscaled reward.
+    /// The objective of the scans as they stand, in units of the unscaled reward.
     pub fn objective(&self) -> Vec<f64> {
         self.episodes.iter().map(|episode| episode.objective).collect()
     }
@@ -95,7 +95,7 @@ impl BatchEnv for CoreEnv<'_> {
     fn step(&mut self, episodes: &[usize], lines: &[usize]) -> Result<Vec<f64>, RunError> {
         let (reward, config) = (self.reward, self.config);
         let pays = |scan: &PartialScan| is_rewarded(scan, reward.mode(), config);
-        // Only these are scored: a paid step, and the last one, for what the scan was worth in the end.
+        // Only these are scored: a paid step, and the last one, for the objective in the end.
         let measure = |(episode, line): (&mut Episode, Option<usize>)| {
             let Some(line) = line else { return Ok(None) };
             episode.scan.push_line(line, episode.kspace.line(line)).map_err(ScanError::from)?;
@@ -164,7 +164,7 @@ mod tests {
     const BUDGET: usize = 4;
     const SIDE_BY_SIDE: usize = 3;
 
-    /// A scan is worth the energy of its image, which is the number of lines where every line has the energy 1.
+    /// The objective is the energy of the image, which is the number of lines where every line has the energy 1.
     struct Lines(RewardMode);
 
     impl RewardModel for Lines {
@@ -202,7 +202,7 @@ mod tests {
         let config = RewardConfig { delay_step, final_only, scale: 2.0, ..RewardConfig::default() };
         let (plan, reward) = (Plan::new(Reconstruction::ZeroFilled, SIDE, SIDE), Lines(pays));
         let mut environment = CoreEnv::new(plan, false, &reward, &config);
-        // What was played before leaves nothing behind.
+        // Episodes before leave nothing behind.
         environment.reset(vec![start(2), start(3)]).unwrap();
         environment.step(&[0, 1], &[9, 9]).unwrap();
         environment.reset((0..SIDE_BY_SIDE).map(|i| start(if i == 0 { 1 } else { BUDGET })).collect()).unwrap();
@@ -217,7 +217,7 @@ mod tests {
         }
         assert!(environment.active().is_empty());
         let objectives = environment.objective();
-        assert!((objectives[1] - BUDGET as f64).abs() < 1e-4, "what it was worth in the end is known");
+        assert!((objectives[1] - BUDGET as f64).abs() < 1e-4, "the objective in the end is known");
         assert!((objectives[0] - 1.0).abs() < 1e-4);
         rewards
     }

@@ -65,8 +65,8 @@ pub enum PolicyError {
     /// A classifier where only a segmenter will do.
     #[error("{0}: a classifier; a volume's budget is shared by what a segmenter sees")]
     NeedsSegmenter(PathBuf),
-    /// A classifier without the truth to judge by.
-    #[error("{0}: a classifier judges by the true labels; give them with --labels FILE.csv")]
+    /// A classifier without the truth to score by.
+    #[error("{0}: a classifier scores by the true labels; give them with --labels FILE.csv")]
     NeedsLabels(PathBuf),
     /// A held-out segmenter that has learned from every training patient.
     #[error("{0}: leaves out no patient; train it with the keys `folds` and `fold`")]
@@ -78,6 +78,6 @@ pub enum PolicyError {
     #[error("--held-out: more than one leaves out {0}; give one segmenter of each fold")]
     SeveralHaveNotSeen(String),
     /// Labels beside a segmenter.
-    #[error("{0}: a segmenter judges by the masks; leave --labels out, or give a classifier")]
+    #[error("{0}: a segmenter scores by the masks; leave --labels out, or give a classifier")]
     NoUseForLabels(PathBuf),
 }

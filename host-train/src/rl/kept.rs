@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use super::agent::Agent;
+use super::comparison::{Compared, Comparison, score};
 use super::error::PolicyError;
 use super::trainer::LinePolicyTask;
-use super::validate::{Compared, Comparison, score};
 use crate::train::checkpoint::{self, ActingPolicy, CheckpointError, Gain, Meta, Standing};
 use crate::train::drive::Session;
 
@@ -88,5 +88,5 @@ impl<A: Agent + Sync> LinePolicyTask<'_, A> {
 
 /// Whether the network of a checkpoint chooses the lines.
 fn is_network(meta: &Meta) -> bool {
-    meta.standing().is_none_or(|standing| standing.plays == ActingPolicy::Network)
+    meta.standing().is_none_or(|standing| standing.acting == ActingPolicy::Network)
 }

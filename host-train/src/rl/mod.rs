@@ -3,7 +3,8 @@
 
 pub mod agent;
 pub mod batch_env;
-pub mod config;
+pub mod comparison;
+mod config;
 pub mod environment;
 mod error;
 mod kept;

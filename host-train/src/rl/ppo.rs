@@ -33,7 +33,7 @@ pub type Episodes<S> = Vec<Vec<Step<S>>>;
 /// The keys of training by PPO, which stand among a task's own (`#[serde(flatten)]`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PpoConfig {
-    /// Scans played for an update, all at once.
+    /// Scans of an update, all at once.
     pub episodes: usize,
     /// Passes over the steps of an update.
     pub epochs: usize,
@@ -74,7 +74,7 @@ impl PpoConfig {
     ];
 }
 
-/// What a step was worth, as the rest of its episode tells.
+/// The return of a step, as the rest of its episode tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// More than the critic expected.
@@ -107,7 +107,7 @@ pub fn advantages<S>(steps: &[Step<S>], gamma: f64, lambda: f64) -> Vec<Estimate
 pub struct UpdateReport {
     /// Mean entropy of the policy in nats.
     pub entropy: f64,
-    /// Mean KL divergence from the policy that played.
+    /// Mean KL divergence from the policy of the rollout.
     pub kl: f64,
     /// Mean squared error of the critic.
     pub value_loss: f64,

@@ -20,7 +20,7 @@ use crate::mri::acquire;
 use crate::mri::observation::observed_levels;
 use crate::train::TrainError;
 
-/// How many observations a new agent is shown before it plays.
+/// How many observations a new agent is shown before its first rollout.
 const FIRST_OBSERVATIONS: usize = 32;
 
 impl<A: Agent + Sync> LinePolicyTask<'_, A> {
@@ -37,8 +37,8 @@ impl<A: Agent + Sync> LinePolicyTask<'_, A> {
             .collect();
         let starts = drawn.into_par_iter().map(|(slice, budget, seed)| trainer.start(slice, budget, seed)).collect();
         environment.reset(starts)?;
-        let player = agent.valid();
-        let evaluate = |observations: &[&Observation]| player.evaluate(observations, trainer.size(), device);
+        let acting = agent.valid();
+        let evaluate = |observations: &[&Observation]| acting.evaluate(observations, trainer.size(), device);
         let episodes = rollout(environment, episodes, evaluate, rng)?;
         Ok(episodes.ok_or(TrainError::Diverged { step: update })?)
     }

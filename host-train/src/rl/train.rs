@@ -59,7 +59,7 @@ pub struct LinePolicyInputs<'a> {
 /// Trains the line policy that `config` names on `data` and leaves `last`, `best` and `log.csv` in the run's folder: `last` is
 /// where training stands, `best` the policy to use.
 ///
-/// The policy begins as a fixed order of lines, that of the mask or else centre-out, and `best` plays that order until an update
+/// The policy begins as a fixed order of lines, that of the mask or else centre-out, and `best` keeps to that order until an update
 /// gains over it on validation, by an interval above 0 over patients.
 ///
 /// # Errors

@@ -17,13 +17,13 @@ use crate::inference::rollout::Observation;
 use crate::mri::Protocol;
 use crate::net::{FixedOrder, drawn};
 use crate::rl::agent::Agent;
+use crate::rl::comparison::{Compared, Comparison, Validation, observe, score};
 use crate::rl::config::PolicyConfig;
 use crate::rl::environment::CoreEnv;
 use crate::rl::error::PolicyError;
 use crate::rl::ppo::{self, RolloutBatch, UpdateReport};
 use crate::rl::reward::{RewardModel, TrainingSlice};
 use crate::rl::sampler::{WeightedSampler, class_set};
-use crate::rl::validate::{Compared, Comparison, Validation, observe, score};
 use crate::train::Trained;
 use crate::train::checkpoint::{Input, Kind, LinePolicyRecord, Meta, Standing};
 use crate::train::drive::{Session, Span, Task, Validated};
@@ -91,7 +91,7 @@ pub(super) struct LinePolicyTask<'a, A> {
     pub validation: Validation<'a>,
     /// The run's folder.
     pub out: &'a Path,
-    /// Where it plays.
+    /// Where rollouts run.
     pub device: &'a Device,
     /// Where it learns, with gradients.
     pub training: Device,
@@ -171,12 +171,12 @@ impl<A: Agent + Sync> Task<4> for LinePolicyTask<'_, A> {
     }
 
     fn brief([objective, entropy, kl, _]: [f64; 4]) -> String {
-        format!("worth {objective:.3} entropy {entropy:.2} kl {kl:.3}")
+        format!("objective {objective:.3} entropy {entropy:.2} kl {kl:.3}")
     }
 
     fn validate(&mut self, meta: &mut Meta, reported: [f64; 4]) -> Result<Validated<Compared>, PolicyError> {
         let [objective, entropy, ..] = reported;
-        let mut said = format!("worth {objective:.3}, entropy {entropy:.2}");
+        let mut said = format!("objective {objective:.3}, entropy {entropy:.2}");
         let mut comparison = Comparison::default();
         if !self.validation.is_empty() {
             comparison = self.compare(self.agent.valid(), meta.step)?;

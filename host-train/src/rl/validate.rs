@@ -5,43 +5,17 @@ use kscout_core::model::{GraphKind, Model};
 use crate::eval::run::{MeasuredVolume, Method, scan_slices};
 use crate::export::blob_writer::write_blob;
 use crate::export::{self, ExportError};
-use crate::metrics::stats::{Bootstrap, Sample, StatsError, mean, paired_difference};
+use crate::metrics::stats::{Bootstrap, Sample, StatsError, paired_difference};
 use crate::net::FixedOrder;
 use crate::rl::agent::{Agent, Greedy};
+use crate::rl::comparison::{Compared, Comparison, Validation, score};
 use crate::rl::error::PolicyError;
 use crate::rl::reward::{Measure, Scored};
 use crate::rl::trainer::{LinePolicyTask, Trainer};
 use crate::samplers::Fixed;
-use crate::train::checkpoint::{ActingPolicy, Gain, Meta};
+use crate::train::checkpoint::Gain;
 use crate::train::columns::{Column, Columns, Quantity};
 use crate::train::drive::Session;
-
-/// What a policy is validated on, and what the fixed order scores there, at each of `validate_lines`.
-pub(super) struct Validation<'a> {
-    volumes: Vec<MeasuredVolume<'a>>,
-    order: Vec<Scored>,
-}
-
-impl Validation<'_> {
-    /// Whether nothing can be compared.
-    pub fn is_empty(&self) -> bool {
-        self.volumes.is_empty() || self.order.is_empty()
-    }
-
-    /// The score of the fixed order, of so many digits that a checkpoint gives them back exactly.
-    pub fn order_score(&self) -> Option<f64> {
-        score(&self.order).map(|score| (score * 1e9).round() / 1e9)
-    }
-
-    /// Why there is nothing to compare.
-    fn want(&self) -> &'static str {
-        match (self.volumes.is_empty(), self.order.is_empty()) {
-            (true, _) => "there are no validation patients to compare on",
-            (_, true) => "`validate_lines` names no number of lines to compare at",
-            _ => "nothing on validation can be compared",
-        }
-    }
-}
 
 impl Trainer<'_> {
     /// What the policy is compared with on `volumes`.
@@ -57,7 +31,7 @@ impl Trainer<'_> {
 
     /// The columns of the log, of which validation fills its own where there is something to validate on.
     pub fn columns(&self, validates: bool) -> Columns<4, Compared> {
-        let [objective, kl, value_loss] = ["worth", "kl", "value_loss"].map(|name| Quantity { name, digits: 4 });
+        let [objective, kl, value_loss] = ["objective", "kl", "value_loss"].map(|name| Quantity { name, digits: 4 });
         let steps = [objective, Quantity { name: "entropy", digits: 3 }, kl, value_loss];
         let budgets = &self.config.validate_lines;
         if !validates || budgets.is_empty() {
@@ -154,53 +128,4 @@ impl<A: Agent + Sync> LinePolicyTask<'_, A> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// What a policy scores, and what it gains over the fixed order.
-#[derive(Default)]
-pub(super) struct Comparison {
-    /// At each of `validate_lines`.
-    pub scores: Vec<Scored>,
-    /// `None` where no patient can be compared.
-    pub gain: Option<Gain>,
-}
-
-/// What a validation found, for the log.
-pub(super) struct Compared {
-    /// At each of `validate_lines`.
-    pub scores: Vec<Scored>,
-    /// What the fixed order scores.
-    order_score: Option<f64>,
-    /// What the network gains over it.
-    pub gain: Option<Gain>,
-    /// Whom the run keeps.
-    kept: ActingPolicy,
-}
-
-impl Compared {
-    /// Scores, and what the record in `meta` says after them.
-    pub fn new(scores: Vec<Scored>, meta: &Meta) -> Self {
-        let standing = meta.standing();
-        let is_network = standing.is_some_and(|standing| standing.kept.is_some());
-        Self {
-            scores,
-            order_score: standing.and_then(|standing| standing.order_score),
-            gain: standing.and_then(|standing| standing.gain.clone()),
-            kept: if is_network { ActingPolicy::Network } else { ActingPolicy::FixedOrder },
-        }
-    }
-}
-
-/// Takes what validation has found into the record; returns whether the network is now the one to keep.
-pub(super) fn observe(meta: &mut Meta, gain: Option<Gain>, validation: &Validation<'_>) -> bool {
-    let Some(standing) = meta.standing_mut() else { return false };
-    let keep = gain.as_ref().is_some_and(|gain| standing.observe(gain));
-    meta.change_standing(|standing| standing.with(gain, validation.want()));
-    keep
-}
-
-/// The mean over the budgets of the first measure; `None` where it is not defined at any.
-pub(super) fn score(scores: &[Scored]) -> Option<f64> {
-    let first = scores.iter().filter_map(|scored| *scored.measures.first()?);
-    mean(&first.collect::<Vec<_>>())
 }

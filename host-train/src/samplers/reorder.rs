@@ -46,7 +46,7 @@ impl Move {
 pub struct Reordering<'a> {
     scorer: &'a Scorer<'a>,
     together: &'a mut Together,
-    /// The slices of the pools that are judged here.
+    /// The slices of the pools that are scored here.
     slices: Vec<&'a Measured<'a>>,
     /// How many each of these pools has.
     own: Vec<usize>,

@@ -147,7 +147,7 @@ pub struct Scorer<'m> {
     exponentials: Vec<f64>,
 }
 
-/// The memory that a thread judges in.
+/// The memory that a thread scores in.
 pub struct Bench {
     arena: HeapArena,
     classes: Vec<u8>,
@@ -274,22 +274,22 @@ mod tests {
         // Dark, middling and bright: background, MYO and LV.
         let levels: Vec<i8> = (0..64 * 64).map(|i| [-128, -65, 60, 60][i % 4]).collect();
         let label: Vec<u8> = (0..64 * 64).map(|i| [0, 2, 3, 2][i % 4]).collect();
-        let judged = |score| {
+        let scored = |score| {
             let scorer = Scorer::new(&model, score).unwrap();
             scorer.tally(&mut scorer.bench(), &levels, &label)
         };
-        let hard = judged(Score::Dice);
+        let hard = scored(Score::Dice);
         assert_eq!(
             (hard.predicted, hard.truth, hard.both),
             ([0.0, 1024.0, 2048.0], [0.0, 2048.0, 1024.0], [0.0, 1024.0, 1024.0])
         );
-        let soft = judged(Score::SoftDice);
+        let soft = scored(Score::SoftDice);
         assert_eq!(soft.truth, hard.truth);
         for c in 0..STRUCTURES {
             assert!((soft.predicted[c] - hard.predicted[c]).abs() < 0.25 * 4096.0, "{soft:?}");
             assert!(soft.both[c] <= soft.predicted[c] && soft.both[c] <= soft.truth[c]);
         }
-        let wrong = judged(Score::CrossEntropy);
+        let wrong = scored(Score::CrossEntropy);
         assert!(wrong.log_probability < 0.0 && Score::CrossEntropy.of(&wrong).unwrap() > -20.0, "{wrong:?}");
     }
 

@@ -203,13 +203,13 @@ impl<'a> Recipe<'a> {
         steps.push(self.evaluated("position", "tuned-position", positions));
         for seed in SEEDS {
             let positions = format!("--baselines by-position --positions OUT/slices-policy-{seed}/positions.json");
-            steps.extend(self.played(&format!("policy-{seed}"), &format!("--set seed={seed}"), &positions));
+            steps.extend(self.seeded(&format!("policy-{seed}"), &format!("--set seed={seed}"), &positions));
         }
         steps.push(self.compared());
         if self.ratios {
             for (name, lambda1, lambda2) in RATIOS {
                 let keys = format!("--set lambda1={lambda1} --set lambda2={lambda2} --set updates=0");
-                steps.extend(self.played(&format!("lambda-{name}"), &keys, "--baselines centre-out"));
+                steps.extend(self.seeded(&format!("lambda-{name}"), &keys, "--baselines centre-out"));
             }
             steps.push(self.traded());
         }
@@ -295,7 +295,7 @@ impl<'a> Recipe<'a> {
     }
 
     /// A slice policy on the segmenter tuned to a policy's masks, its file, and its evaluation beside `baselines`.
-    fn played(&self, name: &str, keys: &str, baselines: &str) -> [Step; 3] {
+    fn seeded(&self, name: &str, keys: &str, baselines: &str) -> [Step; 3] {
         let slices = format!("slices-{name}");
         [
             self.policy(&slices, "tuned-policy", &format!("--mask OUT/mask.json {keys}")),

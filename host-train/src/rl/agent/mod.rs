@@ -128,7 +128,7 @@ pub trait Agent: Module {
     #[must_use]
     fn beginning_with(self, logits: Tensor<1>, device: &Device) -> Self;
 
-    /// Ready to play and to learn; `first` are a few observations where the weights are new, none where they were loaded.
+    /// Ready to act and to learn; `first` are a few observations where the weights are new, none where they were loaded.
     fn ready(self, first: Option<&[Observation]>, size: [usize; 2], device: &Device) -> Self;
 
     /// Logits `[B, W]`, measured lines not yet excluded.
@@ -232,7 +232,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The policy that plays as `agent` has learned it, for images of `size` (rows, columns).
+    /// The policy that acts as `agent` has learned to, for images of `size` (rows, columns).
     pub fn of<A: Agent + Sync + 'static>(agent: A, size: [usize; 2], device: &Device) -> Self {
         match agent.clone().for_device() {
             Some(policy) => Self::Device(policy),
@@ -270,7 +270,7 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
             let message = format!("`standing.order.lines` is no order of {} lines", meta.width);
             return Err(CheckpointError::Meta { path: dir, message });
         }
-        Some(standing) if standing.plays == ActingPolicy::FixedOrder => {
+        Some(standing) if standing.acting == ActingPolicy::FixedOrder => {
             eprintln!("note: {}: {}", dir.display(), shown_up_to(&standing.to_string(), MOST_SHOWN));
             let order = standing.order.clone();
             // Whatever weights lie beside it.
@@ -285,11 +285,11 @@ pub fn load_any_policy(path: &Path, device: &Device) -> Result<(Policy, Meta), C
         }
         _ => {}
     }
-    let plays = |meta: &Meta| meta.standing().map(|standing| standing.plays);
-    let before = plays(&meta);
+    let acting = |meta: &Meta| meta.standing().map(|standing| standing.acting);
+    let before = acting(&meta);
     let policy = network.with(Load { dir: &dir, meta: &mut meta, device })?;
     // A run may have replaced the checkpoint since its description was read, and given the network up.
-    if plays(&meta) == before { Ok((policy, meta)) } else { load_any_policy(path, device) }
+    if acting(&meta) == before { Ok((policy, meta)) } else { load_any_policy(path, device) }
 }
 
 /// The policy and critic `A` in the checkpoint that `path` names, whether or not a run keeps the fixed order instead: a policy of

@@ -127,7 +127,7 @@ impl RewardModel for ClassificationReward<'_> {
     }
 }
 
-/// A slice of which nothing is known is worth nothing.
+/// The objective of a slice of which nothing is known is 0.
 fn objective(prediction: &LogProbabilities, truth: &Diagnosis) -> f64 {
     let known: Vec<f64> = of_the_truth(prediction, truth).map(scaled).collect();
     known.iter().sum::<f64>() / known.len().max(1) as f64

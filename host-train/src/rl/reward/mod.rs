@@ -88,7 +88,7 @@ pub struct Scored {
 
 /// Scores scans.
 pub trait RewardModel: Sync {
-    /// What each scan is worth as it stands, in units of the unscaled reward.
+    /// The objective of each scan as it stands, in units of the unscaled reward.
     ///
     /// # Errors
     /// [`NoNumbers`] where the network does not give any.

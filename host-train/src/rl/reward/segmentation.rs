@@ -104,7 +104,7 @@ pub struct SegmentationReward<'a, S> {
     pub segmenter: S,
     /// The weights.
     pub config: &'a RewardConfig,
-    /// Which structures occur in the training slices. The others are no part of what a scan is worth, as they are of no score.
+    /// Which structures occur in the training slices. The others are no part of the objective, as they are of no score.
     pub occurring: Occurring,
 }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_is_worth_the_dice_of_structures_that_occur_in_the_data() {
+    fn the_objective_is_the_dice_of_structures_that_occur_in_the_data() {
         let config = RewardConfig::default();
         let dice = |occurring: [bool; 3], classes: &[u8]| {
             let reward =

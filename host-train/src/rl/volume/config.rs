@@ -32,11 +32,11 @@ pub struct VolumeConfig {
     pub warm_batch: usize,
     /// Warm start: the peak learning rate; a cosine to zero follows.
     pub warm_rate: f64,
-    /// PPO plays by the softmax of the network's logits times this.
+    /// Rollouts follow the softmax of the network's logits times this.
     pub sharpness: f64,
     /// Updates of PPO.
     pub updates: usize,
-    /// What an update plays, and how it learns from it.
+    /// How many scans an update has, and how it learns from them.
     #[serde(flatten)]
     pub ppo: PpoConfig,
     /// Decay of weights at each step, relative to the learning rate.
@@ -107,7 +107,7 @@ impl VolumeConfig {
         Ok(self.measuring.protocol)
     }
 
-    /// What a scan is worth: the weights, with a sum of 1, so that what a policy expects of a line is of one size.
+    /// The objective of a scan: the weights, with a sum of 1, so that what a policy expects of a line is of one size.
     pub fn weights(&self) -> ObjectiveWeights {
         self.given_weights().normalised()
     }

@@ -2,9 +2,23 @@
 
 use std::convert::Infallible;
 
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
+
+use super::config::VolumeConfig;
 use super::learner::VolumeObservation;
 use crate::rl::batch_env::BatchEnv;
-use crate::volume::AllocationEnv;
+use crate::volume::{AllocationEnv, VolumeTrajectories};
+
+/// A scan of any of `volumes`, of which there is at least one, with a budget that the configuration allows.
+pub(super) fn begin<'a>(
+    volumes: &'a [VolumeTrajectories],
+    config: &VolumeConfig,
+    rng: &mut impl Rng,
+) -> AllocationEnv<'a> {
+    let volume = volumes.choose(rng).expect("a volume");
+    AllocationEnv::weighing(volume, rng.random_range(config.min_budget..=config.max_budget), config.weights())
+}
 
 /// Scans of volumes, side by side. Those whose budget is spent rest.
 pub struct VolumeEnv<'a> {

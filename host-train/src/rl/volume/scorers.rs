@@ -1,6 +1,6 @@
 //! The segmenters that training volumes are followed by.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use kscout_core::capture::blob_crc;
@@ -8,7 +8,6 @@ use kscout_core::kspace::Reconstruction;
 use kscout_core::model::Model;
 
 use super::config::VolumeConfig;
-use super::train::SlicePolicyInputs;
 use crate::data::{Dataset, Split, Volume};
 use crate::export::{self, ExportError};
 use crate::mri::{Acquisition, Measuring};
@@ -43,11 +42,11 @@ impl FoldSegmenters {
     /// [`PolicyError`] says what does not fit, and where.
     pub fn load(
         data: &Dataset,
-        inputs: SlicePolicyInputs<'_>,
+        reward: &Path,
+        held_out: &[PathBuf],
         config: &VolumeConfig,
         device: &Device,
     ) -> Result<Self, PolicyError> {
-        let SlicePolicyInputs { reward, held_out, .. } = inputs;
         let Measuring { protocol, seed } = config.measuring;
         let folds: Vec<Vec<String>> = held_out.iter().map(|path| fold(path)).collect::<Result<_, _>>()?;
         expect_one_each(&folds, &data.volumes(Split::Train))?;

@@ -6,8 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{AdamWConfig, ModuleOptimizer};
 use burn::tensor::Device;
-use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::metrics::stats::mean;
@@ -16,7 +15,7 @@ use crate::rl::batch_env::{BatchEnv, rollout};
 use crate::rl::error::PolicyError;
 use crate::rl::ppo::{self, Episodes, RolloutBatch, UpdateReport};
 use crate::rl::volume::config::VolumeConfig;
-use crate::rl::volume::environment::VolumeEnv;
+use crate::rl::volume::environment::{VolumeEnv, begin};
 use crate::rl::volume::learner::{Learned, VolumeActorCritic, VolumeObservation};
 use crate::rl::volume::warm::WarmStart;
 use crate::samplers::shared::ORACLE_AHEAD;
@@ -29,7 +28,7 @@ use crate::train::start::Run;
 use crate::train::{Pace, TrainError, Trained};
 use crate::volume::allocate::{Oracle, Reached, Uniform};
 use crate::volume::position::Plans;
-use crate::volume::{Allocate, AllocationEnv, VolumeTrajectories};
+use crate::volume::{Allocate, VolumeTrajectories};
 
 /// Training volumes that a score in training is of, at most.
 const SCORED: usize = 64;
@@ -43,7 +42,7 @@ pub(super) struct Trainer<'a> {
     pub training: Vec<VolumeTrajectories>,
     /// The validation volumes.
     pub validation: Vec<VolumeTrajectories>,
-    /// Where it plays.
+    /// Where rollouts run.
     pub device: &'a Device,
 }
 
@@ -67,16 +66,6 @@ pub(super) struct Found {
     reached: [Vec<Reached>; 2],
 }
 
-/// A scan of any of `volumes`, of which there is at least one, with a budget that the configuration allows.
-pub(super) fn begin<'a>(
-    volumes: &'a [VolumeTrajectories],
-    config: &VolumeConfig,
-    rng: &mut impl Rng,
-) -> AllocationEnv<'a> {
-    let volume = volumes.choose(rng).expect("a volume");
-    AllocationEnv::weighing(volume, rng.random_range(config.min_budget..=config.max_budget), config.weights())
-}
-
 impl Trainer<'_> {
     /// Trains the run.
     pub fn run(&self, run: Run<'_>) -> Result<Trained, PolicyError> {
@@ -91,7 +80,7 @@ impl Trainer<'_> {
         let mut session = run.open(span, self.columns())?;
         if is_new {
             self.report_baselines(out)?;
-            let warm = WarmStart { volumes: &self.training, config, training: &training, playing: self.device };
+            let warm = WarmStart { volumes: &self.training, config, training: &training, rollouts_on: self.device };
             agent = warm.run(agent, &mut self.optimizer(), &mut self.random(0)).0;
             session.meta.seconds = begun.elapsed().as_secs_f64();
         }
@@ -162,13 +151,13 @@ impl Trainer<'_> {
     }
 
     /// Scans volumes by the policy's probabilities. `None` where the network gives no numbers any more.
-    fn rollout(&self, player: &VolumeActorCritic, rng: &mut impl Rng) -> Option<Episodes<VolumeObservation>> {
+    fn rollout(&self, acting: &VolumeActorCritic, rng: &mut impl Rng) -> Option<Episodes<VolumeObservation>> {
         let config = self.config;
         let mut environment = VolumeEnv::paying(config.scale);
         let starts = (0..config.ppo.episodes).map(|_| begin(&self.training, config, rng)).collect();
         let Ok(()) = environment.reset(starts);
         let evaluate =
-            |observations: &[&VolumeObservation]| player.evaluate(observations, config.sharpness, self.device);
+            |observations: &[&VolumeObservation]| acting.evaluate(observations, config.sharpness, self.device);
         let Ok(episodes) = rollout(&mut environment, config.ppo.episodes, evaluate, rng);
         episodes
     }
@@ -208,14 +197,14 @@ impl Task<4> for SlicePolicyTask<'_> {
 
     fn validate(&mut self, meta: &mut Meta, [gain, ..]: [f64; 4]) -> Result<Validated<Found>, PolicyError> {
         let trainer = self.trainer;
-        let player = self.agent.valid();
-        let learned = Learned { policy: &player.policy, device: trainer.device };
+        let acting = self.agent.valid();
+        let learned = Learned { policy: &acting.policy, device: trainer.device };
         let some = trainer.training.iter().step_by(trainer.training.len().div_ceil(SCORED)).cloned();
         let training = trainer.scores(&learned, &some.collect::<Vec<_>>());
         let validation = trainer.scores(&learned, &trainer.validation);
         let objective = |reached: &Reached| trainer.config.weights().of(reached.ssim, reached.dice);
         let score = mean(&validation.iter().map(objective).collect::<Vec<_>>());
-        // Before the first update nothing was played.
+        // Before the first update there was no rollout.
         let gained = if meta.step == 0 { "as it begins".to_owned() } else { format!("mean gain of a scan {gain:.4}") };
         let said = gained + &trainer.for_people(&validation);
         Ok(Validated { found: Found { reached: [training, validation] }, said, score, best: Best::ByScore })

@@ -49,7 +49,7 @@ pub fn train_slice_policy(
     let protocol = config.check(data.width()).map_err(TrainError::from)?;
     let opening = Opening::find(options)?;
     expect_slices(data)?;
-    let scorers = FoldSegmenters::load(data, inputs, config, options.device)?;
+    let scorers = FoldSegmenters::load(data, inputs.reward, inputs.held_out, config, options.device)?;
     let mask = inputs.mask;
     let order = mask.map_or_else(|| centre_out(data.width()), |mask| continued(&mask.lines, data.width()));
     let line_order = if mask.is_some() { order.clone() } else { Vec::new() };

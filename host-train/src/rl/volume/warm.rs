@@ -15,8 +15,8 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
 use super::config::VolumeConfig;
+use super::environment::begin;
 use super::learner::{Learned, VolumeActorCritic, features};
-use super::task::begin;
 use crate::net::SlicePolicy;
 use crate::ops;
 use crate::progress;
@@ -51,8 +51,8 @@ pub struct WarmStart<'a> {
     pub config: &'a VolumeConfig,
     /// Where it learns, with gradients.
     pub training: &'a Device,
-    /// Where it plays, without.
-    pub playing: &'a Device,
+    /// Where rollouts run, without.
+    pub rollouts_on: &'a Device,
 }
 
 impl WarmStart<'_> {
@@ -98,7 +98,7 @@ impl WarmStart<'_> {
 
     /// Scans some volumes by `policy`, a share `random` of the choices at random, and keeps some of what is met on the way.
     fn gather(&self, policy: &SlicePolicy, random: f64, rng: &mut impl Rng) -> Vec<Example> {
-        let learned = Learned { policy, device: self.playing };
+        let learned = Learned { policy, device: self.rollouts_on };
         let mut scans: Vec<AllocationEnv<'_>> = (0..SCANS).map(|_| begin(self.volumes, self.config, rng)).collect();
         let mut examples = Vec::new();
         loop {

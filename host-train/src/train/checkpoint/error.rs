@@ -198,7 +198,7 @@ pub enum CheckpointError {
     #[error(
         "{0}: began with other held-out segmenters, or with none; give the same --held-out, or choose another --out"
     )]
-    OtherJudges(PathBuf),
+    OtherHeldOut(PathBuf),
     /// The weights know a patient that the run is to leave out.
     #[error(
         "{path}: has learned from {patient}, which `folds` and `fold` leave out here; begin with a segmenter of the same fold"

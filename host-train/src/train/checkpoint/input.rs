@@ -44,7 +44,7 @@ impl Input {
         Self::new(INIT, path, weights.get())
     }
 
-    /// What is learned or judged by, of the labels that count.
+    /// What is learned or scored by, of the labels that count.
     pub fn labels(labels: &Labels) -> Self {
         Self::new("--labels", labels.path(), labels.crc())
     }

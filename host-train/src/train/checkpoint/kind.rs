@@ -135,7 +135,7 @@ impl Kind {
                 Err(CheckpointError::line_order(dir, &found.line_order, &expected.line_order))
             }
             (Self::SlicePolicy(found), Self::SlicePolicy(expected)) if found.held_out != expected.held_out => {
-                Err(CheckpointError::OtherJudges(path()))
+                Err(CheckpointError::OtherHeldOut(path()))
             }
             (Self::LinePolicy(found), Self::LinePolicy(expected)) => found.expect_same_order(expected, dir),
             _ => Ok(()),

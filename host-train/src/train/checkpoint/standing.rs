@@ -75,7 +75,9 @@ pub struct Standing {
     /// The order.
     pub order: FixedOrder,
     /// Who chooses the lines where the checkpoint is used; training goes on with the network in any case.
-    pub plays: ActingPolicy,
+    // Called so in format 1.
+    #[serde(alias = "plays")]
+    pub acting: ActingPolicy,
     /// Why, in words.
     pub reason: String,
     /// What the order scores on validation; `None` where nothing can be scored.
@@ -92,19 +94,19 @@ impl Standing {
     /// A run that begins as `order`.
     pub fn begun(order: FixedOrder) -> Self {
         let reason = "no update has been compared with it yet".into();
-        Self { order, plays: ActingPolicy::FixedOrder, reason, order_score: None, gain: None, kept: None, most: None }
+        Self { order, acting: ActingPolicy::FixedOrder, reason, order_score: None, gain: None, kept: None, most: None }
     }
 
     /// The record of a checkpoint whose network gains `gain`; `None` where that is not known for `want` of something.
     #[must_use]
     pub fn with(self, gain: Option<Gain>, want: &str) -> Self {
         let is_sure = gain.as_ref().is_some_and(Gain::is_sure);
-        self.playing(if is_sure { ActingPolicy::Network } else { ActingPolicy::FixedOrder }, gain, want)
+        self.with_acting(if is_sure { ActingPolicy::Network } else { ActingPolicy::FixedOrder }, gain, want)
     }
 
-    /// The record of a checkpoint that `plays`, with the reason in words.
-    fn playing(self, plays: ActingPolicy, gain: Option<Gain>, want: &str) -> Self {
-        let reason = match (plays, &gain) {
+    /// The record of a checkpoint where `acting` chooses lines, with the reason in words.
+    fn with_acting(self, acting: ActingPolicy, gain: Option<Gain>, want: &str) -> Self {
+        let reason = match (acting, &gain) {
             (_, None) => want.to_owned(),
             (ActingPolicy::Network, Some(gain)) => {
                 format!("update {} gains {gain} over the fixed order `{}`", gain.update, self.order.name)
@@ -114,7 +116,7 @@ impl Standing {
             }
             (ActingPolicy::FixedOrder, Some(gain)) => format!("the learned network gains {gain}"),
         };
-        Self { plays, reason, gain, ..self }
+        Self { acting, reason, gain, ..self }
     }
 
     /// Takes in what a validation found; returns whether the network is now the one to keep.
@@ -134,8 +136,8 @@ impl Standing {
     /// validation found.
     #[must_use]
     pub fn of_the_run(&self) -> Self {
-        let plays = if self.kept.is_some() { ActingPolicy::Network } else { ActingPolicy::FixedOrder };
-        self.clone().playing(plays, self.kept.clone().or_else(|| self.most.clone()), &self.reason)
+        let acting = if self.kept.is_some() { ActingPolicy::Network } else { ActingPolicy::FixedOrder };
+        self.clone().with_acting(acting, self.kept.clone().or_else(|| self.most.clone()), &self.reason)
     }
 
     /// Forgets what earlier validations found, which does not compare with what later ones will. A network that is kept stays so until
@@ -155,7 +157,7 @@ impl Standing {
 /// ``the fixed order `centre-out` is kept: the learned network gains ...``
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.plays {
+        match self.acting {
             ActingPolicy::FixedOrder => write!(f, "the fixed order `{}` is kept: {}", self.order.name, self.reason),
             ActingPolicy::Network => write!(f, "the learned policy is kept: {}", self.reason),
         }
@@ -176,12 +178,12 @@ mod tests {
 
     #[test]
     fn a_network_is_played_where_its_interval_lies_above_0_over_patients_enough() {
-        let plays = |gain: Gain| begun().with(Some(gain), "").plays;
-        assert_eq!(plays(gain(50, 0.01, 0.009, 8)), ActingPolicy::Network);
+        let acting = |gain: Gain| begun().with(Some(gain), "").acting;
+        assert_eq!(acting(gain(50, 0.01, 0.009, 8)), ActingPolicy::Network);
         for unsure in [gain(50, 0.01, 0.01, 8), gain(50, 0.01, 0.009, 7), gain(50, -0.02, 0.01, 30)] {
-            assert_eq!(plays(unsure), ActingPolicy::FixedOrder);
+            assert_eq!(acting(unsure), ActingPolicy::FixedOrder);
         }
-        assert_eq!(plays(gain(50, f64::NAN, 0.0, 9)), ActingPolicy::FixedOrder);
+        assert_eq!(acting(gain(50, f64::NAN, 0.0, 9)), ActingPolicy::FixedOrder);
     }
 
     #[test]
@@ -226,11 +228,11 @@ mod tests {
         let mut standing = keeping_50();
         assert!(!standing.observe(&gain(100, -0.02, 0.001, 9)));
         let of_the_run = standing.with(Some(gain(100, -0.02, 0.001, 9)), "").of_the_run();
-        assert_eq!(of_the_run.plays, ActingPolicy::Network);
+        assert_eq!(of_the_run.acting, ActingPolicy::Network);
         assert!(of_the_run.reason.starts_with("update 50 gains +0.0100"), "{of_the_run}");
         // Of what was sure once and is not kept.
         let odd = Standing { kept: None, ..keeping_50() }.of_the_run();
-        assert_eq!(odd.plays, ActingPolicy::FixedOrder);
+        assert_eq!(odd.acting, ActingPolicy::FixedOrder);
         assert!(
             odd.to_string().starts_with("the fixed order `centre-out` is kept: the learned network gains"),
             "{odd}"
@@ -242,7 +244,7 @@ mod tests {
         let mut standing = keeping_50();
         standing.forget();
         assert_eq!(standing.kept.as_ref().map(|gain| gain.update), Some(50));
-        assert_eq!((&standing.most, &standing.gain, standing.plays), (&None, &None, ActingPolicy::FixedOrder));
+        assert_eq!((&standing.most, &standing.gain, standing.acting), (&None, &None, ActingPolicy::FixedOrder));
         assert!(standing.of_the_run().to_string().starts_with("the learned policy is kept: update 50 gains"));
         standing.kept = None;
         let said = standing.of_the_run().to_string();
@@ -254,7 +256,7 @@ mod tests {
         let mut standing = keeping_50();
         standing.lose();
         let of_the_run = standing.of_the_run();
-        assert_eq!((of_the_run.plays, &of_the_run.gain), (ActingPolicy::FixedOrder, &None));
+        assert_eq!((of_the_run.acting, &of_the_run.gain), (ActingPolicy::FixedOrder, &None));
         assert!(of_the_run.to_string().ends_with("the network that was kept is not there any more"), "{of_the_run}");
     }
 }
