@@ -42,7 +42,8 @@ impl RewardModel for HeartImage {
         "PSNR"
     }
 
-    /// On validation: the mean over all slices, and the volumes' own means to compare policies by patient.
+    /// On validation, for which PSNR of the whole image is at hand: the mean over all slices, and the volumes' own means to compare
+    /// policies by patient.
     fn score(&self, volumes: &[MeasuredVolume<'_>], scans: Vec<Vec<Scanned>>) -> Result<Scored, RunError> {
         let of_volume = |scans: &Vec<Scanned>| mean(&scans.iter().map(|scan| scan.quality.psnr_db).collect::<Vec<_>>());
         let means: Vec<f64> = scans.iter().filter_map(of_volume).collect();

@@ -14,8 +14,8 @@
 //! | make files for devices | [`export::pack`](fn@export::pack), [`export::verify`] |
 //! | run such files here | [`runtime`], with [`kscout_core::scan::Scan`] |
 //!
-//! Three examples go the whole way on small synthetic hearts, in seconds: `train_segmenter` on a folder of your own, `own_reward`
-//! and `own_policy`; `cargo run --release --example NAME`, in `examples/`. The first one in short:
+//! Three examples go the whole way on small synthetic hearts, in seconds: `train_segmenter` (also on a folder of your own, at the
+//! same toy size), `own_reward` and `own_policy`; `cargo run --release --example NAME`, in `examples/`. The first one in short:
 //!
 //! ```no_run
 //! # #[cfg(feature = "train")]

@@ -174,7 +174,7 @@ impl<const N: usize, F> Session<N, F> {
         moment();
         self.bar.finish_and_clear();
         if let Some(median) = median(&mut times) {
-            println!("{} steps, {median:.3} s each (median)", times.len());
+            println!("{} {}s, {median:.3} s each (median)", times.len(), self.span.unit);
         }
         let cut_short = Some(&clock).filter(|_| over).and_then(|clock| clock.cut_short(self.meta.step, end));
         cut_short.into_iter().chain(task.ended(&self.meta)).for_each(|end| println!("{end}"));
