@@ -7,9 +7,8 @@ use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::png_tree::Grey;
 use kscout::data::{Dataset, Slice, acdc};
 use kscout_tests::acdc_tree::Volume;
-use serde_json::json;
 
-use super::{NX, NY, SIDE, Sandbox, heart};
+use super::{NX, NY, Protocol, SIDE, Sandbox, heart};
 
 /// The crop of the plane that the network saw, and whether all else is background.
 fn cropped(plane: &[u8]) -> (Vec<u8>, bool) {
@@ -23,7 +22,7 @@ fn cropped(plane: &[u8]) -> (Vec<u8>, bool) {
 #[test]
 fn a_volume_is_segmented_as_eval_does_on_its_own_grid() {
     let sandbox = Sandbox::new();
-    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("LAS")));
+    sandbox.save_trained("model", 4, &sandbox.network, None, Some("LAS"));
     sandbox.write("model.kscout", sandbox.blob(Some("LAS")));
     // The same volume imported as a data set is what `kscout eval` would run on.
     let patient = sandbox.path("src/patient007");
@@ -87,7 +86,7 @@ fn a_picture_is_segmented_as_eval_does() {
 fn another_protocol_than_that_of_training_is_said_where_it_matters() {
     let sandbox = Sandbox::new();
     sandbox.write("heart.nii", heart());
-    sandbox.save_trained("model", 4, &sandbox.network, (&json!({ "protocol": "scanner" }), Some("LAS")));
+    sandbox.save_trained("model", 4, &sandbox.network, Some(Protocol::scanner()), Some("LAS"));
     let note = "trained with the protocol `scanner`, this uses `igs`";
     let few = ["--undersample", "centre-out:8"];
     let said = sandbox.predict(&["heart.nii"], &few);

@@ -6,7 +6,6 @@ use std::path::Path;
 use kscout::data::nifti_volume::NiftiVolume;
 use kscout::data::{Axes, Reorder};
 use kscout_tests::acdc_tree::Volume;
-use serde_json::json;
 
 use super::{SIDE, Sandbox};
 
@@ -31,7 +30,7 @@ fn a_volume_is_segmented_alike_however_its_axes_are_stored() {
     let (model, blob) = (sandbox.job.path("model"), sandbox.job.path("model.kscout"));
     let assumed = "assumed of a network that does not say its own";
     for (trained, whose) in [(Some("LPS"), "the network's"), (None, assumed)] {
-        sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), trained));
+        sandbox.save_trained("model", 4, &sandbox.network, None, trained);
         sandbox.write("model.kscout", sandbox.blob(trained));
         for network in [["--model", &model], ["--blob", &blob]] {
             let (expected, noted) = segmented_case(&sandbox, "reference.nii.gz", &network, &[]);
@@ -58,12 +57,12 @@ fn the_axes_of_the_training_data_are_the_checkpoint_s_or_the_user_s() {
     // A network of `RAS` sees the canonical file as it is stored, whoever says so.
     let told = segmented_case(&sandbox, "reference.nii.gz", &network, &["--axes", "RAS"]);
     assert!(told.0 == canonical.0 && told.1.contains("stored as LPS; segmented as RAS"), "{}", told.1);
-    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("RAS")));
+    sandbox.save_trained("model", 4, &sandbox.network, None, Some("RAS"));
     assert!(segmented_case(&sandbox, "reference.nii.gz", &network, &[]).0 == canonical.0);
     assert!(segmented_case(&sandbox, "canonical.nii.gz", &network, &[]) == (canonical.0, String::new()));
     assert!(segmented_case(&sandbox, "reference.nii.gz", &network, &["--axes", "LPS"]).0 == reference.0);
     // Slices along another direction than the training data's stay slices.
-    sandbox.save_trained("model", 4, &sandbox.network, (&json!({}), Some("SLP")));
+    sandbox.save_trained("model", 4, &sandbox.network, None, Some("SLP"));
     let (found, noted) = segmented_case(&sandbox, "reference.nii.gz", &network, &[]);
     assert!(found == reference.0, "the slices were cut");
     assert!(noted.contains("its slices follow each other towards S, the training data's towards P"), "{noted}");

@@ -14,14 +14,13 @@ use kscout::data::{Dataset, Slice, Split};
 use kscout::export::{BlobFile, HeaderSpec, Origin, observe, pack};
 use kscout::inference::segment::{CoreSegmenter, DeviceSegmenter, Segment, classify};
 use kscout::mri::observation::{observed_levels, pattern_mask};
-use kscout::mri::{Acquisition, Protocol, acquire};
+use kscout::mri::{Acquisition, Measuring, Protocol, acquire};
 use kscout::net::{Arch, Segmenter, SegmenterSpec};
-use kscout::train::checkpoint;
+use kscout::train::checkpoint::{self, Kind, Meta, Scoring, SegmenterRecord};
 use kscout_core::kspace::{Pattern, Reconstruction};
 use kscout_tests::Ran;
 use kscout_tests::acdc_tree::Volume;
 use kscout_tests::job::Job;
-use serde_json::json;
 
 const EXE: &str = env!("CARGO_BIN_EXE_kscout-under-test");
 const SIDE: usize = 64;
@@ -82,7 +81,7 @@ impl Sandbox {
     }
 
     fn save(&self, name: &str, classes: usize, network: &Segmenter) {
-        self.save_trained(name, classes, network, (&json!({}), None));
+        self.save_trained(name, classes, network, None, None);
     }
 
     fn save_trained(
@@ -90,16 +89,14 @@ impl Sandbox {
         name: &str,
         classes: usize,
         network: &Segmenter,
-        (config, axes): (&serde_json::Value, Option<&str>),
+        protocol: Option<Protocol>,
+        axes: Option<&str>,
     ) {
-        let mut meta = json!({
-            "network": "unet", "segmenter": { "arch": "unet", "width": 4, "classes": classes, "channels": 1 },
-            "height": SIDE, "width": SIDE, "step": 0, "data": "phantom", "config": config
-        });
-        if let Some(axes) = axes {
-            meta["axis_codes"] = json!(axes);
-        }
-        let meta = serde_json::from_value(meta).unwrap();
+        let spec = SegmenterSpec { arch: Arch::Unet, width: 4, classes, channels: 1 };
+        let kind = Kind::Segmenter(SegmenterRecord::new(spec));
+        let scoring = protocol.map(|protocol| Scoring::new(&Measuring { protocol, seed: 1 }, &[8]));
+        let axis_codes = axes.map(|axes| axes.parse().unwrap());
+        let meta = Meta { scoring, axis_codes, ..Meta::imported(kind, [SIDE; 2], "phantom".into()) };
         checkpoint::save(&self.path(name), network, None, &meta).unwrap();
     }
 
